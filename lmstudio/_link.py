@@ -1,0 +1,269 @@
+"""The connection to one namespace: opened when needed, replaced when lost.
+
+Thread safety: the I/O thread only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import selectors
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ._call import Call, Ending
+from ._connect import Attempt
+from ._protocol import CLOSED, ERROR, NOTHING, OUTCOME, PACKET, Protocol
+from ._transport import Transport
+from .errors import (
+    LMStudioChannelClosedError,
+    LMStudioConnectionLostError,
+    LMStudioError,
+    LMStudioProtocolError,
+    LMStudioServerError,
+    LMStudioWebsocketError,
+)
+
+if TYPE_CHECKING:
+    from ._io import Loop
+
+__all__ = ["Link"]
+
+logger = logging.getLogger(__name__)
+
+_raw_decode = json.JSONDecoder().raw_decode
+
+
+class Link:
+    """One namespace's websocket, the calls on it, and those that wait for it to open."""
+
+    def __init__(self, loop: Loop, namespace: str) -> None:
+        """Start without a connection."""
+        self.loop = loop
+        self.namespace = namespace
+        self.protocol = Protocol()
+        self.transport: Transport | None = None
+        self._attempt: Attempt | None = None
+        self._waiting: deque[tuple[Call, bytes]] = deque()
+        self._interest = 0
+
+    # -- calls --------------------------------------------------------------------------------
+
+    def start(self, call: Call, text: bytes) -> None:
+        """Write a call's first message, or keep it until the connection is open."""
+        if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
+            logger.debug("%s: replacing a connection that ran out of warnings", self.namespace)
+            self._drop()
+        if self.transport is None:
+            self._waiting.append((call, text))
+            if self._attempt is None:
+                self._connect()
+        else:
+            self._write(call, text)
+
+    def send_cancel(self, call: Call) -> None:
+        """Tell the server to stop a call, where the protocol can."""
+        if call.sent and call.endpoint.channel:
+            self._send(call.cancel_text())
+
+    def forget(self, call: Call) -> None:
+        """Drop what still comes for a call that has ended."""
+        self.protocol.calls.pop(call.id, None)
+
+    def _write(self, call: Call, text: bytes) -> None:
+        if call.mark:
+            self.loop.end(call, Ending())  # withdrawn: neither create nor cancel is sent
+        elif call.ending is None:
+            self.protocol.calls[call.id] = call
+            call.sent = True
+            self._send(text)
+
+    def _send(self, text: bytes) -> None:
+        if self.transport is not None:
+            try:
+                self.transport.send_text(text)
+            except LMStudioError as error:
+                self.fail(error)
+            else:
+                self._update_interest()
+
+    # -- the connection -----------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        attempt = self._attempt = Attempt(self.loop.connect_timeout)
+
+        def done(sock: socket.socket | None, error: LMStudioError | None) -> None:
+            self.loop.post(self._connected, attempt, sock, error)  # in the connector thread
+
+        try:
+            self.loop.connector.start(self.namespace, attempt, done)
+        except LMStudioError as error:
+            self._give_up(error)
+        else:
+            self.loop.at(attempt.deadline.at, self._attempt_expired, attempt)
+
+    def _connected(
+        self, attempt: Attempt, sock: socket.socket | None, error: LMStudioError | None
+    ) -> None:
+        if attempt is not self._attempt:  # expired, or the client was closed meanwhile
+            if sock is not None:
+                sock.close()
+            return
+        if sock is None:
+            self._give_up(error or LMStudioWebsocketError("Connecting failed."))
+            return
+        self._attempt = None
+        self.protocol = Protocol()
+        self.transport = Transport(sock)
+        self._interest = selectors.EVENT_READ
+        self.loop.selector.register(sock, self._interest, self)
+        waiting, self._waiting = self._waiting, deque()
+        for call, text in waiting:
+            self.start(call, text)
+
+    def _attempt_expired(self, attempt: Attempt, _now: float) -> None:
+        if attempt is self._attempt:
+            self._give_up(
+                LMStudioWebsocketError(
+                    "LM Studio is not reachable: it did not answer within "
+                    f"connect_timeout={self.loop.connect_timeout:g} s."
+                )
+            )
+
+    def _give_up(self, error: LMStudioError) -> None:
+        if self._attempt is not None:
+            self._attempt.abort()
+            self._attempt = None
+        waiting, self._waiting = self._waiting, deque()
+        for call, _ in waiting:
+            self.loop.end(call, Ending(error=error))
+
+    def fail(self, error: LMStudioError) -> None:
+        """End every call on this connection; the next call opens a new one."""
+        calls = list(self.protocol.calls.values())
+        self._drop()
+        logger.debug("%s: %s, %d calls failed", self.namespace, type(error).__name__, len(calls))
+        for call in calls:
+            self.loop.end(call, Ending(error=error))
+
+    def _drop(self) -> None:
+        transport, self.transport = self.transport, None
+        self.protocol = Protocol()
+        if transport is not None:
+            self.loop.selector.unregister(transport.socket)
+            transport.close()
+
+    def close(self, flush: bool) -> bool:
+        """Leave; return whether bytes still wait to be written. Call until it returns False.
+
+        Args:
+            flush: Whether to say goodbye and let the socket take what is queued.
+        """
+        self._give_up(LMStudioWebsocketError("The client was closed."))
+        if self.transport is None:
+            return False
+        if flush:
+            try:
+                if not self.transport.said_goodbye:
+                    self.transport.say_goodbye()
+                self.transport.flush()
+            except LMStudioError:
+                pass  # it is leaving anyway
+            else:
+                if self.transport.wants_to_write:
+                    self._update_interest()
+                    return True
+        self._drop()
+        return False
+
+    # -- the socket is ready ------------------------------------------------------------------
+
+    def on_ready(self, events: int, now: float) -> None:
+        """Read and write what the socket allows; `now` is the time of arrival."""
+        transport = self.transport
+        if transport is None:
+            return
+        try:
+            if events & selectors.EVENT_WRITE:
+                transport.flush()
+            if events & selectors.EVENT_READ:
+                for payload in transport.receive():
+                    self._dispatch(payload, now)
+        except LMStudioError as error:
+            self.fail(error)
+            return
+        if transport.is_closed_by_peer:
+            self.fail(_closed_by_peer(transport))
+        elif transport is self.transport:
+            self._update_interest()
+
+    def _update_interest(self) -> None:
+        transport = self.transport
+        if transport is not None:
+            interest = selectors.EVENT_READ
+            if transport.wants_to_write:
+                interest |= selectors.EVENT_WRITE
+            if interest != self._interest:
+                self._interest = interest
+                self.loop.selector.modify(transport.socket, interest, self)
+
+    def _dispatch(self, payload: bytes, now: float) -> None:
+        """Give a message to its call. This is the path of a token."""
+        try:
+            text = payload.decode()
+            message, end = _raw_decode(text)
+            if end != len(text):
+                message = json.loads(text)
+        except (ValueError, RecursionError):
+            message = _decode_odd(payload)
+        kind, call, data = self.protocol.receive(message)
+        if kind == PACKET:
+            call.heard = now  # type: ignore[union-attr]
+            call.inbox.put(data)  # type: ignore[union-attr]
+        elif kind != NOTHING:
+            self._conclude(kind, call, data)
+
+    def _conclude(self, kind: int, call: Call | None, data: Any) -> None:
+        if call is None:  # a warning: the server will not answer these calls
+            for unanswered in data.calls:
+                self.loop.end(unanswered, Ending(error=_refused(unanswered, data.text)))
+        elif kind == OUTCOME:
+            self.loop.end(call, Ending(data))
+        elif kind == ERROR:
+            details = data if isinstance(data, dict) else {"title": str(data)}
+            name = call.endpoint.name
+            error = LMStudioServerError.from_details(
+                f"LM Studio reported an error in {name}", details
+            )
+            self.loop.end(call, Ending(error=error))
+        elif kind == CLOSED:
+            error = LMStudioChannelClosedError(
+                f"LM Studio closed the channel of {call.endpoint.name} before it was complete."
+            )
+            self.loop.end(call, Ending(error=error))
+
+
+def _decode_odd(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)  # bytes, so that surrounding white space is accepted
+    except (ValueError, RecursionError):
+        raise LMStudioProtocolError(
+            "The server sent something that is not JSON; the connection was closed."
+        ) from None
+
+
+def _closed_by_peer(transport: Transport) -> LMStudioConnectionLostError:
+    code = transport.close_code
+    words = "" if code is None else f" (websocket close code {code})"
+    return LMStudioConnectionLostError(f"LM Studio closed the connection{words}.", code)
+
+
+def _refused(call: Call, text: str) -> LMStudioError:
+    if not text.startswith("Received "):
+        return LMStudioProtocolError(
+            f"The server's answer to {call.endpoint.name} is broken: {text}."
+        )
+    return LMStudioServerError(
+        f"LM Studio does not accept this call of {call.endpoint.name}: {text}"
+    )

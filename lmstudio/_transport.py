@@ -1,0 +1,132 @@
+"""One open websocket on a non-blocking socket: bytes in, messages out, and the other way.
+
+Thread safety: the I/O thread only. It blocks nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+from collections import deque
+
+from websocket import ABNF
+
+from ._frames import FrameReader, frame_text
+from .errors import LMStudioConnectionLostError
+
+__all__ = ["MAX_MESSAGE_BYTES", "Transport"]
+
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+_CHUNK = 64 * 1024
+_READ_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Transport:
+    """An open websocket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over a socket on which the handshake and the authentication are done."""
+        sock.setblocking(False)
+        self.socket = sock
+        self.is_closed_by_peer = False
+        self.said_goodbye = False
+        self.close_code: int | None = None
+        self._reader = FrameReader(MAX_MESSAGE_BYTES)
+        self._outgoing: deque[bytes | memoryview] = deque()
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether bytes are waiting for the socket to take them."""
+        return bool(self._outgoing)
+
+    def receive(self) -> list[bytes]:
+        """Return the text messages that have arrived, perhaps none.
+
+        Look at `is_closed_by_peer` once they are delivered.
+
+        Raises:
+            LMStudioConnectionLostError: The connection broke.
+            LMStudioProtocolError: The server does not speak the websocket protocol.
+        """
+        try:
+            data = self.socket.recv(_CHUNK)
+            # select() does not see what OpenSSL holds decrypted, so take that too.
+            while self._is_tls and (pending := self.socket.pending()):  # type: ignore[attr-defined]
+                data += self.socket.recv(pending)
+        except _READ_AGAIN:
+            return []
+        except (OSError, ValueError) as error:
+            raise LMStudioConnectionLostError(
+                f"The connection to LM Studio broke: {error}."
+            ) from None
+        if not data:
+            self.is_closed_by_peer = True
+            return []
+        messages = self._reader.feed(data)
+        if self._reader.controls:
+            self._answer_controls()
+        return messages
+
+    def send_text(self, payload: bytes) -> None:
+        """Queue a message and write what the socket takes.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        self._send(frame_text(payload))
+
+    def flush(self) -> None:
+        """Write what the socket takes of what is waiting.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        outgoing = self._outgoing
+        try:
+            while outgoing:
+                piece = outgoing[0]
+                count = self.socket.send(piece)
+                if count == len(piece):
+                    outgoing.popleft()
+                else:
+                    outgoing[0] = memoryview(piece)[count:]
+        except _READ_AGAIN:
+            return  # TLS wants the very same bytes again, and it will get them
+        except (OSError, ValueError) as error:
+            raise LMStudioConnectionLostError(
+                f"The connection to LM Studio broke: {error}."
+            ) from None
+
+    def say_goodbye(self) -> None:
+        """Queue a close frame; nobody waits for the answer.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        self.said_goodbye = True
+        self._send(ABNF.create_frame(struct.pack("!H", 1000), ABNF.OPCODE_CLOSE).format())
+
+    def close(self) -> None:
+        """Close the socket."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self.socket.close()
+
+    def _send(self, frame: bytes) -> None:
+        self._outgoing.append(frame)
+        if len(self._outgoing) == 1:
+            self.flush()
+
+    def _answer_controls(self) -> None:
+        controls, self._reader.controls = self._reader.controls, []
+        for opcode, payload in controls:
+            if opcode == ABNF.OPCODE_PING:
+                self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
+            elif opcode == ABNF.OPCODE_CLOSE:
+                self.is_closed_by_peer = True
+                if len(payload) >= 2:
+                    self.close_code = struct.unpack("!H", payload[:2])[0]

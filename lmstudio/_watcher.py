@@ -1,0 +1,198 @@
+"""Watches events that other threads set, and cancels what was started with them.
+
+An event has no callback, so it must be waited for or polled. That is done here and never in the
+I/O thread, since a user's `is_set()` may block:
+
+- "lmstudio-watch" waits for a lone `threading.Event` (in `wait`, for 0.25 s at a time), or polls
+  several (in `sleep`, for 5 ms). It exists while something is watched.
+- "lmstudio-watch-other", one for each object of another type, polls that one. It blocks where
+  that object's `is_set()` blocks, and then only its own calls are affected.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+__all__ = ["Alarm", "EventLike", "Target", "watch"]
+
+_SLICE = 0.25  # seconds in one wait for a lone event
+_PERIOD = 0.005  # seconds between two polls of several
+_COST_FACTOR = 20  # at most 1/20 of a core for one slow is_set()
+
+
+class EventLike(Protocol):
+    """Anything that says whether it is set: events of threading, multiprocessing, Dask, ..."""
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        ...
+
+
+class Target(Protocol):
+    """What an event cancels. It is held weakly."""
+
+    def cancel(self, reason: Any = None) -> bool:
+        """Stop it."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it need not be watched any more."""
+        ...
+
+    def watch_failed(self, error: Exception) -> None:
+        """Take an exception that `is_set()` raised."""
+        ...
+
+
+class Alarm:
+    """An event that is set once a time has passed."""
+
+    __slots__ = ("_at",)
+
+    def __init__(self, seconds: float) -> None:
+        """Start the clock."""
+        self._at = time.monotonic() + seconds
+
+    def is_set(self) -> bool:
+        """Return whether the time has passed."""
+        return time.monotonic() >= self._at
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep until it is set, for at most `timeout` seconds."""
+        time.sleep(max(0.0, min(timeout, self._at - time.monotonic())))
+        return self.is_set()
+
+
+class _Watched:
+    """An event and what it cancels."""
+
+    __slots__ = ("event", "reason", "targets")
+
+    def __init__(self, event: Any, reason: Any) -> None:
+        self.event = event
+        self.reason = reason
+        self.targets: list[weakref.ref[Any]] = []
+
+    def living_targets(self) -> list[Target]:
+        living = []
+        for reference in list(self.targets):
+            target = reference()
+            if target is None or target.is_over:
+                self.targets.remove(reference)
+            else:
+                living.append(target)
+        return living
+
+    def check(self) -> bool:
+        """Cancel the targets if the event is set; return whether anything is left to watch."""
+        targets = self.living_targets()
+        if not targets:
+            return False
+        try:
+            is_set = self.event.is_set()
+        except Exception as error:
+            for target in targets:
+                target.watch_failed(error)
+            return False
+        if is_set:
+            for target in targets:
+                target.cancel(self.reason)
+        return not is_set
+
+
+class _State:
+    """Everything that is watched in this process. The lock guards the other attributes."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.watched: dict[int, _Watched] = {}
+        self.others: dict[int, _Watched] = {}
+        self.generation = 0  # of the "lmstudio-watch" thread; 0: there is none
+        self.generations = 0
+        self.waits_for_one = False
+
+
+_state = _State()
+
+
+def _renew() -> None:
+    global _state
+    _state = _State()  # in a forked child: no thread came along, and the lock may be held
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+def watch(event: EventLike, target: Target, reason: Any) -> None:
+    """Cancel `target` with `reason` once `event` is set.
+
+    The watch ends when the target is over or collected.
+
+    Raises:
+        RuntimeError: Python starts no threads any more (it is exiting).
+    """
+    state = _state
+    is_plain = type(event) in (threading.Event, Alarm)
+    with state.lock:
+        table = state.watched if is_plain else state.others
+        entry = table.get(id(event))
+        is_new = entry is None
+        if entry is None:
+            entry = table[id(event)] = _Watched(event, reason)
+        entry.targets.append(weakref.ref(target))
+        if not is_new:
+            return
+        if not is_plain:
+            _start(_watch_other, "lmstudio-watch-other", state, entry)
+        elif not state.generation or state.waits_for_one:
+            # A thread that waits for another event cannot be woken: a new one takes over.
+            state.waits_for_one = False
+            state.generations += 1
+            state.generation = state.generations
+            _start(_watch_plain, "lmstudio-watch", state, state.generation)
+
+
+def _start(function: Any, name: str, *arguments: Any) -> None:
+    threading.Thread(target=function, name=name, args=arguments, daemon=True).start()
+
+
+def _watch_plain(state: _State, generation: int) -> None:
+    while True:
+        with state.lock:
+            if state.generation != generation:
+                return
+            entries = list(state.watched.values())
+            if not entries:
+                state.generation = 0
+                return
+            state.waits_for_one = len(entries) == 1
+        if len(entries) == 1:
+            entries[0].event.wait(_SLICE)
+        else:
+            time.sleep(_PERIOD)
+        _forget(state, state.watched, [entry for entry in entries if not entry.check()])
+
+
+def _watch_other(state: _State, entry: _Watched) -> None:
+    while True:
+        before = time.monotonic()
+        if not entry.check():
+            _forget(state, state.others, [entry])
+            if state.others.get(id(entry.event)) is not entry:
+                return
+            continue  # a target was added meanwhile
+        time.sleep(max(_PERIOD, _COST_FACTOR * (time.monotonic() - before)))
+
+
+def _forget(state: _State, table: dict[int, _Watched], entries: Iterable[_Watched]) -> None:
+    for entry in entries:
+        with state.lock:
+            if not entry.targets or not entry.living_targets():
+                table.pop(id(entry.event), None)

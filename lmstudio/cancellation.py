@@ -1,0 +1,230 @@
+"""`CancelToken`, and what `cancel_event=` accepts."""
+
+from __future__ import annotations
+
+import queue
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from ._deadline import Deadline, DeadlinePassed, check_seconds, receiver
+from ._watcher import Alarm, EventLike, Target, watch
+from .errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
+
+if TYPE_CHECKING:
+    from ._call import Call
+
+__all__ = ["CancelEvent", "CancelToken", "attach", "check_events"]
+
+EVENT_REASON = "cancel_event was set"
+
+
+class CancelToken:
+    """An event that is set once, with a reason, and can tell others at once.
+
+    It can stand wherever a `threading.Event` is expected, and is what `cancel_event=` acts on
+    fastest. It is one-shot: make a new one for the next operation.
+
+    Thread safety: everything may be called from any thread; `cancel`, `set`, `is_set` and `wait`
+    take no lock, so they are safe in signal handlers and finalisers too.
+    """
+
+    __slots__ = ("__weakref__", "_callbacks", "_mark", "_targets", "_waiters")
+
+    def __init__(self) -> None:
+        """Make a token that is not set."""
+        self._mark: dict[int, tuple[object, Any]] = {}
+        self._targets: dict[int, weakref.ref[Any]] = {}
+        self._callbacks: deque[Callable[[], Any]] = deque()
+        self._waiters: deque[queue.SimpleQueue[None]] = deque()
+
+    @classmethod
+    def after(cls, seconds: float) -> CancelToken:
+        """Return a token that cancels itself after `seconds`."""
+        limit = check_seconds(seconds, "seconds")
+        token = cls()
+        if limit is not None:
+            watch(Alarm(limit), token, f"{limit:g} s have passed")
+        return token
+
+    @classmethod
+    def any(cls, *events: EventLike) -> CancelToken:
+        """Return a token that is cancelled when one of `events` is set.
+
+        Raises:
+            LMStudioValueError: One of them has no `is_set()`.
+        """
+        token = cls()
+        attach(token, check_events(events))
+        return token
+
+    def __repr__(self) -> str:
+        """Say whether it is set, and why."""
+        state = f"cancelled, reason={self.reason!r}" if self.is_set() else "not cancelled"
+        return f"<CancelToken: {state}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a copy in another process would never be set."""
+        raise TypeError(
+            "A CancelToken works in one process only. To cancel work in other processes, pass a "
+            "multiprocessing.Event (or a manager's) as cancel_event."
+        )
+
+    @property
+    def reason(self) -> Any:
+        """What the first `cancel()` was given; None before that."""
+        mark = self._mark.get(0)
+        return None if mark is None else mark[1]
+
+    def cancel(self, reason: Any = None) -> bool:
+        """Set the token and stop everything that was started with it.
+
+        Callbacks run in this thread; the first exception that one raises is raised here after
+        all have run.
+
+        Args:
+            reason: Anything; it is found as `cancel_reason` on results.
+
+        Returns:
+            True for exactly one caller.
+        """
+        me = object()
+        first = self._mark.setdefault(0, (me, reason))[0] is me
+        # Repeated by every caller: Ctrl-C may have interrupted the first one anywhere.
+        while self._waiters:
+            try:
+                self._waiters.popleft().put(None)
+            except IndexError:  # another thread took the last one
+                break
+        for key in list(self._targets):
+            reference = self._targets.pop(key, None)
+            target = None if reference is None else reference()
+            if target is not None:
+                target.cancel(self.reason)
+        self._run_callbacks()
+        return first
+
+    def set(self) -> None:
+        """Do the same as `cancel()`, as `threading.Event` calls it."""
+        self.cancel()
+
+    def is_set(self) -> bool:
+        """Return whether it was cancelled."""
+        return bool(self._mark)
+
+    def clear(self) -> NoReturn:
+        """Refuse: a token is one-shot.
+
+        Raises:
+            LMStudioRuntimeError: Always.
+        """
+        raise LMStudioRuntimeError("A CancelToken cannot be cleared; make a new one.")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, for at most `timeout` seconds; return whether it is set."""
+        waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._waiters.append(waiter)
+        try:
+            if self._mark:
+                return True
+            receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
+        except DeadlinePassed:
+            pass
+        finally:
+            try:
+                self._waiters.remove(waiter)
+            except ValueError:
+                pass  # cancel() took it
+        return bool(self._mark)
+
+    def on_cancel(self, callback: Callable[[], Any]) -> None:
+        """Call `callback()` once, in the cancelling thread; at once if it is cancelled already."""
+        self._callbacks.append(callback)
+        if self._mark:
+            self._run_callbacks()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise if it is set.
+
+        Raises:
+            LMStudioCancelledError: With the token's reason.
+        """
+        if self._mark:
+            words = "" if self.reason is None else f": {self.reason}"
+            raise LMStudioCancelledError(f"The operation was cancelled{words}", self.reason)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it needs no watching any more."""
+        return bool(self._mark)
+
+    def watch_failed(self, error: Exception) -> None:
+        """Cancel, since one of the events it depends on is broken."""
+        self.cancel(error)
+
+    def link(self, target: Target) -> Callable[[], Any]:
+        """Cancel `target` together with this token; return what ends that."""
+        key, targets = id(target), self._targets
+        targets[key] = weakref.ref(target, lambda _: targets.pop(key, None))
+        if self._mark:
+            target.cancel(self.reason)
+        return lambda: targets.pop(key, None)
+
+    def _run_callbacks(self) -> None:
+        failure: BaseException | None = None
+        while self._callbacks:
+            try:
+                callback = self._callbacks.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            try:
+                callback()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+CancelEvent: TypeAlias = "EventLike | Iterable[EventLike] | None"
+
+
+def check_events(events: Any) -> list[Any]:
+    """Return what was passed as `cancel_event=` as a list.
+
+    Raises:
+        LMStudioValueError: It is no event, and no iterable of events.
+    """
+    if events is None:
+        return []
+    if callable(getattr(events, "is_set", None)):
+        return [events]
+    try:
+        sources = list(events)
+    except TypeError:
+        sources = [events]
+    for source in sources:
+        if not callable(getattr(source, "is_set", None)):
+            raise LMStudioValueError(
+                "cancel_event must be a threading.Event, a CancelToken, another object with "
+                f"is_set(), or an iterable of these; {source!r} has no is_set()."
+            )
+    return sources
+
+
+def attach(target: CancelToken | Call, sources: list[Any]) -> None:
+    """Cancel `target` when one of `sources` is set, at once if one is set already.
+
+    For a call, the ties end with it.
+    """
+    for source in sources:
+        if source.is_set():
+            target.cancel(source.reason if isinstance(source, CancelToken) else EVENT_REASON)
+            return
+    for source in sources:
+        if isinstance(source, CancelToken):
+            unlink = source.link(target)
+            if not isinstance(target, CancelToken):
+                target.cleanups.append(unlink)
+        else:
+            watch(source, target, EVENT_REASON)

@@ -1,0 +1,362 @@
+"""A chat: the messages that a prediction answers to, and the rules for adding to them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast, get_args, overload
+
+from ._chat_messages import (
+    AnyAssistantResponseInput,
+    AnyChatMessage,
+    AnyChatMessageDict,
+    AnyChatMessageInput,
+    AssistantResponse,
+    ChatHistoryData,
+    ChatHistoryDataDict,
+    FileHandle,
+    FileHandleInput,
+    SystemPrompt,
+    SystemPromptInput,
+    TextData,
+    ToolCallRequest,
+    ToolCallRequestData,
+    ToolCallRequestInput,
+    ToolCallResultData,
+    ToolCallResultInput,
+    ToolResultMessage,
+    UserMessage,
+    UserMessageInput,
+)
+from ._converter import format_json, unstructure
+from .errors import LMStudioRuntimeError, LMStudioValueError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Chat:
+    """The messages of a conversation, oldest first.
+
+    A chat is a sequence of messages: ``len(chat)``, ``chat[-1]``, ``for message in chat``; a slice
+    is a chat of its own. It is always true, also when it is empty.
+
+    Args:
+        initial_prompt: the system prompt to start with.
+
+    Raises:
+        LMStudioValueError: the prompt is not a text.
+
+    Thread safety: not shared while it changes. A prediction takes a copy when it is made, so the
+    chat may change as soon as ``respond_stream()`` has returned.
+    """
+
+    # Equality is by content, and content changes.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, initial_prompt: SystemPromptInput | None = None) -> None:
+        self._history = ChatHistoryData(messages=[])
+        if initial_prompt is not None:
+            self.add_system_prompt(initial_prompt)
+
+    # ---- making, copying, saving ----
+
+    @classmethod
+    def from_history(cls, history: str | Chat | ChatHistoryData | ChatHistoryDataDict) -> Self:
+        """Make a new chat that shares nothing with ``history``.
+
+        Args:
+            history: a text, which becomes one user message; a chat; or ``{"messages": [...]}``, in
+                which a message is a dict with ``role`` and ``content`` (or such a pair, or a
+                message object), and a plain string stands for a text.
+
+        Raises:
+            LMStudioValueError: it cannot be read as messages.
+            LMStudioRuntimeError: two system prompts or two responses follow each other.
+        """
+        chat = cls()
+        if isinstance(history, Chat):
+            chat._history = copy.deepcopy(history._history)
+        elif isinstance(history, ChatHistoryData):
+            chat._history = ChatHistoryData.from_dict(history.to_dict())
+        elif isinstance(history, str):
+            chat.add_user_message(history)
+        else:
+            messages: Any = history.get("messages") if isinstance(history, Mapping) else None
+            if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
+                raise LMStudioValueError(
+                    f"a history is a text, a chat or a dict with messages, not {history!r}"
+                )
+            for entry in messages:
+                chat.add_entry(*_role_and_content(entry))
+            # The entries may hold objects of the caller's, as parts or as tool arguments.
+            chat._history = copy.deepcopy(chat._history)
+        return chat
+
+    def copy(self) -> Self:
+        """Return a chat with the same messages; changing one does not change the other."""
+        return self.from_history(self)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self.copy()
+
+    def to_dict(self) -> ChatHistoryDataDict:
+        """Return ``{"messages": [...]}``, which ``from_history()`` takes."""
+        return cast(ChatHistoryDataDict, unstructure(self._history))
+
+    def _to_wire(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.to_dict())
+
+    def to_json(self) -> str:
+        """Return the chat as JSON text, which ``from_json()`` takes."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Make a chat from what ``to_json()`` returned.
+
+        Raises:
+            LMStudioValueError: it is not the JSON of a chat.
+        """
+        try:
+            history = json.loads(text)
+        except ValueError as exc:
+            raise LMStudioValueError(f"a saved chat must be JSON: {exc}") from None
+        if not isinstance(history, dict):
+            raise LMStudioValueError("a saved chat is a JSON object with messages")
+        return cls.from_history(cast(ChatHistoryDataDict, history))
+
+    # ---- a sequence of messages ----
+
+    def __len__(self) -> int:
+        return len(self._history.messages)
+
+    def __bool__(self) -> bool:
+        # "chat or Chat()" must not replace an empty chat that the caller goes on to use.
+        return True
+
+    def __iter__(self) -> Iterator[AnyChatMessage]:
+        return iter(self._history.messages)
+
+    @overload
+    def __getitem__(self, index: int) -> AnyChatMessage: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> AnyChatMessage | Self:
+        if isinstance(index, slice):
+            chat = type(self)()
+            chat._history = copy.deepcopy(ChatHistoryData(messages=self._history.messages[index]))
+            return chat
+        return self._history.messages[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self._history == other._history if isinstance(other, Chat) else NotImplemented
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {len(self)} messages>"
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}.from_history({format_json(self.to_dict())})"
+
+    # ---- adding ----
+
+    def append(self, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
+        """Add a copy of a message.
+
+        Returns:
+            The message in the chat; for a user message after another one, the two merged.
+
+        Raises:
+            LMStudioValueError: it is not a message.
+            LMStudioRuntimeError: a system prompt or response follows another one.
+        """
+        if not isinstance(message, (dict, *get_args(AnyChatMessage))):
+            raise LMStudioValueError(f"a message is a dict or a message object, not {message!r}")
+        role, content = _role_and_content(message)
+        return self.add_entry(role, copy.deepcopy(content))
+
+    def add_entry(self, role: str, content: AnyChatMessageInput) -> AnyChatMessage:
+        """Add a message of the given role.
+
+        Args:
+            role: ``system``, ``user``, ``assistant`` or ``tool``.
+            content: what the method for this role takes; for ``assistant`` also a list of the
+                response and its tool call requests.
+
+        Raises:
+            LMStudioValueError: an unknown role, or content that does not fit it.
+            LMStudioRuntimeError: a system prompt or response follows another one.
+        """
+        # The content is data of any shape; the method for the role checks it.
+        parts: list[Any] = _as_parts(content)
+        if role == "user":
+            return self.add_user_message(parts)
+        if role == "tool":
+            return self.add_tool_results(parts)
+        if role == "assistant" and parts:
+            if _is_tool_call_request(parts[0]):
+                return self._add_response([_tool_call_request(part) for part in parts])
+            return self.add_assistant_response(parts[0], parts[1:])
+        if role == "system" and len(parts) == 1:
+            return self.add_system_prompt(parts[0])
+        if role in ("system", "assistant"):
+            raise LMStudioValueError(f"a message of role {role!r} cannot have {len(parts)} parts")
+        raise LMStudioValueError(
+            f"the role of a message is system, user, assistant or tool, not {role!r}"
+        )
+
+    def add_system_prompt(self, prompt: SystemPromptInput) -> SystemPrompt:
+        """Add a system prompt.
+
+        Args:
+            prompt: a text, as a string, ``TextData`` or ``{"text": ...}``.
+
+        Raises:
+            LMStudioValueError: it is not a text.
+            LMStudioRuntimeError: the last message is a system prompt.
+        """
+        self._refuse_second("system", "system prompt")
+        part = _text_or_file(prompt, "a system prompt")
+        if not isinstance(part, TextData):
+            raise LMStudioValueError(f"a system prompt is a text, not {prompt!r}")
+        message = SystemPrompt(content=[part])
+        self._history.messages.append(message)
+        return message
+
+    def add_user_message(
+        self,
+        content: UserMessageInput | Iterable[UserMessageInput],
+        *,
+        images: Sequence[FileHandleInput] = (),
+    ) -> UserMessage:
+        """Add what the user said; if the last message is the user's too, this becomes part of it.
+
+        Args:
+            content: a text or file handle, or several; dicts as in the history are fine.
+            images: file handles from ``prepare_image()``.
+
+        Raises:
+            LMStudioValueError: a part is neither text nor file handle, or there is none.
+        """
+        parts = [_text_or_file(part, "a user message") for part in [*_as_parts(content), *images]]
+        last = self._history.messages[-1] if self._history.messages else None
+        if isinstance(last, UserMessage):
+            last.content.extend(parts)
+            return last
+        if not parts:
+            raise LMStudioValueError("a user message cannot be empty")
+        message = UserMessage(content=parts)
+        self._history.messages.append(message)
+        return message
+
+    def add_assistant_response(
+        self,
+        response: AnyAssistantResponseInput,
+        tool_call_requests: Iterable[ToolCallRequestInput] = (),
+    ) -> AssistantResponse:
+        """Add what the model said.
+
+        Args:
+            response: a text, or the result of a prediction.
+            tool_call_requests: the tool calls it asked for.
+
+        Raises:
+            LMStudioValueError: an argument has no such form.
+            LMStudioRuntimeError: the last message is a response.
+        """
+        # Results are known by this method: this file knows nothing of predictions.
+        text_of = getattr(response, "_to_history_content", None)
+        text = _text_or_file(text_of() if text_of else response, "an assistant response")
+        return self._add_response([text, *map(_tool_call_request, tool_call_requests)])
+
+    def _add_response(
+        self, content: list[TextData | FileHandle | ToolCallRequestData]
+    ) -> AssistantResponse:
+        self._refuse_second("assistant", "assistant response")
+        message = AssistantResponse(content=content)
+        self._history.messages.append(message)
+        return message
+
+    def add_tool_results(self, results: Iterable[ToolCallResultInput]) -> ToolResultMessage:
+        """Add the results of several tool calls as one message.
+
+        Raises:
+            LMStudioValueError: one is not a tool result.
+        """
+        message = ToolResultMessage(content=[_tool_call_result(result) for result in results])
+        self._history.messages.append(message)
+        return message
+
+    def add_tool_result(self, result: ToolCallResultInput) -> ToolResultMessage:
+        """Add the result of one tool call as a message.
+
+        Raises:
+            LMStudioValueError: it is not a tool result.
+        """
+        return self.add_tool_results([result])
+
+    def _refuse_second(self, role: str, what: str) -> None:
+        if self._history.messages and self._history.messages[-1].role == role:
+            raise LMStudioRuntimeError(f"{what} after {what}: the model takes only one at a time")
+
+
+def _as_parts(content: Any) -> list[Any]:
+    if isinstance(content, (str, Mapping)) or not isinstance(content, Iterable):
+        return [content]
+    return list(content)
+
+
+def _role_and_content(entry: Any) -> tuple[str, Any]:
+    if isinstance(entry, get_args(AnyChatMessage)):
+        return entry.role, entry.content
+    if isinstance(entry, Mapping) and "role" in entry and "content" in entry:
+        return entry["role"], entry["content"]
+    if isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str):
+        return entry[0], entry[1]
+    raise LMStudioValueError(f"a message has a role and content, which this lacks: {entry!r}")
+
+
+def _text_or_file(part: Any, what: str) -> TextData | FileHandle:
+    if isinstance(part, (TextData, FileHandle)):
+        return part
+    if isinstance(part, str):
+        return TextData(text=part)
+    if isinstance(part, Mapping):
+        if isinstance(part.get("text"), str):
+            return TextData(text=part["text"])
+        if "identifier" in part:
+            return FileHandle.from_dict(part)
+    raise LMStudioValueError(f"{what} cannot contain {part!r}")
+
+
+def _is_tool_call_request(part: Any) -> bool:
+    if isinstance(part, Mapping):
+        return part.get("type") in ("toolCallRequest", "function") or not part.keys().isdisjoint(
+            ("toolCallRequest", "tool_call_request")
+        )
+    return isinstance(part, (ToolCallRequest, ToolCallRequestData))
+
+
+def _tool_call_request(request: Any) -> ToolCallRequestData:
+    if isinstance(request, ToolCallRequestData):
+        return request
+    if isinstance(request, ToolCallRequest):
+        return ToolCallRequestData(tool_call_request=request)
+    if not _is_tool_call_request(request):
+        raise LMStudioValueError(f"this is no tool call request: {request!r}")
+    if request.get("type") == "function":
+        return ToolCallRequestData(tool_call_request=ToolCallRequest.from_dict(request))
+    return ToolCallRequestData.from_dict(request)
+
+
+def _tool_call_result(result: Any) -> ToolCallResultData:
+    if isinstance(result, ToolCallResultData):
+        return result
+    if isinstance(result, Mapping):
+        named = result.get("type") == "toolCallResult"
+        if named or "toolCallId" in result or "tool_call_id" in result:
+            return ToolCallResultData.from_dict(result)
+    raise LMStudioValueError(f"this is no tool result: {result!r}")

@@ -1,0 +1,212 @@
+"""Every exception that this package raises.
+
+The tree::
+
+    LMStudioError
+    |-- LMStudioOSError            (also OSError)       a local file could not be read
+    |-- LMStudioRuntimeError       (also RuntimeError)  an object was used out of turn
+    |-- LMStudioValueError         (also ValueError)    bad input; nothing was sent
+    |-- LMStudioTimeoutError       (also TimeoutError)  a time limit passed
+    |-- LMStudioServerError        LM Studio reported a problem
+    |   |-- LMStudioModelNotFoundError
+    |   |-- LMStudioPresetNotFoundError
+    |   |-- LMStudioChannelClosedError
+    |   `-- LMStudioPredictionError
+    `-- LMStudioClientError        noticed on this side
+        |-- LMStudioCancelledError
+        |-- LMStudioProtocolError
+        |-- LMStudioUnknownMessageWarning  (also UserWarning)
+        `-- LMStudioWebsocketError
+            `-- LMStudioConnectionLostError
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from .results import PredictionResult
+
+__all__ = [
+    "LMStudioCancelledError",
+    "LMStudioChannelClosedError",
+    "LMStudioClientError",
+    "LMStudioConnectionLostError",
+    "LMStudioError",
+    "LMStudioModelNotFoundError",
+    "LMStudioOSError",
+    "LMStudioPredictionError",
+    "LMStudioPresetNotFoundError",
+    "LMStudioProtocolError",
+    "LMStudioRuntimeError",
+    "LMStudioServerError",
+    "LMStudioTimeoutError",
+    "LMStudioUnknownMessageWarning",
+    "LMStudioValueError",
+    "LMStudioWebsocketError",
+    "SerializedLMSExtendedError",
+]
+
+
+class LMStudioError(Exception):
+    """Base class of every error raised by this package.
+
+    Attributes:
+        partial: For an error that ended a running prediction, what had been received until
+            then (`stats.stop_reason` is ``"failed"``); otherwise None.
+    """
+
+    partial: PredictionResult | None = None
+
+
+class LMStudioOSError(OSError, LMStudioError):
+    """The operating system refused something, such as reading a local file."""
+
+
+class LMStudioRuntimeError(RuntimeError, LMStudioError):
+    """An object was used out of turn, such as one stream in two threads at once."""
+
+
+class LMStudioValueError(ValueError, LMStudioError):
+    """An argument has a value that cannot be used; nothing was sent."""
+
+
+class LMStudioTimeoutError(LMStudioError, TimeoutError):
+    """A time limit passed before the operation ended."""
+
+
+@attrs.frozen(kw_only=True)
+class SerializedLMSExtendedError:
+    """What LM Studio says about an error; every field is optional on the wire."""
+
+    title: Any = "Unknown error"
+    cause: Any = None
+    suggestion: Any = None
+    error_data: Any = None
+    display_data: Any = None
+    stack: Any = None
+    root_title: Any = None
+
+
+class LMStudioServerError(LMStudioError):
+    """A problem that LM Studio reported.
+
+    Attributes:
+        server_error: The server's own description, or None if there was none.
+    """
+
+    server_error: SerializedLMSExtendedError | None
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        """Join the message with the server's details (a decoded ``error`` object)."""
+        self.server_error = None if details is None else _read_details(details)
+        if self.server_error is not None:
+            message = f"{message}: {_describe(self.server_error)}"
+        super().__init__(message)
+
+    @staticmethod
+    def from_details(message: str, details: Mapping[str, Any]) -> LMStudioServerError:
+        """Return the class that fits the server's error code, ready to be raised."""
+        display_data = details.get("displayData")
+        code = display_data.get("code") if isinstance(display_data, Mapping) else None
+        return _CLASS_OF_CODE.get(str(code), LMStudioServerError)(message, details)
+
+
+class LMStudioModelNotFoundError(LMStudioServerError):
+    """No model fits the given key, identifier or query."""
+
+
+class LMStudioPresetNotFoundError(LMStudioServerError):
+    """No preset fits the given name."""
+
+
+class LMStudioChannelClosedError(LMStudioServerError):
+    """LM Studio closed a channel before it had sent the outcome."""
+
+
+class LMStudioPredictionError(LMStudioServerError):
+    """LM Studio reported a problem with what a prediction produced."""
+
+
+class LMStudioClientError(LMStudioError):
+    """A problem that was noticed on this side of the connection."""
+
+
+class LMStudioCancelledError(LMStudioClientError):
+    """An operation was cancelled before it had ended.
+
+    Attributes:
+        reason: What was given to `cancel()`, or None.
+    """
+
+    def __init__(self, message: str = "The operation was cancelled.", reason: Any = None) -> None:
+        """Keep the reason beside the message."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class LMStudioProtocolError(LMStudioClientError):
+    """The server sent something that is not LM Studio's protocol."""
+
+
+class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):
+    """The server sent a message of an unknown kind."""
+
+
+class LMStudioWebsocketError(LMStudioClientError):
+    """A connection could not be opened, or is not open."""
+
+
+class LMStudioConnectionLostError(LMStudioWebsocketError):
+    """The connection ended while an operation was running.
+
+    Attributes:
+        close_code: The websocket close code that the server sent, or None if it sent none.
+    """
+
+    def __init__(self, message: str, close_code: int | None = None) -> None:
+        """Keep the close code beside the message."""
+        super().__init__(message)
+        self.close_code = close_code
+
+
+_CLASS_OF_CODE: dict[str, type[LMStudioServerError]] = {
+    "generic.noModelMatchingQuery": LMStudioModelNotFoundError,
+    "generic.pathNotFound": LMStudioModelNotFoundError,
+    "generic.identifierNotFound": LMStudioModelNotFoundError,
+    "generic.specificModelUnloaded": LMStudioModelNotFoundError,
+    "generic.presetNotFound": LMStudioPresetNotFoundError,
+}
+
+
+def _read_details(details: Mapping[str, Any]) -> SerializedLMSExtendedError:
+    # By hand: an error must be readable even if it is malformed, and without cattrs.
+    return SerializedLMSExtendedError(
+        title=details.get("title", "Unknown error"),
+        cause=details.get("cause"),
+        suggestion=details.get("suggestion"),
+        error_data=details.get("errorData"),
+        display_data=details.get("displayData"),
+        stack=details.get("stack"),
+        root_title=details.get("rootTitle"),
+    )
+
+
+def _describe(error: SerializedLMSExtendedError) -> str:
+    """Return the server's words in the order in which a person wants them."""
+    title = str(error.title or error.root_title or "Unknown error")
+    if error.root_title and error.root_title != error.title:
+        title = f"{error.root_title}: {title}"
+    lines = [title]
+    if error.cause is not None:
+        lines.append(f"Cause: {error.cause}")
+    if error.suggestion is not None:
+        lines.append(f"Suggestion: {error.suggestion}")
+    for label, data in (("Details", error.display_data), ("Error data", error.error_data)):
+        if data is not None:
+            lines.append(f"{label}: {json.dumps(data, default=str)}")
+    return "\n  ".join(lines)

@@ -1,0 +1,491 @@
+"""`PredictionStream`: one prediction, iterated, waited for and cancelled from any thread."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from . import _process
+from ._call import END, STOP, Call, Ending, Leash
+from ._chat_messages import AssistantResponse, TextData
+from ._deadline import Deadline, DeadlinePassed, check_seconds, receiver
+from ._line import Line
+from .cancellation import CancelEvent
+from .errors import (
+    LMStudioError,
+    LMStudioProtocolError,
+    LMStudioRuntimeError,
+    LMStudioTimeoutError,
+)
+from .info import LlmInstanceInfo
+from .results import Accumulator, LlmPredictionFragment, LlmPredictionStats, PredictionResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "PredictionCallbacks",
+    "PredictionFirstTokenCallback",
+    "PredictionFragmentCallback",
+    "PredictionMessageCallback",
+    "PredictionStream",
+    "PromptProcessingCallback",
+]
+
+PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
+PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
+PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
+PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+
+_LEFT = "the loop over the stream was left"
+_LOOK_AGAIN = 0.25  # seconds after which a waiter checks that the reader it relies on lives
+
+
+@attrs.frozen(kw_only=True)
+class PredictionCallbacks:
+    """What to call while a prediction is read; in the reading thread, never in the I/O thread."""
+
+    on_message: PredictionMessageCallback | None = None
+    on_first_token: PredictionFirstTokenCallback | None = None
+    on_prediction_fragment: PredictionFragmentCallback | None = None
+    on_prompt_processing_progress: PromptProcessingCallback | None = None
+
+
+class PredictionStream:
+    """A prediction that is received bit by bit.
+
+    Iterate over it for its fragments, or call `result()` for the whole; it starts by itself.
+    Leaving the loop, an exception in it, leaving ``with``, dropping the stream and Ctrl-C all
+    stop the model. (Endpoint: channel ``llm/predict``.)
+
+    Thread safety: one thread iterates at a time; everything else may be called from any thread.
+    `cancel()` and `close()` may be called in signal handlers and finalisers too.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        call: Call,
+        callbacks: PredictionCallbacks,
+        *,
+        cancel_event: CancelEvent = None,
+        structured: bool = False,
+    ) -> None:
+        """Prepare a stream; handles make them, nobody else needs to."""
+        self._line = line
+        self._call = call
+        self._callbacks = callbacks
+        self._cancel_event = cancel_event
+        self._structured = structured
+        self._accumulator = Accumulator()
+        self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
+        self._turn = threading.Lock()  # held by who reads; only ever tried, never waited for
+        self._owner: tuple[int, threading.Thread] = (0, threading.main_thread())
+        self._iterator: Leash | None = None
+        self._failure: LMStudioError | None = None  # a fragment that could not be read
+        self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
+        self._progress = -1.0
+        self._has_fragment = False
+        self._is_read = False
+        # Set once, by dict.setdefault: started, ended for callbacks, final result.
+        self._started: dict[int, object] = {}
+        self._ended: dict[int, object] = {}
+        self._final: dict[int, PredictionResult] = {}
+
+    # -- control ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Send the request now, instead of at the first use.
+
+        Raises:
+            LMStudioRuntimeError: It was started before.
+            LMStudioClientError: The client is closed.
+        """
+        if not self._begin():
+            raise LMStudioRuntimeError("This prediction was started before.")
+
+    def cancel(self, reason: Any = None) -> bool:
+        """Stop the prediction; it ends normally and keeps what was received.
+
+        It acts in every phase: before the start, while connecting, queued, loading, during prompt
+        processing and in the middle. It never blocks. After the end it does nothing.
+
+        Args:
+            reason: Anything; it is found as `PredictionResult.cancel_reason`.
+
+        Returns:
+            True for exactly one caller.
+        """
+        return self._call.cancel(reason)
+
+    def close(self) -> None:
+        """Stop the prediction if it has not ended."""
+        if not self._call.end_is_taken:
+            self._call.cancel("stream closed")
+
+    def __enter__(self) -> Self:
+        """Start it, if that was not done."""
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the prediction if it has not ended."""
+        self.close()
+
+    def cancelled(self) -> bool:
+        """Return whether it was cancelled before it ended."""
+        return self._call.is_cancelled
+
+    def done(self) -> bool:
+        """Return whether `result()` would return (or raise) without waiting for the server."""
+        was_withdrawn = bool(self._call.mark) and not self._started
+        return self._call.ending is not None or was_withdrawn
+
+    def add_done_callback(self, callback: Callable[[PredictionStream], Any]) -> None:
+        """Call ``callback(stream)`` once when the stream has ended, however it did.
+
+        It is called by the thread that iterates or waits, once that thread has reached the end;
+        here and now, if one has already.
+        """
+        self._done_callbacks.append(callback)
+        if self._ended:
+            self._run_done_callbacks()
+
+    @property
+    def stats(self) -> LlmPredictionStats | None:
+        """The statistics, once the prediction has ended without an error; None before."""
+        result = self._finished_result()
+        return None if result is None else result.stats
+
+    @property
+    def model_info(self) -> LlmInstanceInfo | None:
+        """The model that answered, once the prediction has ended; None before."""
+        result = self._finished_result()
+        return None if result is None else result.model_info
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[LlmPredictionFragment]:
+        """Start the prediction, and return an iterator over its fragments.
+
+        The iterator is an object of its own: when it is dropped, as by ``break``, the prediction
+        is cancelled.
+
+        Raises:
+            LMStudioRuntimeError: Another iterator, or a thread in `result()`, reads this stream.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise self._in_use()
+        try:
+            if self._iterator is not None and not self._is_read:
+                if self._iterator() is not None:
+                    raise self._in_use()
+                self._call.cancel(_LEFT)
+            self._owner = (get_ident(), threading.current_thread())
+            self._begin()
+            iterator = _FragmentIterator(self)
+            self._iterator = Leash(iterator, self._call)
+            self._call.leashes.append(self._iterator)
+            if self._call.ending is not None:
+                self._call.leashes.clear()  # the I/O thread did this before
+        finally:
+            self._turn.release()
+        return iterator
+
+    def result(self, timeout: float | None = None) -> PredictionResult:
+        """Return the result, waiting for it and starting the prediction if need be.
+
+        While another thread iterates, this only waits; otherwise it reads the rest here, and
+        calls the callbacks. After a cancel it waits a little (the client's `cancel_grace`) for
+        the server's last word, and returns what was received.
+
+        Args:
+            timeout: Seconds to wait here; the prediction goes on after that. None: no limit.
+
+        Returns:
+            The result. The first one that was returned stays the result.
+
+        Raises:
+            LMStudioTimeoutError: `timeout` passed, or a time limit of the prediction did.
+            LMStudioError: Whatever ended the prediction; each call raises a new exception.
+        """
+        deadline = Deadline(check_seconds(timeout, "timeout"))
+        try:
+            self._begin()
+            is_over = self._wait(deadline)
+        except LMStudioError:
+            self._call.cancel("error")  # does nothing if this is how the prediction ended
+            raise
+        except BaseException:
+            self._call.cancel("interrupted")
+            raise
+        if not is_over:
+            raise LMStudioTimeoutError(
+                f"The prediction has not ended within {timeout:g} s; it goes on."
+            )
+        self._finish_reading()
+        return self._outcome()
+
+    def wait_for_result(self, timeout: float | None = None) -> PredictionResult:
+        """Do the same as `result()`."""
+        return self.result(timeout)
+
+    def _begin(self) -> bool:
+        """Start it; return False if that was done before."""
+        _process.check_process(self._call.loop.process, "stream")
+        me, call = object(), self._call
+        if self._started.setdefault(0, me) is not me:
+            return False
+        call.leashes.append(Leash(self, call))
+        try:
+            self._line.start(call, self._cancel_event)
+        except BaseException as error:  # nobody else may wait for a call that never was
+            if isinstance(error, LMStudioError):
+                call.take_end()
+            else:
+                call.cancel("interrupted")
+            call.ending = Ending(error=error if isinstance(error, LMStudioError) else None)
+            call.inbox.put(END)
+            call.notify()
+            raise
+        finally:
+            if call.ending is not None:
+                call.leashes.clear()
+        return True
+
+    def _advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:
+        """Return the next fragment, or None at the end. This is the path of a token."""
+        call = self._call
+        mark = call.mark
+        while not mark:
+            item = receive()
+            if item is STOP:
+                continue
+            if item is END:
+                call.take_end()
+                break
+            if item["type"] != "fragment":
+                self._take_other(item)
+                continue
+            try:
+                with self._fold_lock:
+                    if mark:
+                        break
+                    fragment = self._accumulator.fragment(item.get("fragment"))
+            except LMStudioProtocolError as error:
+                self._failure = error
+                raise self._with_partial(error) from None
+            if not self._has_fragment:
+                self._take_first()
+            if self._callbacks.on_prediction_fragment is not None:
+                self._line.callbacks.run(self._callbacks.on_prediction_fragment, fragment)
+            return fragment
+        self._is_read = True
+        call.notify()
+        return None
+
+    def _take_first(self) -> None:
+        self._has_fragment = True
+        self._report_progress(1.0)
+        if self._callbacks.on_first_token is not None:
+            self._line.callbacks.run(self._callbacks.on_first_token)
+
+    def _take_other(self, packet: dict[str, Any]) -> None:
+        if packet["type"] == "promptProcessingProgress":
+            progress = packet.get("progress")
+            if isinstance(progress, (int, float)):
+                self._report_progress(float(progress))
+
+    def _report_progress(self, progress: float) -> None:
+        """Report each step once, upwards, and from 0 to 1 even if the server skips the ends."""
+        callback, last = self._callbacks.on_prompt_processing_progress, self._progress
+        if callback is not None and progress > last:
+            self._progress = progress
+            if last < 0 < progress:
+                self._line.callbacks.run(callback, 0.0)
+            self._line.callbacks.run(callback, progress)
+
+    # -- waiting ------------------------------------------------------------------------------
+
+    def _wait(self, deadline: Deadline) -> bool:
+        """Wait for the outcome, reading here if nobody else does; return False at the deadline."""
+        call = self._call
+        while True:
+            waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+            call.waiters.append(waiter)  # before looking, so that no change is missed
+            try:
+                if call.end_is_taken or (call.mark and call.ending is not None):
+                    return True
+                if not call.mark:
+                    if self._iterator is not None and self._iterator() is None:
+                        call.cancel(_LEFT)
+                        continue
+                    if not self._is_read_by_another() and self._turn.acquire(blocking=False):
+                        if not self._read_all(deadline):
+                            return False
+                        continue
+                if deadline.remaining() == 0:
+                    return False
+                with contextlib.suppress(DeadlinePassed):
+                    receiver(waiter, deadline.at_most(_LOOK_AGAIN))()
+            finally:
+                with contextlib.suppress(ValueError):
+                    call.waiters.remove(waiter)
+
+    def _read_all(self, deadline: Deadline) -> bool:
+        """Read up to the end (with the turn taken); return False at the deadline."""
+        try:
+            self._owner = (get_ident(), threading.current_thread())
+            receive = receiver(self._call.inbox, deadline)
+            while self._advance(receive) is not None:
+                pass
+            return True
+        except DeadlinePassed:
+            return False
+        finally:
+            self._turn.release()
+            self._call.notify()
+
+    def _is_read_by_another(self) -> bool:
+        """Whether a living thread other than this one has a living iterator."""
+        ident, thread = self._owner
+        has_iterator = self._iterator is not None and self._iterator() is not None
+        return has_iterator and ident != get_ident() and thread.is_alive()
+
+    def _in_use(self) -> LMStudioRuntimeError:
+        return LMStudioRuntimeError(
+            f"The thread {self._owner[1].name!r} is reading this stream; one thread at a time can. "
+            "Other threads may call result() or cancel()."
+        )
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def _finish_reading(self) -> None:
+        """Run the callbacks of the end, once."""
+        me = object()
+        if self._ended.setdefault(0, me) is me:
+            callback = self._callbacks.on_message
+            ending = self._call.ending
+            has_failed = self._failure is not None or (
+                not self._call.is_cancelled and ending is not None and ending.error is not None
+            )
+            if callback is not None and not has_failed:
+                with self._fold_lock:
+                    content = self._accumulator.content
+                message = AssistantResponse(content=[TextData(text=content)])
+                self._line.callbacks.run(callback, message)
+        self._run_done_callbacks()
+
+    def _run_done_callbacks(self) -> None:
+        while self._done_callbacks:
+            try:
+                callback = self._done_callbacks.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            self._line.callbacks.run(callback, self)
+
+    def _outcome(self) -> PredictionResult:
+        """Return the final result, or raise the final error."""
+        final = self._final.get(0)
+        if final is not None:
+            return final
+        call = self._call
+        ending = call.ending or Ending()
+        error = self._failure
+        if error is None and not call.is_cancelled:
+            error = ending.error
+        if error is not None:
+            raise self._with_partial(error)
+        success = None if ending.error is not None else ending.value
+        try:
+            result = self._snapshot(success, "failed")
+        except LMStudioProtocolError as malformed:
+            if not call.is_cancelled:
+                raise self._with_partial(malformed) from None
+            result = self._snapshot(None, "userStopped")
+        return self._final.setdefault(0, result)
+
+    def _snapshot(self, success: dict[str, Any] | None, stop_reason: str) -> PredictionResult:
+        with self._fold_lock:
+            return self._accumulator.result(
+                success=success,
+                cancelled=self._call.is_cancelled,
+                cancel_reason=self._call.reason,
+                structured=self._structured,
+                stop_reason=stop_reason,
+            )
+
+    def _with_partial(self, error: LMStudioError) -> LMStudioError:
+        """Return a new exception like `error` that carries what was received."""
+        fresh = Ending(error=error).fresh_error()
+        assert fresh is not None
+        with self._fold_lock:
+            fresh.partial = self._accumulator.result(
+                success=None,
+                cancelled=False,
+                cancel_reason=None,
+                structured=self._structured,
+                stop_reason="failed",
+            )
+        return fresh
+
+    def _finished_result(self) -> PredictionResult | None:
+        call = self._call
+        if call.ending is None or not call.mark:
+            return self._final.get(0)
+        try:
+            return self._outcome()
+        except LMStudioError:
+            return None
+
+
+class _FragmentIterator:
+    """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly."""
+
+    __slots__ = ("__weakref__", "_receive", "_stream")
+
+    def __init__(self, stream: PredictionStream) -> None:
+        self._stream = stream
+        self._receive = receiver(stream._call.inbox, None)
+
+    def __iter__(self) -> _FragmentIterator:
+        return self
+
+    def __next__(self) -> LlmPredictionFragment:
+        stream = self._stream
+        if stream._is_read:
+            raise StopIteration
+        if stream._call.loop.process is not _process.current:
+            _process.check_process(stream._call.loop.process, "stream")
+        if not stream._turn.acquire(False):
+            raise stream._in_use()
+        try:
+            if stream._owner[0] != get_ident():
+                stream._owner = (get_ident(), threading.current_thread())
+            fragment = stream._advance(self._receive)
+            if fragment is not None:
+                return fragment
+            stream._finish_reading()
+        except BaseException:
+            stream._call.cancel("an exception was raised in the loop")
+            raise
+        finally:
+            stream._turn.release()
+        if stream._call.end_is_taken and stream._call.ending is not None:
+            error = stream._call.ending.error
+            if error is not None:
+                raise stream._with_partial(error)
+        raise StopIteration

@@ -1,0 +1,293 @@
+"""What a prediction gives back: fragments, statistics, results, and the fold that makes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from ._converter import LMStudioStruct, format_json, structure
+from ._kv_read import kv_to_load_config, kv_to_prediction_config
+from .config import LlmLoadModelConfig, LlmPredictionConfig
+from .errors import LMStudioProtocolError
+from .info import LlmInstanceInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
+
+# After these a reply is incomplete, so that its text is not the JSON that was asked for.
+_CUT_SHORT = frozenset(
+    {"maxPredictedTokensReached", "contextLengthReached", "userStopped", "failed", "modelUnloaded"}
+)
+
+
+@attrs.define(weakref_slot=False, repr=False)
+class LlmPredictionFragment(LMStudioStruct):
+    """A piece of a reply as it streams in, one token or a few.
+
+    Attributes:
+        content: the text.
+        tokens_count: about how many tokens it holds.
+        contains_drafted: some of them were proposed by the draft model.
+        reasoning_type: ``none``, ``reasoning``, ``reasoningStartTag``, ``reasoningEndTag``.
+        is_structural: markup of the model's reply format, neither answer nor reasoning.
+        tokens: the tokens and their log probabilities, if the config asked for ``log_probs``.
+
+    Thread safety: not changed by the library after it was handed out.
+    """
+
+    content: str
+    tokens_count: int = 1
+    contains_drafted: bool = False
+    reasoning_type: str = "none"
+    is_structural: bool = False
+    tokens: list[dict[str, Any]] | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class LlmPredictionStats(LMStudioStruct):
+    """Statistics of a prediction; what the server did not say is None.
+
+    Attributes:
+        stop_reason: why it ended: ``eosFound``, ``stopStringFound``, ``userStopped``,
+            ``maxPredictedTokensReached``, ``contextLengthReached``, ``toolCalls``, ``failed``,
+            ``modelUnloaded``, or what a newer server may name.
+        stop_string: the stop string that was found.
+        tokens_per_second: speed of generation.
+        num_gpu_layers: layers on the GPU; -1 is all.
+        time_to_first_token_sec: seconds until the first token.
+        total_time_sec: seconds from start to end.
+        prompt_tokens_count: tokens of the prompt.
+        predicted_tokens_count: tokens that were generated.
+        total_tokens_count: the sum of the two.
+        used_draft_model_key: the draft model, with speculative decoding.
+
+    Thread safety: immutable.
+    """
+
+    stop_reason: str
+    stop_string: str | None = None
+    tokens_per_second: float | None = None
+    num_gpu_layers: float | None = None
+    time_to_first_token_sec: float | None = None
+    total_time_sec: float | None = None
+    prompt_tokens_count: int | None = None
+    predicted_tokens_count: int | None = None
+    total_tokens_count: int | None = None
+    used_draft_model_key: str | None = None
+    total_draft_tokens_count: int | None = None
+    accepted_draft_tokens_count: int | None = None
+    rejected_draft_tokens_count: int | None = None
+    ignored_draft_tokens_count: int | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class PredictionResult:
+    """The end of a prediction.
+
+    Attributes:
+        content: the whole text, reasoning included.
+        parsed: the JSON object of a structured reply; None if such a reply was cancelled or cut
+            short; otherwise ``content``.
+        stats: statistics; after a cancel that the server did not confirm, only the stop reason.
+        model_info: the model that answered; None without the server's final message.
+        load_config: the configuration it was loaded with; None likewise.
+        prediction_config: the configuration it used; None likewise.
+        cancelled: it was cancelled, and ``content`` is what had arrived.
+        cancel_reason: what the canceller gave as its reason.
+        acknowledged: the server's final message arrived.
+        reasoning_content: the text that the model marked as reasoning.
+        answer: the text without reasoning and markup.
+        structured: ``parsed`` is a JSON object.
+
+    Thread safety: immutable.
+    """
+
+    content: str
+    parsed: AnyPrediction
+    stats: LlmPredictionStats
+    model_info: LlmInstanceInfo | None
+    load_config: LlmLoadModelConfig | None
+    prediction_config: LlmPredictionConfig | None
+    cancelled: bool = False
+    cancel_reason: object = None
+    acknowledged: bool = True
+    reasoning_content: str = ""
+    answer: str = attrs.field()
+    structured: bool = attrs.field(init=False)
+
+    @answer.default
+    def _(self) -> str:
+        return self.content
+
+    @structured.default
+    def _(self) -> bool:
+        return self.parsed is not None and not isinstance(self.parsed, str)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(content={self.content!r})"
+
+    def __str__(self) -> str:
+        return format_json(self.parsed) if self.structured else self.content
+
+    def _to_history_content(self) -> str:
+        return self.content
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class PredictionRoundResult(PredictionResult):
+    """The end of one prediction among the rounds of ``act()``; rounds are counted from 0."""
+
+    round_index: int
+
+    @classmethod
+    def from_result(cls, result: PredictionResult, round_index: int) -> Self:
+        """Return ``result`` as the result of the round with this index."""
+        names = [field.name for field in attrs.fields(PredictionResult) if field.init]
+        return cls(round_index=round_index, **{name: getattr(result, name) for name in names})
+
+
+@attrs.frozen(kw_only=True)
+class ActResult:
+    """The end of ``act()``: rounds run, seconds taken, and whether it was cancelled."""
+
+    rounds: int
+    total_time_seconds: float
+    cancelled: bool = False
+    cancel_reason: object = None
+
+
+class Accumulator:
+    """Folds the fragments of one prediction into its result; no I/O, no lock.
+
+    Thread safety: one thread at a time; the stream's lock sees to it.
+    """
+
+    __slots__ = ("_answer", "_content", "_reasoning")
+
+    def __init__(self) -> None:
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._answer: list[str] = []
+
+    def fragment(self, packet: dict[str, Any]) -> LlmPredictionFragment:
+        """Take the ``fragment`` object of one message, keep its text, and return it typed.
+
+        Raises:
+            LMStudioProtocolError: it has no text.
+        """
+        # Once per token: no converter here, and no call that can be spared.
+        try:
+            content = packet["content"]
+            get = packet.get
+        except (KeyError, TypeError, AttributeError):
+            content = None
+        if content.__class__ is not str:
+            raise LMStudioProtocolError("unexpected data: LlmPredictionFragment without content")
+        reasoning_type = get("reasoningType", "none")
+        is_structural = get("isStructural", False)
+        self._content.append(content)
+        if not is_structural:
+            if reasoning_type == "none":
+                self._answer.append(content)
+            elif reasoning_type == "reasoning":
+                self._reasoning.append(content)
+        return LlmPredictionFragment(
+            content,
+            get("tokensCount", 1),
+            get("containsDrafted", False),
+            reasoning_type,
+            is_structural,
+            get("tokens"),
+        )
+
+    @property
+    def content(self) -> str:
+        """All text so far, reasoning and markup included."""
+        return "".join(self._content)
+
+    @property
+    def reasoning_content(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._reasoning)
+
+    @property
+    def answer(self) -> str:
+        """The text so far without reasoning and markup."""
+        return "".join(self._answer)
+
+    def result(
+        self,
+        *,
+        success: dict[str, Any] | None,
+        cancelled: bool,
+        cancel_reason: object,
+        structured: bool,
+        stop_reason: str | None = None,
+    ) -> PredictionResult:
+        """Return the result as of now.
+
+        Args:
+            success: the server's final message, or None if it did not come.
+            cancelled: the prediction was cancelled; its stop reason is then ``userStopped``.
+            cancel_reason: what the canceller gave as its reason.
+            structured: a JSON reply was asked for.
+            stop_reason: the stop reason when ``success`` is None, such as ``failed``.
+
+        Raises:
+            LMStudioProtocolError: the server's final message is malformed.
+        """
+        try:
+            final = _final_message(success)
+        except LMStudioProtocolError:
+            # A cancelled prediction ends without an exception, whatever the server said last.
+            if not cancelled:
+                raise
+            success, final = None, _final_message(None)
+        stats: LlmPredictionStats = final["stats"]
+        if cancelled:
+            final["stats"] = stats = attrs.evolve(stats, stop_reason="userStopped")
+        elif success is None:
+            final["stats"] = stats = attrs.evolve(stats, stop_reason=stop_reason or "failed")
+        content = self.content
+        return PredictionResult(
+            content=content,
+            parsed=_parse(content, stats.stop_reason) if structured else content,
+            cancelled=cancelled,
+            cancel_reason=cancel_reason,
+            acknowledged=success is not None,
+            reasoning_content=self.reasoning_content,
+            answer=self.answer,
+            **final,
+        )
+
+
+def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the typed parts of the server's final message, under the names in the result."""
+    if success is None:
+        stats = LlmPredictionStats(stop_reason="failed")
+        return {"stats": stats, "model_info": None, "load_config": None, "prediction_config": None}
+    info = success.get("modelInfo")
+    load = success.get("loadModelConfig")
+    prediction = success.get("predictionConfig")
+    return {
+        "stats": structure(success.get("stats"), LlmPredictionStats),
+        "model_info": None if info is None else structure(info, LlmInstanceInfo),
+        "load_config": None if load is None else kv_to_load_config(load, "llm"),
+        "prediction_config": None if prediction is None else kv_to_prediction_config(prediction),
+    }
+
+
+def _parse(content: str, stop_reason: str) -> AnyPrediction:
+    if stop_reason in _CUT_SHORT:
+        return None
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        # A grammar need not describe JSON.
+        return content
+    return parsed if isinstance(parsed, dict) else content

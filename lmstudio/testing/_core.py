@@ -1,0 +1,65 @@
+"""What all parts of one server share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from ._holds import Holds
+from ._journal import Journal
+from ._loop import LoopThread
+from ._registry import Registry
+from ._workers import Workers
+from .catalogue import Model
+from .engine import Engine
+
+if TYPE_CHECKING:
+    from ._files import StoredFile
+    from ._load import Loading
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """The settings of a server, as its constructor takes them."""
+
+    tokens: Sequence[str]
+    auth: str
+    auth_timeout: float
+    unknown_path: str
+    load_time: float
+    download_time: float
+    jit_evict: bool
+    presets: Sequence[str]
+    version: str
+
+
+class Core:
+    """The shared state of a server: who needs what is written at each part."""
+
+    def __init__(
+        self, options: Options, engine: Engine, models: Sequence[Model], hub: Sequence[Model]
+    ) -> None:
+        self.options = options
+        self.engine = engine
+        self.loop = LoopThread()
+        self.journal = Journal()
+        self.registry = Registry(models)
+        self.workers = Workers(self.loop)
+        self.holds = Holds(self)
+        self.numbers = itertools.count()
+        # The loop thread alone:
+        self.hub = list(hub)
+        self.loading: dict[str, Loading] = {}
+        self.files: dict[str, StoredFile] = {}
+        self.flags: dict[str, None] = {}
+
+    async def slow(self, function: Callable[[], T]) -> T:
+        """Call something of the engine, in a thread of its own if the engine is slow."""
+        if self.engine.blocking:
+            return await self.workers.run(function, "call")
+        return function()

@@ -1,0 +1,108 @@
+"""The errors that the server reports on the wire, in LM Studio's words and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_SAMPLE = 5
+
+
+class EndpointError(Exception):
+    """A call that fails: becomes an `rpcError` or a `channelError`.
+
+    Args:
+        title: The sentence that the user of the client reads.
+        **fields: Further fields of the error (`cause`, `suggestion`, `displayData`, ...).
+
+    Thread safety:
+        A value: any thread.
+    """
+
+    def __init__(self, title: str, **fields: Any) -> None:
+        super().__init__(title)
+        self.error = serialize(title, **fields)
+
+
+def serialize(title: str, **fields: Any) -> dict[str, Any]:
+    """Return the error object of an `rpcError` or `channelError` message."""
+    return {"title": title, "stack": f"Error: {title}", "rootTitle": title, **fields}
+
+
+def no_model_matching_query(query: dict[str, Any], loaded: Sequence[str]) -> EndpointError:
+    """Return the error of a query that no loaded model satisfies."""
+    return EndpointError(
+        "No loaded model satisfies all requirements specified in the query.",
+        displayData={
+            "code": "generic.noModelMatchingQuery",
+            "query": query,
+            "loadedModelsSample": list(loaded[:_SAMPLE]),
+            "totalLoadedModels": len(loaded),
+        },
+    )
+
+
+def specific_model_unloaded() -> EndpointError:
+    """Return the error of an instance reference whose model is gone."""
+    return EndpointError("Model unloaded", displayData={"code": "generic.specificModelUnloaded"})
+
+
+def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointError:
+    """Return the error of an unload for an identifier that nobody has."""
+    return EndpointError(
+        f'Cannot find a model with identifier "{identifier}"',
+        displayData={
+            "code": "generic.identifierNotFound",
+            "identifier": identifier,
+            "loadedModelsSample": list(loaded[:_SAMPLE]),
+            "totalLoadedModels": len(loaded),
+        },
+    )
+
+
+def identifier_taken(identifier: str) -> EndpointError:
+    """Return the error of a load under an identifier that is in use."""
+    return EndpointError(f'The identifier "{identifier}" is already in use.')
+
+
+def path_not_found(path: str, available: Sequence[str]) -> EndpointError:
+    """Return the error of a model key that is not downloaded."""
+    return EndpointError(
+        f"Model not found: {path}",
+        cause="No downloaded model has this key.",
+        suggestion="List the downloaded models to see which keys there are.",
+        displayData={
+            "code": "generic.pathNotFound",
+            "path": path,
+            "availablePathsSample": list(available[:_SAMPLE]),
+            "totalModels": len(available),
+        },
+    )
+
+
+def domain_mismatch(path: str, actual: str, expected: str) -> EndpointError:
+    """Return the error of a model that belongs to another namespace."""
+    return EndpointError(
+        f'"{path}" is not a model of the kind that was asked for.',
+        displayData={
+            "code": "generic.domainMismatch",
+            "path": path,
+            "actualDomain": actual,
+            "expectedDomain": expected,
+        },
+    )
+
+
+def preset_not_found(preset: str, presets: Sequence[str]) -> EndpointError:
+    """Return the error of a preset that the server does not know."""
+    return EndpointError(
+        f'Cannot find a preset that matches "{preset}"',
+        displayData={
+            "code": "generic.presetNotFound",
+            "specifiedFuzzyPresetIdentifier": preset,
+            "availablePresetsSample": [
+                {"identifier": name, "name": name} for name in presets[:_SAMPLE]
+            ],
+            "totalAvailablePresets": len(presets),
+        },
+    )

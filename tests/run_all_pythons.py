@@ -1,0 +1,126 @@
+"""Run the tests on every Python from 3.10 on that this machine has, each in a clean environment.
+
+The package is built once and installed as a wheel, so what it forgets to ship is missed here.
+All arguments go to pytest. `make test-all` calls this.
+"""
+
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = ROOT / ".venvs"
+OLDEST = (3, 10)
+EXPECTED = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+IDENTIFY = """
+import json, sys, sysconfig
+free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+print(json.dumps({
+    "name": "%d.%d" % sys.version_info[:2] + free, "version": sys.version_info[:3],
+    "usable": sys.implementation.name == "cpython" and sys.version_info[3] == "final",
+    "path": getattr(sys, "_base_executable", sys.executable),
+}))
+"""
+
+
+def clean_environment():
+    """This process's environment without what steers Python, pytest or the package."""
+    unwanted = ("PYTHON", "PYTEST_", "PYENV_VERSION", "VIRTUAL_ENV", "LM_", "LMSTUDIO_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+
+
+def candidates():
+    """Where an interpreter may be: on the path, in pyenv (its shims may fail), with uv."""
+    for folder in os.get_exec_path():
+        yield from sorted(glob.glob(f"{folder}/python3*"))
+    home = Path.home()
+    pyenv = os.environ.get("PYENV_ROOT") or home / ".pyenv"
+    uv = os.environ.get("UV_PYTHON_INSTALL_DIR") or home / ".local/share/uv/python"
+    for folder in (f"{pyenv}/versions", uv):
+        yield from sorted(glob.glob(f"{folder}/*/bin/python3"))
+    yield sys.executable
+
+
+def identify(path):
+    """What the interpreter says of itself, or None."""
+    try:
+        answer = subprocess.run(
+            [path, "-I", "-c", IDENTIFY],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+            env=clean_environment(),
+        )
+        return json.loads(answer.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+
+
+def find():
+    """The interpreters to use: the newest of each minor version, {"3.10": path}."""
+    found = {}
+    for path in candidates():
+        if not re.fullmatch(r"python3(\.\d+t?)?", Path(path).name):
+            continue  # python3-config and the like
+        python = identify(path)
+        if python and python["usable"] and tuple(python["version"]) >= OLDEST:
+            best = found.setdefault(python["name"], python)
+            if python["version"] > best["version"]:
+                found[python["name"]] = python
+    by_version = sorted(found.items(), key=lambda item: item[1]["version"])
+    return {name: python["path"] for name, python in by_version}
+
+
+def call(*command):
+    """Run a command in view, in the clean environment; its return code."""
+    sys.stdout.flush()
+    return subprocess.call(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def run(name, path, wheel, arguments):
+    """Install and test on one interpreter; how it went."""
+    folder = ENVIRONMENTS / name
+    python = folder / "bin" / "python"
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    if call(sys.executable, "-m", "virtualenv", "--quiet", "-p", path, folder):
+        return "no environment"
+    if call(*pip, f"lmstudio[testing,test] @ {wheel.as_uri()}"):
+        return "not installed"
+    return "FAILED" if call(python.with_name("pytest"), "-q", *arguments) else "passed"
+
+
+def main():
+    pythons = find()
+    shutil.rmtree(ENVIRONMENTS, ignore_errors=True)
+    build = ("wheel", "--quiet", "--no-deps", "--use-pep517", "--wheel-dir", ENVIRONMENTS, ".")
+    if call(sys.executable, "-m", "pip", *build):
+        return 1
+    (wheel,) = ENVIRONMENTS.glob("*.whl")
+    lines, passed = [], []
+    for name, path in pythons.items():
+        print(f"\n==== Python {name} ({path})", flush=True)
+        start = time.monotonic()
+        result = run(name, path, wheel, sys.argv[1:])
+        lines.append(f"Python {name:6} {result:16} {time.monotonic() - start:4.0f} s  {path}")
+        if result == "passed":
+            passed.append(name)
+    missed = [name for name in EXPECTED if name not in pythons]
+    print("", *lines, sep="\n")
+    print("passed:", ", ".join(passed) or "none")
+    print("not on this machine:", ", ".join(missed) or "none")
+    return 0 if pythons and passed == list(pythons) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
