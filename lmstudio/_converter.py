@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
+import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, get_args, get_origin, overload
 
 import attrs
 
@@ -42,7 +44,7 @@ def camel_case(name: str) -> str:
 
 
 def camel_keys(data: Any) -> Any:
-    """Return a copy of nested dicts and lists with the snake_case keys made camelCase.
+    """Return a deep copy of dicts and lists with the snake_case keys made camelCase.
 
     Schemas, tool arguments and raw settings are left alone: their keys are the user's own names.
     """
@@ -50,7 +52,7 @@ def camel_keys(data: Any) -> Any:
         result = {}
         for key, value in data.items():
             key = camel_case(key) if isinstance(key, str) else key
-            result[key] = value if key in _VERBATIM else camel_keys(value)
+            result[key] = copy.deepcopy(value) if key in _VERBATIM else camel_keys(value)
         return result
     if isinstance(data, (list, tuple)):
         return [camel_keys(item) for item in data]
@@ -114,8 +116,9 @@ def structure(data: object, cls: Any) -> Any:
     Raises:
         LMStudioProtocolError: the data does not fit; the message names the class and the field.
     """
+    converter = _converter()
     try:
-        return _converter().structure(data, cls)
+        return converter.structure(data, cls)
     except Exception as exc:
         raise LMStudioProtocolError(f"unexpected data: {_problems(exc, cls)}") from None
 
@@ -220,7 +223,7 @@ def _tag_of(cls: Any) -> tuple[str, str] | None:
 def _is_tagged_union(cls: Any) -> bool:
     members = get_args(cls)
     return (
-        bool(members)
+        get_origin(cls) in (Union, types.UnionType)
         and all(isinstance(member, type) and attrs.has(member) for member in members)
         and any(_tag_of(member) for member in members)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -158,7 +159,9 @@ def _structured_setting(response_format: Any) -> LlmStructuredPredictionSetting:
         if is_json or is_gbnf:
             return read_config(response_format, LlmStructuredPredictionSetting)
         if "type" in keys:
-            return LlmStructuredPredictionSetting(type="json", json_schema=dict(response_format))
+            return LlmStructuredPredictionSetting(
+                type="json", json_schema=copy.deepcopy(dict(response_format))
+            )
     raise LMStudioValueError(
         "response_format takes a JSON Schema with a 'type', a class with model_json_schema(), or "
         f"an LlmStructuredPredictionSetting, not {response_format!r}"

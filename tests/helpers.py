@@ -1,8 +1,10 @@
 """What several test files use."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class Sequencer:
@@ -32,3 +34,44 @@ class Sequencer:
                 self._done += ended_well
                 self._failed = not ended_well
                 self._changed.notify_all()
+
+
+class Worker(threading.Thread):
+    """Runs a function in a thread and gives back what it returned or raised."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        super().__init__(name="worker", daemon=True)
+        self._function, self._arguments = function, arguments
+        self._outcome: tuple[Any, BaseException | None] = (None, None)
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._outcome = (self._function(*self._arguments), None)
+        except BaseException as error:
+            self._outcome = (None, error)
+
+    def result(self, timeout: float = 10.0) -> Any:
+        """What the function returned, or raise what it raised."""
+        self.join(timeout)
+        assert not self.is_alive(), "the worker did not end"
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+    def error(self, timeout: float = 10.0) -> BaseException:
+        """What the function raised."""
+        self.join(timeout)
+        assert not self.is_alive(), "the worker did not end"
+        value, error = self._outcome
+        assert error is not None, f"it returned {value!r}"
+        return error
+
+
+def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
+    """Return once a condition holds of which nothing can tell us; fail if it does not in time."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        time.sleep(0)

@@ -1,4 +1,4 @@
-"""Configurations as users write them: accepted in either spelling, or refused with a clear error."""
+"""Configurations as users write them: taken in either spelling, or refused with a clear error."""
 
 import pytest
 
@@ -99,7 +99,10 @@ def test_an_unknown_option_is_an_error_that_names_the_nearest_known_one(config, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": "hot"}, "LlmPredictionConfig.temperature takes a finite number, not 'hot'"),
+        (
+            {"temperature": "hot"},
+            "LlmPredictionConfig.temperature takes a finite number, not 'hot'",
+        ),
         ({"temperature": float("nan")}, "takes a finite number, not nan"),
         ({"temperature": float("inf")}, "takes a finite number, not inf"),
         ({"temperature": True}, "takes a finite number, not True"),

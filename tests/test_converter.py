@@ -136,7 +136,9 @@ def test_from_dict_takes_both_spellings_and_raises_a_value_error():
 
 def test_values_print_as_the_call_that_makes_them():
     request = ToolCallRequest(name="add", arguments={"first_term": 1})
-    assert repr(request) == "ToolCallRequest(type='function', name='add', arguments={'first_term': 1})"
+    assert (
+        repr(request) == "ToolCallRequest(type='function', name='add', arguments={'first_term': 1})"
+    )
     text = str(request)
     assert text.startswith("ToolCallRequest.from_dict({\n")
     printed = eval(text, {"ToolCallRequest": ToolCallRequest})

@@ -27,6 +27,7 @@ from lmstudio.config import (
 from lmstudio.errors import LMStudioProtocolError, LMStudioValueError
 
 JINJA = {"type": "jinja", "jinjaPromptTemplate": {"template": "x"}, "stopStrings": []}
+LOAD_JINJA = {"type": "jinja", "jinjaPromptTemplate": {"template": "x"}}
 PARSING = {"enabled": True, "startString": "<t>", "endString": "</t>"}
 MIROSTAT = {"version": 2, "learningRate": 0.1, "targetEntropy": 5}
 MLX_CACHE = {"enabled": True, "bits": 4, "groupSize": 32, "quantizedStart": 10}
@@ -107,7 +108,7 @@ LOAD_PLAIN = [
     ("maxParallelPredictions", 2, "llm.load.numParallelSessions"),
     ("useUnifiedKvCache", True, "llm.load.useUnifiedKvCache"),
     ("offloadKVCacheToGpu", True, "llm.load.offloadKVCacheToGpu"),
-    ("promptTemplate", JINJA, "llm.load.promptTemplate"),
+    ("promptTemplate", LOAD_JINJA, "llm.load.promptTemplate"),
     ("evalBatchSize", 64, "llm.load.llama.evalBatchSize"),
     ("physicalBatchSize", 64, "llm.load.llama.physicalBatchSize"),
     ("flashAttention", True, "llm.load.llama.flashAttention"),
@@ -307,7 +308,7 @@ def test_an_embedding_model_has_gpu_options_but_no_auto_fit():
 
 
 def test_an_unknown_split_strategy_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(LMStudioValueError, match="one of evenly, favorMainGpu, .*not 'fair'"):
+    with pytest.raises(LMStudioValueError, match=r"one of evenly, favorMainGpu, .*not 'fair'"):
         load({"gpu": {"splitStrategy": "fair"}})
 
 

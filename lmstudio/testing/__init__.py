@@ -7,6 +7,7 @@ from .catalogue import Model
 from .connection import Connection
 from .engine import Engine, Fault, Finish, GenerationRequest, Token, ToolCall
 from .generated import GeneratedEngine
+from .llama import LlamaEngine, find_smollm2
 from .prediction import Prediction
 from .scripted import Reply, ScriptedEngine
 from .server import Server
@@ -19,6 +20,7 @@ __all__ = [
     "Finish",
     "GeneratedEngine",
     "GenerationRequest",
+    "LlamaEngine",
     "Model",
     "Prediction",
     "Reply",
@@ -26,4 +28,5 @@ __all__ = [
     "Server",
     "Token",
     "ToolCall",
+    "find_smollm2",
 ]

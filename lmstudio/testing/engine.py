@@ -210,6 +210,38 @@ def split_tokens(text: str) -> list[str]:
     return re.findall(r"\s?\w+|\s?[^\w\s]|\s", text)
 
 
+def forced_tool(request: GenerationRequest) -> str | None:
+    """Return the tool that a model without a mind of its own has to call now, or None.
+
+    The first tool that the last message of the user names, or just the first one if the client
+    requires a call; none when the last message is a tool's result.
+    """
+    choice = request.config.get("llm.prediction.toolChoice") or {}
+    names = [tool["function"]["name"] for tool in _tools(request)]
+    last = request.messages[-1].get("role") if request.messages else None
+    if not names or last != "user" or choice.get("mode") == "none":
+        return None
+    named = [name for name in names if name in request.last_user_text]
+    if named:
+        return str(named[0])
+    return str(names[0]) if choice.get("mode") == "required" else None
+
+
+def tool_schema(request: GenerationRequest, name: str) -> dict[str, Any]:
+    """Return the JSON schema of a tool's arguments."""
+    for tool in _tools(request):
+        if tool["function"]["name"] == name:
+            return dict(tool["function"].get("parameters") or {"type": "object"})
+    return {"type": "object"}
+
+
+def _tools(request: GenerationRequest) -> list[dict[str, Any]]:
+    entry = request.config.get("llm.prediction.tools")
+    if not isinstance(entry, dict) or entry.get("type") != "toolArray":
+        return []
+    return list(entry.get("tools") or ())
+
+
 def text_of(message: dict[str, Any]) -> str:
     """Return the text of a message as it is on the wire."""
     parts = []
