@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any
 
 from . import _process
-from ._call import END, Call, Ending, Leash
+from ._call import END, STOP, Call, Ending, Leash
 from ._connect import Connector
 from ._deadline import Deadline
 from ._link import Link
@@ -29,6 +29,7 @@ __all__ = ["Loop"]
 logger = logging.getLogger(__name__)
 
 _LOOK_ROUND = 0.25  # seconds between looks at the marks of open calls
+_MANY_TIMERS = 250  # that many may belong to calls that are over
 _REST = 60.0  # seconds in select with nothing open
 
 
@@ -152,7 +153,8 @@ class Loop:
         if now >= self._next_look:
             self._next_look = now + _LOOK_ROUND
             for call in list(self.open.values()):
-                if call.mark and not call.cancel_seen:
+                if call.is_cancelled and not call.cancel_seen:
+                    call.inbox.put(STOP)
                     self._on_cancel(call)
 
     # -- time ---------------------------------------------------------------------------------
@@ -160,6 +162,9 @@ class Loop:
     def at(self, when: float, function: Callable[[Any, float], None], argument: Any) -> None:
         """Call ``function(argument, now)`` once `when` has passed."""
         heapq.heappush(self._timers, (when, next(self._timer_ids), function, argument))
+        if len(self._timers) > _MANY_TIMERS + 2 * len(self.open):
+            self._timers = [timer for timer in self._timers if not _is_idle(timer[3])]
+            heapq.heapify(self._timers)
 
     def _run_timers(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
@@ -275,6 +280,14 @@ class Loop:
             self.selector.close()
             self._wake_reader.close()
             self._wake_writer.close()
+
+
+def _is_idle(argument: Any) -> bool:
+    """Whether a timer's argument is a call that is over."""
+    if not isinstance(argument, weakref.ref):
+        return False
+    call = argument()
+    return call is None or call.ending is not None
 
 
 def _due(call: Call) -> float | None:

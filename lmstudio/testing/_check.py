@@ -72,7 +72,11 @@ def text(minimum: int = 0, maximum: int | None = None) -> Shape:
 
 
 def number(
-    *, whole: bool = False, minimum: float | None = None, maximum: float | None = None
+    *,
+    whole: bool = False,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
 ) -> Shape:
     """Accept a number, or only a whole one, within the limits."""
 
@@ -83,6 +87,8 @@ def number(
             return [(path, "Expected integer, received float")]
         if minimum is not None and value < minimum:
             return [(path, f"Number must be greater than or equal to {minimum:g}")]
+        if above is not None and value <= above:
+            return [(path, f"Number must be greater than {above:g}")]
         if maximum is not None and value > maximum:
             return [(path, f"Number must be less than or equal to {maximum:g}")]
         return []

@@ -251,11 +251,16 @@ class Generation:
         return stats
 
 
+def ratio(part: float, whole: float) -> float:
+    """Return a part of a whole, from 0 to 1, the ends as JavaScript writes them."""
+    return 1 if part >= whole else part / whole or 0
+
+
 def progress_packet(processed: int, total: int, cached: int = 0) -> dict[str, Any]:
     """Return the packet that reports prompt processing."""
     return {
         "type": "promptProcessingProgress",
-        "progress": 1 if processed >= total else processed / total,
+        "progress": ratio(processed, total),
         "details": {
             "cachedTokenCount": cached,
             "totalPromptTokenCount": total,

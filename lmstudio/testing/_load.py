@@ -8,6 +8,7 @@ from typing import Any
 from . import _errors
 from ._channel import Channel
 from ._core import Core
+from ._generation import ratio
 from ._predict import merge_layers
 from ._registry import Instance
 from .catalogue import Domain, Model
@@ -24,7 +25,6 @@ class Loading:
         self.model = model
         self.identifier = identifier
         self.channels: set[Channel] = set()
-        self.progress = 0.0
         self.task = asyncio.ensure_future(self._load())
 
     def tell(self, packet: dict[str, Any]) -> None:
@@ -32,12 +32,16 @@ class Loading:
         for channel in self.channels:
             channel.send(packet)
 
+    def forget(self) -> None:
+        """Have nobody join any more."""
+        if self._core.loading.get(self.identifier) is self:
+            del self._core.loading[self.identifier]
+
     async def _load(self) -> Instance:
         for step in range(STEPS + 1):
             if step:
                 await asyncio.sleep(self._core.options.load_time / STEPS)
-            self.progress = step / STEPS
-            self.tell({"type": "loadProgress", "progress": self.progress})
+            self.tell({"type": "loadProgress", "progress": ratio(step, STEPS)})
         fields = merge_layers(self._parameter["loadConfigStack"])
         ttl = self._parameter.get("loadTtlMs")
         return self._core.registry.add(self.model, self.identifier, fields, ttl, jit=True)
@@ -54,7 +58,7 @@ async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) ->
     for step in range(STEPS + 1):
         if await channel.sleep(core.options.load_time / STEPS if step else 0.0):
             return
-        channel.send({"type": "progress", "progress": step / STEPS})
+        channel.send({"type": "progress", "progress": ratio(step, STEPS)})
     identifier = wanted or registry.free_identifier(model.key)
     fields = merge_layers(parameter["loadConfigStack"])
     instance = registry.add(model, identifier, fields, parameter.get("ttlMs"))
@@ -74,7 +78,7 @@ async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -
         _unload_others(core, channel, domain)
         loading = Loading(core, model, identifier, parameter)
         core.loading[identifier] = loading
-        loading.task.add_done_callback(lambda done: core.loading.pop(identifier, None))
+        loading.task.add_done_callback(lambda done: loading.forget())
     info = loading.model.info()
     channel.send({"type": "startLoading", "identifier": identifier, "info": info})
     loading.channels.add(channel)
@@ -87,7 +91,9 @@ async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -
         cancelled.cancel()
         loading.channels.discard(channel)
         if not loading.channels:
-            loading.task.cancel()  # nobody waits for it any more
+            # Nobody waits for it any more; who comes now starts anew.
+            loading.forget()
+            loading.task.cancel()
 
 
 def domain_of(channel: Channel) -> Domain:

@@ -58,7 +58,7 @@ TOOL = c.obj(
                 type=c.literal("object"),
                 properties=c.record,
                 required=c.optional(c.array(STRING)),
-                additionalProperties=c.anything,
+                **{"$defs": c.optional(c.record)},
             )
         ),
     ),
@@ -100,7 +100,7 @@ HISTORY = c.obj(
 )
 SEARCH = c.obj(
     searchTerm=OPTIONAL_STRING,
-    limit=c.optional(c.number(whole=True, maximum=25)),
+    limit=c.optional(c.number(whole=True, above=0, maximum=25)),
     compatibilityTypes=c.optional(c.array(FORMAT)),
 )
 CANCEL = c.tagged("type", {"cancel": c.obj()})
