@@ -20,6 +20,12 @@ from ._chat_messages import (
     UserMessageDict,
 )
 from ._line import get_sync_api_timeout, set_sync_api_timeout
+from ._reader import (
+    PredictionFirstTokenCallback,
+    PredictionFragmentCallback,
+    PredictionMessageCallback,
+    PromptProcessingCallback,
+)
 from .cancellation import CancelToken
 from .chat import Chat
 from .client import (
@@ -56,13 +62,7 @@ from .errors import (
 )
 from .info import LlmInfo, LlmInstanceInfo
 from .models import LLM
-from .prediction import (
-    PredictionFirstTokenCallback,
-    PredictionFragmentCallback,
-    PredictionMessageCallback,
-    PredictionStream,
-    PromptProcessingCallback,
-)
+from .prediction import PredictionStream
 from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
 
 __all__ = [

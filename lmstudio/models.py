@@ -8,18 +8,18 @@ from ._chat_messages import ChatHistoryDataDict
 from ._endpoints import PREDICT, rpc
 from ._kv import config_stack, prediction_config_to_kv, wants_structured
 from ._line import Limit, Line
-from .cancellation import CancelEvent, check_events
-from .chat import Chat
-from .config import LlmPredictionConfig
-from .errors import LMStudioValueError
-from .prediction import (
+from ._reader import (
     PredictionCallbacks,
     PredictionFirstTokenCallback,
     PredictionFragmentCallback,
     PredictionMessageCallback,
-    PredictionStream,
     PromptProcessingCallback,
 )
+from .cancellation import CancelEvent, check_events
+from .chat import Chat
+from .config import LlmPredictionConfig
+from .errors import LMStudioValueError
+from .prediction import PredictionStream
 from .results import PredictionResult
 
 if TYPE_CHECKING:

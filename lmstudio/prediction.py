@@ -9,54 +9,29 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from . import _process
-from ._call import END, STOP, Call, Ending, Leash
-from ._chat_messages import AssistantResponse, TextData
+from ._call import END, Call, Ending, Leash
 from ._deadline import Deadline, DeadlinePassed, check_seconds, receiver
 from ._line import Line
+from ._reader import PredictionCallbacks, Reader
 from .cancellation import CancelEvent
 from .errors import (
     LMStudioError,
-    LMStudioProtocolError,
     LMStudioRuntimeError,
     LMStudioTimeoutError,
 )
 from .info import LlmInstanceInfo
-from .results import Accumulator, LlmPredictionFragment, LlmPredictionStats, PredictionResult
+from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = [
-    "PredictionCallbacks",
-    "PredictionFirstTokenCallback",
-    "PredictionFragmentCallback",
-    "PredictionMessageCallback",
-    "PredictionStream",
-    "PromptProcessingCallback",
-]
-
-PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
-PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
-PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
-PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+__all__ = ["PredictionStream"]
 
 _LEFT = "the loop over the stream was left"
 _LOOK_AGAIN = 0.25  # seconds after which a waiter checks that the reader it relies on lives
-
-
-@attrs.frozen(kw_only=True)
-class PredictionCallbacks:
-    """What to call while a prediction is read; in the reading thread, never in the I/O thread."""
-
-    on_message: PredictionMessageCallback | None = None
-    on_first_token: PredictionFirstTokenCallback | None = None
-    on_prediction_fragment: PredictionFragmentCallback | None = None
-    on_prompt_processing_progress: PromptProcessingCallback | None = None
 
 
 class PredictionStream:
@@ -82,23 +57,14 @@ class PredictionStream:
         """Prepare a stream; handles make them, nobody else needs to."""
         self._line = line
         self._call = call
-        self._callbacks = callbacks
         self._cancel_event = cancel_event
-        self._structured = structured
-        self._accumulator = Accumulator()
-        self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
+        self._reader = Reader(call, callbacks, line.callbacks, structured=structured)
         self._turn = threading.Lock()  # held by who reads; only ever tried, never waited for
         self._owner: tuple[int, threading.Thread] = (0, threading.main_thread())
         self._iterator: Leash | None = None
-        self._failure: LMStudioError | None = None  # a fragment that could not be read
         self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
-        self._progress = -1.0
-        self._has_fragment = False
-        self._is_read = False
-        # Set once, by dict.setdefault: started, ended for callbacks, final result.
-        self._started: dict[int, object] = {}
-        self._ended: dict[int, object] = {}
-        self._final: dict[int, PredictionResult] = {}
+        self._started: dict[int, object] = {}  # set once, by setdefault
+        self._ended: dict[int, object] = {}  # likewise: the callbacks of the end have run
 
     # -- control ------------------------------------------------------------------------------
 
@@ -167,13 +133,13 @@ class PredictionStream:
     @property
     def stats(self) -> LlmPredictionStats | None:
         """The statistics, once the prediction has ended without an error; None before."""
-        result = self._finished_result()
+        result = self._reader.outcome_so_far()
         return None if result is None else result.stats
 
     @property
     def model_info(self) -> LlmInstanceInfo | None:
         """The model that answered, once the prediction has ended; None before."""
-        result = self._finished_result()
+        result = self._reader.outcome_so_far()
         return None if result is None else result.model_info
 
     # -- reading ------------------------------------------------------------------------------
@@ -190,7 +156,7 @@ class PredictionStream:
         if not self._turn.acquire(blocking=False):
             raise self._in_use()
         try:
-            if self._iterator is not None and not self._is_read:
+            if self._iterator is not None and not self._reader.is_at_end:
                 if self._iterator() is not None:
                     raise self._in_use()
                 self._call.cancel(_LEFT)
@@ -237,7 +203,7 @@ class PredictionStream:
                 f"The prediction has not ended within {timeout:g} s; it goes on."
             )
         self._finish_reading()
-        return self._outcome()
+        return self._reader.outcome()
 
     def wait_for_result(self, timeout: float | None = None) -> PredictionResult:
         """Do the same as `result()`."""
@@ -265,58 +231,6 @@ class PredictionStream:
             if call.ending is not None:
                 call.leashes.clear()
         return True
-
-    def _advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:
-        """Return the next fragment, or None at the end. This is the path of a token."""
-        call = self._call
-        mark = call.mark
-        while not mark:
-            item = receive()
-            if item is STOP:
-                continue
-            if item is END:
-                call.take_end()
-                break
-            if item["type"] != "fragment":
-                self._take_other(item)
-                continue
-            try:
-                with self._fold_lock:
-                    if mark:
-                        break
-                    fragment = self._accumulator.fragment(item.get("fragment"))
-            except LMStudioProtocolError as error:
-                self._failure = error
-                raise self._with_partial(error) from None
-            if not self._has_fragment:
-                self._take_first()
-            if self._callbacks.on_prediction_fragment is not None:
-                self._line.callbacks.run(self._callbacks.on_prediction_fragment, fragment)
-            return fragment
-        self._is_read = True
-        call.notify()
-        return None
-
-    def _take_first(self) -> None:
-        self._has_fragment = True
-        self._report_progress(1.0)
-        if self._callbacks.on_first_token is not None:
-            self._line.callbacks.run(self._callbacks.on_first_token)
-
-    def _take_other(self, packet: dict[str, Any]) -> None:
-        if packet["type"] == "promptProcessingProgress":
-            progress = packet.get("progress")
-            if isinstance(progress, (int, float)):
-                self._report_progress(float(progress))
-
-    def _report_progress(self, progress: float) -> None:
-        """Report each step once, upwards, and from 0 to 1 even if the server skips the ends."""
-        callback, last = self._callbacks.on_prompt_processing_progress, self._progress
-        if callback is not None and progress > last:
-            self._progress = progress
-            if last < 0 < progress:
-                self._line.callbacks.run(callback, 0.0)
-            self._line.callbacks.run(callback, progress)
 
     # -- waiting ------------------------------------------------------------------------------
 
@@ -350,7 +264,7 @@ class PredictionStream:
         try:
             self._owner = (get_ident(), threading.current_thread())
             receive = receiver(self._call.inbox, deadline)
-            while self._advance(receive) is not None:
+            while self._reader.advance(receive) is not None:
                 pass
             return True
         except DeadlinePassed:
@@ -371,22 +285,11 @@ class PredictionStream:
             "Other threads may call result() or cancel()."
         )
 
-    # -- the end ------------------------------------------------------------------------------
-
     def _finish_reading(self) -> None:
         """Run the callbacks of the end, once."""
         me = object()
         if self._ended.setdefault(0, me) is me:
-            callback = self._callbacks.on_message
-            ending = self._call.ending
-            has_failed = self._failure is not None or (
-                not self._call.is_cancelled and ending is not None and ending.error is not None
-            )
-            if callback is not None and not has_failed:
-                with self._fold_lock:
-                    content = self._accumulator.content
-                message = AssistantResponse(content=[TextData(text=content)])
-                self._line.callbacks.run(callback, message)
+            self._reader.report_message()
         self._run_done_callbacks()
 
     def _run_done_callbacks(self) -> None:
@@ -397,76 +300,23 @@ class PredictionStream:
                 break
             self._line.callbacks.run(callback, self)
 
-    def _outcome(self) -> PredictionResult:
-        """Return the final result, or raise the final error."""
-        final = self._final.get(0)
-        if final is not None:
-            return final
-        call = self._call
-        ending = call.ending or Ending()
-        error = self._failure
-        if error is None and not call.is_cancelled:
-            error = ending.error
-        if error is not None:
-            raise self._with_partial(error)
-        success = None if ending.error is not None else ending.value
-        try:
-            result = self._snapshot(success, "failed")
-        except LMStudioProtocolError as malformed:
-            if not call.is_cancelled:
-                raise self._with_partial(malformed) from None
-            result = self._snapshot(None, "userStopped")
-        return self._final.setdefault(0, result)
-
-    def _snapshot(self, success: dict[str, Any] | None, stop_reason: str) -> PredictionResult:
-        with self._fold_lock:
-            return self._accumulator.result(
-                success=success,
-                cancelled=self._call.is_cancelled,
-                cancel_reason=self._call.reason,
-                structured=self._structured,
-                stop_reason=stop_reason,
-            )
-
-    def _with_partial(self, error: LMStudioError) -> LMStudioError:
-        """Return a new exception like `error` that carries what was received."""
-        fresh = Ending(error=error).fresh_error()
-        assert fresh is not None
-        with self._fold_lock:
-            fresh.partial = self._accumulator.result(
-                success=None,
-                cancelled=False,
-                cancel_reason=None,
-                structured=self._structured,
-                stop_reason="failed",
-            )
-        return fresh
-
-    def _finished_result(self) -> PredictionResult | None:
-        call = self._call
-        if call.ending is None or not call.mark:
-            return self._final.get(0)
-        try:
-            return self._outcome()
-        except LMStudioError:
-            return None
-
 
 class _FragmentIterator:
     """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly."""
 
-    __slots__ = ("__weakref__", "_receive", "_stream")
+    __slots__ = ("__weakref__", "_reader", "_receive", "_stream")
 
     def __init__(self, stream: PredictionStream) -> None:
         self._stream = stream
+        self._reader = stream._reader
         self._receive = receiver(stream._call.inbox, None)
 
     def __iter__(self) -> _FragmentIterator:
         return self
 
     def __next__(self) -> LlmPredictionFragment:
-        stream = self._stream
-        if stream._is_read:
+        stream, reader = self._stream, self._reader
+        if reader.is_at_end:
             raise StopIteration
         if stream._call.loop.process is not _process.current:
             _process.check_process(stream._call.loop.process, "stream")
@@ -475,7 +325,7 @@ class _FragmentIterator:
         try:
             if stream._owner[0] != get_ident():
                 stream._owner = (get_ident(), threading.current_thread())
-            fragment = stream._advance(self._receive)
+            fragment = reader.advance(self._receive)
             if fragment is not None:
                 return fragment
             stream._finish_reading()
@@ -484,8 +334,5 @@ class _FragmentIterator:
             raise
         finally:
             stream._turn.release()
-        if stream._call.end_is_taken and stream._call.ending is not None:
-            error = stream._call.ending.error
-            if error is not None:
-                raise stream._with_partial(error)
+        reader.raise_error()
         raise StopIteration

@@ -35,7 +35,9 @@ def test_a_host_is_read_as_users_write_it(text, address):
     assert parse_api_host(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "  ", "ftp://a:1", "a:b", "a:0", "a:70000", "http://a/?q", "a b"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "ftp://a:1", "a:b", "a:0", "a:70000", "http://a/?q", "a b"]
+)
 def test_what_is_no_host_is_refused_with_an_example(text):
     with pytest.raises(LMStudioValueError, match="localhost:1234"):
         parse_api_host(text)

@@ -681,7 +681,7 @@ def test_close_ends_predictions_normally_and_other_calls_with_an_error(held, cli
     iterating = Worker(lambda: [fragment.content for fragment in stream])
     prediction = held.expect("predict")
     prediction.fragment("a")
-    eventually(lambda: stream._has_fragment)
+    eventually(lambda: stream._reader._has_fragment)
     counting = Worker(model.count_tokens, "a")
     held.expect("countTokens")
 

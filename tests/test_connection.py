@@ -161,7 +161,9 @@ def test_without_a_server_the_error_says_what_was_tried(monkeypatch):
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ports)
     client = lms.Client()
 
-    with pytest.raises(lms.LMStudioWebsocketError, match=f"{ports[0]}, {ports[1]}.*Start LM Studio"):
+    with pytest.raises(
+        lms.LMStudioWebsocketError, match=f"{ports[0]}, {ports[1]}.*Start LM Studio"
+    ):
         client.llm.list_loaded()
     client.close()
 

@@ -304,4 +304,3 @@ def test_inherited_objects_raise_a_clear_error_in_a_forked_child_and_new_ones_wo
     )
 
     assert output == ["50"]
-

@@ -20,14 +20,15 @@ LONGEST = 400  # lines of one file
 # (What stands under `if TYPE_CHECKING:` is never run, and may name anything.)
 FLOORS = {
     "ground floor, the line": """
-        errors _process _deadline _address _endpoints _frames _messages _watcher cancellation
-        _callbacks _call _protocol _transport _connect _link _io _line _channel
+        errors _process _deadline _address _endpoints _frames _watcher cancellation _callbacks
+        _call _protocol _transport _connect _link _io _line
     """,
     "first floor, the shapes": """
-        _converter config _config_input _kv chat files schema info results tools
+        _converter _config_input config _kv _kv_read _chat_messages chat files schema info results
+        tools
     """,
     "second floor, the doing": """
-        prediction operations act models catalog client _discovery
+        _reader prediction operations act models catalog _discovery client
     """,
     "roof": "__init__",
 }

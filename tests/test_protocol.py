@@ -60,7 +60,11 @@ def test_errors_and_closes_are_told_apart(protocol, prediction, count):
         protocol.receive({"type": "rpcError", "callId": count.id, "error": error}),
     ]
 
-    assert received == [(ERROR, prediction, error), (CLOSED, prediction, None), (ERROR, count, error)]
+    assert received == [
+        (ERROR, prediction, error),
+        (CLOSED, prediction, None),
+        (ERROR, count, error),
+    ]
 
 
 def test_an_answer_of_the_wrong_kind_for_an_id_is_dropped(protocol, prediction, count):
@@ -146,8 +150,17 @@ json_values = st.recursive(
     max_leaves=10,
 )
 message_types = st.sampled_from(
-    "channelSend channelClose channelError rpcResult rpcError communicationWarning "
-    "keepAliveAck signalUpdate new".split()
+    [
+        "channelSend",
+        "channelClose",
+        "channelError",
+        "rpcResult",
+        "rpcError",
+        "communicationWarning",
+        "keepAliveAck",
+        "signalUpdate",
+        "new",
+    ]
 )
 
 

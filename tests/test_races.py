@@ -226,7 +226,7 @@ def test_cancel_beside_start_sends_at_most_one_create_and_as_many_cancels(held, 
 def test_a_fragment_that_is_being_folded_is_in_the_result_and_reaches_the_loop(held, model):
     order = Sequencer()
     stream = model.respond_stream("hi")
-    fold = stream._accumulator.fragment
+    fold = stream._reader._accumulator.fragment
 
     class SlowAccumulator:
         def fragment(self, packet):
@@ -238,7 +238,7 @@ def test_a_fragment_that_is_being_folded_is_in_the_result_and_reaches_the_loop(h
         def __getattr__(self, name):
             return getattr(inner, name)
 
-    inner, stream._accumulator = stream._accumulator, SlowAccumulator()
+    inner, stream._reader._accumulator = stream._reader._accumulator, SlowAccumulator()
     reader = Worker(lambda: [fragment.content for fragment in stream])
     call = held.expect("predict")
     call.fragment("a")
@@ -326,7 +326,7 @@ def test_a_waiter_takes_over_when_the_iterator_is_dropped_elsewhere(held, model)
     iterating = Worker(iterate)
     call = held.expect("predict")
     call.fragment("a")
-    eventually(lambda: stream._has_fragment)
+    eventually(lambda: stream._reader._has_fragment)
     waiting = Worker(stream.result)
     go_on.set()
     iterating.result()

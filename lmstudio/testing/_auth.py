@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from ._core import Options
+from ._options import Options
 from .connection import Connection
 
 _LONGEST = 256

@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import attrs
-
 from ._holds import Holds
 from ._journal import Journal
 from ._loop import LoopThread
+from ._options import Options
 from ._registry import Registry
 from ._workers import Workers
 from .catalogue import Model
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
     from ._load import Loading
 
 T = TypeVar("T")
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """The settings of a server, as its constructor takes them."""
-
-    tokens: Sequence[str]
-    auth: str
-    auth_timeout: float
-    unknown_path: str
-    load_time: float
-    download_time: float
-    jit_evict: bool
-    presets: Sequence[str]
-    version: str
 
 
 class Core:

@@ -181,7 +181,7 @@ class Generation:
             {"type": "fragment", "fragment": fragment},
             lambda: self.record.note_sent(token.count),
         )
-        self._channel.connection.wait_room(self.request.abandoned.is_set)
+        self._channel.connection.wait_room(self.request.stop.is_set)
 
     def _call_tool(self, call: ToolCall) -> None:
         self.record.note_phase("generating")

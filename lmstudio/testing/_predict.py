@@ -93,7 +93,7 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
 async def _in_turn(
     core: Core, channel: Channel, instance: Instance, generation: Generation
 ) -> None:
-    if not await instance.enter(core.engine.parallel, generation.stopped):
+    if not await instance.enter(core.options.parallel, generation.stopped):
         generation.finish_unstarted()
         return
     worker = core.workers.run(generation.run, "prediction")

@@ -15,12 +15,15 @@ from typing import Any, Literal
 import attrs
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from ._journal import Journal
 from ._loop import LoopThread
 
 _HIGH_WATER = 256
 _KEPT = 10_000
+_CHUNK = 65_536
 _LIMIT = 5.0
 _LINGER = "hh" if sys.platform == "win32" else "ii"
 
@@ -190,24 +193,33 @@ class Connection:
                 # Before the queue is emptied: what comes later wakes us again.
                 self._awake = False
                 while self._outbox:
-                    await self._write(self._outbox.popleft())
+                    await self._write_some()
                     if len(self._outbox) <= _HIGH_WATER and not self._room.is_set():
                         self._room.set()
-        except (ConnectionClosed, OSError):
-            self.abort()
         finally:
             self.ended()
 
-    async def _write(self, item: _Item) -> None:
-        if item.kind == "frame":
-            await self._websocket.send(item.payload)
-            if item.message is not None:
+    async def _write_some(self) -> None:
+        """Write what is queued in one piece: a system call for each frame would cost most."""
+        chunk = bytearray()
+        items = []
+        while self._outbox and len(chunk) < _CHUNK:
+            item = self._outbox.popleft()
+            items.append(item)
+            if item.kind == "frame":
+                chunk += _frame(item.payload)
+            elif item.kind == "raw":
+                assert isinstance(item.payload, bytes)
+                chunk += item.payload
+        written = self._websocket.state is State.OPEN
+        if written:
+            self._websocket.transport.write(bytes(chunk))
+        for item in items:
+            if written and item.message is not None:
                 self._sent.append(item.message)
-        elif item.kind == "raw":
-            assert isinstance(item.payload, bytes)
-            self._websocket.transport.write(item.payload)
-        if item.done is not None:
-            item.done()
+            if item.done is not None and (written or item.kind == "mark"):
+                item.done()
+        await self._websocket.drain()
 
     def ended(self) -> None:
         """Note that the connection is gone, and let go of those who wait for it."""
@@ -271,6 +283,13 @@ class Connection:
         self._reading.set()
         if not self._websocket.transport.is_closing():
             self._websocket.transport.resume_reading()
+
+
+def _frame(payload: str | bytes) -> bytes:
+    """Return a whole unmasked websocket frame."""
+    if isinstance(payload, str):
+        return Frame(Opcode.TEXT, payload.encode()).serialize(mask=False)
+    return Frame(Opcode.BINARY, payload).serialize(mask=False)
 
 
 def encode(message: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import threading
 from abc import ABC, abstractmethod
@@ -12,6 +13,8 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from .catalogue import Model
+
+_EMBEDDING_SIZE = 32
 
 FaultKind = Literal["error", "drop", "close", "silence", "garbage"]
 ReasoningType = Literal["none", "reasoning", "reasoningStartTag", "reasoningEndTag"]
@@ -195,9 +198,13 @@ class Engine(ABC):
         return [_number(piece) for piece in split_tokens(text)]
 
     def embed(self, model: Model, text: str) -> list[float]:
-        """Return the embedding of a text."""
-        digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
-        return [round(byte / 127.5 - 1.0, 6) for byte in digest]
+        """Return the embedding of a text: texts that share words are near each other."""
+        vector = [0.0] * _EMBEDDING_SIZE
+        for piece in split_tokens(text.lower()):
+            for at, byte in enumerate(_digest(piece.strip(), _EMBEDDING_SIZE)):
+                vector[at] += byte / 127.5 - 1.0
+        length = math.sqrt(sum(one * one for one in vector)) or 1.0
+        return [round(one / length, 6) for one in vector]
 
     def apply_template(self, model: Model, messages: Sequence[dict[str, Any]]) -> str:
         """Return a chat as the one text that the model sees."""
@@ -254,5 +261,8 @@ def text_of(message: dict[str, Any]) -> str:
 
 
 def _number(piece: str) -> int:
-    digest = hashlib.blake2b(piece.encode("utf-8", "replace"), digest_size=2).digest()
-    return int.from_bytes(digest, "big")
+    return int.from_bytes(_digest(piece, 2), "big")
+
+
+def _digest(piece: str, size: int) -> bytes:
+    return hashlib.blake2b(piece.encode("utf-8", "replace"), digest_size=size).digest()

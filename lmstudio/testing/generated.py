@@ -14,16 +14,20 @@ class GeneratedEngine(Engine):
     Args:
         rate: Tokens per second; None for as fast as the connection takes them.
         prefill: Seconds of prompt processing, with progress packets.
+        tokens: Number of tokens after which a reply ends; None for never.
 
     Thread safety:
         Any thread.
     """
 
-    def __init__(self, rate: float | None = None, prefill: float = 0.0) -> None:
+    def __init__(
+        self, rate: float | None = None, prefill: float = 0.0, tokens: int | None = None
+    ) -> None:
         if rate is not None and rate <= 0:
             raise ValueError(f"rate must be above 0 tokens per second, got {rate}")
         self._rate = rate
         self._prefill = prefill
+        self._tokens = tokens
 
     def generate(self, request: GenerationRequest) -> Iterator[Event]:
         """Yield words without end."""
@@ -34,7 +38,7 @@ class GeneratedEngine(Engine):
         request.report_progress(total, total, 0)
         due = time.monotonic()
         count = 0
-        while not request.stop.is_set():
+        while count != self._tokens and not request.stop.is_set():
             if self._rate is not None:
                 # Against a schedule, so that the rate holds whatever a token costs.
                 due += 1.0 / self._rate

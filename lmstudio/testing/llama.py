@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os.path
@@ -138,7 +139,7 @@ class LlamaEngine(Engine):
 
     def _start(self, embedding: bool) -> Any:
         try:
-            import xllamacpp  # type: ignore[import-not-found,unused-ignore]
+            xllamacpp: Any = importlib.import_module("xllamacpp")
         except ImportError as problem:
             raise ImportError("LlamaEngine needs xllamacpp: pip install xllamacpp") from problem
         parameters = xllamacpp.CommonParams()

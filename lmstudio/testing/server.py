@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from ._core import Core, Options
+from ._core import Core
+from ._errors import EndpointError
 from ._listener import Listener
 from ._loop import logger
+from ._options import Options
+from ._records import Records
 from .call import Call
 from .catalogue import DEFAULT_HUB, DEFAULT_MODELS, Model
-from .connection import Connection
 from .engine import Engine, Token, ToolCall
-from .prediction import Prediction
 from .scripted import ScriptedEngine, make_reply
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-_TOKEN = re.compile(r"sk-lm-[a-zA-Z0-9]{8}:[a-zA-Z0-9]{20}")
 
 
-class Server:
+class Server(Records):
     """A server that speaks LM Studio's protocol on a loopback socket.
 
     It listens as soon as it is made. Use it in a `with` statement, or call `close()`.
@@ -47,6 +46,8 @@ class Server:
         download_time: Seconds that downloading a model takes.
         jit_evict: Whether a just-in-time load unloads the models loaded just in time before.
         presets: Names of the presets that there are.
+        parallel: How many predictions one loaded model runs at once; the others are queued. None
+            for what the engine can do.
         version: Version that the server claims.
 
     Raises:
@@ -74,19 +75,14 @@ class Server:
         download_time: float = 0.0,
         jit_evict: bool = False,
         presets: Sequence[str] = (),
+        parallel: int | None = None,
         version: str = "0.4.0",
     ) -> None:
-        tokens = [token] if isinstance(token, str) else list(token or ())
-        _check_choices(auth=(auth, ("normal", "refuse", "silent")))
-        _check_choices(unknown_path=(unknown_path, ("404", "hang")))
-        for one in tokens:
-            if not _TOKEN.fullmatch(one):
-                raise ValueError("token must be 'sk-lm-', 8 letters or digits, ':', 20 more")
         self._engine = engine if engine is not None else ScriptedEngine()
         if models is None:
             models = self._engine.models or DEFAULT_MODELS
         options = Options(
-            tokens=tokens,
+            tokens=[token] if isinstance(token, str) else list(token or ()),
             auth=auth,
             auth_timeout=auth_timeout,
             unknown_path=unknown_path,
@@ -94,6 +90,7 @@ class Server:
             download_time=download_time,
             jit_evict=jit_evict,
             presets=presets,
+            parallel=self._engine.parallel if parallel is None else parallel,
             version=version,
         )
         keys = _first_of_each(models) if loaded is None else list(loaded)
@@ -102,7 +99,8 @@ class Server:
         for endpoint in hold:
             self._core.holds.hold(endpoint)
         try:
-            self._core.loop.call(lambda: self._load(keys))
+            for key in keys:
+                self.load(key)
             self._listener = Listener(self._core)
             self._port = self._core.loop.run(self._listener.start(HOST, port), 5.0)
         except BaseException:
@@ -120,14 +118,9 @@ class Server:
         return f"{HOST}:{self._port}"
 
     @property
-    def connections(self) -> list[Connection]:
-        """All websockets that clients have opened, in order, also those that have ended."""
-        return list(self._core.journal.connections)
-
-    @property
-    def predictions(self) -> list[Prediction]:
-        """All predictions that clients have asked for, in order."""
-        return list(self._core.journal.predictions)
+    def tokens(self) -> list[str]:
+        """The API tokens that let a client in; empty if everybody may come in."""
+        return list(self._core.options.tokens)
 
     @property
     def identifiers(self) -> list[str]:
@@ -234,75 +227,40 @@ class Server:
         """
         return self._core.holds.expect(endpoint, timeout)
 
-    def received(
-        self, type: str | None = None, *, endpoint: str | None = None, path: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the messages that clients have sent, in order.
+    def load(self, key: str, identifier: str | None = None) -> str:
+        """Load a model as the app's user would, by hand.
 
         Args:
-            type: Only those of this type, as "rpcCall".
-            endpoint: Only those to this endpoint, packets into its channels included.
-            path: Only those of this namespace, as "/llm".
-        """
-        return self._core.journal.matching(type, endpoint, path)
-
-    def wait_for(
-        self,
-        predicate: Callable[[], T] | None = None,
-        *,
-        timeout: float = 5.0,
-        type: str | None = None,
-        endpoint: str | None = None,
-        path: str | None = None,
-        count: int = 1,
-    ) -> Any:
-        """Wait until a predicate holds, or until messages have come.
-
-        Args:
-            predicate: Called without a lock after each change; what it returns is returned.
-            timeout: Seconds.
-            type: As for `received`.
-            endpoint: As for `received`.
-            path: As for `received`.
-            count: Number of messages to wait for.
+            key: Key of a downloaded model.
+            identifier: Identifier of the instance; made from the key if not given.
 
         Returns:
-            What the predicate returned, else the last of the messages.
+            The identifier.
 
         Raises:
-            AssertionError: It took too long; the text says what came instead.
+            ValueError: There is no such model, or the identifier is taken.
         """
-        journal = self._core.journal
-        if predicate is not None:
-            return journal.wait(
-                predicate, timeout, lambda: f"expected {predicate}, but {journal.summary()}"
-            )
-        wanted = {"type": type, "endpoint": endpoint, "path": path}
+        return self._core.loop.call(lambda: self._load(key, identifier))
 
-        def look() -> list[dict[str, Any]] | None:
-            found = journal.matching(type, endpoint, path)
-            return found if len(found) >= count else None
-
-        return journal.wait(
-            look, timeout, lambda: f"expected {count} of {wanted}, but {journal.summary()}"
-        )[count - 1]
-
-    def wait_prediction(self, index: int = 0, timeout: float = 5.0) -> Prediction:
-        """Wait for the prediction number `index` (from 0) to be asked for, and return it.
+    def unload(self, identifier: str) -> None:
+        """Unload a model as the app's user would; its predictions end with "modelUnloaded".
 
         Args:
-            index: Its place in `predictions`.
-            timeout: Seconds.
+            identifier: Identifier of a loaded instance.
 
         Raises:
-            AssertionError: It did not come in time.
+            ValueError: There is no such instance.
         """
-        found = self._core.journal.wait(
-            lambda: self.predictions[index : index + 1],
-            timeout,
-            lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
-        )
-        return found[0]
+        registry = self._core.registry
+
+        def unload() -> None:
+            found = [one for one in registry.loaded() if one.identifier == identifier]
+            if not found:
+                loaded = ", ".join(one.identifier for one in registry.loaded())
+                raise ValueError(f"no model {identifier!r} is loaded, only: {loaded or 'none'}")
+            registry.remove(found[0])
+
+        self._core.loop.call(unload)
 
     def drop_all(self) -> None:
         """Break all connections: the clients see a TCP reset."""
@@ -346,10 +304,13 @@ class Server:
         state = "closed" if self._closed else "listening"
         return f"<lmstudio.testing.Server {self.host}, {state}>"
 
-    def _load(self, keys: Sequence[str]) -> None:
+    def _load(self, key: str, identifier: str | None = None) -> str:
         registry = self._core.registry
-        for key in keys:
-            registry.add(registry.any_model(key), registry.free_identifier(key), [])
+        try:
+            model = registry.any_model(key)
+            return registry.add(model, identifier or registry.free_identifier(key), []).identifier
+        except EndpointError as problem:
+            raise ValueError(str(problem)) from None
 
 
 def _first_of_each(models: Sequence[Model]) -> list[str]:
@@ -357,9 +318,3 @@ def _first_of_each(models: Sequence[Model]) -> list[str]:
     for model in models:
         first.setdefault(model.type, model.key)
     return list(first.values())
-
-
-def _check_choices(**choices: tuple[str, Sequence[str]]) -> None:
-    for name, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

@@ -1,0 +1,187 @@
+"""Reads one prediction: takes items from its inbox, folds them, and makes the outcome."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from ._call import END, STOP, Call, Ending
+from ._callbacks import CallbackGate
+from ._chat_messages import AssistantResponse, TextData
+from .errors import LMStudioError, LMStudioProtocolError
+from .results import Accumulator, LlmPredictionFragment, PredictionResult
+
+__all__ = [
+    "PredictionCallbacks",
+    "PredictionFirstTokenCallback",
+    "PredictionFragmentCallback",
+    "PredictionMessageCallback",
+    "PromptProcessingCallback",
+    "Reader",
+]
+
+PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
+PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
+PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
+PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+
+
+@attrs.frozen(kw_only=True)
+class PredictionCallbacks:
+    """What to call while a prediction is read; in the reading thread, never in the I/O thread."""
+
+    on_message: PredictionMessageCallback | None = None
+    on_first_token: PredictionFirstTokenCallback | None = None
+    on_prediction_fragment: PredictionFragmentCallback | None = None
+    on_prompt_processing_progress: PromptProcessingCallback | None = None
+
+
+class Reader:
+    """What was read of one prediction.
+
+    Thread safety: `advance` for one thread at a time (the stream sees to it); the rest for all.
+    """
+
+    def __init__(
+        self, call: Call, callbacks: PredictionCallbacks, gate: CallbackGate, *, structured: bool
+    ) -> None:
+        """Prepare to read the inbox of `call`."""
+        self.is_at_end = False
+        self._call = call
+        self._callbacks = callbacks
+        self._on_fragment = callbacks.on_prediction_fragment
+        self._gate = gate
+        self._structured = structured
+        self._accumulator = Accumulator()
+        self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
+        self._failure: LMStudioError | None = None  # a fragment that could not be read
+        self._progress = -1.0
+        self._has_fragment = False
+        self._final: dict[int, PredictionResult] = {}  # set once, by setdefault
+
+    def advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:
+        """Return the next fragment, or None at the end. This is the path of a token.
+
+        Raises:
+            DeadlinePassed: `receive` came to its deadline.
+            LMStudioProtocolError: A fragment cannot be read; `partial` holds those before it.
+        """
+        call = self._call
+        mark = call.mark
+        while not mark:
+            item = receive()
+            if item is STOP:
+                continue
+            if item is END:
+                call.take_end()
+                break
+            if item["type"] != "fragment":
+                self._take_other(item)
+                continue
+            try:
+                with self._fold_lock:
+                    if mark:
+                        break
+                    fragment = self._accumulator.fragment(item.get("fragment"))
+            except LMStudioProtocolError as error:
+                self._failure = error
+                raise self._with_partial(error) from None
+            if not self._has_fragment:
+                self._take_first()
+            if self._on_fragment is not None:
+                self._gate.run(self._on_fragment, fragment)
+            return fragment
+        self.is_at_end = True
+        call.notify()
+        return None
+
+    def _take_first(self) -> None:
+        self._has_fragment = True
+        self._report_progress(1.0)
+        if self._callbacks.on_first_token is not None:
+            self._gate.run(self._callbacks.on_first_token)
+
+    def _take_other(self, packet: dict[str, Any]) -> None:
+        if packet["type"] == "promptProcessingProgress":
+            progress = packet.get("progress")
+            if isinstance(progress, (int, float)):
+                self._report_progress(float(progress))
+
+    def _report_progress(self, progress: float) -> None:
+        """Report each step once, upwards, and from 0 to 1 even if the server skips the ends."""
+        callback, last = self._callbacks.on_prompt_processing_progress, self._progress
+        if callback is not None and progress > last:
+            self._progress = progress
+            if last < 0 < progress:
+                self._gate.run(callback, 0.0)
+            self._gate.run(callback, progress)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def report_message(self) -> None:
+        """Give the whole reply to `on_message`, unless the prediction failed."""
+        callback = self._callbacks.on_message
+        if callback is not None and self._error() is None:
+            with self._fold_lock:
+                content = self._accumulator.content
+            self._gate.run(callback, AssistantResponse(content=[TextData(text=content)]))
+
+    def raise_error(self) -> None:
+        """Raise what the prediction ended with, if that was an error, and a new one each time."""
+        error = self._error()
+        if error is not None:
+            raise self._with_partial(error)
+
+    def outcome(self) -> PredictionResult:
+        """Return the final result, or raise the final error, a new one each time."""
+        final = self._final.get(0)
+        if final is not None:
+            return final
+        self.raise_error()
+        ending = self._call.ending
+        success = None if ending is None or ending.error is not None else ending.value
+        try:
+            result = self._snapshot(success, "failed")
+        except LMStudioProtocolError as malformed:
+            raise self._with_partial(malformed) from None
+        return self._final.setdefault(0, result)
+
+    def outcome_so_far(self) -> PredictionResult | None:
+        """Return the final result if there is one already; None before, and after an error."""
+        if self._call.mark and self._call.ending is not None and self._error() is None:
+            return self.outcome()
+        return self._final.get(0)
+
+    def _error(self) -> LMStudioError | None:
+        """What the prediction ended with, if that was an error and no cancel came first."""
+        if self._failure is not None:
+            return self._failure
+        ending = self._call.ending
+        return None if ending is None or self._call.is_cancelled else ending.error
+
+    def _snapshot(self, success: dict[str, Any] | None, stop_reason: str) -> PredictionResult:
+        with self._fold_lock:
+            return self._accumulator.result(
+                success=success,
+                cancelled=self._call.is_cancelled,
+                cancel_reason=self._call.reason,
+                structured=self._structured,
+                stop_reason=stop_reason,
+            )
+
+    def _with_partial(self, error: LMStudioError) -> LMStudioError:
+        """Return a new exception like `error` that carries what was received."""
+        fresh = Ending(error=error).fresh_error()
+        assert fresh is not None
+        with self._fold_lock:
+            fresh.partial = self._accumulator.result(
+                success=None,
+                cancelled=False,
+                cancel_reason=None,
+                structured=self._structured,
+                stop_reason="failed",
+            )
+        return fresh
