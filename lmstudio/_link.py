@@ -18,7 +18,6 @@ from ._protocol import CLOSED, ERROR, NOTHING, OUTCOME, PACKET, Protocol
 from ._transport import Transport
 from .errors import (
     LMStudioChannelClosedError,
-    LMStudioConnectionLostError,
     LMStudioError,
     LMStudioProtocolError,
     LMStudioServerError,
@@ -193,8 +192,8 @@ class Link:
         except LMStudioError as error:
             self.fail(error)
             return
-        if transport.is_closed_by_peer:
-            self.fail(_closed_by_peer(transport))
+        if transport.failure is not None:
+            self.fail(transport.failure)
         elif transport is self.transport:
             self._update_interest()
 
@@ -251,12 +250,6 @@ def _decode_odd(payload: bytes) -> Any:
         raise LMStudioProtocolError(
             "The server sent something that is not JSON; the connection was closed."
         ) from None
-
-
-def _closed_by_peer(transport: Transport) -> LMStudioConnectionLostError:
-    code = transport.close_code
-    words = "" if code is None else f" (websocket close code {code})"
-    return LMStudioConnectionLostError(f"LM Studio closed the connection{words}.", code)
 
 
 def _refused(call: Call, text: str) -> LMStudioError:

@@ -14,7 +14,7 @@ from collections import deque
 from websocket import ABNF
 
 from ._frames import FrameReader, frame_text
-from .errors import LMStudioConnectionLostError
+from .errors import LMStudioConnectionLostError, LMStudioError
 
 __all__ = ["MAX_MESSAGE_BYTES", "Transport"]
 
@@ -30,9 +30,9 @@ class Transport:
         """Take over a socket on which the handshake and the authentication are done."""
         sock.setblocking(False)
         self.socket = sock
-        self.is_closed_by_peer = False
+        self.failure: LMStudioError | None = None  # why nothing more will come
         self.said_goodbye = False
-        self.close_code: int | None = None
+        self._close_code: int | None = None
         self._reader = FrameReader(MAX_MESSAGE_BYTES)
         self._outgoing: deque[bytes | memoryview] = deque()
         self._is_tls = isinstance(sock, ssl.SSLSocket)
@@ -45,29 +45,27 @@ class Transport:
     def receive(self) -> list[bytes]:
         """Return the text messages that have arrived, perhaps none.
 
-        Look at `is_closed_by_peer` once they are delivered.
-
-        Raises:
-            LMStudioConnectionLostError: The connection broke.
-            LMStudioProtocolError: The server does not speak the websocket protocol.
+        At the end of the connection, and at bytes that are no websocket frames, `failure` is
+        set; what came before that is returned first.
         """
+        data = b""
         try:
             data = self.socket.recv(_CHUNK)
+            if not data:
+                self.failure = self._closed()
             # select() does not see what OpenSSL holds decrypted, so take that too.
             while self._is_tls and (pending := self.socket.pending()):  # type: ignore[attr-defined]
                 data += self.socket.recv(pending)
         except _READ_AGAIN:
-            return []
+            pass
         except (OSError, ValueError) as error:
-            raise LMStudioConnectionLostError(
-                f"The connection to LM Studio broke: {error}."
-            ) from None
-        if not data:
-            self.is_closed_by_peer = True
-            return []
-        messages = self._reader.feed(data)
-        if self._reader.controls:
+            self.failure = _broke(error)
+        reader = self._reader
+        messages = reader.feed(data)
+        if reader.controls:
             self._answer_controls()
+        if reader.error is not None:
+            self.failure = reader.error
         return messages
 
     def send_text(self, payload: bytes) -> None:
@@ -96,9 +94,7 @@ class Transport:
         except _READ_AGAIN:
             return  # TLS wants the very same bytes again, and it will get them
         except (OSError, ValueError) as error:
-            raise LMStudioConnectionLostError(
-                f"The connection to LM Studio broke: {error}."
-            ) from None
+            raise _broke(error) from None
 
     def say_goodbye(self) -> None:
         """Queue a close frame; nobody waits for the answer.
@@ -127,6 +123,15 @@ class Transport:
             if opcode == ABNF.OPCODE_PING:
                 self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
             elif opcode == ABNF.OPCODE_CLOSE:
-                self.is_closed_by_peer = True
                 if len(payload) >= 2:
-                    self.close_code = struct.unpack("!H", payload[:2])[0]
+                    self._close_code = struct.unpack("!H", payload[:2])[0]
+                self.failure = self._closed()
+
+    def _closed(self) -> LMStudioConnectionLostError:
+        code = self._close_code
+        words = "" if code is None else f" (websocket close code {code})"
+        return LMStudioConnectionLostError(f"LM Studio closed the connection{words}.", code)
+
+
+def _broke(error: Exception) -> LMStudioConnectionLostError:
+    return LMStudioConnectionLostError(f"The connection to LM Studio broke: {error}.")

@@ -146,13 +146,9 @@ def test_the_same_cancelling_program_prints_the_same_with_both_packages(
     if package == "official":
         output = run_official(server, program, tmp_path)
     else:
+        source = "import sys\nimport lmstudio as lms\n" + textwrap.dedent(program)
         done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "import sys\nimport lmstudio as lms\n" + textwrap.dedent(program),
-            ]
-            + [server.host],
+            [sys.executable, "-c", source, server.host],
             capture_output=True,
             text=True,
             timeout=50,

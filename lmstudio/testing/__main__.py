@@ -17,8 +17,10 @@ from .llama import LlamaEngine, find_smollm2
 from .scripted import ScriptedEngine
 from .server import Server
 
+_DEFAULT_PORT = 1234
 # Options that are arguments of `Server` under the same name.
 _SETTINGS = (
+    "port",
     "token",
     "auth",
     "auth_timeout",
@@ -36,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A server that speaks LM Studio's protocol, on the loopback interface.",
     )
     add = parser.add_argument
-    add("--port", type=int, default=1234, help="port to listen on, 0 for any (1234)")
+    add("--port", type=int, help="port to listen on, 0 for any (1234)")
     add("--engine", choices=("scripted", "generated", "llama"), default="scripted")
     add("--model", metavar="FILE", help="GGUF file of the llama engine (SmolLM2 if installed)")
     add("--tokens", type=int, metavar="N", help="length of the replies in tokens")
@@ -75,7 +77,7 @@ def _server(options: argparse.Namespace) -> Server:
         **script.server,
         **{name: value for name, value in given.items() if value is not None},
     }
-    settings.setdefault("port", options.port)
+    settings.setdefault("port", _DEFAULT_PORT)
     server = Server(engine=_engine(options), **settings)
     try:
         script.play(server)

@@ -32,7 +32,7 @@ class Core:
         self.engine = engine
         self.loop = LoopThread()
         self.journal = Journal()
-        self.registry = Registry(models)
+        self.registry = Registry(models, self.journal.touch)
         self.workers = Workers(self.loop)
         self.holds = Holds(self)
         self.numbers = itertools.count()

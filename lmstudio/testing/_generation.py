@@ -105,6 +105,8 @@ class Generation:
         self.finish(Finish(self._reason or "userStopped"))
 
     def _end(self, stop_reason: str | None, error: str | None = None) -> None:
+        if not self._channel.connection.open:
+            stop_reason, error = None, "connection lost"
         # When all is written: a test that waits for the end then reads the final number of tokens.
         self._channel.connection.after(lambda: self.record.note_end(stop_reason, error))
 

@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from ._auth import Doorkeeper
 from ._core import Core
@@ -103,6 +104,8 @@ class Listener:
 
 async def _close_without_code(websocket: ServerConnection) -> None:
     """Close as LM Studio does when it refuses a client: the peer sees 1005."""
+    if websocket.state is not State.OPEN:
+        return
     try:
         websocket.protocol.send_close()
         for data in websocket.protocol.data_to_send():

@@ -86,14 +86,17 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
         instance.running.discard(generation)
         core.registry.use(instance)
         core.registry.rest(instance)
-        if not channel.connection.open and not record.finished:
-            record.note_end(None, "connection lost")
 
 
 async def _in_turn(
     core: Core, channel: Channel, instance: Instance, generation: Generation
 ) -> None:
-    if not await instance.enter(core.options.parallel, generation.stopped):
+    try:
+        entered = await instance.enter(core.options.parallel, generation.stopped)
+    except asyncio.CancelledError:
+        generation.record.note_end(None, "connection lost")
+        raise
+    if not entered:
         generation.finish_unstarted()
         return
     worker = core.workers.run(generation.run, "prediction")

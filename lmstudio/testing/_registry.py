@@ -7,7 +7,7 @@ import itertools
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from . import _errors
@@ -125,9 +125,10 @@ class Instance:
 class Registry:
     """The models of a server. Loop thread only."""
 
-    def __init__(self, models: Sequence[Model]) -> None:
+    def __init__(self, models: Sequence[Model], changed: Callable[[], None]) -> None:
         self.models: list[Model] = list(models)
         self._instances: dict[str, Instance] = {}
+        self._changed = changed
 
     def loaded(self, domain: Domain | None = None) -> list[Instance]:
         """Return the loaded instances, of one domain or all."""
@@ -194,6 +195,7 @@ class Registry:
         instance = Instance(model, identifier, fields, ttl_ms, jit)
         self._instances[identifier] = instance
         self.rest(instance)
+        self._changed()
         return instance
 
     def remove(self, instance: Instance) -> None:
@@ -204,6 +206,7 @@ class Registry:
             instance.timer.cancel()
         for one in list(instance.running):
             one.stop("modelUnloaded")
+        self._changed()
 
     def unload(self, identifier: str, domain: Domain) -> None:
         """Unload the instance with the identifier."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os.path
@@ -14,7 +15,7 @@ from .catalogue import Model
 from .server import Server
 
 _SECTIONS = ("server", "models", "replies")
-_NOT_IN_FILES = ("self", "engine", "models", "hub", "stats")
+_NOT_IN_FILES = ("self", "engine", "models", "hub", "hold", "stats")
 
 
 @attrs.frozen
@@ -61,8 +62,8 @@ def _parse(path: str) -> Any:
         if os.path.splitext(path)[1].lower() == ".json":
             return json.loads(data)
         try:
-            import tomllib
-        except ImportError:
+            tomllib: Any = importlib.import_module("tomllib")
+        except ModuleNotFoundError:
             raise ValueError("TOML needs Python 3.11 or newer; use JSON here") from None
         return tomllib.loads(data.decode())
     except ValueError as problem:

@@ -59,6 +59,7 @@ class Connection:
         self._awake = False
         self._room = threading.Event()
         self._open = True
+        self._has_lost = False  # something was queued that could not be written any more
         self._client_identifier: str | None = None
         self._messages: list[dict[str, Any]] = []
         self._malformed: list[str] = []
@@ -157,7 +158,7 @@ class Connection:
         """Return when everything queued so far was handed to the socket.
 
         Raises:
-            ConnectionError: The connection is closed.
+            ConnectionError: The connection was closed before something could be written.
             TimeoutError: It took more than `timeout` seconds.
         """
         written = threading.Event()
@@ -168,7 +169,7 @@ class Connection:
             if not self._open:
                 raise ConnectionError(f"{self!r}: nothing can be sent any more.")
             raise TimeoutError(f"{self!r} took nothing for {timeout:g} s.")
-        if not self._open:
+        if self._has_lost:
             raise ConnectionError(f"{self!r}: nothing can be sent any more.")
 
     def _push(self, item: _Item) -> None:
@@ -235,7 +236,9 @@ class Connection:
                 item = self._outbox.popleft()
             except IndexError:
                 return
-            if item.kind == "mark" and item.done is not None:
+            if item.kind != "mark":
+                self._has_lost = True
+            elif item.done is not None:
                 item.done()
 
     async def read(self) -> str | None:
@@ -261,6 +264,7 @@ class Connection:
     def identify(self, client_identifier: str) -> None:
         """Record who the client is."""
         self._client_identifier = client_identifier
+        self._journal.touch()
 
     def abort(self) -> None:
         """Reset the TCP connection. Loop thread."""

@@ -70,7 +70,7 @@ class Prediction:
 
     @property
     def phase(self) -> Phase:
-        """ "queued", "prefill", "generating" or "finished"."""
+        """Where it stands: "queued", "prefill", "generating" or "finished"."""
         return self._phase
 
     @property

@@ -1,0 +1,129 @@
+"""What may be counted of the costs that the project promises (times are for benchmarks/)."""
+
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+from helpers import eventually
+
+import lmstudio as lms
+
+
+class Counter:
+    """Counts calls, of Python and of C functions, in the current thread."""
+
+    def __enter__(self):
+        self.calls = []
+        sys.setprofile(self._note)
+        return self
+
+    def _note(self, frame, event, argument):
+        if event == "call":
+            self.calls.append(frame.f_code.co_name)
+        elif event == "c_call":
+            self.calls.append(argument.__name__)
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+        self.calls = [name for name in self.calls if name not in ("__exit__", "setprofile")]
+
+
+@pytest.fixture
+def model(client):
+    return client.llm.model()
+
+
+def test_cancel_makes_at_most_ten_calls(server, model):
+    server.hold("predict")
+    stream = model.respond_stream("hi")
+    stream.start()
+    server.expect("predict")
+
+    with Counter() as counter:
+        stream.cancel()
+
+    assert len(counter.calls) <= 10, counter.calls
+
+
+def test_the_reading_thread_makes_few_calls_per_fragment(server, model):
+    server.reply(["x"] * 300)
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    next(iterator)
+    eventually(stream.done)
+
+    with Counter() as counter:
+        for _ in range(200):
+            next(iterator)
+
+    python_calls = [name for name in counter.calls if name in PYTHON_CALLS_OF_A_FRAGMENT]
+    assert len(python_calls) == 200 * len(PYTHON_CALLS_OF_A_FRAGMENT)
+    assert len(counter.calls) <= 200 * 25
+
+
+PYTHON_CALLS_OF_A_FRAGMENT = ("__next__", "advance", "fragment", "__init__")
+
+
+def test_the_io_thread_makes_few_python_calls_per_fragment(server, client, model):
+    server.hold("predict")
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = server.expect("predict")
+    names = []
+
+    def note(frame, event, argument):
+        if event == "call" and frame.f_code.co_name in ("_dispatch", "receive", "raw_decode"):
+            names.append((frame.f_code.co_name, frame.f_code.co_filename))
+
+    client._line._loop.post(sys.setprofile, note)
+    packet = {"type": "fragment", "fragment": {"content": "x"}}
+    text = json.dumps({"type": "channelSend", "channelId": call.id, "message": packet})
+    call.connection.send_text(text)
+    for _ in range(100):
+        call.connection.send_text(text)
+    call.success()
+    stream.result()
+    client._line._loop.post(sys.setprofile, None)
+    model.count_tokens("a round trip")
+
+    per_message = [name for name, file in names if not file.endswith("_transport.py")]
+    assert 3 * 100 <= len(per_message) <= 3 * 106
+
+
+def test_importing_takes_no_slow_modules_and_starts_no_thread():
+    code = """
+import json, sys, threading
+import lmstudio
+print(json.dumps([sorted(sys.modules), threading.active_count()]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    modules, threads = json.loads(done.stdout)
+
+    assert threads == 1
+    slow = {
+        "cattrs",
+        "asyncio",
+        "http.client",
+        "concurrent.futures",
+        "multiprocessing",
+        "websockets",
+    }
+    assert not slow & set(modules)
+
+
+def test_a_client_of_many_streams_has_one_thread(server):
+    server.hold("predict")
+    before = threading.active_count()
+    with lms.Client(server.host) as client:
+        model = client.llm.model()
+        streams = [model.respond_stream(str(number)) for number in range(200)]
+        for stream in streams:
+            stream.start()
+        for _ in streams:
+            server.expect("predict")
+
+        assert threading.active_count() == before + 1

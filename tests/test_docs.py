@@ -1,0 +1,41 @@
+"""Every Python program in the README and the docs runs, against the embedded server."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import lmstudio as lms
+from lmstudio import _discovery
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = [
+    pytest.param(match[1], id=f"{page.name}-{page.read_text()[: match.start()].count(chr(10)) + 1}")
+    for page in PAGES
+    for match in re.finditer(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_program_runs_as_it_stands(server, monkeypatch, program):
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
+    server.reply("word " * 2000, delay=0.002, repeat=3)
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(compile(program, "program", "exec"), {"__name__": "__main__"})
+    finally:
+        lms.close_default_client()
+
+    for prediction in server.predictions:
+        prediction.wait_finished()
+        assert prediction.stop_reason == "userStopped"
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

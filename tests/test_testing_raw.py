@@ -1,0 +1,423 @@
+"""The embedded server's front door: HTTP, authentication, warnings; with a client of raw frames."""
+
+import contextlib
+import itertools
+import json
+import urllib.request
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from lmstudio.testing import Server
+
+ANY = {"type": "query", "query": {}}
+NO_CONFIG = {"layers": []}
+ABSENT = object()
+
+
+class RawClient(contextlib.ExitStack):
+    """A client that knows nothing but websockets and JSON, so that it checks the server alone."""
+
+    def __init__(self, server, path="llm", identity=("tester", "secret"), login=True):
+        super().__init__()
+        self.ids = itertools.count(1)
+        address = f"ws://{server.host}/{path}"
+        self.socket = self.enter_context(connect(address, compression=None, proxy=None))
+        if login:
+            assert self.login(*identity) == {"success": True}
+
+    def login(self, identifier, passkey, version=1):
+        packet = {"authVersion": version, "clientIdentifier": identifier}
+        self.send({**packet, "clientPasskey": passkey})
+        return self.recv()
+
+    def send(self, message):
+        self.socket.send(message if isinstance(message, str) else json.dumps(message))
+
+    def recv(self, timeout=5):
+        return json.loads(self.socket.recv(timeout=timeout))
+
+    def call(self, endpoint, parameter=ABSENT):
+        """The answer to an rpc call."""
+        message = {"type": "rpcCall", "endpoint": endpoint, "callId": next(self.ids)}
+        self.send(message if parameter is ABSENT else {**message, "parameter": parameter})
+        return self.recv()
+
+    def result(self, endpoint, parameter=ABSENT):
+        answer = self.call(endpoint, parameter)
+        assert answer["type"] == "rpcResult", answer
+        return answer.get("result", ABSENT)
+
+    def error(self, endpoint, parameter=ABSENT):
+        answer = self.call(endpoint, parameter)
+        assert answer["type"] == "rpcError", answer
+        return answer["error"]
+
+    def open(self, endpoint, parameter=ABSENT):
+        """Open a channel and return its id."""
+        channel = next(self.ids)
+        message = {"type": "channelCreate", "endpoint": endpoint, "channelId": channel}
+        self.send(message if parameter is ABSENT else {**message, "creationParameter": parameter})
+        return channel
+
+    def cancel(self, channel, kind="cancel"):
+        self.send({"type": "channelSend", "channelId": channel, "message": {"type": kind}})
+
+    def packet(self, channel):
+        """The next message, which must be a packet of the channel."""
+        message = self.recv()
+        assert message.get("channelId") == channel, message
+        assert message["type"] == "channelSend", message
+        return message["message"]
+
+    def until(self, channel, kind):
+        """The packets of the channel up to the first of the kind, this one last."""
+        packets = [self.packet(channel)]
+        while packets[-1]["type"] != kind:
+            packets.append(self.packet(channel))
+        return packets
+
+    def rest(self, channel):
+        """The packets of the channel up to its end, and the message that ended it."""
+        packets = []
+        while (message := self.recv())["type"] == "channelSend":
+            assert message["channelId"] == channel
+            packets.append(message["message"])
+        assert message["channelId"] == channel, message
+        return packets, message
+
+    def predict(self, text="hi", specifier=ANY, **fields):
+        """Open a prediction on a text; the fields are a config as `temperature=1`."""
+        config = [{"key": f"llm.prediction.{key}", "value": value} for key, value in fields.items()]
+        layer = {"layerName": "apiOverride", "config": {"fields": config}}
+        return self.open(
+            "predict",
+            {
+                "modelSpecifier": specifier,
+                "history": {"messages": [user(text)]},
+                "predictionConfigStack": {"layers": [layer]},
+            },
+        )
+
+
+def user(text):
+    return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def text_of(packets):
+    """The text of the fragments among packets."""
+    return "".join(p["fragment"]["content"] for p in packets if p["type"] == "fragment")
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with RawClient(server) as client:
+        yield client
+
+
+def get(server, path):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{server.host}{path}", timeout=5) as answer:
+        return answer.status, json.load(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/lmstudio-greeting", {"lmstudio": True}),
+        ("/lms-status", {"package": "lmstudio", "version": "0.4.0"}),
+    ],
+)
+def test_http_endpoints(server, path, answer):
+    assert get(server, path) == (200, answer)
+
+
+def test_unknown_http_path_is_404(server):
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(server, "/nope")
+
+
+def test_listens_on_loopback_only(server):
+    assert server.host == f"127.0.0.1:{server.port}"
+
+
+def test_many_servers_at_once():
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(Server()) for _ in range(20)]
+        assert len({server.port for server in servers}) == 20
+        for server in servers:
+            client = stack.enter_context(RawClient(server, "system"))
+            assert client.result("version")["version"] == "0.4.0"
+
+
+def test_a_port_that_is_taken_is_an_error(server):
+    with pytest.raises(OSError):
+        Server(port=server.port)
+
+
+def test_the_port_is_free_again_after_close():
+    with Server() as first:
+        port = first.port
+    with Server(port=port) as second, RawClient(second):
+        assert second.port == port
+
+
+def test_close_twice_and_then_use():
+    server = Server()
+    server.close()
+    server.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        server.load("test-vlm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"auth": "maybe"}, "auth must be one of 'normal', 'refuse', 'silent', got 'maybe'"),
+        ({"unknown_path": "500"}, "unknown_path must be one of '404', 'hang'"),
+        ({"token": "secret"}, "token must be 'sk-lm-'"),
+        ({"load_time": -1}, "load_time must be at least 0, got -1"),
+        ({"parallel": 0}, "parallel must be at least 1, got 0"),
+        ({"loaded": ["nope"]}, "Model not found: nope"),
+    ],
+)
+def test_arguments_without_meaning_are_errors(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Server(**arguments)
+
+
+@pytest.mark.parametrize("path", ["llm", "embedding", "system", "files", "repository"])
+def test_every_namespace_authenticates(server, path):
+    with RawClient(server, path, ("me", "mine")):
+        (connection,) = server.connections
+        assert connection.path == f"/{path}"
+        assert connection.client_identifier == "me"
+
+
+def test_unknown_namespace_is_404(server):
+    with pytest.raises(InvalidStatus, match="404"), RawClient(server, "nope"):
+        pass
+
+
+def test_unknown_namespace_can_hang():
+    with Server(unknown_path="hang") as server, pytest.raises(TimeoutError):
+        connect(f"ws://{server.host}/nope", open_timeout=0.2, proxy=None).__enter__()
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        "{nope",
+        "[]",
+        {"authVersion": 2, "clientIdentifier": "a", "clientPasskey": "b"},
+        {"authVersion": 1, "clientIdentifier": "a"},
+        {"authVersion": 1, "clientIdentifier": "a", "clientPasskey": 1},
+        {"authVersion": 1, "clientIdentifier": "a" * 257, "clientPasskey": "b"},
+    ],
+)
+def test_bad_authentication_is_ignored_in_silence(server, packet):
+    with RawClient(server, login=False) as client:
+        client.send(packet)
+        assert client.login("tester", "secret") == {"success": True}
+
+
+def test_authentication_times_out_and_closes_without_a_code():
+    with Server(auth_timeout=0) as server, RawClient(server, login=False) as client:
+        assert client.recv() == {"success": False, "error": "Authentication timed out"}
+        with pytest.raises(ConnectionClosed) as caught:
+            client.recv()
+        assert caught.value.rcvd.code == 1005
+
+
+def test_another_passkey_for_a_connected_client_is_refused(server):
+    with RawClient(server, identity=("same", "one")):
+        with RawClient(server, login=False) as other:
+            assert other.login("same", "two") == {
+                "success": False,
+                "error": 'Failed to validate client: Invalid client passkey for client "same"',
+            }
+        with RawClient(server, "system", ("same", "one")):
+            pass
+
+
+def test_a_client_without_connections_is_forgotten(server):
+    with RawClient(server, identity=("same", "one")):
+        pass
+    server.wait_for(lambda: not server.connections[0].open)
+    with RawClient(server, identity=("same", "two")):
+        pass
+
+
+TOKEN = "sk-lm-abcdefgh:abcdefghij0123456789"
+
+
+def test_a_token_lets_in_who_has_it():
+    with Server(token=TOKEN) as server:
+        assert server.tokens == [TOKEN]
+        with RawClient(server, identity=("abcdefgh", "abcdefghij0123456789")):
+            pass
+        with RawClient(server, login=False) as guest:
+            assert guest.login("guest:x", "y")["success"] is False
+            with pytest.raises(ConnectionClosed):
+                guest.recv()
+
+
+def test_everybody_can_be_refused():
+    with Server(auth="refuse") as server, RawClient(server, login=False) as client:
+        assert client.login("a", "b")["success"] is False
+
+
+def test_authentication_can_be_silent():
+    with Server(auth="silent") as server, RawClient(server, login=False) as client:
+        client.send({"authVersion": 1, "clientIdentifier": "a", "clientPasskey": "b"})
+        server.wait_for(lambda: [c for c in server.connections if c.client_identifier == "a"])
+        with pytest.raises(TimeoutError):
+            client.recv(timeout=0.1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{nope",
+        "[]",
+        "1",
+        "[" * 100_000,
+        {"type": "wat"},
+        {"type": "channelClose", "channelId": 1},
+        {"type": "rpcCall", "endpoint": 1, "callId": 1},
+        {"type": "rpcCall", "endpoint": "listLoaded", "callId": "1"},
+        {"type": "channelCreate", "endpoint": "predict"},
+        {"type": "channelSend", "message": {"type": "cancel"}},
+    ],
+)
+def test_malformed_messages_are_ignored_in_silence(server, client, message):
+    client.send(message)
+    client.send({"type": "keepAlive"})
+    assert client.recv() == {"type": "keepAliveAck"}
+    assert len(server.connections[0].malformed) == 1
+    assert server.received() == [{"type": "keepAlive"}]
+
+
+WARNINGS = [  # as LM Studio's own server classes word them
+    (
+        {"type": "rpcCall", "endpoint": "wat", "callId": 1},
+        "rpcEndpointUnknown",
+        "Received rpcCall for unknown endpoint, endpoint = wat",
+    ),
+    (
+        {"type": "channelCreate", "endpoint": "wat", "channelId": 1},
+        "channelEndpointUnknown",
+        "Received channelCreate for unknown endpoint, endpoint = wat",
+    ),
+    (
+        {
+            "type": "rpcCall",
+            "endpoint": "tokenize",
+            "callId": 1,
+            "parameter": {"specifier": 1},
+        },
+        "rpcParameterTypeError",
+        "Received invalid parameter for rpcCall, endpointName = tokenize, parameter = "
+        '{"specifier":1}. Zod error:\n\n- parameter.specifier: Expected object, received number\n'
+        "- parameter.inputString: Required",
+    ),
+    (
+        {"type": "rpcCall", "endpoint": "listLoaded", "callId": 7, "parameter": None},
+        "rpcParameterTypeError",
+        "Received invalid parameter for rpcCall, endpointName = listLoaded, parameter = null. "
+        "Zod error:\n\n- parameter: Expected undefined, received null",
+    ),
+    (
+        {"type": "rpcCall", "endpoint": "tokenize", "callId": 7},
+        "rpcParameterTypeError",
+        "Received invalid parameter for rpcCall, endpointName = tokenize, parameter = undefined. "
+        "Zod error:\n\n- parameter: Required",
+    ),
+    (
+        {
+            "type": "channelCreate",
+            "endpoint": "predict",
+            "channelId": 1,
+            "creationParameter": {},
+        },
+        "channelCreationParameterTypeError",
+        "Received invalid creationParameter for channel, endpointName = predict, "
+        "creationParameter = {}. Zod error:\n\n- creationParameter.modelSpecifier: Required\n"
+        "- creationParameter.history: Required\n- creationParameter.predictionConfigStack: "
+        "Required",
+    ),
+    (
+        {"type": "channelSend", "channelId": 99, "message": {"type": "cancel"}},
+        "channelUnknown",
+        "Received channelSend for unknown channel, channelId = 99",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "kind", "words"), WARNINGS, ids=[w[1] for w in WARNINGS])
+def test_warnings_word_for_word(client, message, kind, words):
+    client.send(message)
+    assert client.recv() == {"type": "communicationWarning", "warning": words, "kind": kind}
+
+
+def test_a_bad_message_in_the_history_is_named(client):
+    parameter = {
+        "modelSpecifier": ANY,
+        "history": {"messages": [{"role": "tool", "content": [{"type": "text", "text": "x"}]}]},
+        "predictionConfigStack": NO_CONFIG,
+    }
+    client.open("predict", parameter)
+    warning = client.recv()
+    assert warning["kind"] == "channelCreationParameterTypeError"
+    assert warning["warning"].endswith(
+        ". Zod error:\n\n- creationParameter.history.messages.0.content.0.type: Invalid literal "
+        'value, expected "toolCallResult"\n'
+        "- creationParameter.history.messages.0.content.0.content: Required"
+    )
+
+
+def test_warnings_about_an_open_channel(server, client):
+    server.hold("predict")
+    channel = client.predict()
+    client.ids = iter([channel])
+    client.predict()
+    assert client.recv()["warning"] == (
+        f"Received channelCreate for already open channel, channelId = {channel}"
+    )
+    client.cancel(channel, "stop")
+    assert client.recv() == {
+        "type": "communicationWarning",
+        "kind": "channelMessageTypeError",
+        "warning": "Received invalid message for channel, endpointName = predict, message = "
+        '{"type":"stop"}. Zod error:\n\n- message.type: Invalid discriminator value. '
+        "Expected 'cancel'",
+    }
+    server.expect("predict").expect_no_cancel()
+
+
+def test_an_endpoint_that_is_not_served_here(server):
+    with RawClient(server, "repository") as client:
+        assert client.call("isAuthenticated")["kind"] == "rpcEndpointUnhandled"
+        client.open("ensureAuthenticated")
+        assert client.recv()["kind"] == "channelEndpointUnhandled"
+
+
+def test_only_five_warnings_on_a_connection(client):
+    for number in range(8):
+        client.send({"type": "rpcCall", "endpoint": f"wat{number}", "callId": number})
+    client.send({"type": "keepAlive"})
+    kinds = [client.recv()["type"] for _ in range(6)]
+    assert kinds == ["communicationWarning"] * 5 + ["keepAliveAck"]
+
+
+def test_extra_keys_do_not_matter(client):
+    specifier = {"type": "query", "query": {"zzz": 1}}
+    parameter = {"specifier": specifier, "inputString": "a b", "extra": 1}
+    assert client.result("countTokens", parameter) == {"tokenCount": 2}
