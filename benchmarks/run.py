@@ -59,7 +59,7 @@ def main():
     lines = [
         "# Results",
         "",
-        f"CPU time of one typed fragment, one stream, median of {ROUNDS} rounds (lowest to highest).",
+        f"CPU time of one typed fragment, one stream: median of {ROUNDS} rounds, and the range.",
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
         "",
         "| | CPU | wall | CPU, this package = 1 |",

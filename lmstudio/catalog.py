@@ -7,30 +7,17 @@ from typing import Any, TypeAlias
 
 from ._endpoints import get_or_load, rpc
 from ._kv import config_stack, load_config_to_kv
-from ._line import Limit, Line
+from ._line import Limit
 from .cancellation import CancelEvent
 from .config import LlmLoadModelConfig
 from .errors import LMStudioProtocolError, LMStudioValueError
-from .models import LLM
+from .models import LLM, ModelNamespace
 
-__all__ = ["DEFAULT_TTL", "LlmNamespace", "ModelLoadingCallback", "ModelNamespace"]
+__all__ = ["DEFAULT_TTL", "LlmNamespace", "ModelLoadingCallback"]
 
 DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
-
-
-class ModelNamespace:
-    """The part of the server that handles models of one kind.
-
-    Thread safety: all methods may be called from several threads at once.
-    """
-
-    name: str
-
-    def __init__(self, line: Line) -> None:
-        """Offer what a line can reach; `Client` makes namespaces."""
-        self.line = line
 
 
 class LlmNamespace(ModelNamespace):

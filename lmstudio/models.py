@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._chat_messages import ChatHistoryDataDict
 from ._endpoints import PREDICT, rpc
@@ -22,10 +22,20 @@ from .errors import LMStudioValueError
 from .prediction import PredictionStream
 from .results import PredictionResult
 
-if TYPE_CHECKING:
-    from .catalog import ModelNamespace
+__all__ = ["LLM", "ModelNamespace"]
 
-__all__ = ["LLM"]
+
+class ModelNamespace:
+    """The part of the server that handles models of one kind.
+
+    Thread safety: all methods may be called from several threads at once.
+    """
+
+    name: str
+
+    def __init__(self, line: Line) -> None:
+        """Offer what a line can reach; `Client` makes namespaces."""
+        self.line = line
 
 
 class LLM:
