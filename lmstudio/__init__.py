@@ -20,6 +20,7 @@ from ._chat_messages import (
     UserMessageDict,
 )
 from ._line import get_sync_api_timeout, set_sync_api_timeout
+from ._llm import LLM
 from ._reader import (
     PredictionFirstTokenCallback,
     PredictionFragmentCallback,
@@ -27,18 +28,27 @@ from ._reader import (
     PromptProcessingCallback,
 )
 from .cancellation import CancelToken
+from .catalog import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
 from .chat import Chat
 from .client import (
     Client,
     close_default_client,
     configure_default_client,
+    embedding_model,
     get_default_client,
+    list_downloaded_models,
+    list_loaded_models,
     llm,
 )
 from .config import (
+    AnyLoadConfig,
+    EmbeddingLoadModelConfig,
+    EmbeddingLoadModelConfigDict,
     GpuSetting,
     LlmLoadModelConfig,
+    LlmLoadModelConfigDict,
     LlmPredictionConfig,
+    LlmPredictionConfigDict,
     LlmStructuredPredictionSetting,
 )
 from .errors import (
@@ -60,8 +70,20 @@ from .errors import (
     LMStudioWebsocketError,
     SerializedLMSExtendedError,
 )
-from .info import LlmInfo, LlmInstanceInfo
-from .models import LLM
+from .info import (
+    AnyModelSpecifier,
+    EmbeddingModelInfo,
+    EmbeddingModelInstanceInfo,
+    LlmInfo,
+    LlmInstanceInfo,
+    ModelInfo,
+    ModelInstanceInfo,
+    ModelQuery,
+    ModelQueryDict,
+    ModelSpecifier,
+    ModelSpecifierDict,
+)
+from .models import EmbeddingModel, SyncModelHandle
 from .prediction import PredictionStream
 from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
 
@@ -69,12 +91,22 @@ __all__ = [
     "LLM",
     "AnyChatMessage",
     "AnyChatMessageDict",
+    "AnyDownloadedModel",
+    "AnyLoadConfig",
+    "AnyModelSpecifier",
     "AssistantResponse",
     "CancelToken",
     "Chat",
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
+    "DownloadedEmbeddingModel",
+    "DownloadedLlm",
+    "EmbeddingLoadModelConfig",
+    "EmbeddingLoadModelConfigDict",
+    "EmbeddingModel",
+    "EmbeddingModelInfo",
+    "EmbeddingModelInstanceInfo",
     "FileHandle",
     "FileHandleDict",
     "GpuSetting",
@@ -97,10 +129,18 @@ __all__ = [
     "LlmInfo",
     "LlmInstanceInfo",
     "LlmLoadModelConfig",
+    "LlmLoadModelConfigDict",
     "LlmPredictionConfig",
+    "LlmPredictionConfigDict",
     "LlmPredictionFragment",
     "LlmPredictionStats",
     "LlmStructuredPredictionSetting",
+    "ModelInfo",
+    "ModelInstanceInfo",
+    "ModelQuery",
+    "ModelQueryDict",
+    "ModelSpecifier",
+    "ModelSpecifierDict",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
     "PredictionMessageCallback",
@@ -108,6 +148,7 @@ __all__ = [
     "PredictionStream",
     "PromptProcessingCallback",
     "SerializedLMSExtendedError",
+    "SyncModelHandle",
     "SystemPrompt",
     "TextData",
     "TextDataDict",
@@ -118,8 +159,11 @@ __all__ = [
     "UserMessageDict",
     "close_default_client",
     "configure_default_client",
+    "embedding_model",
     "get_default_client",
     "get_sync_api_timeout",
+    "list_downloaded_models",
+    "list_loaded_models",
     "llm",
     "set_sync_api_timeout",
 ]

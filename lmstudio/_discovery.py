@@ -1,21 +1,27 @@
-"""Finds the server: the host that was given, or the first local port that answers."""
+"""Finds the server: the host that was given, or the LM Studio that runs on this machine.
+
+The latter writes its port into a file in its home folder; without that, a few ports are asked.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from ._address import DEFAULT_PORTS, Address, parse_api_host
 from ._deadline import Deadline, DeadlinePassed, receiver
 from .errors import LMStudioRuntimeError, LMStudioWebsocketError
 
-__all__ = ["Discovery", "find_first", "is_lm_studio"]
+__all__ = ["Discovery", "find_local", "is_lm_studio"]
 
 _PROBE_SECONDS = 1.0
-_MAX_GREETING = 4096  # bytes of an answer that are looked at
+_MAX_ANSWER = 4096  # bytes of an answer that are looked at
 
 
 class Discovery:
@@ -50,17 +56,16 @@ class Discovery:
         """
         if self.given is not None:
             return self.given
-        last = [] if self.found is None else [self.found]
-        local = [Address("127.0.0.1", port) for port in DEFAULT_PORTS]
-        found = find_first(last, deadline) or find_first(local, deadline)
-        if found is None:
+        if self.found is not None and is_lm_studio(self.found, deadline):
+            return self.found
+        self.found = find_local(deadline)
+        if self.found is None:
             ports = ", ".join(map(str, DEFAULT_PORTS))
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable: nothing answered on 127.0.0.1 at the ports {ports}. "
                 "Start LM Studio, or pass api_host='host:port' if it is elsewhere."
             )
-        self.found = found
-        return found
+        return self.found
 
     def check_once(self, deadline: Deadline) -> None:
         """Do the same as `check`, unless that succeeded before.
@@ -95,6 +100,62 @@ def is_lm_studio(
     ssl_context: ssl.SSLContext | None = None,
 ) -> bool:
     """Return whether an LM Studio greets us there (``GET /lmstudio-greeting``)."""
+    greeting = _get_json(address, "/lmstudio-greeting", deadline, headers, ssl_context)
+    return greeting.get("lmstudio") is True
+
+
+def find_local(deadline: Deadline) -> Address | None:
+    """Return the LM Studio that runs on this machine, or None.
+
+    Raises:
+        LMStudioWebsocketError: ``LMS_API_SERVER_INFO_PATH`` names a server that does not answer.
+    """
+    chosen = os.environ.get("LMS_API_SERVER_INFO_PATH")
+    hint = _read_info_file(Path(chosen) if chosen else _home() / ".internal" / "http-server.json")
+    if hint is not None:
+        status = _get_json(hint, "/lms-status", deadline)
+        if isinstance(status.get("package"), str) and isinstance(status.get("version"), str):
+            return hint
+    if chosen:
+        raise LMStudioWebsocketError(
+            "LM Studio is not reachable: the environment variable LMS_API_SERVER_INFO_PATH names "
+            f"{chosen!r}, and no LM Studio answers where that file says. Start it, or unset the "
+            "variable."
+        )
+    return find_first([Address("127.0.0.1", port) for port in DEFAULT_PORTS], deadline)
+
+
+def _home() -> Path:
+    """LM Studio's home folder."""
+    user = Path.home().resolve()
+    try:
+        pointed = (user / ".lmstudio-home-pointer").read_text(encoding="utf-8").strip()
+        if pointed:
+            return Path(pointed)
+    except (OSError, ValueError):
+        pass
+    old = user / ".cache" / "lm-studio"
+    return old if old.exists() else user / ".lmstudio"
+
+
+def _read_info_file(path: Path) -> Address | None:
+    """Return where the file says the server is; None for anything that does not say it."""
+    try:
+        port = json.loads(path.read_text(encoding="utf-8"))["port"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_port = isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= 65535
+    return Address("127.0.0.1", port) if is_port else None
+
+
+def _get_json(
+    address: Address,
+    path: str,
+    deadline: Deadline,
+    headers: Mapping[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> dict[str, Any]:
+    """Return the JSON object that is served there, or an empty one."""
     import http.client  # not needed by clients that are given a host
 
     seconds = deadline.at_most(_PROBE_SECONDS).remaining()
@@ -106,13 +167,12 @@ def is_lm_studio(
         else http.client.HTTPConnection(address.host, address.port, timeout=seconds)
     )
     try:
-        path = f"{address.prefix}/lmstudio-greeting"
-        connection.request("GET", path, headers=dict(headers or {}))
+        connection.request("GET", address.prefix + path, headers=dict(headers or {}))
         response = connection.getresponse()
-        greeting = json.loads(response.read(_MAX_GREETING))
-        return response.status == 200 and greeting.get("lmstudio") is True
-    except (OSError, http.client.HTTPException, ValueError, AttributeError):
-        return False
+        answer = json.loads(response.read(_MAX_ANSWER))
+        return answer if response.status == 200 and isinstance(answer, dict) else {}
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
     finally:
         connection.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["PREDICT", "Endpoint", "get_or_load", "rpc"]
+__all__ = ["PREDICT", "Endpoint", "get_or_load", "load_model", "rpc"]
 
 
 @attrs.frozen
@@ -43,6 +43,11 @@ def get_or_load(namespace: str) -> Endpoint:
     """Return the channel that gets a model, loading it if it is not loaded."""
     finals = frozenset({"alreadyLoaded", "loadSuccess"})
     return Endpoint(namespace, "getOrLoad", channel=True, finals=finals)
+
+
+def load_model(namespace: str) -> Endpoint:
+    """Return the channel that loads a new instance of a model."""
+    return Endpoint(namespace, "loadModel", channel=True, finals=frozenset({"success"}))
 
 
 def rpc(namespace: str, name: str) -> Endpoint:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import atexit
 import functools
+import itertools
 import queue
 import threading
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from time import monotonic
 from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from . import _process
 from ._call import END, STOP, Call, Ending
@@ -22,12 +24,27 @@ from ._io import Loop
 from .cancellation import CancelEvent, attach, check_events
 from .errors import LMStudioClientError, LMStudioRuntimeError
 
-__all__ = ["Limit", "Line", "get_sync_api_timeout", "set_sync_api_timeout"]
+__all__ = ["CallLimits", "Limit", "Line", "get_sync_api_timeout", "set_sync_api_timeout"]
 
 # Seconds; None for no limit; `...` for the client's default.
 Limit: TypeAlias = "float | EllipsisType | None"
 
+
+class CallLimits(TypedDict, total=False):
+    """What every blocking call takes.
+
+    `cancel_event`: an event, or several, that stop the call. `timeout`: seconds for the whole call;
+    None for no limit. `idle_timeout`: seconds of silence of the server; None for no limit.
+    """
+
+    cancel_event: CancelEvent
+    timeout: Limit
+    idle_timeout: Limit
+
+
 _AT_EXIT = 0.5  # seconds that interpreter exit may wait for cancels to be written
+_MANY_CALLS = 64  # calls of one list that are under way at most ...
+_FEW_CALLS = 32  # ... and when more are started
 _COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
 
 _default_idle_timeout: float | None = 60.0
@@ -160,19 +177,75 @@ class Line:
         """
         try:
             self.start(call, cancel_event)
-            receive = receiver(call.inbox, None)
-            while True:
-                item = receive()
-                if call.mark or item is END:
-                    break
-                if item is not STOP and on_packet is not None:
-                    self.callbacks.run(on_packet, item)
-            if not call.take_end():
-                call.raise_cancelled()
+            return self._wait(call, on_packet)
         except BaseException:
             if not call.end_is_taken:
                 call.cancel("interrupted")
             raise
+
+    def call_each(
+        self,
+        endpoint: Endpoint,
+        parameters: Iterable[Any],
+        *,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> list[Any]:
+        """Call a remote procedure with each parameter; return the results in the same order.
+
+        Some calls are always under way, so that the server need not wait for the next one, and
+        few enough that the silence of one says something about the server.
+
+        Args:
+            endpoint: The procedure.
+            parameters: Its parameters, as JSON data.
+            cancel_event: What stops all of it.
+            timeout: Seconds for all of it.
+            idle_timeout: Seconds of silence of the server.
+
+        Raises:
+            LMStudioCancelledError: It was cancelled.
+            LMStudioError: Whatever else ended one of the calls; the others are cancelled.
+        """
+        sources = check_events(cancel_event)
+        deadline = Deadline(check_seconds(self._timeout if timeout is ... else timeout, "timeout"))
+        waiting = iter(parameters)
+        running: deque[Call] = deque()
+        results: list[Any] = []
+        try:
+            while True:
+                if len(running) <= _FEW_CALLS:
+                    for parameter in itertools.islice(waiting, _MANY_CALLS - len(running)):
+                        call = self.new_call(
+                            endpoint,
+                            parameter,
+                            timeout=deadline.remaining(),
+                            idle_timeout=idle_timeout,
+                        )
+                        running.append(call)
+                        self.start(call, sources)
+                if not running:
+                    return results
+                results.append(self._wait(running[0], None))
+                running.popleft()
+        except BaseException:
+            for call in running:
+                if not call.end_is_taken:
+                    call.cancel("another call of the same list failed")
+            raise
+
+    def _wait(self, call: Call, on_packet: Callable[[Any], None] | None) -> Any:
+        """Wait for the outcome of a started call, and take it."""
+        receive = receiver(call.inbox, None)
+        while True:
+            item = receive()
+            if call.mark or item is END:
+                break
+            if item is not STOP and on_packet is not None:
+                on_packet(item)
+        if not call.take_end():
+            call.raise_cancelled()
         ending = call.ending
         assert ending is not None
         error = ending.fresh_error()

@@ -1,33 +1,45 @@
-"""`Client`, and the default client behind `lmstudio.llm()`."""
+"""`Client`, and the default client behind `lmstudio.llm()` and its like."""
 
 from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _process
-from ._address import DEFAULT_PORTS, Address, Identity, parse_api_host
+from ._address import Identity, parse_api_host
 from ._connect import Connector
 from ._deadline import Deadline, check_seconds
-from ._discovery import Discovery, find_first, is_lm_studio
-from ._line import Limit, Line
-from .cancellation import CancelEvent
-from .catalog import DEFAULT_TTL, LlmNamespace, ModelLoadingCallback
-from .config import LlmLoadModelConfig
+from ._discovery import Discovery, find_local, is_lm_studio
+from ._line import CallLimits, Limit, Line
+from ._llm import LLM
+from .catalog import (
+    DEFAULT_TTL,
+    DownloadedEmbeddingModel,
+    DownloadedLlm,
+    EmbeddingNamespace,
+    LlmNamespace,
+    ModelLoadingCallback,
+    SystemNamespace,
+)
+from .config import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .errors import LMStudioRuntimeError, LMStudioValueError
-from .models import LLM
+from .models import EmbeddingModel, Namespace
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 __all__ = [
     "Client",
     "close_default_client",
     "configure_default_client",
+    "embedding_model",
     "get_default_client",
+    "list_downloaded_models",
+    "list_loaded_models",
     "llm",
 ]
 
@@ -92,7 +104,14 @@ class Client:
             else check_seconds(idle_timeout, "idle_timeout"),
             cancel_grace=grace,
         )
-        self._llm = LlmNamespace(self._line)
+        discovery = self._discovery  # the namespaces must not hold the client
+
+        def find_host() -> str | None:
+            return None if discovery.found is None else discovery.found.api_host
+
+        self._llm = LlmNamespace(self._line, find_host, _restore_handle)
+        self._embedding = EmbeddingNamespace(self._line, find_host, _restore_handle)
+        self._system = SystemNamespace(self._llm, self._embedding)
 
     def __repr__(self) -> str:
         """Show the host, never the token."""
@@ -133,6 +152,54 @@ class Client:
         """The language models."""
         return self._llm
 
+    @property
+    def embedding(self) -> EmbeddingNamespace:
+        """The embedding models."""
+        return self._embedding
+
+    @property
+    def system(self) -> SystemNamespace:
+        """What concerns the whole server."""
+        return self._system
+
+    def list_downloaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
+        """Return the models that are there for loading.
+
+        Args:
+            namespace: ``llm`` or ``embedding``; None: both.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: There is no such namespace.
+
+        Endpoint: rpc ``system/listDownloadedModels``.
+        """
+        models = self._system.list_downloaded_models
+        return [m for m in models(**limits) if _check(namespace) in (None, m.type)]
+
+    def list_loaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[LLM | EmbeddingModel]:
+        """Return handles of the models that are loaded.
+
+        Args:
+            namespace: ``llm`` or ``embedding``; None: both.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: There is no such namespace.
+
+        Endpoint: rpc ``listLoaded``.
+        """
+        loaded: list[LLM | EmbeddingModel] = []
+        if _check(namespace) in (None, "llm"):
+            loaded.extend(self._llm.list_loaded(**limits))
+        if namespace in (None, "embedding"):
+            loaded.extend(self._embedding.list_loaded(**limits))
+        return loaded
+
     def cancel_all(self, reason: Any = None) -> None:
         """Cancel everything that runs on this client; it stays usable. Never blocks.
 
@@ -166,10 +233,40 @@ class Client:
 
     @classmethod
     def find_default_local_api_host(cls) -> str | None:
-        """Return the ``host:port`` of the LM Studio on this machine, or None."""
-        local = [Address("127.0.0.1", port) for port in DEFAULT_PORTS]
-        found = find_first(local, Deadline(None))
+        """Return the ``host:port`` of the LM Studio on this machine, or None.
+
+        Raises:
+            LMStudioWebsocketError: No server answers where ``LMS_API_SERVER_INFO_PATH`` points.
+        """
+        found = find_local(Deadline(None))
         return None if found is None else found.api_host
+
+
+def _check(namespace: str | None) -> str | None:
+    if namespace not in (None, "llm", "embedding"):
+        raise LMStudioValueError(
+            f"There is no model namespace {namespace!r}; there are 'llm' and 'embedding'."
+        )
+    return namespace
+
+
+# The namespaces of unpickled handles: handles of one server share a line while any of them lives.
+_restored: weakref.WeakValueDictionary[tuple[object, str, str | None], Namespace]
+_restored = weakref.WeakValueDictionary()
+_restored_lock = threading.Lock()
+
+
+def _restore_handle(kind: str, api_host: str | None, identifier: str) -> LLM | EmbeddingModel:
+    """Make a handle that was pickled, perhaps in another process."""
+    key = (_process.current, kind, api_host)  # a forked child needs a line of its own
+    with _restored_lock:
+        namespace = _restored.get(key)
+        if namespace is None:
+            client = Client(api_host)
+            namespace = _restored[key] = client.llm if kind == "llm" else client.embedding
+    if isinstance(namespace, LlmNamespace):
+        return LLM(identifier, namespace)
+    return EmbeddingModel(identifier, namespace)
 
 
 class _Default:
@@ -252,20 +349,50 @@ def llm(
     ttl: int | None = DEFAULT_TTL,
     config: LlmLoadModelConfig | dict[str, Any] | None = None,
     on_load_progress: ModelLoadingCallback | None = None,
-    cancel_event: CancelEvent = None,
-    timeout: Limit = ...,
-    idle_timeout: Limit = ...,
+    **limits: Unpack[CallLimits],
 ) -> LLM:
     """Return a handle of a language model of the default client, loading it if need be.
 
-    See `LlmNamespace.model()` for the arguments and what it raises.
+    See `Client.llm.model()` for the arguments and what it raises.
     """
     return get_default_client().llm.model(
-        model_key,
-        ttl=ttl,
-        config=config,
-        on_load_progress=on_load_progress,
-        cancel_event=cancel_event,
-        timeout=timeout,
-        idle_timeout=idle_timeout,
+        model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
     )
+
+
+def embedding_model(
+    model_key: str | None = None,
+    /,
+    *,
+    ttl: int | None = DEFAULT_TTL,
+    config: EmbeddingLoadModelConfig | dict[str, Any] | None = None,
+    on_load_progress: ModelLoadingCallback | None = None,
+    **limits: Unpack[CallLimits],
+) -> EmbeddingModel:
+    """Return a handle of an embedding model of the default client, loading it if need be.
+
+    See `Client.llm.model()` for the arguments and what it raises.
+    """
+    return get_default_client().embedding.model(
+        model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+    )
+
+
+def list_downloaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
+    """Return the default client's models that are there for loading.
+
+    See `Client.list_downloaded_models()`.
+    """
+    return get_default_client().list_downloaded_models(namespace, **limits)
+
+
+def list_loaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> Sequence[LLM | EmbeddingModel]:
+    """Return handles of the default client's models that are loaded.
+
+    See `Client.list_loaded_models()`.
+    """
+    return get_default_client().list_loaded_models(namespace, **limits)

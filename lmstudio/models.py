@@ -1,45 +1,92 @@
-"""Handles of loaded models: what can be asked of them."""
+"""What all handles of loaded models have in common, and the handle of an embedding model."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._chat_messages import ChatHistoryDataDict
-from ._endpoints import PREDICT, rpc
-from ._kv import config_stack, prediction_config_to_kv, wants_structured
-from ._line import Limit, Line
-from ._reader import (
-    PredictionCallbacks,
-    PredictionFirstTokenCallback,
-    PredictionFragmentCallback,
-    PredictionMessageCallback,
-    PromptProcessingCallback,
+from ._converter import structure
+from ._endpoints import rpc
+from ._kv_read import kv_to_load_config
+from ._line import CallLimits, Line
+from .config import AnyLoadConfig
+from .errors import LMStudioProtocolError, LMStudioValueError
+from .info import (
+    AnyModelSpecifier,
+    EmbeddingModelInstanceInfo,
+    LlmInstanceInfo,
+    ModelInstanceInfo,
+    specifier_to_wire,
 )
-from .cancellation import CancelEvent, check_events
-from .chat import Chat
-from .config import LlmPredictionConfig
-from .errors import LMStudioValueError
-from .prediction import PredictionStream
-from .results import PredictionResult
 
-__all__ = ["LLM", "ModelNamespace"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["EmbeddingModel", "Namespace", "SyncModelHandle", "get_model_info", "text_of"]
+
+T = TypeVar("T")
+
+_INFO_CLASSES: dict[str, type[Any]] = {
+    "llm": LlmInstanceInfo,
+    "embedding": EmbeddingModelInstanceInfo,
+}
 
 
-class ModelNamespace:
-    """The part of the server that handles models of one kind.
+class Namespace:
+    """A part of the server, as a client offers it.
 
     Thread safety: all methods may be called from several threads at once.
     """
 
     name: str
 
-    def __init__(self, line: Line) -> None:
-        """Offer what a line can reach; `Client` makes namespaces."""
+    def __init__(
+        self,
+        line: Line,
+        find_host: Callable[[], str | None],
+        restore: Callable[[str, str | None, str], Any],
+    ) -> None:
+        """Offer what a line can reach; `Client` makes namespaces.
+
+        Args:
+            line: The line to the server.
+            find_host: Returns the server's host, as a user would write it.
+            restore: What a pickled handle calls in its new process, with the namespace's name, the
+                host and the identifier.
+        """
         self.line = line
+        self.find_host = find_host
+        self.restore = restore
 
 
-class LLM:
-    """A handle of a loaded language model.
+def get_model_info(
+    namespace: Namespace, specifier: AnyModelSpecifier, limits: CallLimits
+) -> ModelInstanceInfo:
+    """Return what the server says about a loaded model."""
+    parameter = {"specifier": specifier_to_wire(specifier), "throwIfNotFound": True}
+    result = namespace.line.call(rpc(namespace.name, "getModelInfo"), parameter, **limits)
+    info: ModelInstanceInfo = structure(result, _INFO_CLASSES[namespace.name])
+    return info
+
+
+def text_of(value: object, what: str) -> str:
+    """Return a string as it is.
+
+    Raises:
+        LMStudioValueError: It is something else.
+    """
+    if not isinstance(value, str):
+        raise LMStudioValueError(f"{what} must be a string; {value!r} was given.")
+    return value
+
+
+class SyncModelHandle:
+    """A handle of a loaded model.
+
+    Each method also takes `cancel_event` (an event, or several, that stop the call), `timeout`
+    (seconds for the whole call) and `idle_timeout` (seconds of silence of the server). Each raises
+    `LMStudioCancelledError`, `LMStudioTimeoutError`, `LMStudioModelNotFoundError` if the model is
+    not loaded any more, and `LMStudioWebsocketError` if the server cannot be reached.
 
     Thread safety: all methods may be called from several threads at once.
 
@@ -47,24 +94,32 @@ class LLM:
         identifier: The name of the loaded model, as `lms ps` shows it.
     """
 
-    def __init__(self, identifier: str, namespace: ModelNamespace) -> None:
-        """Refer to a loaded model; `Client.llm` and `lmstudio.llm()` make handles."""
-        self.identifier = identifier
+    def __init__(self, model_identifier: str, namespace: Namespace) -> None:
+        """Refer to a loaded model; `Client.llm` and `Client.embedding` make handles."""
+        self.identifier = model_identifier
         self._namespace = namespace
+        self._host = namespace.find_host()
 
     def __repr__(self) -> str:
         """Show the identifier."""
         return f"{type(self).__name__}(identifier={self.identifier!r})"
 
     def __eq__(self, other: object) -> bool:
-        """Two handles are equal if they name the same model of the same client."""
-        if not isinstance(other, LLM):
+        """Two handles are equal if they name the same model of the same server."""
+        if not isinstance(other, SyncModelHandle):
             return NotImplemented
-        return self.identifier == other.identifier and self._namespace is other._namespace
+        return self._key() == other._key()
 
     def __hash__(self) -> int:
         """Agree with equality."""
-        return hash((self.identifier, id(self._namespace)))
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle host and identifier; a token comes from the new process's environment."""
+        return self._namespace.restore, (self._namespace.name, self._host, self.identifier)
+
+    def _key(self) -> tuple[str, str | None, str]:
+        return self._namespace.name, self._host, self.identifier
 
     @property
     def _line(self) -> Line:
@@ -74,248 +129,121 @@ class LLM:
     def _specifier(self) -> dict[str, Any]:
         return {"type": "query", "query": {"identifier": self.identifier}}
 
-    def count_tokens(
+    def _call(self, name: str, parameter: dict[str, Any], limits: CallLimits) -> Any:
+        endpoint = rpc(self._namespace.name, name)
+        return self._line.call(endpoint, {"specifier": self._specifier, **parameter}, **limits)
+
+    def _call_each(
         self,
-        input: str,
-        *,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> int:
+        name: str,
+        key: str,
+        input: str | Iterable[str],
+        read: Callable[[Any], T],
+        limits: CallLimits,
+    ) -> Any:
+        """Call a procedure for a text, or one after another without waiting for a list of them."""
+        endpoint = rpc(self._namespace.name, name)
+        what = f"The input of {name}"
+        if isinstance(input, str):
+            parameters = [{key: self._specifier, "inputString": input}]
+        else:
+            parameters = [
+                {key: self._specifier, "inputString": text_of(text, what)}
+                for text in _iterate(input, what)
+            ]
+        results = [
+            _read(read, result, name)
+            for result in self._line.call_each(endpoint, parameters, **limits)
+        ]
+        return results[0] if isinstance(input, str) else results
+
+    def unload(self, **limits: Unpack[CallLimits]) -> None:
+        """Unload the model.
+
+        Endpoint: rpc ``unloadModel``.
+        """
+        endpoint = rpc(self._namespace.name, "unloadModel")
+        self._line.call(endpoint, {"identifier": self.identifier}, **limits)
+
+    def get_info(self, **limits: Unpack[CallLimits]) -> ModelInstanceInfo:
+        """Return what the server says about the model.
+
+        Endpoint: rpc ``getModelInfo``.
+        """
+        return get_model_info(self._namespace, self.identifier, limits)
+
+    def get_load_config(self, **limits: Unpack[CallLimits]) -> AnyLoadConfig:
+        """Return the configuration with which the model was loaded, defaults included.
+
+        Endpoint: rpc ``getLoadConfig``.
+        """
+        result = self._call("getLoadConfig", {}, limits)
+        if self._namespace.name == "llm":
+            return kv_to_load_config(result, "llm", defaults=True)
+        return kv_to_load_config(result, "embedding", defaults=True)
+
+    def get_context_length(self, **limits: Unpack[CallLimits]) -> int:
+        """Return how many tokens the model takes at once; -1 if the server does not say.
+
+        Endpoint: rpc ``getModelInfo``.
+        """
+        info: Any = get_model_info(self._namespace, self.identifier, limits)
+        length = info.context_length
+        return -1 if length is None else int(length)
+
+    def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
         """Return how many tokens a text is for this model.
 
         Endpoint: rpc ``countTokens``.
-
-        Args:
-            input: The text.
-            cancel_event: An event, or several, that stop the call.
-            timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
-
-        Raises:
-            LMStudioCancelledError: `cancel_event` was set, or the client closed.
-            LMStudioTimeoutError: A time limit passed.
-            LMStudioModelNotFoundError: The model is not loaded any more.
-            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
         """
-        if not isinstance(input, str):
-            raise LMStudioValueError(f"count_tokens() takes a string; {input!r} was given.")
-        result = self._line.call(
-            rpc(self._namespace.name, "countTokens"),
-            {"specifier": self._specifier, "inputString": input},
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        )
-        return int(result["tokenCount"])
+        text = text_of(input, "The input of count_tokens()")
+        result = self._call("countTokens", {"inputString": text}, limits)
+        return _read(lambda answer: int(answer["tokenCount"]), result, "countTokens")
 
-    def respond_stream(
-        self,
-        history: Chat | ChatHistoryDataDict | str,
-        *,
-        response_format: Any = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionStream:
-        """Prepare a reply in a chat, to be iterated over.
+    def tokenize(
+        self, input: str | Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[int] | Sequence[Sequence[int]]:
+        """Return the tokens of a text, or a list of those of each of several texts.
 
-        Endpoint: channel ``predict``.
+        Several texts are sent without waiting for each answer.
 
-        Nothing is sent before the stream is started, iterated over or waited for.
-
-        Args:
-            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
-            response_format: A JSON schema, or a class that gives one, for structured replies.
-            config: Options of the prediction, as an object or a dict; names in camelCase or
-                snake_case.
-            preset: The name of a preset of LM Studio.
-            on_message: Called with the whole reply as a message, for `Chat.append`.
-            on_first_token: Called before the first fragment.
-            on_prediction_fragment: Called with each fragment.
-            on_prompt_processing_progress: Called with the share of the prompt that is processed,
-                from 0 to 1.
-            cancel_event: An event, or several, that stop the prediction: `threading.Event`,
-                `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
-            timeout: Seconds for the whole prediction; None: no limit.
-            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
-
-        Returns:
-            A stream. Callbacks run in the thread that iterates or waits, and what they raise
-            stops the prediction and is raised there.
-
-        Raises:
-            LMStudioValueError: An argument cannot be used.
+        Endpoint: rpc ``tokenize``.
         """
-        chat = history if isinstance(history, Chat) else Chat.from_history(history)
-        fields = prediction_config_to_kv(config, response_format)
-        return self._predict(
-            chat._to_wire(),
-            config_stack(fields),
-            preset,
-            PredictionCallbacks(
-                on_message=on_message,
-                on_first_token=on_first_token,
-                on_prediction_fragment=on_prediction_fragment,
-                on_prompt_processing_progress=on_prompt_processing_progress,
-            ),
-            structured=wants_structured(fields),
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
+        tokens: Sequence[Any] = self._call_each(
+            "tokenize", "specifier", input, lambda r: list(r["tokens"]), limits
         )
+        return tokens
 
-    def respond(
-        self,
-        history: Chat | ChatHistoryDataDict | str,
-        *,
-        response_format: Any = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionResult:
-        """Return a reply in a chat.
 
-        Endpoint: channel ``predict``.
+class EmbeddingModel(SyncModelHandle):
+    """A handle of a loaded embedding model.
 
-        The same as ``respond_stream(...).result()``; see there for the arguments. If it is
-        cancelled it returns what was received, with `cancelled` set.
+    Thread safety: all methods may be called from several threads at once.
+    """
 
-        Raises:
-            LMStudioTimeoutError: A time limit passed; `partial` holds what was received.
-            LMStudioServerError: LM Studio reported a problem.
-            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
-            LMStudioValueError: An argument cannot be used.
+    def embed(
+        self, input: str | Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[float] | Sequence[Sequence[float]]:
+        """Return the vector of a text, or a list of those of each of several texts.
+
+        Several texts are sent without waiting for each answer.
+
+        Endpoint: rpc ``embedString``.
         """
-        return self.respond_stream(
-            history,
-            response_format=response_format,
-            config=config,
-            preset=preset,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        ).result()
-
-    def complete_stream(
-        self,
-        prompt: str,
-        *,
-        response_format: Any = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionStream:
-        """Prepare a continuation of a text, without a chat.
-
-        Endpoint: channel ``predict``.
-
-        `prompt` is the text to continue; the other arguments, and what is returned, are those of
-        `respond_stream()`.
-
-        Raises:
-            LMStudioValueError: An argument cannot be used.
-        """
-        if not isinstance(prompt, str):
-            raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
-        fields = prediction_config_to_kv(config, response_format)
-        return self._predict(
-            Chat.from_history(prompt)._to_wire(),
-            config_stack(fields, completion=True),
-            preset,
-            PredictionCallbacks(
-                on_message=on_message,
-                on_first_token=on_first_token,
-                on_prediction_fragment=on_prediction_fragment,
-                on_prompt_processing_progress=on_prompt_processing_progress,
-            ),
-            structured=wants_structured(fields),
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
+        vectors: Sequence[Any] = self._call_each(
+            "embedString", "modelSpecifier", input, lambda r: list(r["embedding"]), limits
         )
+        return vectors
 
-    def complete(
-        self,
-        prompt: str,
-        *,
-        response_format: Any = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionResult:
-        """Return a continuation of a text, without a chat.
 
-        Endpoint: channel ``predict``.
+def _iterate(input: object, what: str) -> Iterable[object]:
+    if not isinstance(input, Iterable) or isinstance(input, (bytes, bytearray)):
+        raise LMStudioValueError(f"{what} must be a string or several; {input!r} was given.")
+    return input
 
-        The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
-        """
-        return self.complete_stream(
-            prompt,
-            response_format=response_format,
-            config=config,
-            preset=preset,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        ).result()
 
-    def _predict(
-        self,
-        history: dict[str, Any],
-        stack: dict[str, Any],
-        preset: str | None,
-        callbacks: PredictionCallbacks,
-        *,
-        structured: bool,
-        cancel_event: CancelEvent,
-        timeout: Limit,
-        idle_timeout: Limit,
-    ) -> PredictionStream:
-        check_events(cancel_event)  # now, not at the first use of the stream
-        parameter: dict[str, Any] = {
-            "modelSpecifier": self._specifier,
-            "history": history,
-            "predictionConfigStack": stack,
-        }
-        if preset is not None:
-            parameter["fuzzyPresetIdentifier"] = preset
-        line = self._line
-        call = line.new_call(
-            PREDICT, parameter, timeout=timeout, idle_timeout=idle_timeout, is_prediction=True
-        )
-        return PredictionStream(
-            line, call, callbacks, cancel_event=cancel_event, structured=structured
-        )
+def _read(read: Callable[[Any], T], result: Any, name: str) -> T:
+    try:
+        return read(result)
+    except (KeyError, TypeError, ValueError):
+        raise LMStudioProtocolError(f"LM Studio's answer to {name} is malformed.") from None

@@ -28,7 +28,7 @@ FLOORS = {
         tools
     """,
     "second floor, the doing": """
-        _reader prediction operations act models catalog _discovery client
+        _reader prediction models _llm catalog _discovery client
     """,
     "roof": "__init__",
 }

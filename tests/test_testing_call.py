@@ -106,7 +106,7 @@ def test_error_by_hand(server, client, held):
 
 
 def test_nothing_after_the_end(held):
-    call, channel = held
+    call, _ = held
     call.success()
     for method in (call.close, call.success, lambda: call.fragment("a"), lambda: call.error("b")):
         with pytest.raises(AssertionError, match=r"after the end: <Call llm/predict id 1, closed>"):

@@ -32,6 +32,7 @@ class Listener:
         self._door = Doorkeeper(core.options)
         self._server: WebSocketServer | None = None
         self._connections: set[Connection] = set()
+        self._stopping = asyncio.Event()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port."""
@@ -55,6 +56,7 @@ class Listener:
         """Stop listening and end all connections: politely, then by force."""
         if self._server is None:
             return
+        self._stopping.set()
         self._server.close()
         try:
             await asyncio.wait_for(self._server.wait_closed(), 2 * _CLOSE_HANDSHAKE)
@@ -73,7 +75,7 @@ class Listener:
         if path.lstrip("/") in NAMESPACES:
             return None
         if self._core.options.unknown_path == "hang":
-            await asyncio.get_running_loop().create_future()
+            await self._stopping.wait()
         return _json_response({"error": f"Unexpected endpoint: {path}"}, HTTPStatus.NOT_FOUND)
 
     async def _handle(self, websocket: ServerConnection) -> None:

@@ -1,0 +1,276 @@
+"""`LLM`: a handle of a loaded language model, for chats and completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ._chat_messages import ChatHistoryDataDict
+from ._converter import camel_keys
+from ._endpoints import PREDICT
+from ._kv import ResponseSchema, config_stack, prediction_config_to_kv, wants_structured
+from ._line import CallLimits, Limit
+from ._reader import (
+    PredictionCallbacks,
+    PredictionFirstTokenCallback,
+    PredictionFragmentCallback,
+    PredictionMessageCallback,
+    PromptProcessingCallback,
+)
+from .cancellation import CancelEvent, check_events
+from .chat import Chat
+from .config import LlmPredictionConfig
+from .errors import LMStudioValueError
+from .models import SyncModelHandle
+from .prediction import PredictionStream
+from .results import PredictionResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["LLM"]
+
+
+class LLM(SyncModelHandle):
+    """A handle of a loaded language model.
+
+    Thread safety: all methods may be called from several threads at once.
+
+    Attributes:
+        identifier: The name of the loaded model, as `lms ps` shows it.
+    """
+
+    def apply_prompt_template(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        opts: Mapping[str, Any] = {},
+        **limits: Unpack[CallLimits],
+    ) -> str:
+        """Return the text that the model would be given for a chat.
+
+        Args:
+            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            opts: ``omitBosToken``, ``omitEosToken``, ``toolDefinitions``; in either spelling.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Endpoint: rpc ``applyPromptTemplate``.
+        """
+        chat = history if isinstance(history, Chat) else Chat.from_history(history)
+        parameter = {
+            "history": chat._to_wire(),
+            "predictionConfigStack": {"layers": []},
+            "opts": camel_keys(opts),
+        }
+        result = self._call("applyPromptTemplate", parameter, limits)
+        return str(result.get("formatted", "")) if result else ""
+
+    def respond_stream(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream:
+        """Prepare a reply in a chat, to be iterated over.
+
+        Endpoint: channel ``predict``.
+
+        Nothing is sent before the stream is started, iterated over or waited for.
+
+        Args:
+            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            response_format: A JSON schema, or a class that gives one, for structured replies.
+            config: Options of the prediction, as an object or a dict; names in camelCase or
+                snake_case.
+            preset: The name of a preset of LM Studio.
+            on_message: Called with the whole reply as a message, for `Chat.append`.
+            on_first_token: Called before the first fragment.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with the share of the prompt that is processed,
+                from 0 to 1.
+            cancel_event: An event, or several, that stop the prediction: `threading.Event`,
+                `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
+            timeout: Seconds for the whole prediction; None: no limit.
+            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+
+        Returns:
+            A stream. Callbacks run in the thread that iterates or waits, and what they raise
+            stops the prediction and is raised there.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        chat = history if isinstance(history, Chat) else Chat.from_history(history)
+        fields = prediction_config_to_kv(config, response_format)
+        return self._predict(
+            chat._to_wire(),
+            config_stack(fields),
+            preset,
+            PredictionCallbacks(
+                on_message=on_message,
+                on_first_token=on_first_token,
+                on_prediction_fragment=on_prediction_fragment,
+                on_prompt_processing_progress=on_prompt_processing_progress,
+            ),
+            structured=wants_structured(fields),
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        )
+
+    def respond(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult:
+        """Return a reply in a chat.
+
+        Endpoint: channel ``predict``.
+
+        The same as ``respond_stream(...).result()``; see there for the arguments. If it is
+        cancelled it returns what was received, with `cancelled` set.
+
+        Raises:
+            LMStudioTimeoutError: A time limit passed; `partial` holds what was received.
+            LMStudioServerError: LM Studio reported a problem.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+            LMStudioValueError: An argument cannot be used.
+        """
+        return self.respond_stream(
+            history,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        ).result()
+
+    def complete_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream:
+        """Prepare a continuation of a text, without a chat.
+
+        Endpoint: channel ``predict``.
+
+        `prompt` is the text to continue; the other arguments, and what is returned, are those of
+        `respond_stream()`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        if not isinstance(prompt, str):
+            raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
+        fields = prediction_config_to_kv(config, response_format)
+        return self._predict(
+            Chat.from_history(prompt)._to_wire(),
+            config_stack(fields, completion=True),
+            preset,
+            PredictionCallbacks(
+                on_message=on_message,
+                on_first_token=on_first_token,
+                on_prediction_fragment=on_prediction_fragment,
+                on_prompt_processing_progress=on_prompt_processing_progress,
+            ),
+            structured=wants_structured(fields),
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        )
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult:
+        """Return a continuation of a text, without a chat.
+
+        Endpoint: channel ``predict``.
+
+        The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
+        """
+        return self.complete_stream(
+            prompt,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        ).result()
+
+    def _predict(
+        self,
+        history: dict[str, Any],
+        stack: dict[str, Any],
+        preset: str | None,
+        callbacks: PredictionCallbacks,
+        *,
+        structured: bool,
+        cancel_event: CancelEvent,
+        timeout: Limit,
+        idle_timeout: Limit,
+    ) -> PredictionStream:
+        check_events(cancel_event)  # now, not at the first use of the stream
+        parameter: dict[str, Any] = {
+            "modelSpecifier": self._specifier,
+            "history": history,
+            "predictionConfigStack": stack,
+        }
+        if preset is not None:
+            parameter["fuzzyPresetIdentifier"] = preset
+        line = self._line
+        call = line.new_call(
+            PREDICT, parameter, timeout=timeout, idle_timeout=idle_timeout, is_prediction=True
+        )
+        return PredictionStream(
+            line, call, callbacks, cancel_event=cancel_event, structured=structured
+        )

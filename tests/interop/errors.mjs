@@ -1,0 +1,33 @@
+// What the server refuses, and a reply that fails half-way.
+
+import { baseUrl, errorOf, LMStudioClient, show } from "./shared.mjs";
+
+const client = new LMStudioClient({ baseUrl, verboseErrorMessages: false });
+const model = await client.llm.model();
+const quietly = { verbose: false };
+
+// The title is the server's; where the client has no words of its own, it is the whole message.
+async function attempt(label, promise) {
+  const error = await errorOf(promise);
+  show(label, error.title ?? error.message);
+}
+
+await attempt("unknown model", client.llm.model("no-such-model", quietly));
+await attempt("unknown model, loaded anew", client.llm.load("no-such-model", quietly));
+await attempt("not an LLM", client.llm.model("test-embedding", quietly));
+await attempt("identifier in use", client.llm.load("test-llm", { identifier: "test-llm", ...quietly }));
+await attempt("unknown identifier", client.llm.unload("nobody"));
+await attempt("unknown preset", model.respond("Hi.", { preset: "nonsense" }));
+
+const contents = [];
+const prediction = model.respond("Fail.");
+try {
+  for await (const fragment of prediction) contents.push(fragment.content);
+} catch (error) {
+  show("half-way", contents, error.message);
+}
+
+const other = await client.llm.load("test-llm", { identifier: "other", ...quietly });
+await other.unload();
+await attempt("unloaded", other.respond("Hi."));
+show("afterwards", (await model.respond("Are you there?")).content);
