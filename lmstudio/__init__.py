@@ -6,19 +6,26 @@ from ._chat_messages import (
     AnyChatMessage,
     AnyChatMessageDict,
     AssistantResponse,
+    AssistantResponseContent,
     ChatHistoryData,
     ChatHistoryDataDict,
     FileHandle,
     FileHandleDict,
+    FileHandleInput,
+    FileType,
     SystemPrompt,
+    SystemPromptContent,
     TextData,
     TextDataDict,
     ToolCallRequest,
     ToolCallResultData,
     ToolResultMessage,
     UserMessage,
+    UserMessageContent,
     UserMessageDict,
 )
+from ._converter import AnyLMStudioStruct, DictObject
+from ._kv import ResponseSchema
 from ._line import get_sync_api_timeout, set_sync_api_timeout
 from ._llm import LLM
 from ._reader import (
@@ -85,21 +92,31 @@ from .info import (
 )
 from .models import EmbeddingModel, SyncModelHandle
 from .prediction import PredictionStream
-from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
+from .results import (
+    ActResult,
+    LlmPredictionFragment,
+    LlmPredictionStats,
+    PredictionResult,
+    PredictionRoundResult,
+)
 
 __all__ = [
     "LLM",
+    "ActResult",
     "AnyChatMessage",
     "AnyChatMessageDict",
     "AnyDownloadedModel",
+    "AnyLMStudioStruct",
     "AnyLoadConfig",
     "AnyModelSpecifier",
     "AssistantResponse",
+    "AssistantResponseContent",
     "CancelToken",
     "Chat",
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
+    "DictObject",
     "DownloadedEmbeddingModel",
     "DownloadedLlm",
     "EmbeddingLoadModelConfig",
@@ -109,6 +126,8 @@ __all__ = [
     "EmbeddingModelInstanceInfo",
     "FileHandle",
     "FileHandleDict",
+    "FileHandleInput",
+    "FileType",
     "GpuSetting",
     "LMStudioCancelledError",
     "LMStudioChannelClosedError",
@@ -145,17 +164,21 @@ __all__ = [
     "PredictionFragmentCallback",
     "PredictionMessageCallback",
     "PredictionResult",
+    "PredictionRoundResult",
     "PredictionStream",
     "PromptProcessingCallback",
+    "ResponseSchema",
     "SerializedLMSExtendedError",
     "SyncModelHandle",
     "SystemPrompt",
+    "SystemPromptContent",
     "TextData",
     "TextDataDict",
     "ToolCallRequest",
     "ToolCallResultData",
     "ToolResultMessage",
     "UserMessage",
+    "UserMessageContent",
     "UserMessageDict",
     "close_default_client",
     "configure_default_client",

@@ -27,7 +27,7 @@ class Channel:
         self.on_message: Callable[[dict[str, Any]], object] | None = None
 
     def send(self, packet: dict[str, Any], done: Callable[[], object] | None = None) -> None:
-        """Queue a packet; `done` is called in the loop thread when it was written."""
+        """Queue a packet; `done` is called in the loop thread when it is written."""
         self.connection.post({"type": "channelSend", "channelId": self.id, "message": packet}, done)
 
     def send_close(self) -> None:

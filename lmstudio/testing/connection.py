@@ -134,7 +134,7 @@ class Connection:
         self._loop.call(self._read_on)
 
     def post(self, message: dict[str, Any], done: Callable[[], object] | None = None) -> None:
-        """Queue a message; `done` is called in the loop thread when it was written."""
+        """Queue a message; `done` is called in the loop thread when it is written."""
         self._queue(_Item("frame", encode(message), message, done))
 
     def after(self, done: Callable[[], object]) -> None:
@@ -212,13 +212,16 @@ class Connection:
             elif item.kind == "raw":
                 assert isinstance(item.payload, bytes)
                 chunk += item.payload
-        written = self._websocket.state is State.OPEN
-        if written:
+        if self._websocket.state is State.OPEN:
+            # Recorded before: a client that has seen a message finds it in the record.
+            for item in items:
+                if item.message is not None:
+                    self._sent.append(item.message)
+                if item.done is not None and item.kind == "frame":
+                    item.done()
             self._websocket.transport.write(bytes(chunk))
         for item in items:
-            if written and item.message is not None:
-                self._sent.append(item.message)
-            if item.done is not None and (written or item.kind == "mark"):
+            if item.done is not None and item.kind == "mark":
                 item.done()
         await self._websocket.drain()
 

@@ -1,15 +1,13 @@
 // What the server refuses, and a reply that fails half-way.
 
-import { baseUrl, errorOf, LMStudioClient, show } from "./shared.mjs";
+import { baseUrl, errorOf, LMStudioClient, show, titleOf } from "./shared.mjs";
 
 const client = new LMStudioClient({ baseUrl, verboseErrorMessages: false });
 const model = await client.llm.model();
 const quietly = { verbose: false };
 
-// The title is the server's; where the client has no words of its own, it is the whole message.
 async function attempt(label, promise) {
-  const error = await errorOf(promise);
-  show(label, error.title ?? error.message);
+  show(label, titleOf(await errorOf(promise)));
 }
 
 await attempt("unknown model", client.llm.model("no-such-model", quietly));
@@ -24,7 +22,7 @@ const prediction = model.respond("Fail.");
 try {
   for await (const fragment of prediction) contents.push(fragment.content);
 } catch (error) {
-  show("half-way", contents, error.message);
+  show("half-way", contents, titleOf(error));
 }
 
 const other = await client.llm.load("test-llm", { identifier: "other", ...quietly });

@@ -7,11 +7,12 @@ const require = createRequire(import.meta.url);
 export const { Chat, LMStudioClient, tool } = require("@lmstudio/sdk");
 export const { z } = require("zod");
 
-export const baseUrl = "ws://" + process.argv[2];
+export const host = process.argv[2];
+export const baseUrl = `ws://${host}`;
 
 /** Print a line that the Python programs print exactly so: a label, and values as JSON. */
 export function show(label, ...values) {
-  console.log(label + ":", ...values.map(value => JSON.stringify(value)));
+  console.log(`${label}:`, ...values.map(value => JSON.stringify(value)));
 }
 
 /** The error with which a promise is rejected. */
@@ -22,4 +23,9 @@ export async function errorOf(promise) {
     return error;
   }
   throw new Error("expected an error, but there was none");
+}
+
+/** What the server called the error. Where the client does not keep that, it is in a box. */
+export function titleOf(error) {
+  return error.title ?? error.message.replace(/┌ Error|[─-╿]/g, " ").trim();
 }
