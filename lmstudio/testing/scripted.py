@@ -43,7 +43,7 @@ class Reply:
         tokens: The tokens of the answer.
         reasoning: The tokens of the reasoning that comes before it, between its tags.
         tool_calls: Tool calls that come after the answer.
-        delay: Seconds before each token.
+        delay: Seconds before each token, and before the fault.
         prefill: Seconds of prompt processing, with progress packets.
         stop_reason: How it ends; None for "eosFound", or "toolCalls" if it has tool calls.
         stats: Further entries of the stats, as on the wire.
@@ -200,10 +200,10 @@ def _play(reply: Reply, request: GenerationRequest) -> Iterator[Event]:
         return
     sent = 0
     for token in reply.pieces():
+        if stopper.sleep(reply.delay):
+            return
         if reply.fault is not None and sent >= reply.fault_after:
             yield reply.fault
-            return
-        if stopper.sleep(reply.delay):
             return
         yield token
         sent += token.count

@@ -23,8 +23,13 @@ const download = option.download({
 });
 show("download", await errorOf(download));
 
-// The second round of this loop has no end.
-const model = await client.llm.model();
+// The second round of this loop lasts for minutes. The abort also sends a cancel into the first
+// round's channel, which is closed: the server warns of it, and this client tells its logger.
+const warnings = [];
+const silent = () => {};
+const warn = (...words) => warnings.push(words.join(" "));
+const looper = new LMStudioClient({ baseUrl, logger: { debug: silent, info: silent, warn, error: warn } });
+const model = await looper.llm.model();
 controller = new AbortController();
 const calls = [];
 const ping = tool({
@@ -43,5 +48,5 @@ const { rounds } = await model.act("Go on for ever.", [ping], {
   },
 });
 show("act", rounds, calls);
-
 show("afterwards", (await model.respond("Are you there?")).content);
+show("warnings", warnings.map(words => words.match(/unknown channel/)?.[0] ?? words));

@@ -15,4 +15,4 @@ const silent = () => {}; // it would log the loss of the connection to stderr
 const logger = { debug: silent, info: silent, warn: silent, error: silent };
 const watcher = new LMStudioClient({ baseUrl, logger });
 await watcher.system.whenDisconnected();
-show("disconnected");
+show("disconnected", true);

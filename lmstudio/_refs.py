@@ -1,0 +1,106 @@
+"""Puts the parts that a JSON Schema refers to in their places: servers have trouble with ``$ref``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+# What a schema holds besides schemas: maps from names to schemas, plain data, and mere notes.
+_MAPS = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+_DATA = frozenset({"default", "const", "enum", "examples"})
+_NOTES = frozenset({"title", "description", "default", "examples", "deprecated"})
+
+
+def inline_refs(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a schema with the target of each local ``$ref`` in its place.
+
+    What refers to itself stays under ``$defs``, but the top of the result is never a mere
+    reference. References to other documents stay; a schema with a local reference that leads
+    nowhere is copied as it is.
+    """
+    inliner = _Inliner(schema)
+    try:
+        result = inliner.expand({key: schema[key] for key in schema if key not in _DEFINITIONS})
+    except LookupError:
+        return copy.deepcopy(dict(schema))
+    top = inliner.kept.get(result.get("$ref", ""))
+    if top is not None:
+        del result["$ref"]
+        result = {**top, **result}
+    if inliner.kept:
+        result["$defs"] = {_last(ref): kept for ref, kept in inliner.kept.items()}
+    return result
+
+
+_DEFINITIONS = ("$defs", "definitions")
+
+
+class _Inliner:
+    """Walks through one schema."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.kept: dict[str, Any] = {}  # what refers to itself, by its new reference
+        self._root = root
+        self._open = ["#"]  # the references that lead to where we are
+        self._names: dict[str, str] = {"#": "#"}  # the new references of those that are recursive
+
+    def expand(self, node: Any) -> Any:
+        if isinstance(node, (list, tuple)):
+            return [self.expand(item) for item in node]
+        if not isinstance(node, Mapping):
+            return node
+        rest = {key: self._part(key, value) for key, value in node.items() if key != "$ref"}
+        ref = node.get("$ref")
+        if not isinstance(ref, str) or not ref.startswith("#"):
+            return rest if ref is None else {"$ref": ref, **rest}
+        if ref in self._open or ref in self._names:
+            return {"$ref": self._name(ref), **rest}
+        self._open.append(ref)
+        target = self.expand(_find(self._root, ref))
+        self._open.pop()
+        if ref in self._names:
+            self.kept[self._names[ref]] = target
+            return {"$ref": self._names[ref], **rest}
+        if not isinstance(target, dict) or set(rest) & set(target) - _NOTES:
+            return {"allOf": [target], **rest}
+        return {**target, **rest}
+
+    def _part(self, key: str, value: Any) -> Any:
+        if key in _DATA:
+            return copy.deepcopy(value)
+        if key in _MAPS and isinstance(value, Mapping):
+            return {name: self.expand(schema) for name, schema in value.items()}
+        return self.expand(value)
+
+    def _name(self, ref: str) -> str:
+        if ref not in self._names:
+            name = f"#/$defs/{_last(ref)}"
+            while name in self._names.values():
+                name += "_"
+            self._names[ref] = name
+        return self._names[ref]
+
+
+def _last(ref: str) -> str:
+    return ref.rpartition("/")[2]
+
+
+def _find(root: Any, ref: str) -> Any:
+    """Return what a JSON Pointer leads to; raise LookupError if that is nothing."""
+    node = root
+    for part in ref.split("/")[1:]:
+        if "%" in part:
+            from urllib.parse import unquote  # rarely needed, slow to import
+
+            part = unquote(part)
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list) and part.isdecimal():
+            node = node[int(part)]
+        elif isinstance(node, Mapping):
+            node = node[part]
+        else:
+            raise LookupError(ref)
+    if node is root:
+        raise LookupError(ref)  # an anchor, "#name"
+    return node
