@@ -5,8 +5,9 @@ I/O thread, since a user's `is_set()` may block:
 
 - "lmstudio-watch" waits for a lone `threading.Event` (in `wait`, for 0.25 s at a time), or polls
   several (in `sleep`, for 5 ms). It exists while something is watched.
-- "lmstudio-watch-other", one for each object of another type, polls that one. It blocks where
-  that object's `is_set()` blocks, and then only its own calls are affected.
+- "lmstudio-watch-other", one for each object of another type, polls that one (and sleeps for 5 ms,
+  or 20 times what `is_set()` took). It blocks where that object's `is_set()` blocks, and then only
+  its own calls are affected.
 """
 
 from __future__ import annotations
@@ -188,7 +189,10 @@ def _watch_other(state: _State, entry: _Watched) -> None:
             if state.others.get(id(entry.event)) is not entry:
                 return
             continue  # a target was added meanwhile
-        time.sleep(max(_PERIOD, _COST_FACTOR * (time.monotonic() - before)))
+        pause = max(_PERIOD, _COST_FACTOR * (time.monotonic() - before))
+        while pause > 0 and entry.living_targets():  # a long pause ends when nothing is left
+            time.sleep(min(pause, _SLICE))
+            pause -= _SLICE
 
 
 def _forget(state: _State, table: dict[int, _Watched], entries: Iterable[_Watched]) -> None:

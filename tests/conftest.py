@@ -104,12 +104,15 @@ def no_leaks(request):
 
 
 @pytest.fixture
-def server():
-    """An embedded LM Studio on loopback."""
+def server(request):
+    """An embedded LM Studio on loopback. At the end no prediction may be left open on it."""
     from lmstudio.testing import Server
 
     with Server() as server:
         yield server
+        if not request.node.stash[FAILED]:
+            for prediction in server.predictions:
+                prediction.wait_finished(LEAK_LIMIT)
 
 
 @pytest.fixture
@@ -120,3 +123,4 @@ def client(server):
     client = Client(server.host)
     yield client
     client.close()
+    assert not client._line._loop.open, "calls were left open"
