@@ -259,7 +259,7 @@ class LLM(SyncModelHandle):
         timeout: Limit,
         idle_timeout: Limit,
     ) -> PredictionStream:
-        check_events(cancel_event)  # now, not at the first use of the stream
+        events = check_events(cancel_event)  # now, not at the first use of the stream
         parameter: dict[str, Any] = {
             "modelSpecifier": self._specifier,
             "history": history,
@@ -272,5 +272,5 @@ class LLM(SyncModelHandle):
             PREDICT, parameter, timeout=timeout, idle_timeout=idle_timeout, is_prediction=True
         )
         return PredictionStream(
-            line, call, callbacks, cancel_event=cancel_event, structured=structured
+            line, call, callbacks, cancel_event=events, structured=structured
         )

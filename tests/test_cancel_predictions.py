@@ -476,7 +476,7 @@ def test_an_event_acts_with_nobody_iterating(held, model):
 
 def test_any_of_several_events_stops_it(held, model):
     token, event = lms.CancelToken(), threading.Event()
-    worker = Worker(lambda: model.respond("hi", cancel_event=[event, token]))
+    worker = Worker(lambda: model.respond("hi", cancel_event=iter([event, token])))
     call = held.expect("predict")
 
     token.cancel("by the token")
