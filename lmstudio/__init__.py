@@ -25,6 +25,15 @@ from ._chat_messages import (
     UserMessageDict,
 )
 from ._converter import AnyLMStudioStruct, DictObject
+from ._default_client import (
+    close_default_client,
+    configure_default_client,
+    embedding_model,
+    get_default_client,
+    list_downloaded_models,
+    list_loaded_models,
+    llm,
+)
 from ._kv import ResponseSchema
 from ._line import get_sync_api_timeout, set_sync_api_timeout
 from ._llm import LLM
@@ -37,16 +46,7 @@ from ._reader import (
 from .cancellation import CancelToken
 from .catalog import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
 from .chat import Chat
-from .client import (
-    Client,
-    close_default_client,
-    configure_default_client,
-    embedding_model,
-    get_default_client,
-    list_downloaded_models,
-    list_loaded_models,
-    llm,
-)
+from .client import Client
 from .config import (
     AnyLoadConfig,
     EmbeddingLoadModelConfig,
@@ -99,6 +99,7 @@ from .results import (
     PredictionResult,
     PredictionRoundResult,
 )
+from .schema import BaseModel, DictSchema, ModelSchema, ValidationError
 
 __all__ = [
     "LLM",
@@ -111,12 +112,14 @@ __all__ = [
     "AnyModelSpecifier",
     "AssistantResponse",
     "AssistantResponseContent",
+    "BaseModel",
     "CancelToken",
     "Chat",
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
     "DictObject",
+    "DictSchema",
     "DownloadedEmbeddingModel",
     "DownloadedLlm",
     "EmbeddingLoadModelConfig",
@@ -158,6 +161,7 @@ __all__ = [
     "ModelInstanceInfo",
     "ModelQuery",
     "ModelQueryDict",
+    "ModelSchema",
     "ModelSpecifier",
     "ModelSpecifierDict",
     "PredictionFirstTokenCallback",
@@ -180,6 +184,7 @@ __all__ = [
     "UserMessage",
     "UserMessageContent",
     "UserMessageDict",
+    "ValidationError",
     "close_default_client",
     "configure_default_client",
     "embedding_model",

@@ -8,7 +8,6 @@ import json
 import queue
 import weakref
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +21,7 @@ from .errors import (
 if TYPE_CHECKING:
     from ._endpoints import Endpoint
     from ._io import Loop
+    from .cancellation import CancelToken
 
 __all__ = ["END", "STOP", "Call", "Ending", "Leash"]
 
@@ -71,7 +71,6 @@ class Call:
     __slots__ = (
         "__weakref__",
         "cancel_seen",
-        "cleanups",
         "ending",
         "endpoint",
         "grace",
@@ -87,6 +86,7 @@ class Call:
         "sent",
         "started",
         "timeout",
+        "tokens",
         "waiters",
     )
 
@@ -121,7 +121,7 @@ class Call:
         self.mark: dict[int, tuple[object, Any]] = {}
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
-        self.cleanups: list[Callable[[], Any]] = []  # run by the I/O thread at the end
+        self.tokens: list[CancelToken] = []  # which cancel it; untied at the end
         self.leashes: list[Leash] = []
         # I/O thread:
         self.ending: Ending | None = None
@@ -164,8 +164,13 @@ class Call:
 
     @property
     def is_over(self) -> bool:
-        """Whether the I/O thread has ended it, so that no event need be watched for it."""
-        return self.ending is not None
+        """Whether no event need be watched for it any more."""
+        return bool(self.mark) or self.ending is not None
+
+    @property
+    def runs_user_code(self) -> bool:
+        """Nothing of a user's runs in `cancel`."""
+        return False
 
     def watch_failed(self, error: Exception) -> None:
         """End the call, since the event it was given is broken."""

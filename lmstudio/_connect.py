@@ -156,8 +156,11 @@ class Connector:
             if address.secure:
                 context = self.ssl_context or ssl.create_default_context()
                 sock.settimeout(attempt.deadline.remaining())
-                sock = context.wrap_socket(sock, server_hostname=address.host)
-                attempt.adopt(sock)
+                sock = context.wrap_socket(
+                    sock, server_hostname=address.host, do_handshake_on_connect=False
+                )
+                attempt.adopt(sock)  # it has taken the place of the other
+                sock.do_handshake()
         except BaseException:
             sock.close()
             raise

@@ -31,7 +31,8 @@ def check_seconds(value: object, name: str) -> float | None:
         raise LMStudioValueError(
             f"{name} must be a number of seconds of at least 0, or None; {value!r} was given."
         )
-    return None if math.isinf(value) else float(value)
+    # What a lock cannot wait for is as good as for ever.
+    return None if value >= threading.TIMEOUT_MAX else float(value)
 
 
 class DeadlinePassed(Exception):

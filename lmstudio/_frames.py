@@ -15,6 +15,7 @@ from .errors import LMStudioProtocolError
 __all__ = ["FrameReader", "frame_text"]
 
 _TEXT = 0x81  # a whole text message: FIN and opcode 1
+_CLOSE = 0x88
 _OPCODES = frozenset(ABNF.OPCODES)
 
 
@@ -93,6 +94,8 @@ class FrameReader:
             else:
                 self._take(first, data[start:end], messages)
             position = end
+            if first == _CLOSE:
+                return  # what stands after it is not for us
         if position < size:
             self._rest.append(data[position:])
 

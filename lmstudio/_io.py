@@ -11,6 +11,7 @@ import itertools
 import logging
 import selectors
 import socket
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -24,10 +25,11 @@ from ._deadline import Deadline
 from ._link import Link
 from .errors import LMStudioClientError, LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 
-__all__ = ["Loop"]
+__all__ = ["CLOSED_REASON", "Loop"]
 
 logger = logging.getLogger(__name__)
 
+CLOSED_REASON = "client closed"
 _LOOK_ROUND = 0.25  # seconds between looks at the marks of open calls
 _MANY_TIMERS = 250  # that many may belong to calls that are over
 _REST = 60.0  # seconds in select with nothing open
@@ -49,6 +51,9 @@ class Loop:
         self.orphans: deque[Leash] = deque()
         self.open: dict[int, Call] = {}
         self.has_ended = False
+        self.thread: threading.Thread | None = None  # the one that runs this
+        self._runner: dict[int, object] = {}  # set once, by setdefault
+        self._fatal: LMStudioError | None = None
         self.selector: selectors.BaseSelector  # opened by the thread
         self._wake_reader: socket.socket
         self._wake_writer: socket.socket | None = None
@@ -80,29 +85,31 @@ class Loop:
                 pass  # full: a byte is waiting already; closed: the thread has ended
 
     def settle_leftovers(self) -> None:
-        """Once the thread has ended: end the calls that were started too late."""
+        """Once the thread has ended: do what came too late, so that nobody waits for it."""
         while self.has_ended and self.commands:
             try:
                 command, arguments = self.commands.popleft()
-            except IndexError:
+            except IndexError:  # another thread took the last one
                 return
-            if command == self.begin:
-                self.end(arguments[0], Ending(error=LMStudioClientError("The client is closed.")))
+            command(*arguments)
 
     # -- the thread ---------------------------------------------------------------------------
 
     def run(self) -> None:
         """Run until closed."""
-        error: LMStudioError = LMStudioClientError("The client is closed.")
+        me = object()
+        if self._runner.setdefault(0, me) is not me:
+            return  # Ctrl-C hit the start of the first thread, which runs all the same
+        self.thread = threading.current_thread()
         try:
             self._open_waker()
             while not self._is_done():
                 self._turn()
         except Exception as caught:  # a bug of ours: nobody may be left waiting
             logger.debug("the I/O thread failed", exc_info=True)
-            error = LMStudioRuntimeError(f"lmstudio's I/O thread failed: {caught!r}")
+            self._fatal = LMStudioRuntimeError(f"lmstudio's I/O thread failed: {caught!r}")
         finally:
-            self._finish(error)
+            self._finish()
 
     def _open_waker(self) -> None:
         self.selector = selectors.DefaultSelector()
@@ -153,6 +160,9 @@ class Loop:
         if now >= self._next_look:
             self._next_look = now + _LOOK_ROUND
             for call in list(self.open.values()):
+                for token in call.tokens:
+                    if not call.mark and token.is_set():
+                        call.cancel(token.reason)
                 if call.is_cancelled and not call.cancel_seen:
                     call.inbox.put(STOP)
                     self._on_cancel(call)
@@ -194,9 +204,13 @@ class Loop:
     def begin(self, call: Call, text: bytes) -> None:
         """Start a call."""
         if call.ending is not None:
+            self.open.pop(call.id, None)
             return
         if call.mark:
             self.end(call, Ending())
+            return
+        if self._closing is not None or self.has_ended:
+            self.end(call, Ending(error=self._closed_error()))
             return
         namespace = call.endpoint.namespace
         link = self._links.get(namespace)
@@ -216,8 +230,6 @@ class Loop:
                 self.end(call, Ending())
             return
         link.send_cancel(call)
-        if call.is_over:
-            return  # the connection broke
         if call.endpoint.channel and call.grace > 0:
             call.grace_ends = monotonic() + call.grace
             self._arm(call)
@@ -240,9 +252,9 @@ class Loop:
         if (link := self._links.get(call.endpoint.namespace)) is not None:
             link.forget(call)
         call.leashes.clear()
-        for cleanup in call.cleanups:
-            cleanup()
-        call.cleanups.clear()
+        for token in call.tokens:
+            token.unlink(call)
+        call.tokens.clear()
         call.inbox.put(END)
         call.notify()
 
@@ -253,13 +265,15 @@ class Loop:
                 call.ending = Ending()
                 self.open.pop(call.id, None)
             elif not call.cancel_seen:
-                call.cancel_seen = True
-                self._links[call.endpoint.namespace].send_cancel(call)
+                call.mark.setdefault(0, (self, "the interpreter exits"))
+                self._on_cancel(call)
         done()
 
     def close(self, deadline: Deadline) -> None:
         """Leave, at the latest at the deadline."""
         self._closing = deadline
+        for call in list(self.open.values()):  # also what was started since the caller looked
+            call.cancel(CLOSED_REASON)
         self.at(deadline.at, lambda _argument, _now: None, None)
 
     def _is_done(self) -> bool:
@@ -269,12 +283,15 @@ class Loop:
         flush = self._closing.remaining() != 0
         return not any([link.close(flush) for link in self._links.values()])
 
-    def _finish(self, error: LMStudioError) -> None:
+    def _closed_error(self) -> LMStudioError:
+        return self._fatal or LMStudioClientError("The client is closed. Make a new one.")
+
+    def _finish(self) -> None:
         self.has_ended = True
         for link in self._links.values():
             link.close(flush=False)
         for call in list(self.open.values()):
-            self.end(call, Ending(error=error))
+            self.end(call, Ending(error=self._closed_error()))
         self.settle_leftovers()
         if self._wake_writer is not None:
             self.selector.close()

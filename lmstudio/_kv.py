@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -10,6 +9,7 @@ import attrs
 
 from ._config_input import Config, read_config
 from ._converter import DictObject, unstructure
+from ._refs import inline_refs
 from .config import (
     EmbeddingLoadModelConfig,
     GpuSetting,
@@ -18,10 +18,11 @@ from .config import (
     LlmStructuredPredictionSetting,
 )
 from .errors import LMStudioValueError
+from .schema import DictSchema, class_schema
 
 KvField: TypeAlias = dict[str, Any]
 Namespace: TypeAlias = Literal["llm", "embedding"]
-ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictObject | type
+ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[Any]
 
 STRUCTURED_KEY = "llm.prediction.structured"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
@@ -37,7 +38,8 @@ def prediction_config_to_kv(
     Args:
         config: the options, as an object or as a dict with camelCase or snake_case keys.
         response_format: the form of the reply: a JSON Schema as a dict, a class that has
-            ``model_json_schema()``, or an ``LlmStructuredPredictionSetting``.
+            ``model_json_schema()``, an attrs class, a dataclass, a TypedDict, or an
+            ``LlmStructuredPredictionSetting`` (or a dict like it).
 
     Raises:
         LMStudioValueError: an unknown option, a value of the wrong type, or the form of the reply
@@ -48,6 +50,8 @@ def prediction_config_to_kv(
         if options.structured is not None:
             raise LMStudioValueError("give either response_format or the option structured")
         options.structured = _structured_setting(response_format)
+    if options.structured is not None and options.structured.json_schema is not None:
+        options.structured.json_schema = inline_refs(options.structured.json_schema)
     return _with_raw(_named_fields(options), options.raw)
 
 
@@ -149,22 +153,21 @@ def _raw_fields(raw: Any) -> dict[str, Any]:
 def _structured_setting(response_format: Any) -> LlmStructuredPredictionSetting:
     if isinstance(response_format, LlmStructuredPredictionSetting):
         return read_config(response_format, LlmStructuredPredictionSetting)
-    schema_of = getattr(response_format, "model_json_schema", None)
-    if isinstance(response_format, type) and schema_of is not None:
-        return LlmStructuredPredictionSetting(type="json", json_schema=schema_of())
+    schema = class_schema(response_format)
     if isinstance(response_format, Mapping):
         keys = set(response_format)
         is_json = response_format.get("type") == "json" and keys & {"jsonSchema", "json_schema"}
         is_gbnf = response_format.get("type") == "gbnf" and keys & {"gbnfGrammar", "gbnf_grammar"}
         if is_json or is_gbnf:
             return read_config(response_format, LlmStructuredPredictionSetting)
-        if "type" in keys:
-            return LlmStructuredPredictionSetting(
-                type="json", json_schema=copy.deepcopy(dict(response_format))
-            )
+        if "type" in keys or "$ref" in keys:
+            schema = dict(response_format)
+    if schema is not None:
+        return LlmStructuredPredictionSetting(type="json", json_schema=schema)
     raise LMStudioValueError(
-        "response_format takes a JSON Schema with a 'type', a class with model_json_schema(), or "
-        f"an LlmStructuredPredictionSetting, not {response_format!r}"
+        "response_format takes a JSON Schema with a 'type', a class with model_json_schema(), an "
+        "attrs class, a dataclass, a TypedDict, or an LlmStructuredPredictionSetting, not "
+        f"{response_format!r}"
     )
 
 

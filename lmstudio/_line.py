@@ -20,7 +20,7 @@ from ._callbacks import CallbackGate
 from ._connect import Connector
 from ._deadline import Deadline, check_seconds, receiver
 from ._endpoints import Endpoint
-from ._io import Loop
+from ._io import CLOSED_REASON, Loop
 from .cancellation import CancelEvent, attach, check_events
 from .errors import LMStudioClientError, LMStudioRuntimeError
 
@@ -88,17 +88,22 @@ class Line:
         cancel_grace: float,
     ) -> None:
         """Prepare; the thread starts with the first call."""
-        self._loop = Loop(connector, connect_timeout)
+        self._connector = connector
+        self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._idle_timeout = idle_timeout
         self._cancel_grace = cancel_grace
-        self._thread: threading.Thread | None = None
         self._thread_lock = threading.Lock()  # guards the start of the thread
         self._is_closed = False
         self.callbacks = CallbackGate()
-        _loops.add(self._loop)
-        finalizer = weakref.finalize(self, _leave, self._loop)
+        self._loop = self._new_loop()
+
+    def _new_loop(self) -> Loop:
+        loop = Loop(self._connector, self._connect_timeout)
+        _loops.add(loop)
+        finalizer = weakref.finalize(self, _leave, loop)
         finalizer.atexit = False  # the exit hook below does it, within its limit
+        return loop
 
     def new_call(
         self,
@@ -120,6 +125,8 @@ class Line:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
             idle_timeout = _default_idle_timeout
+        if self._loop.has_ended and not self._is_closed:  # it failed: the next call starts anew
+            self._loop = self._new_loop()
         return Call(
             self._loop,
             endpoint,
@@ -134,24 +141,21 @@ class Line:
 
         Raises:
             LMStudioClientError: The client is closed.
-            LMStudioRuntimeError: This is a forked child, or Python starts no threads any more.
+            LMStudioRuntimeError: This is a forked child, or `cancel_event` cannot be watched, or
+                Python starts no threads any more.
             LMStudioValueError: The parameter or `cancel_event` cannot be used.
         """
-        loop = self._loop
+        loop = call.loop
         _process.check_process(loop.process, "client")
-        if self._is_closed:
-            raise LMStudioClientError("The client is closed. Make a new one.")
         text = call.text()
-        sources = check_events(cancel_event)
-        if sources:
-            try:
-                attach(call, sources)
-            except RuntimeError as error:
-                raise LMStudioRuntimeError(f"cancel_event cannot be watched: {error}") from None
+        attach(call, check_events(cancel_event))
         if call.is_cancelled:
             call.ending = Ending()
+            call.tokens.clear()
             return
-        self._ensure_thread()
+        if self._is_closed:
+            raise LMStudioClientError("The client is closed. Make a new one.")
+        self._ensure_thread(loop)
         call.started = call.heard = monotonic()
         loop.open[call.id] = call
         loop.post(loop.begin, call, text)
@@ -250,7 +254,10 @@ class Line:
         assert ending is not None
         error = ending.fresh_error()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # no cycle through this frame
         return ending.value
 
     def call(
@@ -278,27 +285,26 @@ class Line:
             return  # a forked child: thread and sockets are the parent's
         deadline = Deadline(timeout)
         self._is_closed = True
-        self.cancel_all("client closed")
+        self.cancel_all(CLOSED_REASON)
         loop.post(loop.close, deadline)
-        thread = self._thread
+        with self._thread_lock:  # nobody is starting it now
+            thread = loop.thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(deadline.remaining())
         self.callbacks.close(deadline)
 
-    def _ensure_thread(self) -> None:
-        if self._thread is None:
+    def _ensure_thread(self, loop: Loop) -> None:
+        if loop.thread is None:
             with self._thread_lock:
-                if self._thread is None:
-                    thread = threading.Thread(
-                        target=self._loop.run, name="lmstudio-io", daemon=True
-                    )
+                if loop.thread is None:
+                    thread = threading.Thread(target=loop.run, name="lmstudio-io", daemon=True)
                     try:
                         thread.start()
                     except RuntimeError as error:
                         raise LMStudioRuntimeError(
                             f"No connection can be opened any more: {error}"
                         ) from None
-                    self._thread = thread
+                    loop.thread = thread
 
 
 def _leave(loop: Loop) -> None:

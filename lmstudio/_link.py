@@ -18,6 +18,7 @@ from ._protocol import CLOSED, ERROR, NOTHING, OUTCOME, PACKET, Protocol
 from ._transport import Transport
 from .errors import (
     LMStudioChannelClosedError,
+    LMStudioClientError,
     LMStudioError,
     LMStudioProtocolError,
     LMStudioServerError,
@@ -54,9 +55,9 @@ class Link:
         if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
             logger.debug("%s: replacing a connection that ran out of warnings", self.namespace)
             self._drop()
-        if self.transport is None:
-            self._waiting.append((call, text))
-            if self._attempt is None:
+        if self.transport is None or self.transport.wants_to_write:
+            self._waiting.append((call, text))  # what is not written can still be withdrawn
+            if self.transport is None and self._attempt is None:
                 self._connect()
         else:
             self._write(call, text)
@@ -117,6 +118,9 @@ class Link:
         self.transport = Transport(sock)
         self._interest = selectors.EVENT_READ
         self.loop.selector.register(sock, self._interest, self)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         for call, text in waiting:
             self.start(call, text)
@@ -145,6 +149,7 @@ class Link:
         logger.debug("%s: %s, %d calls failed", self.namespace, type(error).__name__, len(calls))
         for call in calls:
             self.loop.end(call, Ending(error=error))
+        self._start_waiting()
 
     def _drop(self) -> None:
         transport, self.transport = self.transport, None
@@ -159,7 +164,7 @@ class Link:
         Args:
             flush: Whether to say goodbye and let the socket take what is queued.
         """
-        self._give_up(LMStudioWebsocketError("The client was closed."))
+        self._give_up(LMStudioClientError("The client is closed. Make a new one."))
         if self.transport is None:
             return False
         if flush:
@@ -184,18 +189,22 @@ class Link:
         if transport is None:
             return
         try:
-            if events & selectors.EVENT_WRITE:
-                transport.flush()
-            if events & selectors.EVENT_READ:
+            if events & selectors.EVENT_READ:  # first: it may tell more than a failed write
                 for payload in transport.receive():
                     self._dispatch(payload, now)
+            if transport.failure is not None:
+                raise transport.failure
+            if events & selectors.EVENT_WRITE:
+                transport.flush()
+                if not transport.wants_to_write:
+                    self._start_waiting()
+            if transport is self.transport:
+                self._update_interest()
         except LMStudioError as error:
             self.fail(error)
-            return
-        if transport.failure is not None:
-            self.fail(transport.failure)
-        elif transport is self.transport:
-            self._update_interest()
+        except Exception as error:  # whatever a server sends, the thread goes on
+            logger.debug("%s: a message failed", self.namespace, exc_info=True)
+            self.fail(LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}"))
 
     def _update_interest(self) -> None:
         transport = self.transport

@@ -17,6 +17,7 @@ from ._reader import (
     PredictionMessageCallback,
     PromptProcessingCallback,
 )
+from ._typed import response_class
 from .cancellation import CancelEvent, check_events
 from .chat import Chat
 from .config import LlmPredictionConfig
@@ -121,6 +122,7 @@ class LLM(SyncModelHandle):
                 on_prompt_processing_progress=on_prompt_processing_progress,
             ),
             structured=wants_structured(fields),
+            response_type=response_class(response_format),
             cancel_event=cancel_event,
             timeout=timeout,
             idle_timeout=idle_timeout,
@@ -207,6 +209,7 @@ class LLM(SyncModelHandle):
                 on_prompt_processing_progress=on_prompt_processing_progress,
             ),
             structured=wants_structured(fields),
+            response_type=response_class(response_format),
             cancel_event=cancel_event,
             timeout=timeout,
             idle_timeout=idle_timeout,
@@ -255,6 +258,7 @@ class LLM(SyncModelHandle):
         callbacks: PredictionCallbacks,
         *,
         structured: bool,
+        response_type: type | None,
         cancel_event: CancelEvent,
         timeout: Limit,
         idle_timeout: Limit,
@@ -272,5 +276,10 @@ class LLM(SyncModelHandle):
             PREDICT, parameter, timeout=timeout, idle_timeout=idle_timeout, is_prediction=True
         )
         return PredictionStream(
-            line, call, callbacks, cancel_event=events, structured=structured
+            line,
+            call,
+            callbacks,
+            cancel_event=events,
+            structured=structured,
+            response_type=response_type,
         )

@@ -136,7 +136,7 @@ def _with_echoed_parameter(calls: list[Call], text: str) -> list[Call]:
     if match is not None:
         try:
             echoed, _ = json.JSONDecoder().raw_decode(text, match.end())
-        except ValueError:
+        except (ValueError, RecursionError):
             echoed = None
         same = [call for call in calls if echoed is not None and call.parameter == echoed]
         if same:

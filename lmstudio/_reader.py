@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -46,15 +47,23 @@ class Reader:
     """
 
     def __init__(
-        self, call: Call, callbacks: PredictionCallbacks, gate: CallbackGate, *, structured: bool
+        self,
+        call: Call,
+        callbacks: PredictionCallbacks,
+        gate: CallbackGate,
+        *,
+        structured: bool,
+        response_type: type | None = None,
     ) -> None:
-        """Prepare to read the inbox of `call`."""
+        """Prepare to read the inbox of `call`; a reply may be `structured`, and have a type."""
         self.is_at_end = False
+        self.calling = 0  # the thread that is inside a callback of this prediction
         self._call = call
         self._callbacks = callbacks
         self._on_fragment = callbacks.on_prediction_fragment
         self._gate = gate
         self._structured = structured
+        self._response_type = response_type
         self._accumulator = Accumulator()
         self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
         self._failure: LMStudioError | None = None  # a fragment that could not be read
@@ -92,7 +101,7 @@ class Reader:
             if not self._has_fragment:
                 self._take_first()
             if self._on_fragment is not None:
-                self._gate.run(self._on_fragment, fragment)
+                self._call_back(self._on_fragment, fragment)
             return fragment
         self.is_at_end = True
         call.notify()
@@ -102,7 +111,7 @@ class Reader:
         self._has_fragment = True
         self._report_progress(1.0)
         if self._callbacks.on_first_token is not None:
-            self._gate.run(self._callbacks.on_first_token)
+            self._call_back(self._callbacks.on_first_token)
 
     def _take_other(self, packet: dict[str, Any]) -> None:
         if packet["type"] == "promptProcessingProgress":
@@ -116,8 +125,15 @@ class Reader:
         if callback is not None and progress > last:
             self._progress = progress
             if last < 0 < progress:
-                self._gate.run(callback, 0.0)
-            self._gate.run(callback, progress)
+                self._call_back(callback, 0.0)
+            self._call_back(callback, progress)
+
+    def _call_back(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        self.calling = get_ident()
+        try:
+            self._gate.run(callback, *arguments)
+        finally:
+            self.calling = 0
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -169,6 +185,7 @@ class Reader:
                 cancelled=self._call.is_cancelled,
                 cancel_reason=self._call.reason,
                 structured=self._structured,
+                response_type=self._response_type,
                 stop_reason=stop_reason,
             )
 

@@ -1,4 +1,4 @@
-"""Puts the parts that a JSON Schema refers to in their places: servers have trouble with ``$ref``."""
+"""Puts what a JSON Schema refers to in its place: servers have trouble with ``$ref``."""
 
 from __future__ import annotations
 
@@ -20,20 +20,17 @@ def inline_refs(schema: Mapping[str, Any]) -> dict[str, Any]:
     nowhere is copied as it is.
     """
     inliner = _Inliner(schema)
+    top = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
     try:
-        result = inliner.expand({key: schema[key] for key in schema if key not in _DEFINITIONS})
+        result: dict[str, Any] = inliner.expand(top)
     except LookupError:
         return copy.deepcopy(dict(schema))
-    top = inliner.kept.get(result.get("$ref", ""))
-    if top is not None:
-        del result["$ref"]
-        result = {**top, **result}
+    ref = result.get("$ref")
+    if isinstance(ref, str) and ref in inliner.kept:
+        result = {**inliner.kept[ref], **{key: result[key] for key in result if key != "$ref"}}
     if inliner.kept:
-        result["$defs"] = {_last(ref): kept for ref, kept in inliner.kept.items()}
+        result["$defs"] = {_key(_last(ref)): kept for ref, kept in inliner.kept.items()}
     return result
-
-
-_DEFINITIONS = ("$defs", "definitions")
 
 
 class _Inliner:
@@ -86,21 +83,26 @@ def _last(ref: str) -> str:
     return ref.rpartition("/")[2]
 
 
-def _find(root: Any, ref: str) -> Any:
-    """Return what a JSON Pointer leads to; raise LookupError if that is nothing."""
-    node = root
-    for part in ref.split("/")[1:]:
-        if "%" in part:
-            from urllib.parse import unquote  # rarely needed, slow to import
+def _key(part: str) -> str:
+    """Return what a part of a JSON Pointer stands for."""
+    if "%" in part:
+        from urllib.parse import unquote  # rarely needed, slow to import
 
-            part = unquote(part)
-        part = part.replace("~1", "/").replace("~0", "~")
+        part = unquote(part)
+    return part.replace("~1", "/").replace("~0", "~")
+
+
+def _find(root: Any, ref: str) -> Any:
+    """Return what a reference leads to; raise LookupError if that is nothing."""
+    start, *parts = ref.split("/")
+    node = root
+    for part in map(_key, parts):
         if isinstance(node, list) and part.isdecimal():
             node = node[int(part)]
         elif isinstance(node, Mapping):
             node = node[part]
         else:
             raise LookupError(ref)
-    if node is root:
+    if start != "#":
         raise LookupError(ref)  # an anchor, "#name"
     return node

@@ -120,12 +120,16 @@ class Transport:
     def _answer_controls(self) -> None:
         controls, self._reader.controls = self._reader.controls, []
         for opcode, payload in controls:
-            if opcode == ABNF.OPCODE_PING:
-                self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
-            elif opcode == ABNF.OPCODE_CLOSE:
-                if len(payload) >= 2:
-                    self._close_code = struct.unpack("!H", payload[:2])[0]
-                self.failure = self._closed()
+            # An answer that cannot be sent loses nothing: reading will tell what is wrong.
+            with contextlib.suppress(LMStudioConnectionLostError):
+                if opcode == ABNF.OPCODE_PING:
+                    self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
+                elif opcode == ABNF.OPCODE_CLOSE:
+                    if len(payload) >= 2:
+                        self._close_code = struct.unpack("!H", payload[:2])[0]
+                    self.failure = self._closed()
+                    if not self.said_goodbye:
+                        self.say_goodbye()
 
     def _closed(self) -> LMStudioConnectionLostError:
         code = self._close_code

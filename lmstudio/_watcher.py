@@ -4,7 +4,8 @@ An event has no callback, so it must be waited for or polled. That is done here 
 I/O thread, since a user's `is_set()` may block:
 
 - "lmstudio-watch" waits for a lone `threading.Event` (in `wait`, for 0.25 s at a time), or polls
-  several (in `sleep`, for 5 ms). It exists while something is watched.
+  several (in `sleep`, for 7 ms). It exists while something is watched.
+- "lmstudio-cancel" cancels one token, whose callbacks may take as long as they like.
 - "lmstudio-watch-other", one for each object of another type, polls that one (and sleeps for 5 ms,
   or 20 times what `is_set()` took). It blocks where that object's `is_set()` blocks, and then only
   its own calls are affected.
@@ -12,17 +13,21 @@ I/O thread, since a user's `is_set()` may block:
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 __all__ = ["Alarm", "EventLike", "Target", "watch"]
 
+logger = logging.getLogger(__name__)
+
 _SLICE = 0.25  # seconds in one wait for a lone event
-_PERIOD = 0.005  # seconds between two polls of several
+_PERIOD = 0.007  # seconds between two polls of several
+_OTHER_PERIOD = 0.005  # seconds at least between two polls of an object of another type
 _COST_FACTOR = 20  # at most 1/20 of a core for one slow is_set()
 
 
@@ -44,6 +49,11 @@ class Target(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether it need not be watched any more."""
+        ...
+
+    @property
+    def runs_user_code(self) -> bool:
+        """Whether `cancel` may take long, and must not delay other events."""
         ...
 
     def watch_failed(self, error: Exception) -> None:
@@ -71,7 +81,7 @@ class Alarm:
 
 
 class _Watched:
-    """An event and what it cancels."""
+    """An event and what it cancels. The state's lock guards `targets`."""
 
     __slots__ = ("event", "reason", "targets")
 
@@ -81,14 +91,8 @@ class _Watched:
         self.targets: list[weakref.ref[Any]] = []
 
     def living_targets(self) -> list[Target]:
-        living = []
-        for reference in list(self.targets):
-            target = reference()
-            if target is None or target.is_over:
-                self.targets.remove(reference)
-            else:
-                living.append(target)
-        return living
+        targets = (reference() for reference in list(self.targets))
+        return [target for target in targets if target is not None and not target.is_over]
 
     def check(self) -> bool:
         """Cancel the targets if the event is set; return whether anything is left to watch."""
@@ -96,15 +100,33 @@ class _Watched:
         if not targets:
             return False
         try:
-            is_set = self.event.is_set()
+            if not self.event.is_set():
+                return True
         except Exception as error:
             for target in targets:
-                target.watch_failed(error)
-            return False
-        if is_set:
+                _stop(target, target.watch_failed, error)
+        else:
             for target in targets:
-                target.cancel(self.reason)
-        return not is_set
+                _stop(target, target.cancel, self.reason)
+        return False
+
+
+def _stop(target: Target, stop: Callable[[Any], object], argument: Any) -> None:
+    if target.runs_user_code:
+        try:
+            _start(_carefully, "lmstudio-cancel", stop, argument)
+            return
+        except RuntimeError:  # no thread can be started: then it is done here
+            pass
+    _carefully(stop, argument)
+
+
+def _carefully(stop: Callable[[Any], object], argument: Any) -> None:
+    """Stop a target. What user code raises there must not end the watching of other events."""
+    try:
+        stop(argument)
+    except BaseException:
+        logger.debug("a callback of a CancelToken failed", exc_info=True)
 
 
 class _State:
@@ -146,18 +168,23 @@ def watch(event: EventLike, target: Target, reason: Any) -> None:
         entry = table.get(id(event))
         is_new = entry is None
         if entry is None:
-            entry = table[id(event)] = _Watched(event, reason)
-        entry.targets.append(weakref.ref(target))
-        if not is_new:
-            return
-        if not is_plain:
-            _start(_watch_other, "lmstudio-watch-other", state, entry)
-        elif not state.generation or state.waits_for_one:
-            # A thread that waits for another event cannot be woken: a new one takes over.
-            state.waits_for_one = False
-            state.generations += 1
-            state.generation = state.generations
-            _start(_watch_plain, "lmstudio-watch", state, state.generation)
+            entry = _Watched(event, reason)
+        entry.targets = [r for r in entry.targets if r() is not None] + [weakref.ref(target)]
+        table[id(event)] = entry
+        try:
+            if not is_plain:
+                if is_new:
+                    _start(_watch_other, "lmstudio-watch-other", state, entry)
+            elif not state.generation or (is_new and state.waits_for_one):
+                # A thread that waits for another event cannot be woken: a new one takes over.
+                state.generations += 1
+                _start(_watch_plain, "lmstudio-watch", state, state.generations)
+                state.generation = state.generations
+                state.waits_for_one = False
+        except BaseException:
+            if is_new:
+                del table[id(event)]
+            raise
 
 
 def _start(function: Any, name: str, *arguments: Any) -> None:
@@ -165,20 +192,24 @@ def _start(function: Any, name: str, *arguments: Any) -> None:
 
 
 def _watch_plain(state: _State, generation: int) -> None:
-    while True:
+    try:
+        while True:
+            with state.lock:
+                if state.generation != generation:
+                    return
+                entries = list(state.watched.values())
+                if not entries:
+                    return
+                state.waits_for_one = len(entries) == 1
+            if len(entries) == 1:
+                entries[0].event.wait(_SLICE)
+            else:
+                time.sleep(_PERIOD)
+            _forget(state, state.watched, [entry for entry in entries if not entry.check()])
+    finally:
         with state.lock:
-            if state.generation != generation:
-                return
-            entries = list(state.watched.values())
-            if not entries:
-                state.generation = 0
-                return
-            state.waits_for_one = len(entries) == 1
-        if len(entries) == 1:
-            entries[0].event.wait(_SLICE)
-        else:
-            time.sleep(_PERIOD)
-        _forget(state, state.watched, [entry for entry in entries if not entry.check()])
+            if state.generation == generation:
+                state.generation = 0  # the next event gets a new thread
 
 
 def _watch_other(state: _State, entry: _Watched) -> None:
@@ -189,14 +220,14 @@ def _watch_other(state: _State, entry: _Watched) -> None:
             if state.others.get(id(entry.event)) is not entry:
                 return
             continue  # a target was added meanwhile
-        pause = max(_PERIOD, _COST_FACTOR * (time.monotonic() - before))
+        pause = max(_OTHER_PERIOD, _COST_FACTOR * (time.monotonic() - before))
         while pause > 0 and entry.living_targets():  # a long pause ends when nothing is left
             time.sleep(min(pause, _SLICE))
             pause -= _SLICE
 
 
 def _forget(state: _State, table: dict[int, _Watched], entries: Iterable[_Watched]) -> None:
-    for entry in entries:
-        with state.lock:
-            if not entry.targets or not entry.living_targets():
+    with state.lock:
+        for entry in entries:
+            if not entry.living_targets():
                 table.pop(id(entry.event), None)

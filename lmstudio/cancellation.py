@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CancelEvent", "CancelToken", "attach", "check_events"]
 
 EVENT_REASON = "cancel_event was set"
+_MANY_TARGETS = 100  # from then on, a token looks for those that were dropped
 
 
 class CancelToken:
@@ -91,18 +92,28 @@ class CancelToken:
         """
         me = object()
         first = self._mark.setdefault(0, (me, reason))[0] is me
-        # Repeated by every caller: Ctrl-C may have interrupted the first one anywhere.
-        while self._waiters:
+        # Repeated by every caller, and nothing is forgotten before it is done: Ctrl-C may have
+        # interrupted the first one anywhere.
+        for waiter in self._waiters.copy():
+            waiter.put(None)
+        failure: BaseException | None = None
+        for key, reference in list(self._targets.items()):
+            target = reference()
             try:
-                self._waiters.popleft().put(None)
-            except IndexError:  # another thread took the last one
-                break
-        for key in list(self._targets):
-            reference = self._targets.pop(key, None)
-            target = None if reference is None else reference()
-            if target is not None:
-                target.cancel(self.reason)
-        self._run_callbacks()
+                if target is not None:
+                    target.cancel(self.reason)
+            except BaseException as error:  # of a callback of a dependent token
+                failure = failure or error
+            self._targets.pop(key, None)
+        try:
+            self._run_callbacks()
+        except BaseException as error:
+            failure = failure or error
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle through this frame
         return first
 
     def set(self) -> None:
@@ -159,17 +170,28 @@ class CancelToken:
         """Whether it needs no watching any more."""
         return bool(self._mark)
 
+    @property
+    def runs_user_code(self) -> bool:
+        """Whether callbacks may run in `cancel`, its own or those of a dependent token."""
+        return True
+
     def watch_failed(self, error: Exception) -> None:
         """Cancel, since one of the events it depends on is broken."""
         self.cancel(error)
 
-    def link(self, target: Target) -> Callable[[], Any]:
-        """Cancel `target` together with this token; return what ends that."""
-        key, targets = id(target), self._targets
-        targets[key] = weakref.ref(target, lambda _: targets.pop(key, None))
+    def link(self, target: Target) -> None:
+        """Cancel `target` together with this token, until `unlink`. It is held weakly."""
+        if len(self._targets) > _MANY_TARGETS:
+            for key, reference in list(self._targets.items()):
+                if reference() is None:
+                    self._targets.pop(key, None)
+        self._targets[id(target)] = weakref.ref(target)
         if self._mark:
             target.cancel(self.reason)
-        return lambda: targets.pop(key, None)
+
+    def unlink(self, target: Target) -> None:
+        """Take back `link`."""
+        self._targets.pop(id(target), None)
 
     def _run_callbacks(self) -> None:
         failure: BaseException | None = None
@@ -215,16 +237,20 @@ def check_events(events: Any) -> list[Any]:
 def attach(target: CancelToken | Call, sources: list[Any]) -> None:
     """Cancel `target` when one of `sources` is set, at once if one is set already.
 
-    For a call, the ties end with it.
+    Raises:
+        LMStudioRuntimeError: One of them cannot be watched.
     """
-    for source in sources:
-        if source.is_set():
-            target.cancel(source.reason if isinstance(source, CancelToken) else EVENT_REASON)
-            return
-    for source in sources:
-        if isinstance(source, CancelToken):
-            unlink = source.link(target)
-            if not isinstance(target, CancelToken):
-                target.cleanups.append(unlink)
-        else:
-            watch(source, target, EVENT_REASON)
+    try:
+        for source in sources:
+            if source.is_set():
+                target.cancel(source.reason if isinstance(source, CancelToken) else EVENT_REASON)
+                return
+        for source in sources:
+            if isinstance(source, CancelToken):
+                if not isinstance(target, CancelToken):
+                    target.tokens.append(source)  # the call unties them at its end
+                source.link(target)
+            else:
+                watch(source, target, EVENT_REASON)
+    except Exception as error:  # what a user's is_set() raises, or no thread can be started
+        raise LMStudioRuntimeError(f"cancel_event cannot be watched: {error!r}") from error

@@ -6,6 +6,7 @@ The tree::
     |-- LMStudioOSError            (also OSError)       a local file could not be read
     |-- LMStudioRuntimeError       (also RuntimeError)  an object was used out of turn
     |-- LMStudioValueError         (also ValueError)    bad input; nothing was sent
+    |   `-- ValidationError                            a reply that does not fit its class
     |-- LMStudioTimeoutError       (also TimeoutError)  a time limit passed
     |-- LMStudioServerError        LM Studio reported a problem
     |   |-- LMStudioModelNotFoundError
@@ -208,5 +209,12 @@ def _describe(error: SerializedLMSExtendedError) -> str:
         lines.append(f"Suggestion: {error.suggestion}")
     for label, data in (("Details", error.display_data), ("Error data", error.error_data)):
         if data is not None:
-            lines.append(f"{label}: {json.dumps(data, default=str)}")
+            lines.append(f"{label}: {_shown(data)}")
     return "\n  ".join(lines)
+
+
+def _shown(data: Any) -> str:
+    try:
+        return json.dumps(data, default=str)
+    except (ValueError, RecursionError):  # however odd it is, it must not hide the error
+        return "(cannot be shown)"

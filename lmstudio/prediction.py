@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["PredictionStream"]
 
 _LEFT = "the loop over the stream was left"
-_LOOK_AGAIN = 0.25  # seconds after which a waiter checks that the reader it relies on lives
+_RAISED = "a callback raised an exception"
+_LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
+
+
+class _NestedReadError(LMStudioRuntimeError):
+    """A callback of a stream waits for the end of that stream."""
 
 
 class PredictionStream:
@@ -53,13 +58,16 @@ class PredictionStream:
         *,
         cancel_event: CancelEvent = None,
         structured: bool = False,
+        response_type: type | None = None,
     ) -> None:
         """Prepare a stream; handles make them, nobody else needs to."""
         self._line = line
         self._call = call
         self._cancel_event = cancel_event
-        self._reader = Reader(call, callbacks, line.callbacks, structured=structured)
-        self._turn = threading.Lock()  # held by who reads; only ever tried, never waited for
+        self._reader = Reader(
+            call, callbacks, line.callbacks, structured=structured, response_type=response_type
+        )
+        self._turn: dict[int, int] = {}  # [0] is the thread that reads; set by setdefault
         self._owner: tuple[int, threading.Thread] = (0, threading.main_thread())
         self._iterator: Leash | None = None
         self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
@@ -153,23 +161,31 @@ class PredictionStream:
         Raises:
             LMStudioRuntimeError: Another iterator, or a thread in `result()`, reads this stream.
         """
-        if not self._turn.acquire(blocking=False):
-            raise self._in_use()
+        me = get_ident()
         try:
+            if self._turn.setdefault(0, me) != me or self._reader.calling == me:
+                me = 0
+                raise self._in_use()
             if self._iterator is not None and not self._reader.is_at_end:
                 if self._iterator() is not None:
                     raise self._in_use()
                 self._call.cancel(_LEFT)
-            self._owner = (get_ident(), threading.current_thread())
+            self._owner = (me, threading.current_thread())
             self._begin()
             iterator = _FragmentIterator(self)
             self._iterator = Leash(iterator, self._call)
             self._call.leashes.append(self._iterator)
             if self._call.ending is not None:
                 self._call.leashes.clear()  # the I/O thread did this before
+            return iterator
+        except LMStudioError:
+            raise
+        except BaseException:
+            self._call.cancel("interrupted")
+            raise
         finally:
-            self._turn.release()
-        return iterator
+            if self._turn.get(0) == me:
+                self._turn.pop(0, None)
 
     def result(self, timeout: float | None = None) -> PredictionResult:
         """Return the result, waiting for it and starting the prediction if need be.
@@ -188,19 +204,25 @@ class PredictionStream:
             LMStudioTimeoutError: `timeout` passed, or a time limit of the prediction did.
             LMStudioError: Whatever ended the prediction; each call raises a new exception.
         """
-        deadline = Deadline(check_seconds(timeout, "timeout"))
+        limit = check_seconds(timeout, "timeout")
         try:
             self._begin()
-            is_over = self._wait(deadline)
+            is_over = self._wait(Deadline(limit))
+        except _NestedReadError:
+            raise
         except LMStudioError:
             self._call.cancel("error")  # does nothing if this is how the prediction ended
+            raise
+        except Exception:  # of a callback
+            self._call.cancel(_RAISED)
+            self._run_done_callbacks()
             raise
         except BaseException:
             self._call.cancel("interrupted")
             raise
         if not is_over:
             raise LMStudioTimeoutError(
-                f"The prediction has not ended within {timeout:g} s; it goes on."
+                f"The prediction has not ended within {limit:g} s; it goes on."
             )
         self._finish_reading()
         return self._reader.outcome()
@@ -213,24 +235,32 @@ class PredictionStream:
         """Start it; return False if that was done before."""
         _process.check_process(self._call.loop.process, "stream")
         me, call = object(), self._call
-        if self._started.setdefault(0, me) is not me:
-            return False
-        call.leashes.append(Leash(self, call))
         try:
+            if self._started.setdefault(0, me) is not me:
+                return False
+            call.leashes.append(Leash(self, call))
             self._line.start(call, self._cancel_event)
-        except BaseException as error:  # nobody else may wait for a call that never was
-            if isinstance(error, LMStudioError):
-                call.take_end()
-            else:
-                call.cancel("interrupted")
-            call.ending = Ending(error=error if isinstance(error, LMStudioError) else None)
-            call.inbox.put(END)
-            call.notify()
+        except BaseException as error:
+            if self._started.get(0) is me:
+                self._give_up(error)
             raise
         finally:
             if call.ending is not None:
                 call.leashes.clear()
         return True
+
+    def _give_up(self, error: BaseException) -> None:
+        """End a call whose start failed, unless the I/O thread has it and will do so."""
+        call = self._call
+        is_ours = isinstance(error, LMStudioError)
+        if is_ours:
+            call.take_end()
+        else:
+            call.cancel("interrupted")
+        if call.id not in call.loop.open and call.ending is None:
+            call.ending = Ending(error=error if isinstance(error, LMStudioError) else None)
+            call.inbox.put(END)
+            call.notify()
 
     # -- waiting ------------------------------------------------------------------------------
 
@@ -247,10 +277,16 @@ class PredictionStream:
                     if self._iterator is not None and self._iterator() is None:
                         call.cancel(_LEFT)
                         continue
-                    if not self._is_read_by_another() and self._turn.acquire(blocking=False):
-                        if not self._read_all(deadline):
-                            return False
-                        continue
+                    if self._reader.calling == get_ident():
+                        raise _NestedReadError(
+                            "result() was called by a callback of this stream, which has not ended."
+                        )
+                    if not self._is_read_by_another():
+                        has_read = self._read_all(deadline)
+                        if has_read is not None:
+                            if not has_read:
+                                return False
+                            continue
                 if deadline.remaining() == 0:
                     return False
                 with contextlib.suppress(DeadlinePassed):
@@ -259,10 +295,13 @@ class PredictionStream:
                 with contextlib.suppress(ValueError):
                     call.waiters.remove(waiter)
 
-    def _read_all(self, deadline: Deadline) -> bool:
-        """Read up to the end (with the turn taken); return False at the deadline."""
+    def _read_all(self, deadline: Deadline) -> bool | None:
+        """Read up to the end; return False at the deadline, None if another thread is reading."""
+        me = get_ident()
         try:
-            self._owner = (get_ident(), threading.current_thread())
+            if self._turn.setdefault(0, me) != me:
+                return None
+            self._owner = (me, threading.current_thread())
             receive = receiver(self._call.inbox, deadline)
             while self._reader.advance(receive) is not None:
                 pass
@@ -270,8 +309,9 @@ class PredictionStream:
         except DeadlinePassed:
             return False
         finally:
-            self._turn.release()
-            self._call.notify()
+            if self._turn.get(0) == me:
+                self._turn.pop(0, None)
+                self._call.notify()
 
     def _is_read_by_another(self) -> bool:
         """Whether a living thread other than this one has a living iterator."""
@@ -288,9 +328,11 @@ class PredictionStream:
     def _finish_reading(self) -> None:
         """Run the callbacks of the end, once."""
         me = object()
-        if self._ended.setdefault(0, me) is me:
-            self._reader.report_message()
-        self._run_done_callbacks()
+        try:
+            if self._ended.setdefault(0, me) is me:
+                self._reader.report_message()
+        finally:
+            self._run_done_callbacks()
 
     def _run_done_callbacks(self) -> None:
         while self._done_callbacks:
@@ -320,19 +362,27 @@ class _FragmentIterator:
             raise StopIteration
         if stream._call.loop.process is not _process.current:
             _process.check_process(stream._call.loop.process, "stream")
-        if not stream._turn.acquire(False):
-            raise stream._in_use()
+        turn, me = stream._turn, get_ident()
         try:
-            if stream._owner[0] != get_ident():
-                stream._owner = (get_ident(), threading.current_thread())
+            if turn.setdefault(0, me) != me or reader.calling == me:
+                me = 0
+                raise stream._in_use()
+            if stream._owner[0] != me:
+                stream._owner = (me, threading.current_thread())
             fragment = reader.advance(self._receive)
             if fragment is not None:
                 return fragment
             stream._finish_reading()
+        except Exception:  # of a callback, or the server's garbage
+            if me:
+                stream._call.cancel(_RAISED)
+                stream._run_done_callbacks()
+            raise
         except BaseException:
-            stream._call.cancel("an exception was raised in the loop")
+            stream._call.cancel("interrupted")
             raise
         finally:
-            stream._turn.release()
+            if turn.get(0) == me:
+                turn.pop(0, None)
         reader.raise_error()
         raise StopIteration

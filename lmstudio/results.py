@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,6 +11,7 @@ import attrs
 
 from ._converter import LMStudioStruct, format_json, structure
 from ._kv_read import kv_to_load_config, kv_to_prediction_config
+from ._typed import ValidationError, from_json
 from .config import LlmLoadModelConfig, LlmPredictionConfig
 from .errors import LMStudioProtocolError
 from .info import LlmInstanceInfo
@@ -102,6 +104,8 @@ class PredictionResult:
         acknowledged: the server's final message arrived.
         reasoning_content: the text that the model marked as reasoning.
         answer: the text without reasoning and markup.
+        response_type: the class that was given as ``response_format``, if `typed` can be made
+            from it. Copies and pickles lack one that cannot be found by its name.
         structured: ``parsed`` is a JSON object.
 
     Thread safety: immutable.
@@ -118,7 +122,9 @@ class PredictionResult:
     acknowledged: bool = True
     reasoning_content: str = ""
     answer: str = attrs.field()
+    response_type: type | None = attrs.field(default=None, eq=False)
     structured: bool = attrs.field(init=False)
+    _typed: dict[int, Any] = attrs.field(init=False, factory=dict, eq=False)  # set once
 
     @answer.default
     def _(self) -> str:
@@ -128,11 +134,39 @@ class PredictionResult:
     def _(self) -> bool:
         return self.parsed is not None and not isinstance(self.parsed, str)
 
+    @property
+    def typed(self) -> Any:
+        """The reply as an instance of the class that was given as ``response_format``.
+
+        None without such a class, and for a reply that was cancelled or cut short.
+
+        Raises:
+            ValidationError: the reply does not fit the class (an `LMStudioValueError`).
+        """
+        cls = self.response_type
+        if cls is None or self.parsed is None:
+            return None
+        if not self._typed:
+            data = self.parsed if self.structured else _decode(self.answer)
+            try:
+                self._typed.setdefault(0, from_json(data, cls))
+            except ValidationError as exc:
+                text = f"the reply does not fit {cls.__name__}: {exc}"
+                raise ValidationError(text) from exc.__cause__
+        return self._typed[0]
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(content={self.content!r})"
 
     def __str__(self) -> str:
         return format_json(self.parsed) if self.structured else self.content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = [field.name for field in attrs.fields(type(self)) if field.init]
+        values = {name: getattr(self, name) for name in names}
+        if not _is_found_by_name(self.response_type):
+            values["response_type"] = None
+        return _rebuild, (type(self), values)
 
     def _to_history_content(self) -> str:
         return self.content
@@ -227,6 +261,7 @@ class Accumulator:
         cancelled: bool,
         cancel_reason: object,
         structured: bool,
+        response_type: type | None = None,
         stop_reason: str | None = None,
     ) -> PredictionResult:
         """Return the result as of now.
@@ -236,6 +271,7 @@ class Accumulator:
             cancelled: the prediction was cancelled; its stop reason is then ``userStopped``.
             cancel_reason: what the canceller gave as its reason.
             structured: a JSON reply was asked for.
+            response_type: the class that such a reply becomes.
             stop_reason: the stop reason when ``success`` is None, such as ``failed``.
 
         Raises:
@@ -253,15 +289,16 @@ class Accumulator:
             final["stats"] = stats = attrs.evolve(stats, stop_reason="userStopped")
         elif success is None:
             final["stats"] = stats = attrs.evolve(stats, stop_reason=stop_reason or "failed")
-        content = self.content
+        content, answer = self.content, self.answer
         return PredictionResult(
             content=content,
-            parsed=_parse(content, stats.stop_reason) if structured else content,
+            parsed=_parse(content, answer, stats.stop_reason) if structured else content,
             cancelled=cancelled,
             cancel_reason=cancel_reason,
             acknowledged=success is not None,
             reasoning_content=self.reasoning_content,
-            answer=self.answer,
+            answer=answer,
+            response_type=response_type,
             **final,
         )
 
@@ -282,12 +319,30 @@ def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _parse(content: str, stop_reason: str) -> AnyPrediction:
+def _parse(content: str, answer: str, stop_reason: str) -> AnyPrediction:
     if stop_reason in _CUT_SHORT:
         return None
+    for text in (content, answer):  # a model may reason before it gives its answer
+        parsed = _decode(text)
+        if isinstance(parsed, dict):
+            return parsed
+    return content
+
+
+def _decode(text: str) -> Any:
+    """Return the JSON data of a text, or the text: a grammar need not describe JSON."""
     try:
-        parsed = json.loads(content)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        # A grammar need not describe JSON.
-        return content
-    return parsed if isinstance(parsed, dict) else content
+        return text
+
+
+def _rebuild(cls: type[PredictionResult], values: dict[str, Any]) -> PredictionResult:
+    return cls(**values)
+
+
+def _is_found_by_name(cls: Any) -> bool:
+    found: Any = sys.modules.get(getattr(cls, "__module__", ""))
+    for name in getattr(cls, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    return found is cls

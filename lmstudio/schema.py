@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import enum
-import functools
 import inspect
 from collections.abc import Mapping
 from typing import (
@@ -21,7 +19,20 @@ from typing import (
 
 import attrs
 
-from . import _typed
+from ._annotations import (
+    ARRAYS,
+    FORMATS,
+    OBJECTS,
+    SCALARS,
+    CopyOf,
+    bare,
+    fields_of,
+    full_name,
+    has_fields,
+    is_any,
+    is_union,
+    plain,
+)
 from ._refs import inline_refs
 from ._typed import ValidationError
 from .errors import LMStudioValueError
@@ -67,8 +78,8 @@ class BaseModel:
             tags: list[str] = []
 
     Options of the class statement go to `attrs.define`: ``class Book(BaseModel, frozen=True)``.
-    Each instance gets a copy of a list, dict or set that is a default. Fields without a default
-    that follow fields with one are keyword-only.
+    Each instance gets a copy of a list, dict or set that is a default. Where a field without a
+    default follows one that has a default, name the arguments.
 
     Thread safety: instances are plain data; share them while nobody changes them.
     """
@@ -77,7 +88,11 @@ class BaseModel:
         """Turn the subclass into an attrs class."""
         super().__init_subclass__()
         # Without slots attrs works on the class itself: one with slots would be a second class.
-        attrs.define(cls, slots=False, field_transformer=_settle_defaults, **options)
+        options = {"slots": False, "field_transformer": _copy_defaults, **options}
+        try:
+            attrs.define(cls, **options)
+        except ValueError:  # a field without a default after one that has a default
+            attrs.define(cls, **{**options, "kw_only": True})
 
     def __attrs_post_init__(self) -> None:
         self.__post_init__()
@@ -95,18 +110,13 @@ class BaseModel:
         return json_schema(cls)
 
 
-def _settle_defaults(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    settled, has_default = [], False
-    for field in fields:
-        if isinstance(field.default, (list, dict, set)):
-            own: Any = attrs.Factory(functools.partial(copy.deepcopy, field.default))
-            field = field.evolve(default=own)
-        if field.default is not attrs.NOTHING:
-            has_default = True
-        elif has_default:
-            field = field.evolve(kw_only=True)
-        settled.append(field)
-    return settled
+def _copy_defaults(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    return [
+        field.evolve(default=attrs.Factory(CopyOf(field.default)))
+        if isinstance(field.default, (list, dict, set))
+        else field
+        for field in fields
+    ]
 
 
 def class_schema(cls: object) -> dict[str, Any] | None:
@@ -122,7 +132,7 @@ def class_schema(cls: object) -> dict[str, Any] | None:
         return None
     if hasattr(cls, "model_json_schema"):
         return inline_refs(cls.model_json_schema())
-    return json_schema(cls) if _typed.has_fields(cls) else None
+    return json_schema(cls) if has_fields(cls) else None
 
 
 def json_schema(tp: Any) -> dict[str, Any]:
@@ -150,29 +160,32 @@ class _Definitions:
         self._names: dict[type, str] = {}
 
     def describe(self, tp: Any) -> dict[str, Any]:
-        tp, description = _typed.bare(tp)
+        tp, description = bare(tp)
         schema = self._describe(tp)
         return {**schema, "description": description} if description else schema
 
     def _describe(self, tp: Any) -> dict[str, Any]:
         origin, args = get_origin(tp) or tp, get_args(tp)
-        if tp in (Any, object) or isinstance(tp, TypeVar):
+        if is_any(tp):
             return {}
         if origin is Literal:
-            return {"enum": [_typed.plain(value) for value in args]}
-        if origin in (Union, types.UnionType):
+            return {"enum": [plain(value) for value in args]}
+        if is_union(tp):
             return {"anyOf": [self.describe(member) for member in args]}
-        if origin in _typed.SCALARS:
-            return {"type": _typed.SCALARS[origin]}
-        if origin in _typed.ARRAYS:
-            return self._array(_typed.ARRAYS[origin], args)
-        if origin in _typed.OBJECTS:
+        if origin in SCALARS:
+            return {"type": SCALARS[origin]}
+        if origin in ARRAYS:
+            return self._array(ARRAYS[origin], args)
+        if origin in OBJECTS:
             values = self.describe(args[1]) if args else {}
             return {"type": "object", **({"additionalProperties": values} if values else {})}
-        if _typed.full_name(origin) in _typed.FORMATS:
-            return {"type": "string", "format": _FORMATS[_full_name(origin)]}
+        if full_name(origin) in FORMATS:
+            form = FORMATS[full_name(origin)]
+            return {"type": "string", **({"format": form} if form else {})}
         if not isinstance(origin, type):
             raise LMStudioValueError(f"there is no JSON Schema for {tp!r}")
+        if hasattr(origin, "model_json_schema") and not has_fields(origin):
+            return self._foreign(origin.model_json_schema())
         return {"$ref": f"#/$defs/{self._define(origin)}"}
 
     def _array(self, kind: type, args: tuple[Any, ...]) -> dict[str, Any]:
@@ -200,23 +213,25 @@ class _Definitions:
         schema: dict[str, Any] = {"title": cls.__name__}
         doc = cls.__dict__.get("__doc__")
         # Those that Python itself writes say nothing.
-        if doc and doc != "An enumeration." and not doc.startswith(f"{cls.__name__}("):
+        if isinstance(doc, str) and not doc.startswith((f"{cls.__name__}(", "An enumeration.")):
             schema["description"] = inspect.cleandoc(doc)
         if issubclass(cls, enum.Enum):
-            return {**schema, "enum": [_typed.plain(member) for member in cls]}
-        if _typed.has_fields(cls):
+            return {**schema, "enum": [plain(member) for member in cls]}
+        if has_fields(cls):
             return {**schema, **self._object(cls)}
-        if not hasattr(cls, "model_json_schema"):
-            raise LMStudioValueError(f"there is no JSON Schema for {cls!r}")
-        foreign = inline_refs(cls.model_json_schema())
-        for name, recursive in foreign.pop("$defs", {}).items():
+        raise LMStudioValueError(f"there is no JSON Schema for {cls!r}")
+
+    def _foreign(self, schema: DictSchema) -> dict[str, Any]:
+        """Return what another library says of its class, without the parts that are recursive."""
+        schema = inline_refs(schema)
+        for name, recursive in schema.pop("$defs", {}).items():
             if self.schemas.setdefault(name, recursive) != recursive:
                 raise LMStudioValueError(f"there are two classes {name}, one of them recursive")
-        return foreign
+        return schema
 
     def _object(self, cls: Any) -> dict[str, Any]:
         properties: dict[str, Any] = {}
-        fields = _typed.fields_of(cls)
+        fields = fields_of(cls)
         for field in fields:
             try:
                 schema = self.describe(field.type)
@@ -224,20 +239,9 @@ class _Definitions:
                 raise LMStudioValueError(f"{cls.__name__}.{field.name}: {exc}") from None
             if field.description:
                 schema["description"] = field.description
-            with contextlib.suppress(TypeError, ValueError):
-                schema["default"] = _typed.plain(_shown_default(field.default))
+            with contextlib.suppress(TypeError, ValueError):  # a default that JSON has no form for
+                if field.default is not attrs.NOTHING:
+                    schema["default"] = plain(field.default)
             properties[field.name] = schema
-        required = [field.name for field in fields if field.default is attrs.NOTHING]
+        required = [field.name for field in fields if field.is_required]
         return {"type": "object", "properties": properties, "required": required}
-
-
-def _shown_default(default: Any) -> Any:
-    """Return a default that is the same each time; raise ValueError if there is none."""
-    if isinstance(default, attrs.Factory):
-        factory: Any = default.factory
-        is_copy = isinstance(factory, functools.partial) and factory.func is copy.deepcopy
-        if factory in _EMPTY or is_copy:
-            return factory()
-    elif default is not attrs.NOTHING:
-        return default
-    raise ValueError

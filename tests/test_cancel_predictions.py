@@ -621,7 +621,7 @@ def test_a_concurrent_next_is_refused_and_cancels_nothing(held, model):
     iterator = iter(stream)
     worker = Worker(lambda: [fragment.content for fragment in iterator])
     call = held.expect("predict")
-    eventually(lambda: stream._turn.locked())
+    eventually(lambda: stream._turn)
 
     with pytest.raises(lms.LMStudioRuntimeError, match="'worker'"):
         next(iterator)

@@ -21,7 +21,8 @@ class Target:
         self.reasons = queue.SimpleQueue()
         self.errors = queue.SimpleQueue()
         self.is_over = False
-        self.cleanups = []
+        self.tokens = []
+        self.runs_user_code = False
 
     def cancel(self, reason=None):
         self.reasons.put(reason)
@@ -175,8 +176,8 @@ def test_a_token_cancels_its_targets_with_its_reason_and_holds_them_weakly():
 def test_the_tie_between_token_and_target_ends_with_the_call():
     token, target = lms.CancelToken(), Target()
     attach(target, [token])
-    for cleanup in target.cleanups:
-        cleanup()
+    for tied in target.tokens:
+        tied.unlink(target)
 
     token.cancel()
 

@@ -317,6 +317,28 @@ def tools_of(prediction):
     return [tool["function"]["name"] for tool in setting.get("tools", [])]
 
 
+def test_the_javascript_client_shows_each_step_of_a_request_for_a_tool(start_javascript):
+    with Server() as server:
+        asked = {"name": "add", "arguments": {"a": 1, "b": 2}}
+        server.reply(
+            tool_calls=[{**asked, "id": "1", "pieces": 2}, {**asked, "id": "2", "failure": "Torn"}]
+        )
+        server.reply("It is 3.")
+        assert start_javascript(server, "tool_requests").output() == lines(r"""
+            start: {"toolCallId":"1"}
+            name: "add"
+            arguments: "{\"a\":1,"
+            arguments: "\"b\":2}"
+            end: {"id":"1","type":"function","arguments":{"a":1,"b":2},"name":"add"}
+            start: {"toolCallId":"2"}
+            name: "add"
+            arguments: "{\"a\":1,"
+            arguments: "\"b\":2}"
+            failure: "{\"a\":1,\"b\":2}"
+            rounds: 2
+        """)
+
+
 def test_texts_become_tokens_prompts_and_embeddings(start):
     engine = ScriptedEngine()
 

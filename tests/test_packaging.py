@@ -24,11 +24,12 @@ FLOORS = {
         _call _protocol _transport _connect _link _io _line
     """,
     "first floor, the shapes": """
-        _converter _config_input config _kv _kv_read _chat_messages chat files schema info results
+        _converter _annotations _refs _typed schema _config_input config _kv _kv_read
+        _chat_messages chat files info results
         tools
     """,
     "second floor, the doing": """
-        _reader prediction models _llm catalog _discovery client
+        _reader prediction models _llm catalog _discovery client _default_client
     """,
     "roof": "__init__",
 }

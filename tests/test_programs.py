@@ -1,7 +1,7 @@
 """Programs written against the official package run unchanged here, and print the same.
 
-Each program in tests/programs gets the server's host as its argument. It runs with this package and,
-where the official one is installed, with that one.
+Each program in tests/programs gets the server's host as its argument. It runs with this package
+and, where the official one is installed, with that one.
 """
 
 import os

@@ -9,6 +9,7 @@ from helpers import Sequencer, Worker, eventually
 
 import lmstudio as lms
 from lmstudio._call import END
+from lmstudio._endpoints import rpc
 
 
 @pytest.fixture
@@ -168,14 +169,17 @@ def test_many_threads_in_result_start_a_stream_once_and_agree(held, model):
 
 def test_a_start_that_comes_after_the_io_thread_has_ended_fails_and_does_not_hang(server):
     client = lms.Client(server.host)
-    model = client.llm.model()
+    line, model = client._line, client.llm.model()
+    call = line.new_call(rpc("llm", "listLoaded"))
+    stream = model.respond_stream("hi")
     client.close()
-    client._line._is_closed = False  # forged: it looked before close() set this
+    line._is_closed = False  # forged: they looked before close() set this
 
     with pytest.raises(lms.LMStudioClientError, match="closed"):
-        model.count_tokens("a")
+        line.run(call)
     with pytest.raises(lms.LMStudioClientError, match="closed"):
-        model.respond("hi")
+        stream.result()
+    assert not line._loop.open
 
 
 @pytest.mark.parametrize("operation", ["predict", "count"])
@@ -302,7 +306,7 @@ def test_what_the_loop_saw_is_what_the_result_holds_wherever_the_cancel_comes(se
 def test_a_reader_that_gives_up_hands_the_reading_to_a_waiter(held, model):
     stream = model.respond_stream("hi")
     impatient = Worker(outcome, lambda: stream.result(timeout=0.05))
-    eventually(stream._turn.locked)
+    eventually(lambda: stream._turn)
     patient = Worker(stream.result)
     call = held.expect("predict")
     assert isinstance(impatient.result(), lms.LMStudioTimeoutError)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio.config import LlmLoadModelConfig, LlmPredictionConfig
-from lmstudio.errors import LMStudioProtocolError
+from lmstudio.errors import LMStudioProtocolError, LMStudioValueError
 from lmstudio.info import LlmInstanceInfo
 from lmstudio.results import (
     Accumulator,
@@ -19,6 +20,7 @@ from lmstudio.results import (
     PredictionResult,
     PredictionRoundResult,
 )
+from lmstudio.schema import BaseModel, ValidationError
 
 SUCCESS = {
     "type": "success",
@@ -202,6 +204,110 @@ def test_c15_a_structured_reply_that_was_cut_short_is_not_parsed(reason, content
 def test_c15_a_structured_reply_that_was_cancelled_is_not_parsed(success):
     result = result_of(folded('{"a": 1}'), success, cancelled=True, structured=True)
     assert (result.parsed, result.structured) == (None, False)
+
+
+class Book(BaseModel):
+    title: str
+    pages: int = 0
+
+
+BOOK = '{"title": "T", "pages": 3}'
+
+
+def typed_result(content, **more):
+    return result_of(folded(content), structured=True, response_type=Book, **more)
+
+
+def test_a_reply_becomes_an_instance_of_the_class_that_was_given():
+    result = typed_result(BOOK)
+    assert result.typed == Book("T", 3)
+    assert result.typed is result.typed
+    assert result.parsed == {"title": "T", "pages": 3}
+    assert result.response_type is Book
+
+
+def test_all_threads_get_the_same_instance():
+    result = typed_result(BOOK)
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(map(id, pool.map(lambda _: result.typed, range(8))))) == 1
+
+
+@pytest.mark.parametrize("structured", [True, False])
+def test_without_a_class_there_is_no_typed_value(structured):
+    assert result_of(folded(BOOK), structured=structured).typed is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"pages": "3"}', "title: missing"),
+        ('{"title": "T", "pages": "3"}', "pages: expected integer, got '3'"),
+        ("[]", r"expected object, got \[\]"),
+        ("Once upon a time", "expected object, got 'Once upon a time'"),
+    ],
+)
+def test_a_reply_that_does_not_fit_raises_when_its_typed_value_is_asked_for(content, problem):
+    result = typed_result(content)
+    assert result.content == content
+    for _ in range(2):
+        with pytest.raises(ValidationError, match="^the reply does not fit Book: .*" + problem):
+            _ = result.typed
+    assert issubclass(ValidationError, LMStudioValueError)
+
+
+@pytest.mark.parametrize("success", [SUCCESS, None])
+def test_c15_a_cancelled_reply_has_no_typed_value_and_raises_nothing(success):
+    assert typed_result(BOOK, success=success, cancelled=True).typed is None
+
+
+def test_c15_a_reply_that_was_cut_short_has_no_typed_value_and_raises_nothing():
+    assert typed_result('{"ti', success=stopped_by("maxPredictedTokensReached")).typed is None
+    assert typed_result('{"ti', success=None, stop_reason="failed").typed is None
+
+
+def test_a_class_may_read_replies_that_are_no_objects():
+    class Numbers:
+        @classmethod
+        def model_validate(cls, data):
+            return sum(data)
+
+    result = result_of(folded("[1, 2]"), structured=True, response_type=Numbers)
+    assert (result.parsed, result.structured, result.typed) == ("[1, 2]", False, 3)
+
+
+def test_a_reply_after_reasoning_is_parsed():
+    accumulator = Accumulator()
+    accumulator.fragment({"content": "<think>", "reasoningType": "reasoningStartTag"})
+    accumulator.fragment({"content": '{"hm"}', "reasoningType": "reasoning"})
+    accumulator.fragment({"content": "</think>", "reasoningType": "reasoningEndTag"})
+    accumulator.fragment({"content": BOOK})
+    result = result_of(accumulator, structured=True, response_type=Book)
+    assert (result.parsed, result.structured) == ({"title": "T", "pages": 3}, True)
+    assert result.typed == Book("T", 3)
+    assert result.content.startswith("<think>")
+
+
+def test_copies_and_pickles_keep_what_the_typed_value_is_made_from():
+    result = typed_result(BOOK)
+    assert result.typed.pages == 3
+    for other in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        assert other == result
+        assert other.typed == result.typed
+    assert copy.deepcopy(result).parsed is not result.parsed
+
+
+def test_copies_and_pickles_lack_a_class_that_cannot_be_found_by_its_name():
+    class Local(BaseModel):
+        title: str
+
+    result = result_of(folded(BOOK), structured=True, response_type=Local)
+    assert result.typed == Local("T")
+    other = pickle.loads(pickle.dumps(result))
+    assert (other, other.response_type, other.typed) == (result, None, None)
+
+
+def test_a_round_result_has_the_typed_value_too():
+    assert PredictionRoundResult.from_result(typed_result(BOOK), 1).typed == Book("T", 3)
 
 
 def test_a_result_does_not_change_when_more_fragments_come():

@@ -92,7 +92,10 @@ def test_queued_predictions_can_be_cancelled(server, client):
 def test_a_json_schema_is_kept(client):
     schema = {
         "type": "object",
-        "properties": {"name": {"type": "string", "maxLength": 10}, "age": {"type": "integer"}},
+        "properties": {  # bounded: the model would write digits for ever
+            "name": {"type": "string", "maxLength": 10},
+            "age": {"type": "integer", "minimum": 0, "maximum": 99},
+        },
         "required": ["name", "age"],
         "additionalProperties": False,
     }

@@ -184,6 +184,22 @@ def test_cancel_while_queued(client):
         client.rest(first)
 
 
+def test_a_client_that_leaves_while_queued():
+    with Server(parallel=1) as server, RawClient(server) as client:
+        server.reply("x", delay=FOREVER)
+        first = client.predict()
+        server.wait_prediction()
+        with RawClient(server) as other:
+            other.predict()
+            server.wait_prediction(1)
+        assert server.predictions[1].wait_finished().error == "connection lost"
+        client.until(first, "promptProcessingProgress")
+        client.packet(first)
+        client.cancel(first)
+        client.rest(first)
+        assert text_of(client.rest(client.predict())[0])  # its place was given back
+
+
 def test_queued_predictions_run_in_order():
     with Server(parallel=1) as server, RawClient(server) as client:
         server.reply("x", delay=FOREVER)

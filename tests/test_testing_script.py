@@ -1,6 +1,7 @@
 """How the embedded server is told what to reply: scripts, faults, engines."""
 
 import json
+import time
 
 import pytest
 from test_testing_raw import RawClient, client, server, text_of
@@ -159,14 +160,29 @@ def test_the_generated_engine_goes_on_until_stopped():
             server.reply("x")
 
 
-def test_a_reader_that_is_slow_does_not_fill_the_memory():
+def test_every_token_arrives():
     with Server(engine=GeneratedEngine()) as server, RawClient(server) as client:
         channel = client.predict()
         prediction = server.wait_prediction().wait_tokens(1000)
         client.cancel(channel)
-        prediction.wait_finished()
         packets, _ = client.rest(channel)
-        assert len(packets) == prediction.tokens_sent + 3
+        assert len(packets) == prediction.wait_finished().tokens_sent + 3
+
+
+def test_a_reader_that_does_not_read_does_not_fill_the_memory():
+    with Server(engine=GeneratedEngine()) as server, RawClient(server) as client:
+        channel = client.predict()
+        (connection,) = server.connections
+        prediction = server.wait_prediction()
+        deadline = time.monotonic() + 30
+        while len(connection._outbox) <= 256:  # until the sockets take no more
+            assert time.monotonic() < deadline
+            prediction.wait_tokens(prediction.tokens_sent)
+        assert len(connection._outbox) < 300
+        connection.drop()
+        assert prediction.wait_finished().error == "connection lost"
+        with pytest.raises(ConnectionClosed):
+            client.rest(channel)
 
 
 def test_wait_tokens_says_what_came(server, client):
@@ -216,3 +232,18 @@ def test_a_default_reply_of_a_given_length():
     ):
         packets, _ = client.rest(client.predict())
         assert packets[-1]["stats"]["predictedTokensCount"] == 7
+
+
+def test_concurrent_predictions_get_their_replies_in_order(server, client):
+    count = 30
+    for number in range(count):
+        server.reply([str(number)])
+    channels = [client.predict() for _ in range(count)]
+    texts, closed = {}, 0
+    while closed < count:
+        message = client.recv()
+        closed += message["type"] == "channelClose"
+        packet = message.get("message", {})
+        if packet.get("type") == "fragment":
+            texts[message["channelId"]] = packet["fragment"]["content"]
+    assert [texts[channel] for channel in channels] == [str(number) for number in range(count)]

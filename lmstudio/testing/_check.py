@@ -133,17 +133,6 @@ def nullable(shape: Shape) -> Shape:
     return lambda value, path: [] if value is None else shape(value, path)
 
 
-def either(*shapes: Shape) -> Shape:
-    """Accept a value that has one of the shapes."""
-
-    def check(value: Any, path: str) -> list[Problem]:
-        if any(not shape(value, path) for shape in shapes):
-            return []
-        return [(path, "Required" if value is MISSING else "Invalid input")]
-
-    return check
-
-
 def record(value: Any, path: str) -> list[Problem]:
     """Accept any object."""
     return [] if isinstance(value, dict) else _wrong(path, "object", value)

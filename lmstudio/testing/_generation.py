@@ -9,6 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from ._channel import Channel
 from ._errors import EndpointError, serialize
 from ._loop import logger
@@ -35,6 +37,7 @@ class Generation:
         record: Prediction,
         raw_prompt: bool,
         fields: list[dict[str, Any]],
+        script: Any,
     ) -> None:
         self._core = core
         self._channel = channel
@@ -53,6 +56,7 @@ class Generation:
             stop=threading.Event(),
             abandoned=threading.Event(),
             report_progress=self._progress,
+            script=script,
         )
         self._strings = StopStrings(self.request.stop_strings)
         self._started = time.monotonic()
@@ -111,6 +115,11 @@ class Generation:
         self._channel.connection.after(lambda: self.record.note_end(stop_reason, error))
 
     def _generate(self) -> bool:
+        if self.record.needs_prompt():
+            request = self.request
+            prompt = self._core.engine.apply_template(request.model, request.messages)
+            self.record.note_prompt(prompt)
+            self.request = attrs.evolve(request, prompt=prompt)
         limit = self._limit()
         events = iter(self._core.engine.generate(self.request))
         finish: Finish | None = None

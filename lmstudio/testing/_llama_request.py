@@ -8,6 +8,7 @@ from .engine import GenerationRequest, tool_schema
 
 # A small model talks nonsense with the usual temperature of 0.8.
 _DEFAULTS = {"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1}
+_TOOL_TOKENS = 256
 _OPTIONS = {
     "llm.prediction.temperature": "temperature",
     "llm.prediction.topKSampling": "top_k",
@@ -48,7 +49,10 @@ def completion_body(
     body["n_predict"] = -1 if limit is None else limit
     structured = request.config.get("llm.prediction.structured") or {}
     if tool is not None:
-        body["json_schema"] = tool_schema(request, tool)
+        # No further arguments: a small model would invent them without end.
+        body["json_schema"] = {"additionalProperties": False, **tool_schema(request, tool)}
+        if limit is None:
+            body["n_predict"] = _TOOL_TOKENS
     elif structured.get("type") == "json":
         # Any JSON object if there is no schema.
         body["json_schema"] = structured.get("jsonSchema") or {"type": "object"}

@@ -27,16 +27,18 @@ def merge_layers(stack: dict[str, Any]) -> list[dict[str, Any]]:
     return list(merged.values())
 
 
-def new_record(
-    core: Core, instance: Instance, parameter: dict[str, Any], prompt: str | None = None
-) -> Prediction:
+def new_record(core: Core, instance: Instance, parameter: dict[str, Any]) -> Prediction:
     """Record a new prediction."""
     fields = merge_layers(parameter["predictionConfigStack"])
+    messages = parameter.get("history", {}).get("messages", [])
+    prompt = raw_prompt(parameter)
+    if prompt is None and not core.engine.blocking:
+        prompt = core.engine.apply_template(instance.model, messages)
     record = Prediction(
         core.journal,
         instance.identifier,
-        raw_prompt(parameter) or "" if prompt is None else prompt,
-        parameter.get("history", {}).get("messages", []),
+        prompt,
+        messages,
         {field["key"]: field.get("value") for field in fields},
     )
     core.journal.predictions.append(record)
@@ -60,14 +62,12 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
     if preset is not None and preset not in core.options.presets:
         raise _errors.preset_not_found(preset, core.options.presets)
     instance = core.registry.find("llm", parameter["modelSpecifier"])
-    prompt = raw_prompt(parameter)
-    raw = prompt is not None
-    if prompt is None:
-        messages = parameter["history"]["messages"]
-        prompt = await core.slow(lambda: core.engine.apply_template(instance.model, messages))
-    record = new_record(core, instance, parameter, prompt)
+    # Nothing is awaited before its turn: predictions run in the order in which they came.
+    record = new_record(core, instance, parameter)
+    raw = raw_prompt(parameter) is not None
     fields = merge_layers(parameter["predictionConfigStack"])
-    generation = Generation(core, channel, instance, record, raw, fields)
+    script = core.engine.admit()
+    generation = Generation(core, channel, instance, record, raw, fields, script)
 
     def cancel() -> None:
         record.note_cancel()

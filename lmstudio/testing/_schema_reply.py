@@ -72,12 +72,13 @@ def _of_type(kind: str, schema: dict[str, Any], root: dict[str, Any], depth: int
 def _number(kind: str, schema: dict[str, Any]) -> int | float:
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    step = 1 if kind == "integer" else 0.5
     value: float = 1
-    if low is not None and value <= low:
-        value = low + (step if "exclusiveMinimum" in schema else 0)
-    if high is not None and value >= high:
-        value = high - (step if "exclusiveMaximum" in schema else 0)
+    if low is not None and high is not None and kind == "number":
+        value = (low + high) / 2
+    elif low is not None and value <= low:
+        value = low + ("exclusiveMinimum" in schema)
+    elif high is not None and value >= high:
+        value = high - ("exclusiveMaximum" in schema)
     multiple = schema.get("multipleOf")
     if multiple:
         value = -(-value // multiple) * multiple

@@ -33,6 +33,7 @@ class GenerationRequest:
         context_length: Longest context of the loaded instance, in tokens.
         stop: Set when the client has cancelled: end soon, without an exception.
         abandoned: Set when nobody waits any more (connection lost, server closing): end now.
+        script: What the engine's `admit` has returned for this prediction.
         report_progress: Call it during prompt processing with the number of tokens processed,
             their total, and how many of these came from a cache.
 
@@ -49,6 +50,7 @@ class GenerationRequest:
     stop: threading.Event
     abandoned: threading.Event
     report_progress: Callable[[int, int, int], None]
+    script: Any = None
 
     def checked(self, key: str) -> Any:
         """Return the value of an on/off config entry, or None if it is off or absent."""
@@ -192,6 +194,13 @@ class Engine(ABC):
         Raises:
             Exception: Any exception fails the prediction: the client sees its text as an error.
         """
+
+    def admit(self) -> Any:
+        """Return what the next prediction is to be given as `GenerationRequest.script`.
+
+        Called in the order in which the clients have asked, before any waiting; it must not block.
+        """
+        return None
 
     def tokenize(self, model: Model, text: str) -> list[int]:
         """Return the tokens of a text, as numbers."""

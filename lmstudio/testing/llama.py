@@ -105,7 +105,7 @@ class LlamaEngine(Engine):
             if tool is None:
                 yield from events
             else:
-                yield from _as_tool_call(tool, events)
+                yield from _as_tool_call(tool, events, request)
         finally:
             self._busy.release()
 
@@ -159,16 +159,18 @@ class LlamaEngine(Engine):
         return xllamacpp.Server(parameters)
 
 
-def _as_tool_call(tool: str, events: Iterator[Event]) -> Iterator[Event]:
+def _as_tool_call(
+    tool: str, events: Iterator[Event], request: GenerationRequest
+) -> Iterator[Event]:
     """Turn a reply that is forced to be the arguments of a tool into the call."""
     text = ""
     for event in events:
         if isinstance(event, str):
             text += event
-        elif isinstance(event, Finish):
+        elif isinstance(event, Finish) and not request.stop.is_set():
             try:
                 yield ToolCall(tool, json.loads(text))
-            except ValueError:  # cut short by a cancel or a limit
+            except ValueError:  # cut short by a limit
                 yield ToolCall(tool, failure="The arguments of the tool call are not JSON.")
             yield Finish("toolCalls", event.stats)
 

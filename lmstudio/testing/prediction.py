@@ -22,7 +22,7 @@ class Prediction:
         self,
         journal: Journal,
         identifier: str,
-        prompt: str,
+        prompt: str | None,
         messages: list[dict[str, Any]],
         config: dict[str, Any],
     ) -> None:
@@ -45,8 +45,8 @@ class Prediction:
 
     @property
     def prompt(self) -> str:
-        """The prompt, the chat template applied."""
-        return self._prompt
+        """The prompt, the chat template applied; empty until the template was applied."""
+        return self._prompt or ""
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -155,6 +155,14 @@ class Prediction:
         if self._tokens_sent < count:
             raise AssertionError(f"expected {count} token(s), but it ended before: {self!r}")
         return self
+
+    def needs_prompt(self) -> bool:
+        """Whether the chat template is still to be applied."""
+        return self._prompt is None
+
+    def note_prompt(self, prompt: str) -> None:
+        """Record the prompt. Worker thread."""
+        self._prompt = prompt
 
     def note_sent(self, tokens: int) -> None:
         """Record that a fragment was written. Loop thread."""

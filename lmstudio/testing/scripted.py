@@ -137,12 +137,16 @@ class ScriptedEngine(Engine):
         self._queue.append(reply)
 
     def generate(self, request: GenerationRequest) -> Iterator[Event]:
-        """Yield the next reply."""
-        try:
-            reply = self._queue.popleft()
-        except IndexError:
-            reply = self._default(request)
+        """Yield the reply that was queued for this prediction, or the default one."""
+        reply = request.script or self.admit() or self._default(request)
         return _play(reply, request)
+
+    def admit(self) -> Reply | None:
+        """Take the next reply from the queue."""
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
 
     def _default(self, request: GenerationRequest) -> Reply:
         story = "story" in request.last_user_text.lower()

@@ -13,7 +13,8 @@ async function attempt(label, promise) {
 await attempt("unknown model", client.llm.model("no-such-model", quietly));
 await attempt("unknown model, loaded anew", client.llm.load("no-such-model", quietly));
 await attempt("not an LLM", client.llm.model("test-embedding", quietly));
-await attempt("identifier in use", client.llm.load("test-llm", { identifier: "test-llm", ...quietly }));
+const taken = { identifier: "test-llm", ...quietly };
+await attempt("identifier in use", client.llm.load("test-llm", taken));
 await attempt("unknown identifier", client.llm.unload("nobody"));
 await attempt("unknown preset", model.respond("Hi.", { preset: "nonsense" }));
 

@@ -1,8 +1,8 @@
 """The published schemas of the protocol, and messages held against them.
 
-The folder that the environment variable LMSTUDIO_PROTOCOL names has them: `schema.json` (parameters,
-results and packets of every endpoint) and `kv.json` (the values of every configuration key). What
-frames them on the wire has no schema there, so it is written down here.
+The folder that the environment variable LMSTUDIO_PROTOCOL names has three files: `schema.json`
+(parameters, results and packets of every endpoint), `kv.json` (the values of every configuration
+key) and `friendly-config.json` (what frames the packets on the wire, and the data of errors).
 """
 
 import functools
@@ -13,84 +13,12 @@ from pathlib import Path
 
 VARIABLE = "LMSTUDIO_PROTOCOL"
 ABSENT = object()
-
-TEXT = {"type": "string"}
-NUMBER = {"type": "integer"}
-TEXTS = {"type": "array", "items": TEXT}
-
-
-def closed(*, optional=(), **properties):
-    """The schema of an object with these keys and no others."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-
-
-def message(*, optional=(), **properties):
-    return closed(type=TEXT, **properties, optional=optional)
-
-
-WARNING_KINDS = [
-    "rpcEndpointUnknown",
-    "rpcEndpointUnhandled",
-    "rpcParameterTypeError",
-    "channelEndpointUnknown",
-    "channelEndpointUnhandled",
-    "channelCreationParameterTypeError",
-    "channelMessageTypeError",
-    "channelUnknown",
-    "channelAlreadyOpen",
-]
-WARNING = message(warning=TEXT, kind={"enum": WARNING_KINDS}, optional=["kind"])
-FROM_SERVER = {
-    "communicationWarning": WARNING,
-    "keepAliveAck": message(),
-    "channelSend": message(channelId=NUMBER, message={}, ackId=NUMBER, optional=["ackId"]),
-    "channelClose": message(channelId=NUMBER),
-    "channelError": message(channelId=NUMBER, error={}),
-    "rpcResult": message(callId=NUMBER, result={}, optional=["result"]),
-    "rpcError": message(callId=NUMBER, error={}),
-}
-FROM_CLIENT = {
-    "communicationWarning": WARNING,
-    "keepAlive": message(),
-    "channelCreate": message(
-        endpoint=TEXT, channelId=NUMBER, creationParameter={}, optional=["creationParameter"]
-    ),
-    "channelSend": FROM_SERVER["channelSend"],
-    "channelAck": message(channelId=NUMBER, ackId=NUMBER),
-    "rpcCall": message(endpoint=TEXT, callId=NUMBER, parameter={}, optional=["parameter"]),
-}
 LOGIN = {
-    "anyOf": [
-        closed(success={"const": True}),
-        closed(success={"const": False}, error=TEXT),
-    ]
+    "type": "object",
+    "properties": {"success": {"type": "boolean"}, "error": {"type": "string"}},
+    "required": ["success"],
+    "additionalProperties": False,
 }
-MODELS_SAMPLE = {"loadedModelsSample": TEXTS, "totalLoadedModels": NUMBER}
-DISPLAY_DATA = {
-    "generic.specificModelUnloaded": closed(code=TEXT),
-    "generic.noModelMatchingQuery": closed(code=TEXT, query={"type": "object"}, **MODELS_SAMPLE),
-    "generic.identifierNotFound": closed(code=TEXT, identifier=TEXT, **MODELS_SAMPLE),
-    "generic.pathNotFound": closed(
-        code=TEXT, path=TEXT, availablePathsSample=TEXTS, totalModels=NUMBER
-    ),
-    "generic.domainMismatch": closed(code=TEXT, path=TEXT, actualDomain=TEXT, expectedDomain=TEXT),
-    "generic.presetNotFound": closed(
-        code=TEXT,
-        specifiedFuzzyPresetIdentifier=TEXT,
-        availablePresetsSample={"type": "array", "items": closed(identifier=TEXT, name=TEXT)},
-        totalAvailablePresets=NUMBER,
-    ),
-}
-ERROR_FIELDS = {
-    **dict.fromkeys(("title", "rootTitle", "stack", "suggestion"), TEXT),
-    **{"cause": {}, "errorData": {"type": "object"}, "displayData": {"type": "object"}},
-}
-ERROR = closed(optional=set(ERROR_FIELDS) - {"title"}, **ERROR_FIELDS)
 
 
 def missing():
@@ -105,8 +33,8 @@ def missing():
 class Schemas:
     """Finds what does not fit.
 
-    `seen` collects what was held against a schema: (namespace, endpoint, "parameter"), and the same
-    with "result", "error", or the direction and type of a packet: "from server: fragment".
+    `seen` collects what was held against a schema, as (namespace, endpoint, what): "parameter",
+    "result", "error", or the direction and the type of a packet ("from server: success").
     """
 
     def __init__(self, folder=None):
@@ -114,6 +42,9 @@ class Schemas:
         self.namespaces = json.loads((folder / "schema.json").read_text())
         entries = json.loads((folder / "kv.json").read_text())
         self._keys = {entry["key"]: entry["schema"] for entry in entries}
+        frames = json.loads((folder / "friendly-config.json").read_text())
+        self._from_server, self._from_client = frames["serverToClient"], frames["clientToServer"]
+        self._error_data = {"anyOf": frames["errs"]}
         self._echoes = []
         self.seen = set()
 
@@ -123,85 +54,66 @@ class Schemas:
 
     def _problems(self, connection, of_client):
         namespace = connection.path.strip("/")
-        calls, channels = {}, {}
-        for sent in connection.messages:
-            if sent["type"] == "rpcCall":
-                calls[sent["callId"]] = sent["endpoint"]
-            elif sent["type"] == "channelCreate":
-                channels[sent["channelId"]] = sent["endpoint"]
+        endpoints = {}
+        for message in connection.messages:
+            if message["type"] in ("rpcCall", "channelCreate"):
+                endpoints[_id(message)] = message["endpoint"]
         # What the client has set itself comes back as it was, right or wrong.
         self._echoes = [] if of_client else list(_settings(connection.messages))
-        for sent in connection.messages if of_client else connection.sent:
-            endpoint = sent.get("endpoint") or (
-                calls.get(sent["callId"])
-                if "callId" in sent
-                else channels.get(sent.get("channelId"))
-            )
+        for message in connection.messages if of_client else connection.sent:
+            endpoint = endpoints.get(_id(message))
             check = self._of_client if of_client else self._of_server
-            for problem in check(namespace, endpoint, sent):
-                yield f"{namespace}/{endpoint}: {problem}, in {json.dumps(sent)[:2000]}"
+            for problem in check(namespace, endpoint, message):
+                yield f"{namespace}/{endpoint}: {problem}, in {json.dumps(message)[:2000]}"
 
-    def _of_server(self, namespace, endpoint, sent):
-        kind = sent.get("type")
+    def _of_server(self, namespace, endpoint, message):
+        kind = message.get("type")
         if kind is None:
-            yield from self._fit(LOGIN, sent)
+            yield from self._fit(LOGIN, message)
             return
-        yield from self._envelope(FROM_SERVER, sent)
+        yield from self._fit(self._from_server, message)
         if kind == "rpcResult":
-            self.seen.add((namespace, endpoint, "result"))
-            schema = self._schema(namespace, "rpc", endpoint, "returns")
-            yield from self._fit(schema, sent.get("result", ABSENT))
+            schema = self._schema(namespace, "rpc", endpoint, "returns", "result")
+            yield from self._fit(schema, message.get("result", ABSENT))
         elif kind == "channelSend":
-            yield from self._packet(namespace, endpoint, "Client", sent["message"])
+            packet = message["message"]
+            note = f"from server: {packet['type']}"
+            schema = self._schema(namespace, "channel", endpoint, "toClientPacket", note)
+            yield from self._fit(schema, packet)
+            yield from self._error(packet.get("error"))
         elif kind in ("rpcError", "channelError"):
             self.seen.add((namespace, endpoint, "error"))
-            yield from self._error(sent["error"])
+            yield from self._error(message["error"])
 
-    def _of_client(self, namespace, endpoint, sent):
-        kind = sent["type"]
-        yield from self._envelope(FROM_CLIENT, sent)
+    def _of_client(self, namespace, endpoint, message):
+        kind = message["type"]
+        yield from self._fit(self._from_client, message)
         if kind == "rpcCall":
-            self.seen.add((namespace, endpoint, "parameter"))
-            schema = self._schema(namespace, "rpc", endpoint, "parameter")
-            yield from self._fit(schema, sent.get("parameter", ABSENT))
+            schema = self._schema(namespace, "rpc", endpoint, "parameter", "parameter")
+            yield from self._fit(schema, message.get("parameter", ABSENT))
         elif kind == "channelCreate":
-            self.seen.add((namespace, endpoint, "parameter"))
-            schema = self._schema(namespace, "channel", endpoint, "creationParameter")
-            yield from self._fit(schema, sent.get("creationParameter", ABSENT))
+            part = "creationParameter"
+            schema = self._schema(namespace, "channel", endpoint, part, "parameter")
+            yield from self._fit(schema, message.get("creationParameter", ABSENT))
         elif kind == "channelSend":
-            yield from self._packet(namespace, endpoint, "Server", sent["message"])
+            packet = message["message"]
+            note = f"from client: {packet['type']}"
+            schema = self._schema(namespace, "channel", endpoint, "toServerPacket", note)
+            yield from self._fit(schema, packet)
 
-    def _envelope(self, envelopes, sent):
-        if sent["type"] not in envelopes:
-            yield f"no message has the type {sent['type']!r}"
-        else:
-            yield from self._fit(envelopes[sent["type"]], sent)
-
-    def _packet(self, namespace, endpoint, receiver, packet):
-        sender = "client" if receiver == "Server" else "server"
-        self.seen.add((namespace, endpoint, f"from {sender}: {packet.get('type')}"))
-        schema = self._schema(namespace, "channel", endpoint, f"to{receiver}Packet")
-        yield from self._fit(schema, packet)
-        if packet.get("type") == "toolCallGenerationFailed":
-            yield from self._error(packet["error"])
+    def _schema(self, namespace, kind, endpoint, part, note):
+        self.seen.add((namespace, endpoint, note))
+        endpoints = self.namespaces[namespace][kind]
+        return endpoints[endpoint][part] if endpoint in endpoints else False
 
     def _error(self, error):
-        yield from self._fit(ERROR, error)
-        data = error.get("displayData")
-        if data is not None and data.get("code") not in DISPLAY_DATA:
-            yield f"no error has the code {data.get('code')!r}"
-        elif data is not None:
-            yield from self._fit(DISPLAY_DATA[data["code"]], data)
-
-    def _schema(self, namespace, kind, endpoint, part):
-        endpoints = self.namespaces[namespace][kind]
-        return endpoints[endpoint][part] if endpoint in endpoints else {"not": {}}
+        if error is not None and error.get("displayData") is not None:
+            yield from self._fit(self._error_data, error["displayData"])
 
     def _fit(self, schema, value):
         if value is ABSENT:
-            # "not" anything: only absent; anything: also absent.
-            choices = [schema, *schema.get("anyOf", ())]
-            if schema != {} and {"not": {}} not in choices:
+            # {"not": {}} means absent, {} anything or absent.
+            if schema != {} and {"not": {}} not in (schema, *schema.get("anyOf", ())):
                 yield "absent, but it must be there"
             return
         for problem in _validator()(schema).iter_errors(value):
@@ -222,9 +134,9 @@ def _validator():
 
     def any_of(validator, branches, value, schema):
         # By its tag: else the problem is only "fits none of these".
-        for tag in ("type", "role"):
+        for tag in ("type", "role", "code"):
             if isinstance(value, dict) and tag in value:
-                chosen = [one for one in branches if _tag(one, tag) == value[tag]]
+                chosen = [branch for branch in branches if _tag(branch, tag) == value[tag]]
                 if len(chosen) == 1:
                     return validator.descend(value, chosen[0])
         return general(validator, branches, value, schema)
@@ -234,6 +146,10 @@ def _validator():
 
 def _tag(schema, name):
     return schema.get("properties", {}).get(name, {}).get("const")
+
+
+def _id(message):
+    return ("call", message["callId"]) if "callId" in message else message.get("channelId")
 
 
 def _settings(value):

@@ -1,0 +1,73 @@
+"""What is shown to users who test their applications passes, where they have nothing of ours.
+
+Each example runs in a pytest of its own, in a folder outside of this project: the fixtures come
+from the installed plugin alone.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lmstudio as lms
+
+ROOT = Path(__file__).parent.parent
+LIMIT = 50.0  # seconds
+
+
+def run_pytest(folder):
+    """Run the tests in a folder, warnings being errors; return how many passed (all must)."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"],
+        cwd=folder,
+        env={**inherited, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    outcome = re.search(r"^(\d+) passed in ", done.stdout, re.MULTILINE)
+    assert outcome, done.stdout
+    return int(outcome[1])
+
+
+def test_the_tests_of_the_example_application_pass(tmp_path):
+    folder = shutil.copytree(ROOT / "examples" / "testing", tmp_path / "testing")
+    assert run_pytest(folder) >= 9
+
+
+def test_the_tests_on_the_page_about_testing_pass(tmp_path):
+    page = (ROOT / "docs" / "testing.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    tests = [block for block in blocks if re.search(r"^def test_", block, re.MULTILINE)]
+    for number, block in enumerate(tests):
+        (tmp_path / f"test_{number}.py").write_text(block)
+    assert run_pytest(tmp_path) >= len(tests) > 3
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python reads TOML from 3.11 on")
+def test_the_script_on_the_page_about_testing_can_be_played(tmp_path):
+    page = (ROOT / "docs" / "testing.md").read_text()
+    (script,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "replies.toml").write_text(script)
+    command = ["-m", "lmstudio.testing", "--port", "0", "--script", "replies.toml"]
+    server = subprocess.Popen(
+        [sys.executable, *command], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        host = server.stdout.readline().split()[-1]
+        with lms.Client(host) as client:
+            model = client.llm.model()
+            assert model.respond("What colour is it?").content == "It is green."
+            with pytest.raises(lms.LMStudioServerError, match="Out of memory"):
+                model.respond("Count.")
+    finally:
+        server.terminate()
+        server.communicate(timeout=LIMIT)
