@@ -371,3 +371,75 @@ def test_a_new_event_is_seen_while_the_watcher_waits_for_another():
     later.reasons.get(timeout=5)
     lone.set()
     target.reasons.get(timeout=5)
+
+
+def test_a_callback_that_raises_in_the_watcher_does_not_end_the_watching(capfd):
+    timer = lms.CancelToken.after(0.01)
+    ran = threading.Event()
+    timer.on_cancel(ran.set)
+    timer.on_cancel(lambda: 1 / 0)
+    assert ran.wait(5)
+    event, target = threading.Event(), Target()
+    attach(target, [event])
+
+    event.set()
+
+    assert target.reasons.get(timeout=5) == "cancel_event was set"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_callback_that_hangs_does_not_delay_other_events():
+    go_on, hangs = threading.Event(), threading.Event()
+    timer = lms.CancelToken.after(0.01)
+    timer.on_cancel(lambda: (hangs.set(), go_on.wait(10)))
+    assert hangs.wait(5)
+    event, target = threading.Event(), Target()
+    attach(target, [event])
+
+    event.set()
+
+    assert target.reasons.get(timeout=5) == "cancel_event was set"
+    go_on.set()
+
+
+def test_a_watcher_that_could_not_be_started_is_started_for_the_next_event(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    event, first, second = threading.Event(), Target(), Target()
+    with monkeypatch.context() as patched:
+        patched.setattr(_watcher, "_start", refuse)
+        with pytest.raises(lms.LMStudioRuntimeError, match="cannot be watched"):
+            attach(first, [event])
+
+    attach(second, [event])
+    event.set()
+
+    assert second.reasons.get(timeout=5) == "cancel_event was set"
+
+
+def test_every_dependent_token_is_cancelled_though_one_of_them_raises():
+    root = lms.CancelToken()
+    children = [lms.CancelToken.any(root) for _ in range(3)]
+    children[0].on_cancel(lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        root.cancel()
+
+    assert [child.is_set() for child in children] == [True] * 3
+
+
+def test_dropped_targets_do_not_pile_up_in_a_token():
+    token = lms.CancelToken()
+    for _ in range(1000):
+        lms.CancelToken.any(token)
+    gc.collect()
+
+    assert len(token._targets) < 250
+
+
+def test_a_wait_of_any_length_is_possible():
+    token = lms.CancelToken()
+    token.set()
+
+    assert token.wait(timeout=1e18)

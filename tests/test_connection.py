@@ -547,3 +547,65 @@ def test_a_limit_that_is_no_number_of_seconds_is_refused(server, client, value):
 
     with pytest.raises(lms.LMStudioValueError, match="timeout must be a number of seconds"):
         model.respond_stream("hi", timeout=value)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type": "communicationWarning", "kind": "rpcParameterTypeError", "warning": '
+        '"Received invalid parameter, endpointName = countTokens, parameter = ' + "[" * 5000 + '"}',
+        '{"type": "rpcError", "callId": %d, "error": {"title": "x", "displayData": '
+        + '{"a":' * 900
+        + "1"
+        + "}" * 900
+        + "}}",
+    ],
+    ids=["nested echo", "nested error data"],
+)
+def test_deeply_nested_data_does_not_end_the_io_thread(server, model, message):
+    server.hold("countTokens")
+    worker = Worker(model.count_tokens, "a")
+    call = server.expect("countTokens")
+    call.connection.send_text(message % call.id if "%d" in message else message)
+
+    assert isinstance(worker.error(), lms.LMStudioError)
+    again = Worker(model.count_tokens, "a")
+    server.expect("countTokens").result({"tokenCount": 1})
+    assert again.result() == 1
+
+
+def test_a_set_event_keeps_the_default_client_from_being_asked(monkeypatch):
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (free_port(),))
+    token = lms.CancelToken()
+    token.cancel("stop")
+
+    with pytest.raises(lms.LMStudioCancelledError, match="stop"):
+        lms.llm("test-llm", cancel_event=token)
+    lms.close_default_client()
+
+
+def test_an_event_that_is_broken_from_the_start_is_a_clear_error(model):
+    class Broken:
+        def is_set(self):
+            raise OSError("gone")
+
+    stream = model.respond_stream("hi", cancel_event=Broken())
+
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioRuntimeError, match=r"cannot be watched.*gone"):
+            stream.result()
+
+
+def test_messages_before_a_close_frame_are_delivered_and_the_close_is_answered(server, model):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    text = '{"type": "channelSend", "channelId": %d, "message": {"type": "fragment", %s}}'
+    text %= call.id, '"fragment": {"content": "a"}'
+    data = text.encode()
+    call.connection.send_raw(bytes([0x81, len(data)]) + data + b"\x88\x02\x03\xe9" + b"\x81\x02{}")
+
+    error = worker.error()
+
+    assert error.partial.content == "a"
+    assert error.close_code == 1001

@@ -164,7 +164,7 @@ def test_many_threads_in_result_start_a_stream_once_and_agree(held, model):
     call.success()
 
     assert len({id(worker.result()) for worker in workers}) == 1
-    assert len(held.received(endpoint="predict")) == 1
+    assert len(held.received(type="channelCreate")) == 1
 
 
 def test_a_start_that_comes_after_the_io_thread_has_ended_fails_and_does_not_hang(server):
@@ -216,7 +216,7 @@ def test_cancel_beside_start_sends_at_most_one_create_and_as_many_cancels(held, 
     for worker in workers:
         worker.result()
     model.count_tokens("a round trip")
-    created, cancelled = held.received(endpoint="predict"), cancels(held)
+    created, cancelled = held.received(type="channelCreate"), cancels(held)
     if created:
         held.expect("predict").success("userStopped")
 
@@ -378,3 +378,192 @@ def test_timers_of_finished_calls_are_swept(client):
         model.count_tokens(str(number))
 
     assert len(loop._timers) < 300
+
+
+# -- what an audit found, each by the state that it left ----------------------------------------
+
+
+def interrupt_at(monkeypatch, target, name):
+    """Make the next call of a function end in KeyboardInterrupt, after it has done its work."""
+    original = getattr(target, name)
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(target, name, original)
+        original(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(target, name, interrupted)
+
+
+@pytest.mark.parametrize("way", ["result", "iterate", "with", "start"])
+def test_ctrl_c_right_after_the_create_was_posted_still_cancels(
+    held, client, model, monkeypatch, way
+):
+    stream = model.respond_stream("hi")
+    interrupt_at(monkeypatch, client._line._loop, "post")
+
+    with pytest.raises(KeyboardInterrupt):
+        {
+            "result": stream.result,
+            "iterate": lambda: iter(stream),
+            "with": stream.__enter__,
+            "start": stream.start,
+        }[way]()
+
+    eventually(lambda: stream.done() or cancels(held))
+    for _ in held.received(type="channelCreate"):
+        held.expect("predict").success("userStopped")
+    assert stream.result().cancelled
+    eventually(lambda: not client._line._loop.open)
+    assert len(held.received(type="channelCreate")) == len(cancels(held))
+
+
+def test_ctrl_c_before_anything_was_posted_leaves_a_cancelled_stream(
+    held, client, model, monkeypatch
+):
+    stream = model.respond_stream("hi")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client._line, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream.result()
+
+    result = stream.result()
+    assert (result.cancelled, result.acknowledged) == (True, False)
+    assert list(stream) == []
+    assert not held.received(type="channelCreate")
+
+
+def test_a_turn_that_ctrl_c_left_taken_is_taken_again_by_the_same_thread(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    call = held.expect("predict")
+    call.fragment("a")
+    call.success()
+    stream._turn[0] = threading.get_ident()  # interrupted just before it was given back
+
+    assert next(iterator).content == "a"
+    assert stream.result().content == "a"
+
+
+def test_an_event_that_stays_set_cancels_once(held, model):
+    event = threading.Event()
+    stream = model.respond_stream("hi", cancel_event=event)
+    stream.start()
+    call = held.expect("predict")
+    event.set()
+    call.expect_cancel()
+    watchers = [t for t in threading.enumerate() if t.name == "lmstudio-watch"]
+    for thread in watchers:
+        thread.join(5)  # it ends though the server has not answered
+
+    assert not any(thread.is_alive() for thread in watchers)
+    assert stream._call.inbox.qsize() <= 2
+    call.success("userStopped")
+    assert stream.result().cancelled
+
+
+def test_a_create_that_the_full_socket_did_not_take_is_withdrawn(held, client, model):
+    model.count_tokens("a")
+    held.connections[0].pause()
+    streams = [model.respond_stream("x" * 4_000_000) for _ in range(3)]
+    for stream in streams:
+        stream.start()
+    link = client._line._loop._links["llm"]
+    eventually(lambda: len(link._waiting) == 2)
+
+    streams[2].cancel()
+    assert streams[2].result().cancelled  # at once, though the server reads nothing
+    held.connections[0].resume()
+    calls = [held.expect("predict") for _ in range(2)]
+    for call in calls:
+        call.success()
+
+    assert [stream.result().cancelled for stream in streams] == [False, False, True]
+    assert len(held.received(type="channelCreate")) == 2
+
+
+def test_result_in_a_callback_of_its_own_unfinished_stream_is_refused(held, model):
+    errors = []
+
+    def on_fragment(fragment):
+        for read in (stream.result, lambda: next(iter(stream))):
+            with pytest.raises(lms.LMStudioRuntimeError) as caught:
+                read()
+            errors.append(str(caught.value))
+
+    stream = model.respond_stream("hi", on_prediction_fragment=on_fragment)
+    worker = Worker(stream.result)
+    call = held.expect("predict")
+    call.fragment("a")
+    call.success()
+
+    assert worker.result().content == "a"
+    assert "has not ended" in errors[0]
+    assert not stream.cancelled()
+
+
+def test_result_in_a_callback_after_a_cancel_gives_the_partial_result(held, model):
+    seen = []
+
+    def on_fragment(fragment):
+        stream.cancel()
+        seen.append(stream.result().content)
+
+    stream = model.respond_stream("hi", on_prediction_fragment=on_fragment)
+    worker = Worker(stream.result)
+    call = held.expect("predict")
+    call.fragment("a")
+    call.expect_cancel()
+    call.success("userStopped")
+
+    assert worker.result().content == "a"
+    assert seen == ["a"]
+
+
+def test_done_callbacks_run_when_another_callback_raised(held, model):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    for name in ("on_prediction_fragment", "on_message"):
+        stream = model.respond_stream("hi", **{name: broken})
+        done = []
+        stream.add_done_callback(lambda s, done=done: done.append(s.cancelled()))
+        worker = Worker(stream.result)
+        call = held.expect("predict")
+        call.fragment("a")
+        call.success()
+
+        assert isinstance(worker.error(), ZeroDivisionError)
+        assert len(done) == 1
+
+
+def test_a_start_that_races_close_sends_nothing_after_the_goodbye(held, client, model):
+    loop = client._line._loop
+    model.count_tokens("a")
+    blocked, go_on = threading.Event(), threading.Event()
+    loop.post(lambda: (blocked.set(), go_on.wait(10)))
+    assert blocked.wait(5)
+    closing = Worker(client.close)
+    eventually(lambda: loop.commands)
+    client._line._is_closed = False  # forged: start() looked before close() set this
+    stream = model.respond_stream("hi")
+    stream.start()
+    go_on.set()
+    closing.result()
+
+    assert stream.result().cancel_reason == "client closed"
+    assert not held.received(type="channelCreate")
+
+
+def test_two_threads_on_one_loop_are_one(server, client):
+    model = client.llm.model()
+    loop = client._line._loop
+    second = threading.Thread(target=loop.run)
+    second.start()
+    second.join(5)
+
+    assert not second.is_alive()
+    assert model.count_tokens("a b") == 2
