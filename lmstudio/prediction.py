@@ -107,8 +107,12 @@ class PredictionStream:
 
     def __enter__(self) -> Self:
         """Start it, if that was not done."""
-        self._begin()
-        return self
+        try:
+            self._begin()
+            return self
+        except BaseException:
+            self._call.cancel("interrupted")  # does nothing if the start has failed
+            raise
 
     def __exit__(
         self,
