@@ -192,6 +192,7 @@ def _start(function: Any, name: str, *arguments: Any) -> None:
 
 
 def _watch_plain(state: _State, generation: int) -> None:
+    next_look = 0.0  # at events that are not set: they may have nothing left to cancel
     try:
         while True:
             with state.lock:
@@ -205,6 +206,11 @@ def _watch_plain(state: _State, generation: int) -> None:
                 entries[0].event.wait(_SLICE)
             else:
                 time.sleep(_PERIOD)
+            now = time.monotonic()
+            if now < next_look:
+                entries = [entry for entry in entries if entry.event.is_set()]
+            else:
+                next_look = now + _SLICE
             _forget(state, state.watched, [entry for entry in entries if not entry.check()])
     finally:
         with state.lock:
