@@ -1,0 +1,136 @@
+"""Servers behind TLS, as a reverse proxy offers them."""
+
+import asyncio
+import socket
+import ssl
+import threading
+
+import pytest
+import trustme
+from helpers import Worker, eventually
+
+import lmstudio as lms
+
+AUTHORITY = trustme.CA()
+
+
+class TlsProxy:
+    """Terminates TLS in front of a server, in a thread with an asyncio loop of its own."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, port = target.partition(":")
+        self._port = int(port)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        AUTHORITY.issue_cert("localhost").configure_cert(self._context)
+        self._ready, self.port = threading.Event(), 0
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> "TlsProxy":
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=self._context)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+
+    async def _handle(self, reader, writer) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+        finally:
+            for side in (writer, inner_writer):
+                side.transport.abort()
+
+
+async def pump(reader, writer):
+    """Pass on what comes, until either side ends."""
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    writer.transport.abort()
+
+
+@pytest.fixture
+def proxy(server):
+    with TlsProxy(server.host) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def trusting():
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    return context
+
+
+def test_predictions_stream_and_stop_over_tls(server, proxy, trusting):
+    with lms.Client(f"https://localhost:{proxy.port}", ssl_context=trusting) as client:
+        model = client.llm.model()
+        server.reply(["a", "b"])
+        assert model.respond("hi").content == "ab"
+        server.reply("word " * 20_000, delay=0.001)
+        stream = model.respond_stream("hi")
+        for _ in stream:
+            stream.cancel()
+        assert stream.result().acknowledged
+
+
+def test_large_messages_of_several_threads_pass_both_ways_over_tls(server, proxy, trusting):
+    server.reply("word " * 4000, repeat=8)
+    with lms.Client(f"wss://localhost:{proxy.port}", ssl_context=trusting) as client:
+        model = client.llm.model()
+        workers = [Worker(model.respond, str(number) * 300_000) for number in range(8)]
+
+        contents = [worker.result(30).content for worker in workers]
+
+    assert contents == ["word " * 4000] * 8
+    assert len(server.connections) == 1
+
+
+def test_a_certificate_that_is_not_trusted_is_a_clear_error(proxy):
+    client = lms.Client(f"https://localhost:{proxy.port}")
+
+    with pytest.raises(lms.LMStudioWebsocketError, match="certificate verify failed"):
+        client.llm.list_loaded()
+    client.close()
+
+
+def test_close_ends_a_tls_handshake_that_the_peer_never_answers(trusting):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"https://localhost:{silent.getsockname()[1]}"
+        client = lms.Client(host, ssl_context=trusting, connect_timeout=60)
+        worker = Worker(client.llm.list_loaded)
+        peer, _ = silent.accept()
+        with peer:
+            assert peer.recv(1)  # the client's side of the handshake has begun
+            client.close()
+
+            assert isinstance(worker.error(), lms.LMStudioCancelledError)
+            eventually(lambda: "lmstudio-connect" not in {t.name for t in threading.enumerate()})
+
+
+def test_a_lost_tls_connection_is_noticed(server, proxy, trusting):
+    server.hold("predict")
+    with lms.Client(f"https://localhost:{proxy.port}", ssl_context=trusting) as client:
+        worker = Worker(client.llm.model().respond, "hi")
+        call = server.expect("predict")
+        call.fragment("a")
+        call.connection.drop()
+
+        error = worker.error()
+
+    assert isinstance(error, lms.LMStudioConnectionLostError)
+    assert error.partial.content == "a"
