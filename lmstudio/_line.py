@@ -136,8 +136,15 @@ class Line:
             grace=self._cancel_grace if is_prediction else 0.0,
         )
 
-    def start(self, call: Call, cancel_event: CancelEvent = None) -> None:
+    def start(
+        self, call: Call, cancel_event: CancelEvent = None, since: float | None = None
+    ) -> None:
         """Send a call, unless it or one of its events is cancelled already.
+
+        Args:
+            call: The call.
+            cancel_event: What stops it.
+            since: The time from which its `timeout` counts, on the monotonic clock; None: now.
 
         Raises:
             LMStudioClientError: The client is closed.
@@ -156,7 +163,8 @@ class Line:
         if self._is_closed:
             raise LMStudioClientError("The client is closed. Make a new one.")
         self._ensure_thread(loop)
-        call.started = call.heard = monotonic()
+        call.heard = monotonic()
+        call.started = call.heard if since is None else since
         loop.open[call.id] = call
         loop.post(loop.begin, call, text)
         if loop.has_ended:  # set before the thread looked for late calls for the last time
@@ -213,7 +221,7 @@ class Line:
             LMStudioError: Whatever else ended one of the calls; the others are cancelled.
         """
         sources = check_events(cancel_event)
-        deadline = Deadline(check_seconds(self._timeout if timeout is ... else timeout, "timeout"))
+        since = monotonic()
         waiting = iter(parameters)
         running: deque[Call] = deque()
         results: list[Any] = []
@@ -224,11 +232,11 @@ class Line:
                         call = self.new_call(
                             endpoint,
                             parameter,
-                            timeout=deadline.remaining(),
+                            timeout=timeout,
                             idle_timeout=idle_timeout,
                         )
                         running.append(call)
-                        self.start(call, sources)
+                        self.start(call, sources, since)
                 if not running:
                     return results
                 results.append(self._wait(running[0], None))
