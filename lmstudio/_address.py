@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from base64 import b64encode
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
 from .errors import LMStudioValueError
 
-__all__ = ["DEFAULT_PORTS", "Address", "Identity", "parse_api_host"]
+__all__ = ["DEFAULT_PORTS", "Address", "Identity", "Proxy", "parse_api_host", "parse_proxy"]
 
 # The ports on which LM Studio serves its API, in the order in which it tries them.
 DEFAULT_PORTS = (41343, 52993, 16141, 39414, 22931)
@@ -84,6 +85,37 @@ def parse_api_host(text: str) -> Address:
     return Address(
         host, port or _PORT_OF_SCHEME[scheme], secure=scheme in ("https", "wss"), prefix=prefix
     )
+
+
+@attrs.frozen
+class Proxy:
+    """An HTTP proxy that opens tunnels, and what it wants to be sent. Never shown whole."""
+
+    host: str
+    port: int
+    headers: dict[str, str] = attrs.field(factory=dict, repr=False)
+
+
+def parse_proxy(text: str) -> Proxy:
+    """Read ``http://[user:password@]host:port``.
+
+    Raises:
+        LMStudioValueError: It is something else. (Its text may hold a password: it is not shown.)
+    """
+    wanted = "proxy must read 'http://host:port' or 'http://user:password@host:port'."
+    try:
+        parts = urlsplit(text.strip())
+        if parts.scheme != "http" or not parts.hostname or not parts.port:
+            raise LMStudioValueError(wanted)
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise LMStudioValueError(wanted)
+    except (ValueError, AttributeError):
+        raise LMStudioValueError(wanted) from None
+    headers = {}
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Proxy-Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+    return Proxy(parts.hostname, parts.port, headers)
 
 
 class Identity:

@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import websocket
 
-from ._address import Address, Identity
+from ._address import Address, Identity, Proxy
 from ._deadline import Deadline
 from .errors import (
     LMStudioError,
@@ -90,6 +90,7 @@ class Connector:
     identity: Identity
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     ssl_context: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
 
     def start(
         self,
@@ -144,9 +145,11 @@ class Connector:
 
     def _open_socket(self, address: Address, attempt: Attempt) -> socket.socket:
         # Our own socket: proxy variables would capture even 127.0.0.1 otherwise.
-        sock = socket.create_connection(
-            (address.host, address.port), timeout=attempt.deadline.remaining()
-        )
+        seconds = attempt.deadline.remaining()
+        if self.proxy is None:
+            sock = socket.create_connection((address.host, address.port), timeout=seconds)
+        else:
+            sock = _open_tunnel(self.proxy, address, seconds)
         try:
             attempt.adopt(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -194,6 +197,20 @@ class Connector:
                 "LM Studio refused the connection", {"title": str(reply.get("error"))}
             )
         logger.debug("connected to %s", url)
+
+
+def _open_tunnel(proxy: Proxy, address: Address, seconds: float | None) -> socket.socket:
+    import http.client  # most clients need no proxy
+
+    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=seconds)
+    connection.set_tunnel(address.host, address.port, headers=proxy.headers)
+    try:
+        connection.connect()
+    except http.client.HTTPException as error:
+        raise OSError(f"the proxy answered {error!r}") from None
+    sock: socket.socket = connection.sock
+    connection.sock = None
+    return sock
 
 
 def _reason(error: Exception) -> str:

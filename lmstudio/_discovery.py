@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ._address import DEFAULT_PORTS, Address, parse_api_host
+from ._address import DEFAULT_PORTS, Address, Proxy, parse_api_host
 from ._deadline import Deadline, DeadlinePassed, receiver
 from .errors import LMStudioRuntimeError, LMStudioWebsocketError
 
@@ -36,6 +36,7 @@ class Discovery:
         api_host: str | None,
         headers: Mapping[str, str],
         ssl_context: ssl.SSLContext | None,
+        proxy: Proxy | None,
     ) -> None:
         """Remember what was given.
 
@@ -47,6 +48,7 @@ class Discovery:
         self._was_checked = False
         self._headers = headers
         self._ssl_context = ssl_context
+        self._proxy = proxy
 
     def find(self, deadline: Deadline) -> Address:
         """Return the given address as it is; without one, look again at each new connection.
@@ -84,7 +86,7 @@ class Discovery:
         """
         address = self.find(deadline)
         if self.given is not None and not is_lm_studio(
-            address, deadline, self._headers, self._ssl_context
+            address, deadline, self._headers, self._ssl_context, self._proxy
         ):
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {address.api_host}: nothing there answered as "
@@ -98,9 +100,10 @@ def is_lm_studio(
     deadline: Deadline,
     headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: Proxy | None = None,
 ) -> bool:
     """Return whether an LM Studio greets us there (``GET /lmstudio-greeting``)."""
-    greeting = _get_json(address, "/lmstudio-greeting", deadline, headers, ssl_context)
+    greeting = _get_json(address, "/lmstudio-greeting", deadline, headers, ssl_context, proxy)
     return greeting.get("lmstudio") is True
 
 
@@ -154,18 +157,20 @@ def _get_json(
     deadline: Deadline,
     headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    proxy: Proxy | None = None,
 ) -> dict[str, Any]:
     """Return the JSON object that is served there, or an empty one."""
     import http.client  # not needed by clients that are given a host
 
     seconds = deadline.at_most(_PROBE_SECONDS).remaining()
+    host, port = (address.host, address.port) if proxy is None else (proxy.host, proxy.port)
     connection = (
-        http.client.HTTPSConnection(
-            address.host, address.port, timeout=seconds, context=ssl_context
-        )
+        http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl_context)
         if address.secure
-        else http.client.HTTPConnection(address.host, address.port, timeout=seconds)
+        else http.client.HTTPConnection(host, port, timeout=seconds)
     )
+    if proxy is not None:
+        connection.set_tunnel(address.host, address.port, headers=proxy.headers)
     try:
         connection.request("GET", address.prefix + path, headers=dict(headers or {}))
         response = connection.getresponse()

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _process
-from ._address import Identity, parse_api_host
+from ._address import Identity, parse_api_host, parse_proxy
 from ._connect import Connector
 from ._deadline import Deadline, check_seconds
 from ._discovery import Discovery, find_local, is_lm_studio
@@ -52,6 +52,7 @@ class Client:
         connect_timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
     ) -> None:
         """Prepare a client; nothing is sent yet.
 
@@ -67,12 +68,17 @@ class Client:
             connect_timeout: Seconds in which a connection must be open and accepted.
             ssl_context: For https and wss, instead of the system's certificates.
             headers: Sent with each websocket handshake, for example for a reverse proxy.
+            proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
+                environment are not looked at. None: no proxy.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
         """
         self._identity = Identity(api_token)
-        self._discovery = Discovery(api_host, headers or {}, ssl_context)
+        tunnel = None if proxy is None else parse_proxy(proxy)
+        if tunnel is not None and api_host is None:
+            raise LMStudioValueError("A proxy needs an api_host; local servers are asked directly.")
+        self._discovery = Discovery(api_host, headers or {}, ssl_context, tunnel)
         connect_limit = check_seconds(connect_timeout, "connect_timeout")
         grace = check_seconds(cancel_grace, "cancel_grace")
         if connect_limit is None or grace is None:
@@ -84,6 +90,7 @@ class Client:
                 identity=self._identity,
                 headers=dict(headers or {}),
                 ssl_context=ssl_context,
+                proxy=tunnel,
             ),
             connect_timeout=connect_limit,
             timeout=check_seconds(timeout, "timeout"),

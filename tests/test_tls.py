@@ -1,4 +1,4 @@
-"""Servers behind TLS, as a reverse proxy offers them."""
+"""Servers behind TLS, as a reverse proxy offers them; and behind an HTTP proxy."""
 
 import asyncio
 import socket
@@ -134,3 +134,60 @@ def test_a_lost_tls_connection_is_noticed(server, proxy, trusting):
 
     assert isinstance(error, lms.LMStudioConnectionLostError)
     assert error.partial.content == "a"
+
+
+class TunnelProxy(TlsProxy):
+    """An HTTP proxy that opens tunnels for whoever has the password."""
+
+    LOGIN = b"Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA=="  # user:password
+
+    def __init__(self) -> None:
+        super().__init__("nowhere:0")
+        self._context = None
+
+    async def _handle(self, reader, writer) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if self.LOGIN not in request:
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            await writer.drain()
+            writer.close()
+            return
+        self._host, _, port = request.split()[1].decode().partition(":")
+        self._port = int(port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await super()._handle(reader, writer)
+
+
+def test_a_proxy_that_was_asked_for_is_gone_through(server, monkeypatch):
+    with TunnelProxy() as tunnel:
+        address = f"http://user:password@127.0.0.1:{tunnel.port}"
+        with lms.Client(server.host, proxy=address) as client:
+            assert client.llm.model().count_tokens("a b") == 2
+            assert tunnel._port == server.port
+            assert "password" not in repr(client._line._loop.connector)
+
+
+def test_a_proxy_reaches_servers_behind_tls_too(proxy, trusting):
+    with TunnelProxy() as tunnel:
+        address = f"http://user:password@127.0.0.1:{tunnel.port}"
+        host = f"https://localhost:{proxy.port}"
+        with lms.Client(host, ssl_context=trusting, proxy=address) as client:
+            assert client.llm.model().count_tokens("a b") == 2
+
+
+def test_a_proxy_that_refuses_is_a_clear_error_without_the_password(server):
+    with TunnelProxy() as tunnel:
+        client = lms.Client(server.host, proxy=f"http://user:wrong@127.0.0.1:{tunnel.port}")
+        with pytest.raises(lms.LMStudioWebsocketError, match="407") as caught:
+            client.llm.list_loaded()
+        client.close()
+
+    assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["host:1", "socks5://h:1", "http://h", "http://h:1/path", 5])
+def test_a_proxy_that_is_no_http_url_is_refused_without_repeating_it(wrong):
+    with pytest.raises(lms.LMStudioValueError, match="proxy must read"):
+        lms.Client("localhost:1", proxy=wrong)
+    with pytest.raises(lms.LMStudioValueError, match="needs an api_host"):
+        lms.Client(proxy="http://h:1")
