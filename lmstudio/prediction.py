@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
 from _thread import get_ident
 from collections import deque
@@ -214,12 +215,8 @@ class PredictionStream:
             is_over = self._wait(Deadline(limit))
         except _NestedReadError:
             raise
-        except LMStudioError:
-            self._call.cancel("error")  # does nothing if this is how the prediction ended
-            raise
-        except Exception:  # of a callback
-            self._call.cancel(_RAISED)
-            self._run_done_callbacks()
+        except Exception:  # of a callback, or how the prediction ended
+            self._end_by_exception()
             raise
         except BaseException:
             self._call.cancel("interrupted")
@@ -321,7 +318,10 @@ class PredictionStream:
         """Whether a living thread other than this one has a living iterator."""
         ident, thread = self._owner
         has_iterator = self._iterator is not None and self._iterator() is not None
-        return has_iterator and ident != get_ident() and thread.is_alive()
+        if not has_iterator or ident == get_ident() or not thread.is_alive():
+            return False
+        # Of threads that Python did not start, it does not know when they end.
+        return ident in sys._current_frames()
 
     def _in_use(self) -> LMStudioRuntimeError:
         return LMStudioRuntimeError(
@@ -337,6 +337,12 @@ class PredictionStream:
                 self._reader.report_message()
         finally:
             self._run_done_callbacks()
+
+    def _end_by_exception(self) -> None:
+        """Stop the prediction, if it has not ended, and tell nobody of a message."""
+        self._call.cancel(_RAISED)
+        self._ended.setdefault(0, self)
+        self._run_done_callbacks()
 
     def _run_done_callbacks(self) -> None:
         while self._done_callbacks:
@@ -379,8 +385,7 @@ class _FragmentIterator:
             stream._finish_reading()
         except Exception:  # of a callback, or the server's garbage
             if me:
-                stream._call.cancel(_RAISED)
-                stream._run_done_callbacks()
+                stream._end_by_exception()
             raise
         except BaseException:
             stream._call.cancel("interrupted")
