@@ -163,16 +163,16 @@ class Call:
         return None if mark is None else mark[1]
 
     @property
-    def is_over(self) -> bool:
+    def _is_over(self) -> bool:
         """Whether no event need be watched for it any more."""
         return bool(self.mark) or self.ending is not None
 
     @property
-    def runs_user_code(self) -> bool:
+    def _runs_user_code(self) -> bool:
         """Nothing of a user's runs in `cancel`."""
         return False
 
-    def watch_failed(self, error: Exception) -> None:
+    def _watch_failed(self, error: Exception) -> None:
         """End the call, since the event it was given is broken."""
         words = f"cancel_event cannot be watched: its is_set() raised {error!r}"
         self.loop.post(self.loop.fail, self, LMStudioRuntimeError(words))
@@ -210,8 +210,8 @@ class Call:
             LMStudioCancelledError: Always.
         """
         reason = self.reason
-        words = "" if reason is None else f": {reason}"
-        raise LMStudioCancelledError(f"{self.endpoint.name} was cancelled{words}", reason)
+        words = "." if reason is None else f": {reason}"
+        raise LMStudioCancelledError(f"{self.endpoint.label} was cancelled{words}", reason)
 
 
 def _encode(message: dict[str, Any]) -> bytes:

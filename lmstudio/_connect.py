@@ -29,7 +29,7 @@ from .errors import (
     LMStudioWebsocketError,
 )
 
-__all__ = ["Attempt", "Connector", "check_websocket_package"]
+__all__ = ["Attempt", "Connector", "check_websocket_package", "reason_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -134,12 +134,12 @@ class Connector:
                 raise
         except (TimeoutError, websocket.WebSocketTimeoutException):
             raise LMStudioWebsocketError(
-                f"LM Studio is not reachable at {url}: it did not answer within connect_timeout."
+                f"LM Studio is not reachable at {url}: it did not answer within connect_timeout. "
+                "Is it running, and is its local server on?"
             ) from None
         except (OSError, websocket.WebSocketException) as error:
             raise LMStudioWebsocketError(
-                f"LM Studio is not reachable at {url}: {_reason(error)}. "
-                "Is it running, and is its local server on?"
+                f"LM Studio is not reachable at {url}: {reason_of(error)}"
             ) from None
         return sock
 
@@ -194,7 +194,11 @@ class Connector:
             ) from None
         if success is not True:
             raise LMStudioServerError(
-                "LM Studio refused the connection", {"title": str(reply.get("error"))}
+                "LM Studio refused the connection",
+                {
+                    "title": str(reply.get("error")),
+                    "suggestion": "If it wants an API token, pass api_token= or set LM_API_TOKEN.",
+                },
             )
         logger.debug("connected to %s", url)
 
@@ -206,16 +210,26 @@ def _open_tunnel(proxy: Proxy, address: Address, seconds: float | None) -> socke
     connection.set_tunnel(address.host, address.port, headers=proxy.headers)
     try:
         connection.connect()
+        sock: socket.socket = connection.sock
+        connection.sock = None  # ours now
+        return sock
     except http.client.HTTPException as error:
         raise OSError(f"the proxy answered {error!r}") from None
-    sock: socket.socket = connection.sock
-    connection.sock = None
-    return sock
+    finally:
+        connection.close()
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return in a sentence why no connection was opened, and what to do."""
     if isinstance(error, websocket.WebSocketBadStatusException):
-        return f"it answered with HTTP status {error.status_code}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
+        return f"it answered with HTTP status {error.status_code}."
+    if isinstance(error, ssl.SSLError):
+        words = getattr(error, "verify_message", None) or error.reason or str(error)
+        return f"the TLS handshake failed: {words}."
+    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, TimeoutError):
+        words = "it did not answer in time"
+    words = words or type(error).__name__
+    question = " Is it running, and is its local server on?"
+    has_question = isinstance(error, (ConnectionError, TimeoutError))
+    return f"{words[0].lower()}{words[1:]}.{question if has_question else ''}"

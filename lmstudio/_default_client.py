@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _process
+from ._address import Identity, parse_api_host
 from ._deadline import Deadline
 from ._line import CallLimits
 from ._llm import LLM
@@ -57,9 +58,18 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
     Args:
         api_host: ``host:port`` or a URL; None: the LM Studio that runs on this machine.
         api_token: An API token; None: the one in the environment, else a guest.
+
+    Raises:
+        LMStudioValueError: `api_host` or `api_token` cannot be read; nothing is changed.
     """
+    if api_host is not None:
+        parse_api_host(api_host)
+    if api_token is not None:
+        Identity(api_token)
     default = _current_default()
     with default.lock:
+        if (api_host, api_token) == (default.host, default.token):
+            return
         default.host, default.token = api_host, api_token
         previous, default.client = default.client, None
     if previous is not None:

@@ -5,22 +5,25 @@ The latter writes its port into a file in its home folder; without that, a few p
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import queue
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ._address import DEFAULT_PORTS, Address, Proxy, parse_api_host
+from ._connect import reason_of
 from ._deadline import Deadline, DeadlinePassed, receiver
 from .errors import LMStudioRuntimeError, LMStudioWebsocketError
 
 __all__ = ["Discovery", "find_local", "is_lm_studio"]
 
 _PROBE_SECONDS = 1.0
+_GREETING = "/lmstudio-greeting"
 _MAX_ANSWER = 4096  # bytes of an answer that are looked at
 
 
@@ -58,16 +61,17 @@ class Discovery:
         """
         if self.given is not None:
             return self.given
-        if self.found is not None and is_lm_studio(self.found, deadline):
-            return self.found
-        self.found = find_local(deadline)
-        if self.found is None:
+        found = self.found  # read once: other connector threads may write it
+        if found is not None and is_lm_studio(found, deadline):
+            return found
+        found = self.found = find_local(deadline)
+        if found is None:
             ports = ", ".join(map(str, DEFAULT_PORTS))
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable: nothing answered on 127.0.0.1 at the ports {ports}. "
                 "Start LM Studio, or pass api_host='host:port' if it is elsewhere."
             )
-        return self.found
+        return found
 
     def check_once(self, deadline: Deadline) -> None:
         """Do the same as `check`, unless that succeeded before.
@@ -85,25 +89,23 @@ class Discovery:
             LMStudioWebsocketError: None does.
         """
         address = self.find(deadline)
-        if self.given is not None and not is_lm_studio(
-            address, deadline, self._headers, self._ssl_context, self._proxy
-        ):
-            raise LMStudioWebsocketError(
-                f"LM Studio is not reachable at {address.api_host}: nothing there answered as "
-                "LM Studio does. Is it running, and is its local server on?"
+        if self.given is not None:
+            greeting, error = _ask(
+                address, _GREETING, deadline, self._headers, self._ssl_context, self._proxy
             )
+            if greeting.get("lmstudio") is not True:
+                reason = (
+                    "what answers there is no LM Studio." if error is None else reason_of(error)
+                )
+                raise LMStudioWebsocketError(
+                    f"LM Studio is not reachable at {address.api_host}: {reason}"
+                )
         self._was_checked = True
 
 
-def is_lm_studio(
-    address: Address,
-    deadline: Deadline,
-    headers: Mapping[str, str] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    proxy: Proxy | None = None,
-) -> bool:
-    """Return whether an LM Studio greets us there (``GET /lmstudio-greeting``)."""
-    greeting = _get_json(address, "/lmstudio-greeting", deadline, headers, ssl_context, proxy)
+def is_lm_studio(address: Address, deadline: Deadline) -> bool:
+    """Return whether an LM Studio greets us there within a second (``GET /lmstudio-greeting``)."""
+    greeting, _ = _ask(address, _GREETING, deadline.at_most(_PROBE_SECONDS))
     return greeting.get("lmstudio") is True
 
 
@@ -116,7 +118,7 @@ def find_local(deadline: Deadline) -> Address | None:
     chosen = os.environ.get("LMS_API_SERVER_INFO_PATH")
     hint = _read_info_file(Path(chosen) if chosen else _home() / ".internal" / "http-server.json")
     if hint is not None:
-        status = _get_json(hint, "/lms-status", deadline)
+        status, _ = _ask(hint, "/lms-status", deadline.at_most(_PROBE_SECONDS))
         if isinstance(status.get("package"), str) and isinstance(status.get("version"), str):
             return hint
     if chosen:
@@ -151,18 +153,44 @@ def _read_info_file(path: Path) -> Address | None:
     return Address("127.0.0.1", port) if is_port else None
 
 
-def _get_json(
+def _ask(
     address: Address,
     path: str,
     deadline: Deadline,
     headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     proxy: Proxy | None = None,
-) -> dict[str, Any]:
-    """Return the JSON object that is served there, or an empty one."""
+) -> tuple[dict[str, Any], Exception | None]:
+    """Return the JSON object that is served there, or an empty one and what went wrong.
+
+    A thread of its own does it: name lookups, and peers that send a byte now and then, know no
+    time limits.
+    """
+    answers: queue.SimpleQueue[tuple[dict[str, Any], Exception | None]] = queue.SimpleQueue()
+    seconds = deadline.remaining()
+
+    def probe() -> None:
+        # May block in name lookup, connect and recv; after the deadline nobody waits for it.
+        answers.put(_get_json(address, path, seconds, headers, ssl_context, proxy))
+
+    _start_probe(probe)
+    try:
+        answer: tuple[dict[str, Any], Exception | None] = receiver(answers, deadline)()
+        return answer
+    except DeadlinePassed:
+        return {}, TimeoutError()
+
+
+def _get_json(
+    address: Address,
+    path: str,
+    seconds: float | None,
+    headers: Mapping[str, str] | None,
+    ssl_context: ssl.SSLContext | None,
+    proxy: Proxy | None,
+) -> tuple[dict[str, Any], Exception | None]:
     import http.client  # not needed by clients that are given a host
 
-    seconds = deadline.at_most(_PROBE_SECONDS).remaining()
     host, port = (address.host, address.port) if proxy is None else (proxy.host, proxy.port)
     connection = (
         http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl_context)
@@ -175,11 +203,20 @@ def _get_json(
         connection.request("GET", address.prefix + path, headers=dict(headers or {}))
         response = connection.getresponse()
         answer = json.loads(response.read(_MAX_ANSWER))
-        return answer if response.status == 200 and isinstance(answer, dict) else {}
-    except (OSError, http.client.HTTPException, ValueError):
-        return {}
+        return (answer if response.status == 200 and isinstance(answer, dict) else {}), None
+    except ValueError:
+        return {}, None
+    except (OSError, http.client.HTTPException) as error:
+        return {}, error
     finally:
         connection.close()
+
+
+def _start_probe(probe: Callable[[], None]) -> None:
+    try:
+        threading.Thread(target=probe, name="lmstudio-probe", daemon=True).start()
+    except RuntimeError as error:
+        raise LMStudioRuntimeError(f"No server can be looked for any more: {error}") from None
 
 
 def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | None:
@@ -192,15 +229,12 @@ def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | No
 
     def probe(address: Address) -> None:
         # May block in connect and recv, for at most the probe's time limit each.
-        answers.put(address if is_lm_studio(address, deadline) else None)
+        greeting, _ = _get_json(address, _GREETING, _PROBE_SECONDS, None, None, None)
+        answers.put(address if greeting.get("lmstudio") is True else None)
 
     asked = 0
     for address in addresses:
-        thread = threading.Thread(target=probe, args=(address,), name="lmstudio-probe", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            raise LMStudioRuntimeError(f"No server can be looked for any more: {error}") from None
+        _start_probe(functools.partial(probe, address))
         asked += 1
     receive = receiver(answers, deadline.at_most(2 * _PROBE_SECONDS))
     try:

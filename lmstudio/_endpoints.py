@@ -9,6 +9,22 @@ import attrs
 __all__ = ["PREDICT", "Endpoint", "get_or_load", "load_model", "rpc"]
 
 
+_LABELS = {
+    "predict": "The prediction",
+    "getOrLoad": "Loading the model",
+    "loadModel": "Loading the model",
+    "unloadModel": "Unloading the model",
+    "getModelInfo": "Looking for the model",
+    "listLoaded": "Listing the loaded models",
+    "listDownloadedModels": "Listing the downloaded models",
+    "countTokens": "Counting tokens",
+    "tokenize": "Tokenizing",
+    "embedString": "Embedding",
+    "applyPromptTemplate": "Applying the prompt template",
+    "getLoadConfig": "Reading the load configuration",
+}
+
+
 @attrs.frozen
 class Endpoint:
     """An endpoint: where it is, and for a channel which packets are its outcome.
@@ -20,6 +36,11 @@ class Endpoint:
     name: str
     channel: bool = False
     finals: frozenset[str] = frozenset()
+
+    @property
+    def label(self) -> str:
+        """What a call of it does, in a user's words, for the beginning of a sentence."""
+        return _LABELS.get(self.name, f"The call of {self.name}")
 
     def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
         """Return the message that starts a call. A parameter of None is left out, as it must be."""

@@ -253,7 +253,7 @@ class Loop:
             link.forget(call)
         call.leashes.clear()
         for token in call.tokens:
-            token.unlink(call)
+            token._unlink(call)
         call.tokens.clear()
         call.inbox.put(END)
         call.notify()
@@ -321,10 +321,10 @@ def _due(call: Call) -> float | None:
 
 def _timeout_error(call: Call, now: float) -> LMStudioTimeoutError:
     if call.timeout is not None and now >= call.started + call.timeout:
-        words = f"{call.endpoint.name} did not end within timeout={call.timeout:g} s."
+        words = f"{call.endpoint.label} did not end within timeout={call.timeout:g} s."
     else:
         words = (
-            f"LM Studio was silent for idle_timeout={call.idle_timeout:g} s "
-            f"during {call.endpoint.name}."
+            f"{call.endpoint.label} was given up: LM Studio was silent for "
+            f"idle_timeout={call.idle_timeout:g} s."
         )
     return LMStudioTimeoutError(words)

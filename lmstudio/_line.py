@@ -125,8 +125,10 @@ class Line:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
             idle_timeout = _default_idle_timeout
-        if self._loop.has_ended and not self._is_closed:  # it failed: the next call starts anew
-            self._loop = self._new_loop()
+        if self._loop.has_ended:
+            with self._thread_lock:
+                if self._loop.has_ended and not self._is_closed:  # it failed: start anew
+                    self._loop = self._new_loop()
         return Call(
             self._loop,
             endpoint,

@@ -240,14 +240,11 @@ class Link:
             self.loop.end(call, Ending(data))
         elif kind == ERROR:
             details = data if isinstance(data, dict) else {"title": str(data)}
-            name = call.endpoint.name
-            error = LMStudioServerError.from_details(
-                f"LM Studio reported an error in {name}", details
-            )
+            error = LMStudioServerError.from_details(f"{call.endpoint.label} failed", details)
             self.loop.end(call, Ending(error=error))
         elif kind == CLOSED:
             error = LMStudioChannelClosedError(
-                f"LM Studio closed the channel of {call.endpoint.name} before it was complete."
+                f"{call.endpoint.label} failed: LM Studio closed the channel before the outcome."
             )
             self.loop.end(call, Ending(error=error))
 
@@ -263,9 +260,7 @@ def _decode_odd(payload: bytes) -> Any:
 
 def _refused(call: Call, text: str) -> LMStudioError:
     if not text.startswith("Received "):
-        return LMStudioProtocolError(
-            f"The server's answer to {call.endpoint.name} is broken: {text}."
-        )
+        return LMStudioProtocolError(f"{call.endpoint.label} failed: {text}.")
     return LMStudioServerError(
-        f"LM Studio does not accept this call of {call.endpoint.name}: {text}"
+        f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"
     )

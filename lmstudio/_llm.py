@@ -22,7 +22,7 @@ from .cancellation import CancelEvent, check_events
 from .chat import Chat
 from .config import LlmPredictionConfig
 from .errors import LMStudioValueError
-from .models import SyncModelHandle
+from .models import SyncModelHandle, read_answer
 from .prediction import PredictionStream
 from .results import PredictionResult
 
@@ -63,7 +63,7 @@ class LLM(SyncModelHandle):
             "opts": camel_keys(opts),
         }
         result = self._call("applyPromptTemplate", parameter, limits)
-        return str(result.get("formatted", "")) if result else ""
+        return read_answer(lambda answer: str(answer["formatted"]), result, "applyPromptTemplate")
 
     def respond_stream(
         self,

@@ -110,7 +110,7 @@ class Protocol:
             number = message.get("channelId")
             call = self.calls.get(number) if isinstance(number, int) else None
             if call is not None and call.endpoint.channel:
-                return WARNING, None, Warned([call], "it sent a packet without a type")
+                return WARNING, None, Warned([call], "LM Studio sent a packet without a type")
         return _NOTHING
 
     def _warning(self, message: dict[str, Any]) -> Received:

@@ -47,16 +47,16 @@ class Target(Protocol):
         ...
 
     @property
-    def is_over(self) -> bool:
+    def _is_over(self) -> bool:
         """Whether it need not be watched any more."""
         ...
 
     @property
-    def runs_user_code(self) -> bool:
+    def _runs_user_code(self) -> bool:
         """Whether `cancel` may take long, and must not delay other events."""
         ...
 
-    def watch_failed(self, error: Exception) -> None:
+    def _watch_failed(self, error: Exception) -> None:
         """Take an exception that `is_set()` raised."""
         ...
 
@@ -92,7 +92,7 @@ class _Watched:
 
     def living_targets(self) -> list[Target]:
         targets = (reference() for reference in list(self.targets))
-        return [target for target in targets if target is not None and not target.is_over]
+        return [target for target in targets if target is not None and not target._is_over]
 
     def check(self) -> bool:
         """Cancel the targets if the event is set; return whether anything is left to watch."""
@@ -104,7 +104,7 @@ class _Watched:
                 return True
         except Exception as error:
             for target in targets:
-                _stop(target, target.watch_failed, error)
+                _stop(target, target._watch_failed, error)
         else:
             for target in targets:
                 _stop(target, target.cancel, self.reason)
@@ -112,7 +112,7 @@ class _Watched:
 
 
 def _stop(target: Target, stop: Callable[[Any], object], argument: Any) -> None:
-    if target.runs_user_code:
+    if target._runs_user_code:
         try:
             _start(_carefully, "lmstudio-cancel", stop, argument)
             return

@@ -42,11 +42,19 @@ class CancelToken:
 
     @classmethod
     def after(cls, seconds: float) -> CancelToken:
-        """Return a token that cancels itself after `seconds`."""
+        """Return a token that cancels itself after `seconds`.
+
+        Raises:
+            LMStudioValueError: `seconds` is negative or not a number.
+            LMStudioRuntimeError: Python starts no threads any more (it is exiting).
+        """
         limit = check_seconds(seconds, "seconds")
         token = cls()
         if limit is not None:
-            watch(Alarm(limit), token, f"{limit:g} s have passed")
+            try:
+                watch(Alarm(limit), token, f"{limit:g} s have passed")
+            except RuntimeError as error:
+                raise LMStudioRuntimeError(f"No time can be waited for any more: {error}") from None
         return token
 
     @classmethod
@@ -88,7 +96,7 @@ class CancelToken:
             reason: Anything; it is found as `cancel_reason` on results.
 
         Returns:
-            True for exactly one caller.
+            True for the first caller, False for all others.
         """
         me = object()
         first = self._mark.setdefault(0, (me, reason))[0] is me
@@ -150,7 +158,11 @@ class CancelToken:
         return bool(self._mark)
 
     def on_cancel(self, callback: Callable[[], Any]) -> None:
-        """Call `callback()` once, in the cancelling thread; at once if it is cancelled already."""
+        """Call `callback()` once, in the cancelling thread; at once if it is cancelled already.
+
+        What it raises is raised by `cancel()`; where a watched event or the time of `after()`
+        cancelled the token, it is only logged, at debug level.
+        """
         self._callbacks.append(callback)
         if self._mark:
             self._run_callbacks()
@@ -166,21 +178,21 @@ class CancelToken:
             raise LMStudioCancelledError(f"The operation was cancelled{words}", self.reason)
 
     @property
-    def is_over(self) -> bool:
+    def _is_over(self) -> bool:
         """Whether it needs no watching any more."""
         return bool(self._mark)
 
     @property
-    def runs_user_code(self) -> bool:
+    def _runs_user_code(self) -> bool:
         """Whether callbacks may run in `cancel`, its own or those of a dependent token."""
         return True
 
-    def watch_failed(self, error: Exception) -> None:
+    def _watch_failed(self, error: Exception) -> None:
         """Cancel, since one of the events it depends on is broken."""
         self.cancel(error)
 
-    def link(self, target: Target) -> None:
-        """Cancel `target` together with this token, until `unlink`. It is held weakly."""
+    def _link(self, target: Target) -> None:
+        """Cancel `target` together with this token, until `_unlink`. It is held weakly."""
         if len(self._targets) > _MANY_TARGETS:
             for key, reference in list(self._targets.items()):
                 if reference() is None:
@@ -189,8 +201,8 @@ class CancelToken:
         if self._mark:
             target.cancel(self.reason)
 
-    def unlink(self, target: Target) -> None:
-        """Take back `link`."""
+    def _unlink(self, target: Target) -> None:
+        """Take back `_link`."""
         self._targets.pop(id(target), None)
 
     def _run_callbacks(self) -> None:
@@ -219,8 +231,8 @@ def check_events(events: Any) -> list[Any]:
     """
     if events is None:
         return []
-    if callable(getattr(events, "is_set", None)):
-        return [events]
+    if callable(getattr(events, "is_set", None)) or isinstance(events, (str, bytes)):
+        events = [events]
     try:
         sources = list(events)
     except TypeError:
@@ -249,7 +261,7 @@ def attach(target: CancelToken | Call, sources: list[Any]) -> None:
             if isinstance(source, CancelToken):
                 if not isinstance(target, CancelToken):
                     target.tokens.append(source)  # the call unties them at its end
-                source.link(target)
+                source._link(target)
             else:
                 watch(source, target, EVENT_REASON)
     except Exception as error:  # what a user's is_set() raises, or no thread can be started

@@ -42,8 +42,7 @@ I = TypeVar("I", LlmInfo, EmbeddingModelInfo)  # noqa: E741
 class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
     """The models of one kind.
 
-    The methods that take no time limits of their own by name also take `cancel_event`, `timeout`
-    and `idle_timeout`, as handles do.
+    Every method also takes `cancel_event`, `timeout` and `idle_timeout`, as handles do.
 
     Thread safety: all methods may be called from several threads at once.
     """
@@ -94,8 +93,9 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
             "idle_timeout": idle_timeout,
         }
         if model_key is None:
+            load_config_to_kv(config, self.name)  # not needed, but a misspelt option is an error
             query = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
-            info = self.line.call(rpc(self.name, "getModelInfo"), query, **limits)
+            info = self._line.call(rpc(self.name, "getModelInfo"), query, **limits)
             return self._handle(_identifier(info))
         parameter = {"identifier": text_of(model_key, "A model key")}
         endpoint = get_or_load(self.name)
@@ -144,11 +144,11 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         parameter["loadConfigStack"] = config_stack(load_config_to_kv(config, self.name))
         if ttl is not None:
             parameter[ttl_key] = _milliseconds(ttl)
-        call = self.line.new_call(
+        call = self._line.new_call(
             endpoint, parameter, timeout=limits["timeout"], idle_timeout=limits["idle_timeout"]
         )
         progress = _LoadProgress(on_load_progress, self)
-        packet = self.line.run(call, limits["cancel_event"], progress.take)
+        packet = self._line.run(call, limits["cancel_event"], progress.take)
         progress.report(1.0)
         return self._handle(_identifier(packet.get("info")))
 
@@ -157,7 +157,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
         Endpoint: rpc ``listLoaded``.
         """
-        infos = self.line.call(rpc(self.name, "listLoaded"), **limits)
+        infos = self._line.call(rpc(self.name, "listLoaded"), **limits)
         return [self._handle(_identifier(info)) for info in _listed(infos)]
 
     def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[Any]:
@@ -165,7 +165,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
         Endpoint: rpc ``system/listDownloadedModels``.
         """
-        infos = self.line.call(rpc("system", "listDownloadedModels"), **limits)
+        infos = self._line.call(rpc("system", "listDownloadedModels"), **limits)
         return [self._downloaded(info) for info in _listed(infos) if info.get("type") == self.name]
 
     @abstractmethod
@@ -181,7 +181,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         Endpoint: rpc ``unloadModel``.
         """
         parameter = {"identifier": text_of(model_identifier, "A model identifier")}
-        self.line.call(rpc(self.name, "unloadModel"), parameter, **limits)
+        self._line.call(rpc(self.name, "unloadModel"), parameter, **limits)
 
     def get_model_info(
         self, model_specifier: AnyModelSpecifier, **limits: Unpack[CallLimits]
@@ -332,7 +332,7 @@ class SystemNamespace:
 
         Endpoint: rpc ``system/listDownloadedModels``.
         """
-        infos = self._llm.line.call(rpc("system", "listDownloadedModels"), **limits)
+        infos = self._llm._line.call(rpc("system", "listDownloadedModels"), **limits)
         models: list[DownloadedLlm | DownloadedEmbeddingModel] = []
         for info in _listed(infos):
             if info.get("type") == "llm":
@@ -347,7 +347,7 @@ class _LoadProgress:
 
     def __init__(self, callback: ModelLoadingCallback | None, namespace: Namespace) -> None:
         self._callback = callback
-        self._gate = namespace.line.callbacks
+        self._gate = namespace._line.callbacks
         self._last = -1.0
 
     def take(self, packet: dict[str, Any]) -> None:

@@ -102,7 +102,8 @@ class Client:
         discovery = self._discovery  # the namespaces must not hold the client
 
         def find_host() -> str | None:
-            return None if discovery.found is None else discovery.found.api_host
+            found = discovery.found
+            return None if found is None else found.api_host
 
         self._llm = LlmNamespace(self._line, find_host, _restore_handle)
         self._embedding = EmbeddingNamespace(self._line, find_host, _restore_handle)
@@ -138,9 +139,10 @@ class Client:
         Raises:
             LMStudioRuntimeError: None was given, and none was looked for yet.
         """
-        if self._discovery.found is None:
+        found = self._discovery.found
+        if found is None:
             raise LMStudioRuntimeError("No server was looked for yet; make a call first.")
-        return self._discovery.found.api_host
+        return found.api_host
 
     @property
     def llm(self) -> LlmNamespace:
@@ -171,8 +173,9 @@ class Client:
 
         Endpoint: rpc ``system/listDownloadedModels``.
         """
-        models = self._system.list_downloaded_models
-        return [m for m in models(**limits) if _check(namespace) in (None, m.type)]
+        wanted = _check(namespace)
+        models = self._system.list_downloaded_models(**limits)
+        return [model for model in models if wanted in (None, model.type)]
 
     def list_loaded_models(
         self, namespace: str | None = None, **limits: Unpack[CallLimits]

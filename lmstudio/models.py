@@ -22,7 +22,14 @@ from .info import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["EmbeddingModel", "Namespace", "SyncModelHandle", "get_model_info", "text_of"]
+__all__ = [
+    "EmbeddingModel",
+    "Namespace",
+    "SyncModelHandle",
+    "get_model_info",
+    "read_answer",
+    "text_of",
+]
 
 T = TypeVar("T")
 
@@ -54,9 +61,9 @@ class Namespace:
             restore: What a pickled handle calls in its new process, with the namespace's name, the
                 host and the identifier.
         """
-        self.line = line
-        self.find_host = find_host
-        self.restore = restore
+        self._line = line
+        self._find_host = find_host
+        self._restore = restore
 
 
 def get_model_info(
@@ -64,7 +71,7 @@ def get_model_info(
 ) -> ModelInstanceInfo:
     """Return what the server says about a loaded model."""
     parameter = {"specifier": specifier_to_wire(specifier), "throwIfNotFound": True}
-    result = namespace.line.call(rpc(namespace.name, "getModelInfo"), parameter, **limits)
+    result = namespace._line.call(rpc(namespace.name, "getModelInfo"), parameter, **limits)
     info: ModelInstanceInfo = structure(result, _INFO_CLASSES[namespace.name])
     return info
 
@@ -98,7 +105,7 @@ class SyncModelHandle:
         """Refer to a loaded model; `Client.llm` and `Client.embedding` make handles."""
         self.identifier = model_identifier
         self._namespace = namespace
-        self._host = namespace.find_host()
+        self._host = namespace._find_host()
 
     def __repr__(self) -> str:
         """Show the identifier."""
@@ -116,14 +123,14 @@ class SyncModelHandle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle host and identifier; a token comes from the new process's environment."""
-        return self._namespace.restore, (self._namespace.name, self._host, self.identifier)
+        return self._namespace._restore, (self._namespace.name, self._host, self.identifier)
 
     def _key(self) -> tuple[str, str | None, str]:
         return self._namespace.name, self._host, self.identifier
 
     @property
     def _line(self) -> Line:
-        return self._namespace.line
+        return self._namespace._line
 
     @property
     def _specifier(self) -> dict[str, Any]:
@@ -152,7 +159,7 @@ class SyncModelHandle:
                 for text in _iterate(input, what)
             ]
         results = [
-            _read(read, result, name)
+            read_answer(read, result, name)
             for result in self._line.call_each(endpoint, parameters, **limits)
         ]
         return results[0] if isinstance(input, str) else results
@@ -188,7 +195,7 @@ class SyncModelHandle:
         Endpoint: rpc ``getModelInfo``.
         """
         info: Any = get_model_info(self._namespace, self.identifier, limits)
-        length = info.context_length
+        length = info.context_length or None
         return -1 if length is None else int(length)
 
     def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
@@ -198,7 +205,7 @@ class SyncModelHandle:
         """
         text = text_of(input, "The input of count_tokens()")
         result = self._call("countTokens", {"inputString": text}, limits)
-        return _read(lambda answer: int(answer["tokenCount"]), result, "countTokens")
+        return read_answer(lambda answer: int(answer["tokenCount"]), result, "countTokens")
 
     def tokenize(
         self, input: str | Iterable[str], **limits: Unpack[CallLimits]
@@ -242,7 +249,12 @@ def _iterate(input: object, what: str) -> Iterable[object]:
     return input
 
 
-def _read(read: Callable[[Any], T], result: Any, name: str) -> T:
+def read_answer(read: Callable[[Any], T], result: Any, name: str) -> T:
+    """Return what `read` finds in the result of the procedure `name`.
+
+    Raises:
+        LMStudioProtocolError: It finds nothing.
+    """
     try:
         return read(result)
     except (KeyError, TypeError, ValueError):

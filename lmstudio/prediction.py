@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import _process
 from ._call import END, Call, Ending, Leash
 from ._deadline import Deadline, DeadlinePassed, check_seconds, receiver
+from ._iterator import FragmentIterator
 from ._line import Line
 from ._reader import PredictionCallbacks, Reader
 from .cancellation import CancelEvent
@@ -77,6 +78,12 @@ class PredictionStream:
 
     # -- control ------------------------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        """Say how far it is."""
+        call = self._call
+        state = "not started" if not self._started else "running" if not self.done() else "ended"
+        return f"<PredictionStream: {state}{', cancelled' if call.is_cancelled else ''}>"
+
     def start(self) -> None:
         """Send the request now, instead of at the first use.
 
@@ -97,7 +104,7 @@ class PredictionStream:
             reason: Anything; it is found as `PredictionResult.cancel_reason`.
 
         Returns:
-            True for exactly one caller.
+            True for the caller that stopped it; False for all others, and after the end.
         """
         return self._call.cancel(reason)
 
@@ -177,7 +184,7 @@ class PredictionStream:
                 self._call.cancel(_LEFT)
             self._owner = (me, threading.current_thread())
             self._begin()
-            iterator = _FragmentIterator(self)
+            iterator = FragmentIterator(self)
             self._iterator = Leash(iterator, self._call)
             self._call.leashes.append(self._iterator)
             if self._call.ending is not None:
@@ -325,8 +332,8 @@ class PredictionStream:
 
     def _in_use(self) -> LMStudioRuntimeError:
         return LMStudioRuntimeError(
-            f"The thread {self._owner[1].name!r} is reading this stream; one thread at a time can. "
-            "Other threads may call result() or cancel()."
+            f"The thread {self._owner[1].name!r} is reading this stream: iterate over it once, and "
+            "in one thread. Other threads may call result() or cancel()."
         )
 
     def _finish_reading(self) -> None:
@@ -351,47 +358,3 @@ class PredictionStream:
             except IndexError:  # another thread took the last one
                 break
             self._line.callbacks.run(callback, self)
-
-
-class _FragmentIterator:
-    """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly."""
-
-    __slots__ = ("__weakref__", "_reader", "_receive", "_stream")
-
-    def __init__(self, stream: PredictionStream) -> None:
-        self._stream = stream
-        self._reader = stream._reader
-        self._receive = receiver(stream._call.inbox, None)
-
-    def __iter__(self) -> _FragmentIterator:
-        return self
-
-    def __next__(self) -> LlmPredictionFragment:
-        stream, reader = self._stream, self._reader
-        if reader.is_at_end:
-            raise StopIteration
-        if stream._call.loop.process is not _process.current:
-            _process.check_process(stream._call.loop.process, "stream")
-        turn, me = stream._turn, get_ident()
-        try:
-            if turn.setdefault(0, me) != me or reader.calling == me:
-                me = 0
-                raise stream._in_use()
-            if stream._owner[0] != me:
-                stream._owner = (me, threading.current_thread())
-            fragment = reader.advance(self._receive)
-            if fragment is not None:
-                return fragment
-            stream._finish_reading()
-        except Exception:  # of a callback, or the server's garbage
-            if me:
-                stream._end_by_exception()
-            raise
-        except BaseException:
-            stream._call.cancel("interrupted")
-            raise
-        finally:
-            if turn.get(0) == me:
-                turn.pop(0, None)
-        reader.raise_error()
-        raise StopIteration

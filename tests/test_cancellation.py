@@ -20,18 +20,18 @@ class Target:
     def __init__(self):
         self.reasons = queue.SimpleQueue()
         self.errors = queue.SimpleQueue()
-        self.is_over = False
+        self._is_over = False
         self.tokens = []
-        self.runs_user_code = False
+        self._runs_user_code = False
 
     def cancel(self, reason=None):
         self.reasons.put(reason)
-        self.is_over = True
+        self._is_over = True
         return True
 
-    def watch_failed(self, error):
+    def _watch_failed(self, error):
         self.errors.put(error)
-        self.is_over = True
+        self._is_over = True
 
 
 class CountedEvent:
@@ -177,7 +177,7 @@ def test_the_tie_between_token_and_target_ends_with_the_call():
     token, target = lms.CancelToken(), Target()
     attach(target, [token])
     for tied in target.tokens:
-        tied.unlink(target)
+        tied._unlink(target)
 
     token.cancel()
 
@@ -319,7 +319,7 @@ def test_an_event_that_hangs_does_not_delay_the_others():
     event.set()
 
     assert other.reasons.get(timeout=5) == "cancel_event was set"
-    stuck.is_over = True
+    stuck._is_over = True
     release.set()
 
 
@@ -351,7 +351,7 @@ def test_the_watching_ends_when_the_target_is_over_or_gone(make):
     watchers = [t for t in threading.enumerate() if t.name.startswith("lmstudio-watch")]
     assert watchers
 
-    over.is_over = True
+    over._is_over = True
     del gone
     for thread in watchers:
         thread.join(5)

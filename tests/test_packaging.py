@@ -29,7 +29,7 @@ FLOORS = {
         tools
     """,
     "second floor, the doing": """
-        _reader prediction models _llm catalog _discovery client _default_client
+        _reader _iterator prediction models _llm catalog _discovery client _default_client
     """,
     "roof": "__init__",
 }
