@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from ._chat_messages import ChatHistoryDataDict
 from ._converter import camel_keys
 from ._endpoints import PREDICT
@@ -263,6 +265,9 @@ class LLM(SyncModelHandle):
         timeout: Limit,
         idle_timeout: Limit,
     ) -> PredictionStream:
+        for name, callback in attrs.asdict(callbacks, recurse=False).items():
+            if callback is not None and not callable(callback):
+                raise LMStudioValueError(f"{name} must be a function; {callback!r} was given.")
         events = check_events(cancel_event)  # now, not at the first use of the stream
         parameter: dict[str, Any] = {
             "modelSpecifier": self._specifier,

@@ -134,8 +134,12 @@ class Transport:
     def _closed(self) -> LMStudioConnectionLostError:
         code = self._close_code
         words = "" if code is None else f" (websocket close code {code})"
-        return LMStudioConnectionLostError(f"LM Studio closed the connection{words}.", code)
+        return LMStudioConnectionLostError(
+            f"LM Studio closed the connection{words}. The next call connects again.", code
+        )
 
 
 def _broke(error: Exception) -> LMStudioConnectionLostError:
-    return LMStudioConnectionLostError(f"The connection to LM Studio broke: {error}.")
+    return LMStudioConnectionLostError(
+        f"The connection to LM Studio broke: {error}. The next call connects again."
+    )

@@ -13,7 +13,7 @@ from ._line import CallLimits, Limit
 from ._llm import LLM
 from .cancellation import CancelEvent
 from .config import EmbeddingLoadModelConfig, LlmLoadModelConfig
-from .errors import LMStudioProtocolError, LMStudioValueError
+from .errors import LMStudioModelNotFoundError, LMStudioProtocolError, LMStudioValueError
 from .info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
 from .models import EmbeddingModel, Namespace, SyncModelHandle, get_model_info, text_of
 
@@ -95,7 +95,10 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         if model_key is None:
             load_config_to_kv(config, self.name)  # not needed, but a misspelt option is an error
             query = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
-            info = self._line.call(rpc(self.name, "getModelInfo"), query, **limits)
+            try:
+                info = self._line.call(rpc(self.name, "getModelInfo"), query, **limits)
+            except LMStudioModelNotFoundError as error:
+                raise _nothing_loaded(self.name, error) from None
             return self._handle(_identifier(info))
         parameter = {"identifier": text_of(model_key, "A model key")}
         endpoint = get_or_load(self.name)
@@ -367,6 +370,15 @@ def _milliseconds(ttl: object) -> int:
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not 0 < ttl < 1e12:
         raise LMStudioValueError(f"ttl must be a positive number of seconds or None, not {ttl!r}.")
     return max(1, round(ttl * 1000))
+
+
+def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:
+    kind = {"llm": "language model", "embedding": "embedding model"}[name]
+    clearer = LMStudioModelNotFoundError(
+        f"No {kind} is loaded. Load one in LM Studio, or name one: model('the-model-key')."
+    )
+    clearer.server_error = error.server_error
+    return clearer
 
 
 def _identifier(info: Any) -> str:

@@ -12,6 +12,7 @@ from helpers import Worker, eventually
 
 import lmstudio as lms
 from lmstudio import _discovery
+from lmstudio.testing import Server
 
 
 @pytest.fixture
@@ -190,6 +191,15 @@ def test_a_malformed_answer_is_a_protocol_error(server, model, answer):
 def test_a_time_to_live_is_a_positive_number_of_seconds(client, ttl):
     with pytest.raises(lms.LMStudioValueError, match="ttl"):
         client.llm.model("test-llm", ttl=ttl)
+
+
+def test_without_a_loaded_model_the_error_says_what_to_do():
+    with Server(loaded=[]) as server, lms.Client(server.host) as client:
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="No language model is loaded"):
+            client.llm.model()
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="No embedding model") as caught:
+            client.embedding.model()
+        assert caught.value.server_error.display_data["code"] == "generic.noModelMatchingQuery"
 
 
 # -- handles as values ------------------------------------------------------------------------

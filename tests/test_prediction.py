@@ -188,6 +188,22 @@ def test_an_unknown_option_names_the_nearest_known_one_and_sends_nothing(server,
     assert not server.received(endpoint="predict")
 
 
+def test_a_callback_that_cannot_be_called_is_refused_before_anything_is_sent(server, model):
+    with pytest.raises(lms.LMStudioValueError, match="on_first_token must be a function"):
+        model.respond_stream("hi", on_first_token=5)
+
+    assert not server.received(endpoint="predict")
+
+
+def test_a_failed_stream_raises_again_when_it_is_iterated_again(server, model):
+    server.reply("abc", error_after=1)
+    stream = model.respond_stream("hi")
+
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioServerError):
+            list(stream)
+
+
 def test_a_preset_is_passed_on(server, model):
     with pytest.raises(lms.LMStudioPresetNotFoundError):
         model.respond("hi", preset="no such preset")
