@@ -27,7 +27,8 @@ _WORDS: dict[Any, str] = {
 }
 
 
-@attrs.define(repr=False)
+# Python's own pickling, unlike that of attrs, keeps slots that are no fields.
+@attrs.define(repr=False, getstate_setstate=False)
 class Config(LMStudioStruct):
     """Base class of configurations."""
 
@@ -39,6 +40,18 @@ class Config(LMStudioStruct):
             LMStudioValueError: an unknown option, or a value of the wrong type.
         """
         return read_config(data, cls)
+
+
+class Reported(Config):
+    """Base class of configurations that remember what of them a server reported.
+
+    It is no field: it plays no part in equality, in printing or in dicts. A copy and a pickle keep
+    it; what is made from the values, as by ``attrs.evolve()`` or ``to_dict()``, is a new
+    configuration, as if made by hand.
+    """
+
+    __slots__ = ("_reported",)
+    _reported: dict[str, Any]
 
 
 C = TypeVar("C", bound=Config)
@@ -64,11 +77,11 @@ def read_config(config: object, cls: type[C]) -> C:
             if name is None:
                 raise _unknown_option(key, cls)
             if name in values:
-                raise LMStudioValueError(f"{cls.__name__} option {name!r} is given twice")
+                raise LMStudioValueError(f"{cls.__name__} option {name!r} is given twice.")
             values[name] = value
     elif config is not None:
         raise LMStudioValueError(
-            f"a configuration is a {cls.__name__} or a dict, not {_short(config)}"
+            f"A configuration is a {cls.__name__} or a dict, not {_short(config)}."
         )
     hints = _hints(table)
     checked = {
@@ -78,7 +91,7 @@ def read_config(config: object, cls: type[C]) -> C:
     }
     for field in attrs.fields(cls):
         if field.default is attrs.NOTHING and field.name not in checked:
-            raise LMStudioValueError(f"{cls.__name__} needs {field.name!r}")
+            raise LMStudioValueError(f"{cls.__name__} needs {field.name!r}.")
     return cls(**checked)
 
 
@@ -99,7 +112,7 @@ def _unknown_option(key: object, cls: Any) -> LMStudioValueError:
     near = difflib.get_close_matches(str(key).lower(), lowered, n=1)
     hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
     return LMStudioValueError(
-        f"unknown option {key!r}: {hint}help(lmstudio.{cls.__name__}) lists them all"
+        f"Unknown option {key!r}: {hint}help(lmstudio.{cls.__name__}) lists them all."
     )
 
 
@@ -111,8 +124,13 @@ def _checked(name: str, value: Any, hint: Any, cls: type[Config]) -> Any:
             return read_config(value, member)
     if not any(_fits(value, member) for member in members):
         words = " or ".join(_word(member) for member in members)
-        raise LMStudioValueError(f"{cls.__name__}.{name} takes {words}, not {_short(value)}")
+        raise LMStudioValueError(f"{cls.__name__}.{name} takes {words}, not {_short(value)}.")
     return camel_keys({name: value})[camel_case(name)]
+
+
+def fits(name: str, value: Any, cls: Any) -> bool:
+    """Tell whether an option of ``cls`` takes this value, which is no dict of options."""
+    return any(_fits(value, member) for member in _members(_hints(cls)[name]))
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

@@ -8,7 +8,17 @@ import json
 import re
 import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import attrs
 
@@ -33,6 +43,9 @@ _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 _VERBATIM = frozenset({"jsonSchema", "parameters", "arguments", "envVars", "raw", "extra"})
 # A class attribute of one of these names is the tag that tells the class apart on the wire.
 _TAGS = ("type", "role")
+# A class with this attribute describes what a server says for information only: a field that has
+# a default and does not fit keeps the default, so that no call fails for it.
+_LENIENT = "_keeps_defaults"
 
 
 def camel_case(name: str) -> str:
@@ -111,7 +124,8 @@ def structure(data: object, cls: Any) -> Any:
     """Turn JSON data into an object of ``cls`` (an attrs class, a union of them, a list of them).
 
     Unknown keys are ignored (or kept, where the class has a field ``extra``), nulls count as
-    absent, and absent fields take their defaults.
+    absent, and absent fields take their defaults. So do fields that do not fit, in the classes that
+    say so; ``extra`` then has what the server said.
 
     Raises:
         LMStudioProtocolError: the data does not fit; the message names the class and the field.
@@ -120,7 +134,7 @@ def structure(data: object, cls: Any) -> Any:
     try:
         return converter.structure(data, cls)
     except Exception as exc:
-        raise LMStudioProtocolError(f"unexpected data: {_problems(exc, cls)}") from None
+        raise LMStudioProtocolError(f"Unexpected data: {_problems(exc, cls)}.") from None
 
 
 def unstructure(obj: object) -> Any:
@@ -174,6 +188,7 @@ def _primitive(value: Any, cls: type) -> Any:
 
 
 def _structure_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any]:
+    from cattrs import ClassValidationError
     from cattrs.gen import make_dict_structure_fn, override
 
     keys = {field.name: camel_case(field.name) for field in attrs.fields(cls)}
@@ -181,6 +196,15 @@ def _structure_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any
     from_dict: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, converter, **renames)
     known = frozenset(keys.values()) - {"extra"}
     tags = frozenset(_TAGS)
+    optional = {f.name for f in attrs.fields(cls) if f.default is not attrs.NOTHING}
+    spared = optional if hasattr(cls, _LENIENT) else frozenset()
+    lists = {name for name, hint in get_type_hints(cls).items() if name in keys and _is_list(hint)}
+
+    def set_aside(values: dict[str, Any], misfits: set[str]) -> None:
+        for key in map(keys.__getitem__, misfits):
+            value = values.pop(key)
+            if "extra" in keys:
+                values["extra"][key] = value
 
     def hook(data: Any, _cls: Any) -> Any:
         if not isinstance(data, Mapping):
@@ -188,9 +212,27 @@ def _structure_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any
         values = {key: value for key, value in data.items() if key in known and value is not None}
         if "extra" in keys:
             values["extra"] = {k: v for k, v in data.items() if k not in known and k not in tags}
+        # cattrs would take any iterable for a list, also a string.
+        misfits = {
+            name for name in lists if not isinstance(values.get(keys[name], []), (list, tuple))
+        }
+        for name in misfits - spared:
+            raise TypeError(f"{name}: expected list, got {type(values[keys[name]]).__name__}")
+        set_aside(values, misfits)
+        try:
+            return from_dict(values, cls)
+        except ClassValidationError as exc:
+            misfits = {note.name for _, note in exc.group_exceptions()[0]}
+            if not misfits or not misfits <= spared:
+                raise
+        set_aside(values, misfits)
         return from_dict(values, cls)
 
     return hook
+
+
+def _is_list(hint: Any) -> bool:
+    return any((get_origin(member) or member) is list for member in (hint, *get_args(hint)))
 
 
 def _unstructure_hook(cls: type, converter: Converter) -> Callable[[Any], dict[str, Any]]:
@@ -239,7 +281,8 @@ def _union_hook(union: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         if not isinstance(data, Mapping):
             raise TypeError(f"expected an object, got {type(data).__name__}")
         for name in names:
-            member = by_tag.get((name, data.get(name)), fallback)
+            tag = data.get(name)
+            member = by_tag.get((name, tag), fallback) if isinstance(tag, str) else fallback
             if member is not None:
                 return converter.structure(data, member)
         name = " or ".join(names)

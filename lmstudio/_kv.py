@@ -26,7 +26,14 @@ ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[A
 
 STRUCTURED_KEY = "llm.prediction.structured"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
-_SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
+SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
+_DRAFTING = (
+    "speculative_draft_mtp",
+    "speculative_draft_simple",
+    "speculative_draft_model",
+    "speculative_draft_min_tokens",
+    "speculative_draft_max_tokens",
+)
 
 
 def prediction_config_to_kv(
@@ -48,7 +55,7 @@ def prediction_config_to_kv(
     options = read_config(config, LlmPredictionConfig)
     if response_format is not None:
         if options.structured is not None:
-            raise LMStudioValueError("give either response_format or the option structured")
+            raise LMStudioValueError("Give either response_format or the option structured.")
         options.structured = _structured_setting(response_format)
     if options.structured is not None and options.structured.json_schema is not None:
         options.structured.json_schema = inline_refs(options.structured.json_schema)
@@ -71,11 +78,15 @@ def load_config_to_kv(
     if namespace == "embedding":
         embedding = read_config(config, EmbeddingLoadModelConfig)
         if embedding.gpu and embedding.gpu.num_cpu_expert_layers_ratio is not None:
-            raise LMStudioValueError("num_cpu_expert_layers_ratio is for language models only")
+            raise LMStudioValueError("num_cpu_expert_layers_ratio is for language models only.")
         return _with_raw(_gpu_fields(embedding) | _named_fields(embedding), embedding.raw)
     options = read_config(config, LlmLoadModelConfig)
-    _settle_auto_fit(options)
-    _settle_drafting(options)
+    reported: dict[str, Any] = getattr(config, "_reported", {})
+    if options.prompt_template == reported.get("prompt_template"):
+        # Only filled in: sent along, it would replace the template of the model itself.
+        options.prompt_template = None
+    _settle_auto_fit(options, reported)
+    _settle_drafting(options, reported)
     return _with_raw(_named_fields(options) | _gpu_fields(options), options.raw)
 
 
@@ -144,7 +155,7 @@ def _raw_fields(raw: Any) -> dict[str, Any]:
     for field in raw:
         if not isinstance(field, Mapping) or not isinstance(field.get("key"), str):
             raise LMStudioValueError(
-                f"a raw setting is {{'key': ..., 'value': ...}}, not {field!r}"
+                f"A raw setting is {{'key': ..., 'value': ...}}, not {field!r}."
             )
         fields[field["key"]] = field.get("value")
     return fields
@@ -165,16 +176,24 @@ def _structured_setting(response_format: Any) -> LlmStructuredPredictionSetting:
     if schema is not None:
         return LlmStructuredPredictionSetting(type="json", json_schema=schema)
     raise LMStudioValueError(
-        "response_format takes a JSON Schema with a 'type', a class with model_json_schema(), an "
-        "attrs class, a dataclass, a TypedDict, or an LlmStructuredPredictionSetting, not "
-        f"{response_format!r}"
+        "The response_format takes a JSON Schema with a 'type', a class with model_json_schema(), "
+        "an attrs class, a dataclass, a TypedDict, or an LlmStructuredPredictionSetting, not "
+        f"{response_format!r}."
     )
 
 
-def _settle_auto_fit(options: LlmLoadModelConfig) -> None:
-    """Switch auto_fit off where an option would be of no use with it."""
+def ruled_values(options: LlmLoadModelConfig) -> dict[str, Any]:
+    """Return the values that the rules between options are about, by name."""
+    return {
+        "auto_fit": options.auto_fit,
+        **_pinning(options),
+        **{name: getattr(options, name) for name in _DRAFTING},
+    }
+
+
+def _pinning(options: LlmLoadModelConfig) -> dict[str, Any]:
     gpu = options.gpu or GpuSetting()
-    pinned = {
+    return {
         "context_length": options.context_length,
         "gpu_strict_vram_cap": options.gpu_strict_vram_cap,
         "gpu.ratio": gpu.ratio,
@@ -182,33 +201,41 @@ def _settle_auto_fit(options: LlmLoadModelConfig) -> None:
         "gpu.main_gpu": gpu.main_gpu,
         "gpu.split_strategy": gpu.split_strategy,
     }
-    given = [name for name, value in pinned.items() if value is not None]
-    if given and options.auto_fit:
+
+
+def _settle_auto_fit(options: LlmLoadModelConfig, reported: dict[str, Any]) -> None:
+    """Switch auto_fit off where an option would be of no use with it.
+
+    What a server reported of a model that it fitted is no contradiction: it goes back as it is. But
+    an option that was changed since then is meant, like one of a configuration made by hand.
+    """
+    given = {name: value for name, value in _pinning(options).items() if value is not None}
+    if options.auto_fit == reported.get("auto_fit"):
+        if any(value != reported.get(name) for name, value in given.items()):
+            options.auto_fit = False
+    elif given and options.auto_fit:
         raise LMStudioValueError(
-            f"auto_fit=True contradicts {', '.join(given)}: the server would choose it itself"
+            f"auto_fit=True contradicts {', '.join(given)}: the server would choose it itself."
         )
-    if given:
+    elif given:
         options.auto_fit = False
 
 
-def _settle_drafting(options: LlmLoadModelConfig) -> None:
+def _settle_drafting(options: LlmLoadModelConfig, reported: dict[str, Any]) -> None:
     """Choosing a way of drafting switches the others off, unless they are given too."""
-    ways = (
-        options.speculative_draft_mtp,
-        options.speculative_draft_simple,
-        options.speculative_draft_model,
-    )
-    if any(way is not None for way in ways):
+    if all(getattr(options, name) == reported.get(name) for name in _DRAFTING):
+        return  # as the server reported it, or nothing of the kind
+    if any(getattr(options, name) is not None for name in _DRAFTING[:3]):
         for name in ("draft_dflash_sidecar", "draft_dspark_sidecar", "draft_mtp_sidecar"):
             if getattr(options, name) is None:
                 setattr(options, name, False)
     least, most = options.speculative_draft_min_tokens, options.speculative_draft_max_tokens
     if least is not None and most is not None and least > most:
         raise LMStudioValueError(
-            f"speculative_draft_min_tokens ({least}) exceeds speculative_draft_max_tokens ({most})"
+            f"speculative_draft_min_tokens ({least}) exceeds speculative_draft_max_tokens ({most})."
         )
     if options.speculative_draft_model and options.speculative_draft_simple is False:
-        raise LMStudioValueError("speculative_draft_model needs speculative_draft_simple")
+        raise LMStudioValueError("speculative_draft_model needs speculative_draft_simple.")
 
 
 def _gpu_fields(config: LlmLoadModelConfig | EmbeddingLoadModelConfig) -> dict[str, Any]:
@@ -219,10 +246,10 @@ def _gpu_fields(config: LlmLoadModelConfig | EmbeddingLoadModelConfig) -> dict[s
     for name, key in attrs.fields(type(config)).gpu.metadata["ratios"].items():
         if getattr(gpu, name) is not None:
             fields[key] = getattr(gpu, name)
-    if gpu.split_strategy is not None and gpu.split_strategy not in _SPLIT_STRATEGIES:
+    if gpu.split_strategy is not None and gpu.split_strategy not in SPLIT_STRATEGIES:
         raise LMStudioValueError(
-            f"GpuSetting.split_strategy takes one of {', '.join(_SPLIT_STRATEGIES)}, "
-            f"not {gpu.split_strategy!r}"
+            f"GpuSetting.split_strategy takes one of {', '.join(SPLIT_STRATEGIES)}, "
+            f"not {gpu.split_strategy!r}."
         )
     # With a mere ratio the split that the user chose in LM Studio stays in force.
     if gpu.main_gpu is not None or gpu.split_strategy is not None or gpu.disabled_gpus:

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar, overload
 
 import attrs
 
-from ._config_input import Config
-from ._kv import GPU_SPLIT_KEY, STRUCTURED_KEY, Namespace
+from ._config_input import Config, fits
+from ._kv import GPU_SPLIT_KEY, SPLIT_STRATEGIES, STRUCTURED_KEY, Namespace, ruled_values
 from .config import (
     AnyLoadConfig,
     EmbeddingLoadModelConfig,
@@ -29,7 +29,7 @@ _GPU_DEFAULTS = {"ratio": "max", "num_cpu_expert_layers_ratio": "off"}
 def kv_to_prediction_config(kv_config: object) -> LlmPredictionConfig:
     """Return the prediction options that a server's list of fields means.
 
-    Keys without a name here go to ``raw``.
+    Keys without a name here go to ``raw``, and so do values of an unexpected type.
 
     Raises:
         LMStudioProtocolError: it is no such list.
@@ -54,7 +54,8 @@ def kv_to_load_config(
 ) -> AnyLoadConfig:
     """Return the load options that a server's list of fields means.
 
-    Keys without a name here go to ``raw``.
+    Keys without a name here go to ``raw``, and so do values of an unexpected type. The result can
+    be used for loading a model again: a configuration knows what of it was reported.
 
     Args:
         kv_config: ``{"fields": [{"key": ..., "value": ...}, ...]}``.
@@ -68,18 +69,24 @@ def kv_to_load_config(
     cls: type[AnyLoadConfig]
     cls = EmbeddingLoadModelConfig if namespace == "embedding" else LlmLoadModelConfig
     values = _by_key(kv_config)
+    given = set(values)
     if defaults:
-        values = _defaults(cls, values) | values
+        # Those reported come first: of several keys of one option the first counts.
+        values = values | _defaults(cls, values) | values
     gpu = _read_gpu(values, cls)
     config = _read_back(values, cls)
     config.gpu = gpu
+    if isinstance(config, LlmLoadModelConfig):
+        config._reported = ruled_values(config)
+        if "llm.load.promptTemplate" not in given:
+            config._reported["prompt_template"] = copy.deepcopy(config.prompt_template)
     return config
 
 
 def _by_key(kv_config: object) -> dict[str, Any]:
     fields = kv_config.get("fields") if isinstance(kv_config, Mapping) else None
     if not isinstance(fields, Sequence):
-        raise LMStudioProtocolError("unexpected data: a configuration without a list of fields")
+        raise LMStudioProtocolError("Unexpected data: a configuration without a list of fields.")
     return {
         field["key"]: copy.deepcopy(field.get("value"))
         for field in fields
@@ -102,10 +109,11 @@ def _read_back(values: dict[str, Any], cls: type[C]) -> C:
     raw = {}
     for key, value in values.items():
         attribute = attributes.get(key)
-        if attribute is None:
+        option = attribute and _from_wire(key, value, attribute.metadata["off"])
+        if attribute is None or not (option is None or fits(attribute.name, option, cls)):
             raw[key] = value
         elif getattr(config, attribute.name) is None:
-            setattr(config, attribute.name, _from_wire(key, value, attribute.metadata["off"]))
+            setattr(config, attribute.name, option)
     if raw:
         config.raw = raw  # type: ignore[attr-defined]
     return config
@@ -152,17 +160,20 @@ def _read_gpu(values: dict[str, Any], cls: type[AnyLoadConfig]) -> GpuSetting | 
     """Take the GPU keys out of ``values``; a split that cannot be expressed stays there."""
     gpu = GpuSetting()
     for name, key in _ratio_keys(cls).items():
-        setattr(gpu, name, values.pop(key, None))
-    match values.get(GPU_SPLIT_KEY):
-        case {"priority": [_, _, *_]} | {"customRatio": [_, *_]}:
-            pass
-        case {"strategy": str(strategy)}:
-            split = values.pop(GPU_SPLIT_KEY)
-            gpu.split_strategy = "favorMainGpu" if strategy == "priorityOrder" else strategy
-            gpu.main_gpu = next(iter(_list(split.get("priority"))), None)
-            gpu.disabled_gpus = _list(split.get("disabledGpus"))
+        if fits(name, values.get(key), GpuSetting):
+            setattr(gpu, name, values.pop(key, None))
+    split = values.get(GPU_SPLIT_KEY)
+    if isinstance(split, Mapping) and not split.get("customRatio"):
+        strategy = split.get("strategy")
+        strategy = "favorMainGpu" if strategy == "priorityOrder" else strategy
+        priority, disabled = split.get("priority") or [], split.get("disabledGpus") or []
+        if (
+            strategy in SPLIT_STRATEGIES
+            and all(fits("disabled_gpus", gpus, GpuSetting) for gpus in (priority, disabled))
+            and len(priority) <= 1
+        ):
+            del values[GPU_SPLIT_KEY]
+            gpu.split_strategy = strategy
+            gpu.main_gpu = next(iter(priority), None)
+            gpu.disabled_gpus = disabled
     return gpu if gpu != GpuSetting() else None
-
-
-def _list(value: object) -> list[Any]:
-    return list(value) if isinstance(value, list) else []

@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+class _SavedHistory(dict[str, Any]):
+    """What `Chat.to_dict()` returns: `Chat.from_history()` takes it for what it is, a whole chat.
+
+    In another dict user messages that follow each other become one, as when they are added.
+    """
+
+
 class Chat:
     """The messages of a conversation, oldest first.
 
@@ -69,11 +76,13 @@ class Chat:
         Args:
             history: a text, which becomes one user message; a chat; or ``{"messages": [...]}``, in
                 which a message is a dict with ``role`` and ``content`` (or such a pair, or a
-                message object), and a plain string stands for a text.
+                message object), and a plain string stands for a text. The messages of such a dict
+                are added one by one, so that user messages merge; a chat and ``ChatHistoryData``,
+                and what ``to_dict()`` returned, are taken as they are.
 
         Raises:
             LMStudioValueError: it cannot be read as messages.
-            LMStudioRuntimeError: two system prompts or two responses follow each other.
+            LMStudioRuntimeError: in a dict, two system prompts or two responses follow each other.
         """
         chat = cls()
         if isinstance(history, Chat):
@@ -82,11 +91,13 @@ class Chat:
             chat._history = ChatHistoryData.from_dict(history.to_dict())
         elif isinstance(history, str):
             chat.add_user_message(history)
+        elif isinstance(history, _SavedHistory) and (saved := _saved(history)):
+            chat._history = saved
         else:
             messages: Any = history.get("messages") if isinstance(history, Mapping) else None
             if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
                 raise LMStudioValueError(
-                    f"a history is a text, a chat or a dict with messages, not {history!r}"
+                    f"A history is a text, a chat or a dict with messages, not {history!r}."
                 )
             for entry in messages:
                 chat.add_entry(*_role_and_content(entry))
@@ -105,7 +116,7 @@ class Chat:
 
     def to_dict(self) -> ChatHistoryDataDict:
         """Return ``{"messages": [...]}``, which ``from_history()`` takes."""
-        return cast(ChatHistoryDataDict, unstructure(self._history))
+        return cast(ChatHistoryDataDict, _SavedHistory(unstructure(self._history)))
 
     def _to_wire(self) -> dict[str, Any]:
         return cast("dict[str, Any]", self.to_dict())
@@ -124,10 +135,10 @@ class Chat:
         try:
             history = json.loads(text)
         except ValueError as exc:
-            raise LMStudioValueError(f"a saved chat must be JSON: {exc}") from None
+            raise LMStudioValueError(f"A saved chat must be JSON: {exc}.") from None
         if not isinstance(history, dict):
-            raise LMStudioValueError("a saved chat is a JSON object with messages")
-        return cls.from_history(cast(ChatHistoryDataDict, history))
+            raise LMStudioValueError("A saved chat is a JSON object with messages.")
+        return cls.from_history(cast(ChatHistoryDataDict, _SavedHistory(history)))
 
     # ---- a sequence of messages ----
 
@@ -174,7 +185,7 @@ class Chat:
             LMStudioRuntimeError: a system prompt or response follows another one.
         """
         if not isinstance(message, (dict, *get_args(AnyChatMessage))):
-            raise LMStudioValueError(f"a message is a dict or a message object, not {message!r}")
+            raise LMStudioValueError(f"A message is a dict or a message object, not {message!r}.")
         role, content = _role_and_content(message)
         return self.add_entry(role, copy.deepcopy(content))
 
@@ -183,8 +194,8 @@ class Chat:
 
         Args:
             role: ``system``, ``user``, ``assistant`` or ``tool``.
-            content: what the method for this role takes; for ``assistant`` also a list of the
-                response and its tool call requests.
+            content: what the method for this role takes; for ``system`` and ``assistant`` also a
+                list of texts and files, for ``assistant`` with tool call requests among them.
 
         Raises:
             LMStudioValueError: an unknown role, or content that does not fit it.
@@ -196,17 +207,15 @@ class Chat:
             return self.add_user_message(parts)
         if role == "tool":
             return self.add_tool_results(parts)
-        if role == "assistant" and parts:
-            if _is_tool_call_request(parts[0]):
-                return self._add_response([_tool_call_request(part) for part in parts])
-            return self.add_assistant_response(parts[0], parts[1:])
-        if role == "system" and len(parts) == 1:
-            return self.add_system_prompt(parts[0])
-        if role in ("system", "assistant"):
-            raise LMStudioValueError(f"a message of role {role!r} cannot have {len(parts)} parts")
-        raise LMStudioValueError(
-            f"the role of a message is system, user, assistant or tool, not {role!r}"
-        )
+        if role not in ("system", "assistant"):
+            raise LMStudioValueError(
+                f"The role of a message is system, user, assistant or tool, not {role!r}."
+            )
+        if not parts:
+            raise LMStudioValueError(f"A message of role {role!r} cannot be empty.")
+        if role == "assistant":
+            return self._add_response([_response_part(part) for part in parts])
+        return self._add_prompt([_text_or_file(part, "A system prompt") for part in parts])
 
     def add_system_prompt(self, prompt: SystemPromptInput) -> SystemPrompt:
         """Add a system prompt.
@@ -218,11 +227,14 @@ class Chat:
             LMStudioValueError: it is not a text.
             LMStudioRuntimeError: the last message is a system prompt.
         """
-        self._refuse_second("system", "system prompt")
-        part = _text_or_file(prompt, "a system prompt")
+        part = _text_or_file(prompt, "A system prompt")
         if not isinstance(part, TextData):
-            raise LMStudioValueError(f"a system prompt is a text, not {prompt!r}")
-        message = SystemPrompt(content=[part])
+            raise LMStudioValueError(f"A system prompt is a text, not {prompt!r}.")
+        return self._add_prompt([part])
+
+    def _add_prompt(self, content: list[TextData | FileHandle]) -> SystemPrompt:
+        self._refuse_second("system", "System prompt")
+        message = SystemPrompt(content=content)
         self._history.messages.append(message)
         return message
 
@@ -241,13 +253,13 @@ class Chat:
         Raises:
             LMStudioValueError: a part is neither text nor file handle, or there is none.
         """
-        parts = [_text_or_file(part, "a user message") for part in [*_as_parts(content), *images]]
+        parts = [_text_or_file(part, "A user message") for part in [*_as_parts(content), *images]]
         last = self._history.messages[-1] if self._history.messages else None
         if isinstance(last, UserMessage):
             last.content.extend(parts)
             return last
         if not parts:
-            raise LMStudioValueError("a user message cannot be empty")
+            raise LMStudioValueError("A user message cannot be empty.")
         message = UserMessage(content=parts)
         self._history.messages.append(message)
         return message
@@ -267,15 +279,13 @@ class Chat:
             LMStudioValueError: an argument has no such form.
             LMStudioRuntimeError: the last message is a response.
         """
-        # Results are known by this method: this file knows nothing of predictions.
-        text_of = getattr(response, "_to_history_content", None)
-        text = _text_or_file(text_of() if text_of else response, "an assistant response")
-        return self._add_response([text, *map(_tool_call_request, tool_call_requests)])
+        requests = map(_tool_call_request, tool_call_requests)
+        return self._add_response([_response_text(response), *requests])
 
     def _add_response(
         self, content: list[TextData | FileHandle | ToolCallRequestData]
     ) -> AssistantResponse:
-        self._refuse_second("assistant", "assistant response")
+        self._refuse_second("assistant", "Assistant response")
         message = AssistantResponse(content=content)
         self._history.messages.append(message)
         return message
@@ -300,7 +310,18 @@ class Chat:
 
     def _refuse_second(self, role: str, what: str) -> None:
         if self._history.messages and self._history.messages[-1].role == role:
-            raise LMStudioRuntimeError(f"{what} after {what}: the model takes only one at a time")
+            raise LMStudioRuntimeError(
+                f"{what} after {what.lower()}: the model takes only one at a time."
+            )
+
+
+def _saved(history: _SavedHistory) -> ChatHistoryData | None:
+    try:
+        saved = ChatHistoryData.from_dict(history)
+    except LMStudioValueError:
+        return None
+    # Otherwise it was edited, or written by hand, in one of the looser forms.
+    return saved if saved.to_dict() == history else None
 
 
 def _as_parts(content: Any) -> list[Any]:
@@ -316,7 +337,7 @@ def _role_and_content(entry: Any) -> tuple[str, Any]:
         return entry["role"], entry["content"]
     if isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str):
         return entry[0], entry[1]
-    raise LMStudioValueError(f"a message has a role and content, which this lacks: {entry!r}")
+    raise LMStudioValueError(f"A message has a role and content, which this lacks: {entry!r}.")
 
 
 def _text_or_file(part: Any, what: str) -> TextData | FileHandle:
@@ -329,7 +350,17 @@ def _text_or_file(part: Any, what: str) -> TextData | FileHandle:
             return TextData(text=part["text"])
         if "identifier" in part:
             return FileHandle.from_dict(part)
-    raise LMStudioValueError(f"{what} cannot contain {part!r}")
+    raise LMStudioValueError(f"{what} cannot contain {part!r}.")
+
+
+def _response_text(response: Any) -> TextData | FileHandle:
+    # Results are known by this method: this file knows nothing of predictions.
+    text_of = getattr(response, "_to_history_content", None)
+    return _text_or_file(text_of() if text_of else response, "An assistant response")
+
+
+def _response_part(part: Any) -> TextData | FileHandle | ToolCallRequestData:
+    return _tool_call_request(part) if _is_tool_call_request(part) else _response_text(part)
 
 
 def _is_tool_call_request(part: Any) -> bool:
@@ -346,7 +377,7 @@ def _tool_call_request(request: Any) -> ToolCallRequestData:
     if isinstance(request, ToolCallRequest):
         return ToolCallRequestData(tool_call_request=request)
     if not _is_tool_call_request(request):
-        raise LMStudioValueError(f"this is no tool call request: {request!r}")
+        raise LMStudioValueError(f"This is no tool call request: {request!r}.")
     if request.get("type") == "function":
         return ToolCallRequestData(tool_call_request=ToolCallRequest.from_dict(request))
     return ToolCallRequestData.from_dict(request)
@@ -359,4 +390,4 @@ def _tool_call_result(result: Any) -> ToolCallResultData:
         named = result.get("type") == "toolCallResult"
         if named or "toolCallId" in result or "tool_call_id" in result:
             return ToolCallResultData.from_dict(result)
-    raise LMStudioValueError(f"this is no tool result: {result!r}")
+    raise LMStudioValueError(f"This is no tool result: {result!r}.")

@@ -15,10 +15,19 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from ._config_input import Config
+from ._config_input import Config, Reported
 
 Off: TypeAlias = Literal[False]
 PlainDict: TypeAlias = Mapping[str, Any]
+
+# The server's own default; Jinja turns the escapes into line breaks.
+_LOAD_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ 'Instruct: ' + message['content'] + '\\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'Human: ' + message['content'] + '\\n' }}"
+    "{% elif message['role'] == 'assistant' %}{{ 'AI: ' + message['content'] + '\\n' }}"
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'AI: ' }}{% endif %}"
+)
 
 
 def _option(*keys: str, off: object = None, default: object = None) -> Any:
@@ -161,13 +170,15 @@ class LlmPredictionConfig(Config):
     raw: PlainDict | list[Any] | None = None
 
 
-@attrs.define(kw_only=True, repr=False)
-class LlmLoadModelConfig(Config):
+@attrs.define(kw_only=True, repr=False, getstate_setstate=False)
+class LlmLoadModelConfig(Reported):
     """The options of loading a language model. None is "not given": the server decides.
 
     False and ``raw`` are as in ``LlmPredictionConfig``. ``context_length``, ``gpu_strict_vram_cap``
     and, in ``gpu``, the ratios, ``main_gpu`` and ``split_strategy`` switch ``auto_fit`` off, which
-    could otherwise overrule them.
+    could otherwise overrule them. A configuration that a server reported is sent as it was, with
+    ``auto_fit`` too; changing one of these options switches it off here as well. What is made from
+    the values, by ``attrs.evolve()`` or ``to_dict()``, counts as made by hand.
 
     Thread safety: plain data; do not change it while a call reads it.
     """
@@ -189,7 +200,10 @@ class LlmLoadModelConfig(Config):
     offload_kv_cache_to_gpu: bool | None = _option("llm.load.offloadKVCacheToGpu", default=True)
     num_experts: int | None = _option("llm.load.numExperts", default=0)
     seed: int | Off | None = _option("llm.load.seed", off=0, default={"checked": False})
-    prompt_template: PlainDict | None = _option("llm.load.promptTemplate")
+    prompt_template: PlainDict | None = _option(
+        "llm.load.promptTemplate",
+        default={"type": "jinja", "jinjaPromptTemplate": {"template": _LOAD_TEMPLATE}},
+    )
     env_vars: PlainDict | None = _option("envVars", default={})
 
     # llama.cpp.
@@ -218,7 +232,15 @@ class LlmLoadModelConfig(Config):
     llama_v_cache_quantization_type: str | Off | None = _option(
         "llm.load.llama.vCacheQuantizationType", off="f16", default={"checked": False}
     )
-    llama_cpp_arguments_override: PlainDict | None = _option("llm.load.llama.argumentsOverride")
+    llama_cpp_arguments_override: PlainDict | None = _option(
+        "llm.load.llama.argumentsOverride",
+        default={
+            "enabled": False,
+            "disabledParameters": [],
+            "overrideParameters": [],
+            "excludeAllConfig": False,
+        },
+    )
 
     # Speculative decoding in llama.cpp: with the model's own prediction heads, or a draft model.
     speculative_draft_mtp: bool | None = _option(

@@ -13,14 +13,25 @@ from .errors import LMStudioValueError
 
 @attrs.frozen(kw_only=True, repr=False)
 class ModelQuantization(LMStudioStruct):
-    """How the weights of a model are quantized: a name such as ``Q4_K_M``, and bits a weight."""
+    """How the weights of a model are quantized.
 
+    Attributes:
+        name: such as ``Q4_K_M``.
+        bits: bits a weight; 0 if the server names no whole number.
+        extra: what the server said beyond this, by its JSON keys.
+
+    Thread safety: immutable.
+    """
+
+    _keeps_defaults: ClassVar[bool] = True
     name: str
-    bits: int
+    bits: int = 0
+    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen(kw_only=True, repr=False)
 class _ModelFacts(LMStudioStruct):
+    _keeps_defaults: ClassVar[bool] = True
     model_key: str
     path: str = ""
     format: str = ""
@@ -51,7 +62,8 @@ class LlmInfo(_ModelFacts):
         max_context_length: the longest context the model was trained for, in tokens.
         vision: takes images.
         trained_for_tool_use: was trained to call tools.
-        extra: what the server said beyond this, by its JSON keys.
+        extra: what the server said beyond this, by its JSON keys; also a value of another type
+            than the attribute's, which then has its default.
 
     Thread safety: immutable.
     """
@@ -167,7 +179,7 @@ def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
     elif isinstance(specifier, str):
         data = {"identifier": specifier}
     if not isinstance(data, Mapping):
-        raise LMStudioValueError(f"a model is named by a string, query or dict, not {specifier!r}")
+        raise LMStudioValueError(f"A model is named by a string, query or dict, not {specifier!r}.")
     data = camel_keys(data)
     wire: dict[str, Any] = data if "type" in data else {"type": "query", "query": data}
     return wire

@@ -13,8 +13,6 @@ from .config import AnyLoadConfig
 from .errors import LMStudioProtocolError, LMStudioValueError
 from .info import (
     AnyModelSpecifier,
-    EmbeddingModelInstanceInfo,
-    LlmInstanceInfo,
     ModelInstanceInfo,
     specifier_to_wire,
 )
@@ -32,11 +30,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-_INFO_CLASSES: dict[str, type[Any]] = {
-    "llm": LlmInstanceInfo,
-    "embedding": EmbeddingModelInstanceInfo,
-}
 
 
 class Namespace:
@@ -72,7 +65,7 @@ def get_model_info(
     """Return what the server says about a loaded model."""
     parameter = {"specifier": specifier_to_wire(specifier), "throwIfNotFound": True}
     result = namespace._line.call(rpc(namespace.name, "getModelInfo"), parameter, **limits)
-    info: ModelInstanceInfo = structure(result, _INFO_CLASSES[namespace.name])
+    info: ModelInstanceInfo = structure(result, ModelInstanceInfo)
     return info
 
 
@@ -195,8 +188,8 @@ class SyncModelHandle:
         Endpoint: rpc ``getModelInfo``.
         """
         info: Any = get_model_info(self._namespace, self.identifier, limits)
-        length = info.context_length or None
-        return -1 if length is None else int(length)
+        length = getattr(info, "context_length", None)
+        return int(length) if length else -1
 
     def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
         """Return how many tokens a text is for this model.

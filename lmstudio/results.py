@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
@@ -52,7 +52,7 @@ class LlmPredictionFragment(LMStudioStruct):
 
 @attrs.frozen(kw_only=True, repr=False)
 class LlmPredictionStats(LMStudioStruct):
-    """Statistics of a prediction; what the server did not say is None.
+    """Statistics of a prediction; what the server did not say, or said oddly, is None.
 
     Attributes:
         stop_reason: why it ended: ``eosFound``, ``stopStringFound``, ``userStopped``,
@@ -71,6 +71,7 @@ class LlmPredictionStats(LMStudioStruct):
     Thread safety: immutable.
     """
 
+    _keeps_defaults: ClassVar[bool] = True
     stop_reason: str
     stop_string: str | None = None
     tokens_per_second: float | None = None
@@ -151,7 +152,8 @@ class PredictionResult:
             try:
                 self._typed.setdefault(0, from_json(data, cls))
             except ValidationError as exc:
-                text = f"the reply does not fit {cls.__name__}: {exc}"
+                problem = str(exc).rstrip(".")
+                text = f"The reply does not fit {cls.__name__}: {problem}."
                 raise ValidationError(text) from exc.__cause__
         return self._typed[0]
 
@@ -221,7 +223,7 @@ class Accumulator:
         except (KeyError, TypeError, AttributeError):
             content = None
         if content.__class__ is not str:
-            raise LMStudioProtocolError("unexpected data: LlmPredictionFragment without content")
+            raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
         reasoning_type = get("reasoningType", "none")
         is_structural = get("isStructural", False)
         self._content.append(content)

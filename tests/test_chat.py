@@ -178,13 +178,11 @@ def test_an_incomplete_file_handle_is_an_error_that_names_the_field():
 @pytest.mark.parametrize(
     ("role", "content"),
     [
-        ("system", FILE),
-        ("system", ["a", "b"]),
+        ("system", [REQUEST]),
         ("system", []),
         ("system", 5),
-        ("assistant", ["a", "b"]),
         ("assistant", []),
-        ("assistant", [REQUEST, "a"]),
+        ("assistant", ["a", RESULT]),
         ("assistant", 5),
         ("tool", "3"),
         ("tool", {"content": "3"}),
@@ -201,12 +199,40 @@ def test_content_that_does_not_fit_its_role_is_an_error_and_adds_nothing(role, c
     assert len(chat) == 0
 
 
+def test_prompts_and_responses_may_have_many_parts_in_any_order():
+    chat = Chat()
+    chat.add_entry("system", ["a", FILE])
+    chat.add_entry("assistant", ["a", REQUEST_DICT, "b", FILE_DICT])
+    request = {"type": "toolCallRequest", "toolCallRequest": REQUEST_DICT}
+    assert contents(chat) == [
+        ("system", [text("a"), FILE_DICT]),
+        ("assistant", [text("a"), request, text("b"), FILE_DICT]),
+    ]
+    with pytest.raises(LMStudioValueError, match=r"^A system prompt is a text, not .*\.$"):
+        Chat().add_system_prompt(FILE)
+
+
+def test_only_user_messages_in_a_dict_of_the_callers_merge():
+    messages = [UserMessage(content=[TextData(text=part)]) for part in "ab"]
+    data = ChatHistoryData(messages=messages)
+    merged = ("user", [text("a"), text("b")])
+    assert contents(Chat.from_history(data.to_dict())) == [merged]
+    separate = Chat.from_history(data)
+    assert len(separate) == 2
+    saved = separate.to_dict()
+    saved["messages"].append({"role": "user", "content": "c"})
+    assert contents(Chat.from_history(saved)) == [("user", [text("a"), text("b"), text("c")])]
+    assert contents(Chat.from_json('{"messages": [{"role": "user", "content": ""}]}')) == [
+        ("user", [text("")])
+    ]
+
+
 def test_two_system_prompts_or_two_responses_in_a_row_are_errors():
     chat = Chat("a")
-    with pytest.raises(LMStudioRuntimeError, match="system prompt after system prompt"):
+    with pytest.raises(LMStudioRuntimeError, match="System prompt after system prompt"):
         chat.add_system_prompt("b")
     chat.add_assistant_response("c")
-    with pytest.raises(LMStudioRuntimeError, match="assistant response after assistant response"):
+    with pytest.raises(LMStudioRuntimeError, match="Assistant response after assistant response"):
         chat.add_assistant_response("d")
     with pytest.raises(LMStudioRuntimeError):
         chat.add_entry("assistant", [REQUEST])
@@ -463,6 +489,35 @@ def test_a_chat_survives_every_way_there_and_back(chat):
     for message in chat:
         appended.append(message)
     assert appended == chat
+
+
+text_parts = st.builds(TextData, text=texts)
+messages = st.one_of(
+    st.builds(SystemPrompt, content=st.lists(text_parts | files, max_size=3)),
+    st.builds(UserMessage, content=st.lists(text_parts | files, max_size=3)),
+    st.builds(
+        AssistantResponse,
+        content=st.lists(
+            text_parts | files | st.builds(ToolCallRequestData, tool_call_request=requests),
+            max_size=3,
+        ),
+    ),
+    st.builds(ToolResultMessage, content=st.lists(results, max_size=2)),
+)
+
+
+@given(st.builds(ChatHistoryData, messages=st.lists(messages, max_size=6)))
+def test_a_chat_of_any_messages_survives_every_way_there_and_back(history):
+    chat = Chat.from_history(history)
+    assert list(chat) == history.messages
+    assert Chat.from_history(chat.to_dict()) == chat
+    assert Chat.from_json(chat.to_json()) == chat
+    assert chat.copy() == chat[:] == pickle.loads(pickle.dumps(chat)) == chat
+    assert Chat.from_json(chat[::2].to_json()) == chat[::2]
+    for message in chat:
+        if message.content:
+            alone = Chat()
+            assert alone.append(message) == message
 
 
 @given(chats())

@@ -80,10 +80,10 @@ def test_the_parameter_names_of_tools_are_left_alone():
         ({"temprature": 1}, LlmPredictionConfig, "did you mean 'temperature'"),
         ({"maxtokens": 1}, LlmPredictionConfig, "did you mean 'maxTokens'"),
         ({"max_token": 1}, LlmPredictionConfig, "did you mean 'max_tokens'"),
-        ({"xyzzy": 1}, LlmPredictionConfig, "unknown option 'xyzzy': help(lmstudio.LlmPred"),
-        ({5: 1}, LlmPredictionConfig, "unknown option 5"),
+        ({"xyzzy": 1}, LlmPredictionConfig, "Unknown option 'xyzzy': help(lmstudio.LlmPred"),
+        ({5: 1}, LlmPredictionConfig, "Unknown option 5"),
         ({"gpu": {"mainGPU": 1}}, LlmLoadModelConfig, "did you mean 'mainGpu'"),
-        ({"flashAttention": True}, EmbeddingLoadModelConfig, "unknown option 'flashAttention'"),
+        ({"flashAttention": True}, EmbeddingLoadModelConfig, "Unknown option 'flashAttention'"),
         ({"maxTokens": 1, "max_tokens": 1}, LlmPredictionConfig, "'max_tokens' is given twice"),
         (5, LlmPredictionConfig, "a LlmPredictionConfig or a dict, not 5 (int)"),
         (LlmLoadModelConfig(), LlmPredictionConfig, "a LlmPredictionConfig or a dict, not LlmLoad"),
@@ -94,6 +94,7 @@ def test_an_unknown_option_is_an_error_that_names_the_nearest_known_one(config, 
     with pytest.raises(LMStudioValueError) as caught:
         read_config(config, cls)
     assert message in str(caught.value)
+    assert str(caught.value).endswith(".")
 
 
 @pytest.mark.parametrize(

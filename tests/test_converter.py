@@ -105,6 +105,7 @@ def test_a_whole_float_is_an_int_and_an_int_is_a_float():
         ({"tyreSize": 1, "isFlat": "no"}, Wheel, "Wheel.is_flat: expected bool, got str"),
         (None, Wheel, "Wheel: expected an object, got NoneType"),
         ([], Wheel, "Wheel: expected an object, got list"),
+        ({"ownerName": "Ann", "wheels": ""}, Cart, "Cart: wheels: expected list, got str."),
         ({"messages": [{"role": "judge", "content": []}]}, ChatHistoryData, "'judge'"),
         ({"messages": [{"content": []}]}, ChatHistoryData, "ChatHistoryData.messages[0]"),
     ],

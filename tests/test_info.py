@@ -1,5 +1,6 @@
 """Model information: today's server, older ones, newer ones, and how requests name a model."""
 
+import attrs
 import pytest
 
 from lmstudio._converter import structure
@@ -85,6 +86,41 @@ def test_a_newer_server_may_add_fields_formats_and_kinds_of_models():
     assert voice == UnknownModelInfo(type="tts", model_key="kokoro", extra={"voices": 3})
     listed = structure([LOADED_LLM, {"type": "tts", "modelKey": "k"}], list[ModelInstanceInfo])
     assert [type(info) for info in listed] == [LlmInstanceInfo, UnknownModelInfo]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("architecture", []),
+        ("ttlMs", "x"),
+        ("sizeBytes", 1.5),
+        ("variants", "ab"),
+        ("variants", ["a", 5]),
+        ("vision", 1),
+        ("quantization", "Q4"),
+        ("quantization", {"bits": 4}),
+    ],
+)
+def test_an_optional_field_of_another_type_keeps_its_default(field, value):
+    without = {key: other for key, other in LOADED_LLM.items() if key != field}
+    expected = structure(without, ModelInstanceInfo)
+    info = structure({**LOADED_LLM, field: value}, ModelInstanceInfo)
+    assert info == attrs.evolve(expected, extra={field: value})
+    assert info.to_dict()[field] == value
+
+
+def test_a_quantization_keeps_what_it_cannot_name():
+    data = {"name": "Q", "bits": 4.5, "groups": 32}
+    info = structure({**LOADED_LLM, "quantization": data}, ModelInstanceInfo)
+    assert info.quantization == ModelQuantization(name="Q", extra={"bits": 4.5, "groups": 32})
+    assert info.quantization.to_dict() == data
+    assert hash(info.quantization) == hash(ModelQuantization(name="Q"))
+
+
+@pytest.mark.parametrize("kind", [None, 5, [], "tts"])
+def test_a_model_of_no_known_kind_is_an_unknown_one(kind):
+    info = structure({"type": kind, "modelKey": "k"}, ModelInfo)
+    assert type(info) is UnknownModelInfo
 
 
 def test_a_model_without_a_key_is_an_error():

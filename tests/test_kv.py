@@ -1,5 +1,7 @@
 """Configurations on the wire: every option, what False means, the rules, and the way back."""
 
+import copy
+import pickle
 import typing
 
 import attrs
@@ -190,6 +192,10 @@ def split(strategy="evenly", disabled=(), priority=()):
     }
 
 
+def repickled(value):
+    return pickle.loads(pickle.dumps(value))
+
+
 # ---- options one by one ----
 
 
@@ -284,6 +290,65 @@ def test_an_option_that_auto_fit_could_overrule_switches_it_off(options, fields)
         load({**options, "autoFit": True})
 
 
+FITTED = {
+    "llm.load.contextLength": 4096,
+    "llm.load.llama.autoFit": True,
+    "llm.load.llama.acceleration.offloadRatio": 0.5,
+    "load.gpuSplitConfig": split("priorityOrder", priority=[1]),
+}
+
+
+def reported(fields=FITTED, defaults=True):
+    return kv_to_load_config(as_fields(fields), "llm", defaults=defaults)
+
+
+@pytest.mark.parametrize("defaults", [True, False])
+@pytest.mark.parametrize("copy_it", [lambda c: c, copy.copy, copy.deepcopy, repickled])
+def test_what_a_server_reported_goes_back_as_it_is(defaults, copy_it):
+    config = copy_it(reported(defaults=defaults))
+    assert config == reported(defaults=defaults)
+    fields = load(config)
+    assert {key: fields[key] for key in FITTED} == FITTED
+    assert load(config.to_dict() | {"autoFit": None})["llm.load.llama.autoFit"] is False
+
+
+def test_an_option_changed_after_the_report_switches_auto_fit_off():
+    for option, value in (("context_length", 512), ("gpu", GpuSetting(ratio="off"))):
+        config = reported()
+        setattr(config, option, value)
+        assert load(config).items() >= NO_AUTO_FIT.items()
+    config = reported()
+    config.context_length, config.eval_batch_size = None, 64
+    assert load(config)["llm.load.llama.autoFit"] is True
+
+
+def test_a_contradiction_made_by_hand_raises_after_a_report_too():
+    config = reported({**FITTED, "llm.load.llama.autoFit": False})
+    assert load(config)["llm.load.llama.autoFit"] is False
+    config.auto_fit = True
+    for made in (config, attrs.evolve(reported()), LlmLoadModelConfig(**attrs.asdict(reported()))):
+        with pytest.raises(LMStudioValueError, match="auto_fit=True contradicts context_length"):
+            load(made)
+
+
+def test_contradictory_drafting_options_of_a_server_go_back_as_they_are():
+    fields = {DRAFT + "draftModel": "d", DRAFT + "draftMinTokens": 9}
+    config = reported(fields)
+    assert load(config).items() >= fields.items()
+    config.speculative_draft_max_tokens = 4
+    with pytest.raises(LMStudioValueError, match="exceeds"):
+        load(config)
+
+
+def test_a_template_that_was_only_filled_in_does_not_replace_the_models_own():
+    assert "llm.load.promptTemplate" not in load(reported())
+    said = reported({"llm.load.promptTemplate": reported().prompt_template})
+    changed = reported()
+    changed.prompt_template = LOAD_JINJA
+    assert load(said)["llm.load.promptTemplate"] == reported().prompt_template
+    assert load(changed)["llm.load.promptTemplate"] == LOAD_JINJA
+
+
 def test_auto_fit_goes_to_every_engine():
     assert load({"autoFit": True}) == dict.fromkeys(AUTO_FIT_KEYS, True)
     assert kv_to_load_config(as_fields(load({"autoFit": True})), "llm").auto_fit is True
@@ -351,7 +416,7 @@ def test_raw_takes_any_key_as_it_is_and_named_options_win(raw):
 
 @pytest.mark.parametrize("raw", [[5], [{"value": 1}], [{"key": 5}], {"fields": [[]]}])
 def test_a_raw_setting_without_a_key_is_an_error(raw):
-    with pytest.raises(LMStudioValueError, match="a raw setting is"):
+    with pytest.raises(LMStudioValueError, match=r"^A raw setting is .*\.$"):
         prediction({"raw": raw})
 
 
@@ -502,6 +567,8 @@ def test_defaults_fill_what_the_server_left_out():
         ratio="max", num_cpu_expert_layers_ratio="off", split_strategy="evenly", disabled_gpus=[]
     )
     assert (config.mlx_disk_cache, config.tool_call_parser) == (None, None)
+    assert config.prompt_template["type"] == "jinja"
+    assert config.llama_cpp_arguments_override["enabled"] is False
     assert config.raw is None
 
 
@@ -606,6 +673,33 @@ def test_load_options_survive_the_way_there_and_back(config):
             assert getattr(read, field.name) in (None, False)
         else:
             assert getattr(read, field.name) == value
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                key
+                for field in attrs.fields(LlmLoadModelConfig)
+                for key in field.metadata.get("keys", ())
+                if "autoFit" not in key
+            ]
+            + ["load.gpuSplitConfig", "llm.load.llama.acceleration.offloadRatio", "new.key"]
+        ),
+        st.one_of(*BY_TYPE.values())
+        | st.builds(lambda value: {"checked": True, "value": value}, st.integers() | st.text())
+        | st.builds(
+            split, st.sampled_from(["evenly", "custom", "new"]), st.just([1]), st.just([0])
+        ),
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_report_goes_back_as_it_is(fields, auto_fit, defaults):
+    config = reported({**fields, "llm.load.llama.autoFit": auto_fit}, defaults)
+    back = load(config)
+    assert back["llm.load.llama.autoFit"] is auto_fit
+    assert reported(back, defaults) == config
 
 
 @given(configs(LlmPredictionConfig))

