@@ -1,19 +1,17 @@
-"""The embedded server from the command line, its script files, and its pytest plugin."""
+"""The embedded server from the command line, and its script files."""
 
 import json
 import signal
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from types import SimpleNamespace
 
 import pytest
 from test_testing_raw import RawClient, text_of
 
 from lmstudio.testing import Server
+from lmstudio.testing.__main__ import _options, _server, main
 from lmstudio.testing._script_file import read_script
-
-pytest_plugins = "pytester"
 
 SCRIPT = {
     "server": {"load_time": 0.01, "parallel": 2},
@@ -105,6 +103,7 @@ def test_a_script_file(script):
         (["--engine", "llama", "--model", "/nowhere.gguf"], "there is no model file"),
         (["--script", "/nowhere.json"], "No such file"),
         (["--token", "x"], "token must be 'sk-lm-'"),
+        (["--loaded", "nope"], "Model not found: nope (the downloaded models: test-llm, test-vlm"),
     ],
 )
 def test_a_start_that_fails_says_why(arguments, words):
@@ -139,12 +138,28 @@ def test_toml_where_there_is_none(tmp_path):
     ("content", "words"),
     [
         ("{", "script.json: Expecting"),
-        ("[]", "expected sections server, models, replies"),
-        ('{"answers": []}', "there is no section answers; there is server, models, replies"),
+        ("[]", "expected sections server, models, hub, replies"),
+        ('{"answers": []}', "there is no section answers; there is server, models, hub, replies"),
         ('{"server": {"speed": 1}}', "server: there is no setting speed; there is port, loaded"),
-        ('{"replies": [{"txt": 1}]}', "replies: there is no field txt; there is tokens"),
-        ('{"replies": ["x"]}', "replies: expected fields with values, got 'x'"),
-        ('{"models": [{"name": 1}]}', "models: there is no field name; there is key"),
+        ('{"replies": [{"txt": 1}]}', "replies, entry 1: there is no field txt; there is tokens"),
+        ('{"replies": ["x"]}', "replies, entry 1: expected fields with values, got 'x'"),
+        ('{"models": [{"name": 1}]}', "models, entry 1: there is no field name; there is key"),
+        ('{"hub": 5}', "script.json, hub: expected a list, got 5"),
+        ('{"server": 5}', "script.json, server: expected settings with values, got 5"),
+        ('{"server": {"load_time": "x"}}', "server: load_time must be a number, got 'x'"),
+        ('{"server": {"stats": 1}}', "server: there is no setting stats; there is port"),
+        ('{"server": {"hold": ["predict"]}}', "server: there is no setting hold"),
+        ('{"models": [{}]}', "models, entry 1: a model needs a key"),
+        ('{"models": [{"key": "a"}, {"key": 5}]}', "models, entry 2: key must be a text, got 5"),
+        ('{"hub": [{"key": "a", "size_bytes": "x"}]}', "hub, entry 1: size_bytes must be a whole"),
+        ('{"replies": [{}, {"delay": "x"}]}', "replies, entry 2: delay must be a number, got 'x'"),
+        ('{"replies": [{"text": 5}]}', "replies, entry 1: text must be a text, got 5"),
+        ('{"replies": [{"text": "a", "tokens": []}]}', "entry 1: give text or tokens, not both"),
+        ('{"replies": [{"stats": 5}]}', "replies, entry 1: stats must be a dict"),
+        ('{"replies": [{"stats": {"delay": 1}}]}', "delay is a field of the reply, not of its st"),
+        ('{"replies": [{"stats": {"gpuLayers": 1}}]}', "entry 1: there is no .* 'gpuLayers'; the"),
+        ('{"replies": [{"repeat": 0}]}', "replies, entry 1: repeat must be at least 1, got 0"),
+        ('{"replies": [{"tool_calls": [{"nam": "a"}]}]}', "there is no field of tool_calls.0. "),
     ],
 )
 def test_a_wrong_script_says_what_is_possible(tmp_path, content, words):
@@ -154,43 +169,59 @@ def test_a_wrong_script_says_what_is_possible(tmp_path, content, words):
         read_script(str(path))
 
 
-# Where the package is installed, its entry point has registered the plugin already.
-INSTALLED = entry_points(group="pytest11", value="lmstudio.testing.pytest_plugin")
-PLUGIN = () if INSTALLED else ("-p", "lmstudio.testing.pytest_plugin")
+TOKENS = ("sk-lm-abcdefgh:abcdefghij0123456789", "sk-lm-ABCDEFGH:abcdefghij0123456789")
 
 
-def test_the_plugin(pytester):
-    pytester.makepyfile("""
-        import lmstudio
-        import pytest
-
-        def app():  # as a user has it: it knows nothing of tests
-            return str(lmstudio.llm().respond("hi"))
-
-        def test_app(lmstudio_server, lmstudio_client):
-            lmstudio_server.reply("from the test")
-            assert app() == "from the test"
-            assert lmstudio_client is lmstudio.get_default_client()
-            assert lmstudio_server.predictions[0].messages[0]["role"] == "user"
-
-        @pytest.mark.lmstudio_server(token="sk-lm-abcdefgh:abcdefghij0123456789")
-        def test_arguments(lmstudio_server, lmstudio_client):
-            assert lmstudio_server.tokens
-            assert app() == "This is a reply of the test server."
-
-        def test_server_alone(lmstudio_server):
-            assert lmstudio_server.connections == []
-    """)
-    result = pytester.runpytest_subprocess(*PLUGIN, "--strict-markers")
-    result.assert_outcomes(passed=3)
+def test_every_setting_of_a_server_is_an_option(tmp_path):
+    path = tmp_path / "script.json"
+    path.write_text('{"hub": [{"key": "far-away"}]}')
+    options = (
+        f"--script {path} --token {TOKENS[0]} --token {TOKENS[1]} --preset brief --preset long "
+        "--loaded test-vlm --loaded test-embedding --server-version 1.2.3 --auth-timeout 9 "
+        "--load-time 0 --download-time 0 --jit-evict --parallel 3 --port 0 --unknown-path hang"
+    )
+    with _server(_options(options.split())) as server:
+        assert server.tokens == list(TOKENS)
+        assert server.identifiers == ["test-vlm", "test-embedding"]
+        core = server._core
+        assert [model.key for model in core.hub] == ["far-away"]
+        assert core.options.presets == ["brief", "long"]
+        assert core.options.version == "1.2.3"
+        assert (core.options.auth_timeout, core.options.parallel) == (9, 3)
+        assert (core.options.jit_evict, core.options.unknown_path) == (True, "hang")
 
 
-def test_the_plugin_is_light(pytester):
-    pytester.makepyfile("""
-        import sys
+def test_the_options_outweigh_the_script(script):
+    with _server(_options(["--script", str(script), "--port", "0", "--parallel", "5"])) as server:
+        assert server._core.options.parallel == 5
+        assert server._core.options.load_time == 0.01
 
-        def test_nothing_was_imported_for_nothing():
-            assert "websockets" not in sys.modules
-            assert "lmstudio.testing.server" not in sys.modules
-    """)
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=1)
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--port 99999", "argument --port: the value must be from 0 to 65535, got 99999"),
+        ("--port x", "argument --port: the value must be a whole number, got 'x'"),
+        ("--delay -1", "argument --delay: the value must be at least 0, got -1.0"),
+        ("--delay nan", "argument --delay: the value must be a finite number, got nan"),
+        ("--prefill x", "argument --prefill: the value must be a number, got 'x'"),
+        ("--tokens 0", "argument --tokens: the value must be at least 1, got 0"),
+        ("--parallel 0", "argument --parallel: the value must be at least 1, got 0"),
+        ("--hold predict", "unrecognized arguments: --hold predict"),
+        ("--model a.gguf", "--model needs --engine llama"),
+        ("--engine llama --delay 1", "--delay and --prefill are not for --engine llama"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_was_expected(capsys, arguments, words):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments.split())
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_help_says_where_the_rest_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "The arguments models, hub and replies of a server are given in the script" in words
+    assert "There is no --hold" in words

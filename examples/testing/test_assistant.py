@@ -1,7 +1,7 @@
-"""Tests of the assistant, with no LM Studio: the fixtures are those of lmstudio's pytest plugin.
+"""Tests of the assistant, with no LM Studio: `lmstudio_server` is from lmstudio's pytest plugin.
 
-`lmstudio_server` is a server of its own for each test, and `lmstudio_client` makes it the one that
-`lms.llm()` talks to. So the application is tested as it is.
+It is a server of its own for each test, and the one that `lms.llm()` talks to. So the application
+is tested as it is.
 """
 
 import json
@@ -9,8 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from assistant import MOST_STEPS, Answer, Assistant
-
-pytestmark = pytest.mark.usefixtures("lmstudio_client")
 
 
 @pytest.fixture

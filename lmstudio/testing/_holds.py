@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._channel import Channel
+from ._names import check_held
 from ._predict import new_record
 from .call import Call
 from .connection import Connection
@@ -29,10 +30,12 @@ class Holds:
 
     def hold(self, endpoint: str) -> None:
         """Park the calls to an endpoint ("predict" or "llm/predict") from now on."""
+        check_held("endpoint", endpoint)
         self._held = self._held | {endpoint}
 
     def release(self, endpoint: str) -> None:
         """Let the server answer the endpoint again, also the calls that are parked."""
+        check_held("endpoint", endpoint)
         self._held = self._held - {endpoint}
         self._core.loop.call(lambda: self._proceed_parked(endpoint))
 

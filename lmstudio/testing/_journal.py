@@ -82,11 +82,13 @@ class Journal:
     ) -> list[dict[str, Any]]:
         """Return the messages that have the type, the endpoint and the namespace path."""
         wanted_path = None if path is None else "/" + path.lstrip("/")
+        namespace, _, name = (endpoint or "").rpartition("/")
         return [
             entry.message
             for entry in list(self.received)
             if (type is None or entry.message.get("type") == type)
-            and (endpoint is None or entry.endpoint == endpoint)
+            and (endpoint is None or entry.endpoint in (name, endpoint))
+            and (not namespace or entry.connection.path == "/" + namespace)
             and (wanted_path is None or entry.connection.path == wanted_path)
         ]
 

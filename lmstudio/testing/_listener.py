@@ -17,10 +17,10 @@ from websockets.protocol import State
 
 from ._auth import Doorkeeper
 from ._core import Core
+from ._names import NAMESPACES
 from ._session import Session
 from .connection import Connection
 
-NAMESPACES = ("llm", "embedding", "system", "files", "repository")
 _CLOSE_HANDSHAKE = 0.25
 
 

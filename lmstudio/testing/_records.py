@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from . import _usage
 from ._core import Core
+from ._names import check_endpoint, check_message_type, check_path
 from .connection import Connection
 from .prediction import Prediction
 
@@ -34,9 +36,14 @@ class Records:
 
         Args:
             type: Only those of this type, as "rpcCall".
-            endpoint: Only those to this endpoint, packets into its channels included.
+            endpoint: Only those to this endpoint ("predict" or "llm/predict"), packets into its
+                channels included.
             path: Only those of this namespace, as "/llm".
+
+        Raises:
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
         """
+        self._check_filter(type, endpoint, path)
         return self._core.journal.matching(type, endpoint, path)
 
     def wait_for(
@@ -64,9 +71,14 @@ class Records:
 
         Raises:
             AssertionError: It took too long; the text says what came instead.
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
         """
+        self._check_filter(type, endpoint, path)
+        _usage.whole(1)("count", count)
         journal = self._core.journal
         if predicate is not None:
+            if not callable(predicate):
+                raise _usage.wrong_type("the predicate", "a function", predicate)
             return journal.wait(
                 predicate, timeout, lambda: f"expected {predicate}, but {journal.summary()}"
             )
@@ -96,3 +108,13 @@ class Records:
             lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
         )
         return found[0]
+
+    def _check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
+        if type is not None:
+            check_message_type(type)
+        if path is not None:
+            check_path(path)
+        # A client may call what there is not: that is what the test looks for.
+        came = [entry.endpoint for entry in list(self._core.journal.received)]
+        if endpoint is not None and endpoint not in came:
+            check_endpoint(endpoint)

@@ -6,15 +6,20 @@ import importlib
 import inspect
 import json
 import os.path
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
+from . import _usage
+from ._make_reply import make_reply
+from ._options import check_settings
 from .catalogue import Model
 from .server import Server
 
-_SECTIONS = ("server", "models", "replies")
+_SECTIONS = ("server", "models", "hub", "replies")
+# Lists of models have sections of their own, and an engine or a test cannot be in a file.
 _NOT_IN_FILES = ("self", "engine", "models", "hub", "hold", "stats")
 
 
@@ -41,18 +46,21 @@ def read_script(path: str) -> Script:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no such file; the text says what is wrong and what is possible.
+        ValueError: It is no such file; the text says what is wrong, where, and what is possible.
     """
     content = _parse(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected sections {', '.join(_SECTIONS)}")
     _check_names(path, "section", content, _SECTIONS)
-    settings = dict(content.get("server", {}))
+    settings = content.get("server", {})
     _check_names(f"{path}, server", "setting", settings, _arguments(Server))
-    if content.get("models"):
-        settings["models"] = [_model(path, entry) for entry in content["models"]]
-    replies = [_reply(path, entry) for entry in content.get("replies", [])]
-    return Script(settings, replies)
+    with _place(f"{path}, server"):
+        check_settings(settings)
+    settings = dict(settings)
+    for section in ("models", "hub"):
+        if section in content:
+            settings[section] = _entries(path, section, content, _model)
+    return Script(settings, _entries(path, "replies", content, _reply))
 
 
 def _parse(path: str) -> Any:
@@ -70,33 +78,72 @@ def _parse(path: str) -> Any:
         raise ValueError(f"{path}: {problem}") from None
 
 
-def _model(path: str, entry: dict[str, Any]) -> Model:
-    fields = [field.name for field in attrs.fields(Model)]
-    _check_names(f"{path}, models", "field", entry, fields)
+def _entries(
+    path: str, section: str, content: dict[str, Any], read: Callable[[str, Any], Any]
+) -> list[Any]:
+    """Read the entries of a section, and say which one a problem is in (counted from 1)."""
+    entries = content.get(section, [])
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}, {section}: expected a list, got {entries!r}")
+    found = []
+    for number, entry in enumerate(entries, 1):
+        where = f"{path}, {section}, entry {number}"
+        with _place(where):
+            found.append(read(where, entry))
+    return found
+
+
+def _model(where: str, entry: Any) -> Model:
+    _check_names(where, "field", entry, [field.name for field in attrs.fields(Model)])
+    if "key" not in entry:
+        raise TypeError("a model needs a key")
     lists = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
     return Model(**{**entry, **lists})
 
 
-def _reply(path: str, entry: dict[str, Any]) -> dict[str, Any]:
-    allowed = [*_arguments(Server.reply), "text"]
-    _check_names(f"{path}, replies", "field", entry, allowed)
+def _reply(where: str, entry: Any) -> dict[str, Any]:
+    _check_names(where, "field", entry, [*_arguments(Server.reply), "text", "stats"])
     reply = dict(entry)
     if "text" in reply:
-        reply["tokens"] = reply.pop("text")
-    reply.update(reply.pop("stats", {}))
+        if "tokens" in reply:
+            raise TypeError("give text or tokens, not both")
+        reply["tokens"] = _usage.text("text", reply.pop("text"))
+    stats = _usage.entries("stats", reply.pop("stats", {}))
+    for name in stats:
+        if name in reply or name in _arguments(Server.reply):
+            raise TypeError(f"{name} is a field of the reply, not of its stats")
+    reply.update(stats)
+    repeat = reply.get("repeat", 1)
+    _usage.whole(1)("repeat", repeat)
+    make_reply(**{name: value for name, value in reply.items() if name != "repeat"})
     return reply
 
 
 def _arguments(function: Callable[..., Any]) -> list[str]:
     names = inspect.signature(function).parameters
-    return [name for name in names if name not in _NOT_IN_FILES] + ["stats"]
+    return [name for name in names if name not in _NOT_IN_FILES]
 
 
-def _check_names(where: str, kind: str, given: Any, allowed: Any) -> None:
+class _Placed(ValueError):
+    """A problem that says already where it is."""
+
+
+@contextmanager
+def _place(where: str) -> Iterator[None]:
+    """Say where in the file a wrong value is."""
+    try:
+        yield
+    except _Placed:
+        raise
+    except (TypeError, ValueError) as problem:
+        raise _Placed(f"{where}: {problem}") from None
+
+
+def _check_names(where: str, kind: str, given: Any, allowed: Sequence[str]) -> None:
     if not isinstance(given, dict):
-        raise ValueError(f"{where}: expected {kind}s with values, got {given!r}")
+        raise _Placed(f"{where}: expected {kind}s with values, got {given!r}")
     unknown = [name for name in given if name not in allowed]
     if unknown:
-        raise ValueError(
+        raise _Placed(
             f"{where}: there is no {kind} {', '.join(unknown)}; there is {', '.join(allowed)}"
         )

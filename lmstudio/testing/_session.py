@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from . import _check, _handlers
@@ -13,7 +13,7 @@ from ._channel import Channel
 from ._errors import EndpointError, serialize
 from ._journal import Received
 from ._loop import logger
-from ._shapes import CHANNELS, RPCS, UNHANDLED
+from ._shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 from .connection import Connection, encode
 
 if TYPE_CHECKING:
@@ -207,29 +207,6 @@ class Session:
         task.add_done_callback(self._tasks.discard)
 
 
-_FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "keepAlive": {},
-    "communicationWarning": {"warning": lambda value: isinstance(value, str)},
-    "rpcCall": {
-        "endpoint": lambda value: isinstance(value, str),
-        "callId": lambda value: _is_whole(value),
-    },
-    "channelCreate": {
-        "endpoint": lambda value: isinstance(value, str),
-        "channelId": lambda value: _is_whole(value),
-    },
-    "channelSend": {"channelId": lambda value: _is_whole(value)},
-    "channelAck": {
-        "channelId": lambda value: _is_whole(value),
-        "ackId": lambda value: _is_whole(value),
-    },
-}
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _parse(frame: str) -> dict[str, Any] | None:
     try:
         message = json.loads(frame)
@@ -237,7 +214,7 @@ def _parse(frame: str) -> dict[str, Any] | None:
         return None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         return None
-    fields = _FIELDS.get(message["type"])
+    fields = MESSAGES.get(message["type"])
     if fields is None or not all(good(message.get(name)) for name, good in fields.items()):
         return None
     return message

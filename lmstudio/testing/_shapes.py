@@ -1,6 +1,9 @@
-"""The parameters of every endpoint, as data: what a client may send, per namespace."""
+"""What a client may send, as data: the messages, and the parameters of every endpoint."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from . import _check as c
 
@@ -252,4 +255,23 @@ UNHANDLED: dict[str, frozenset[str]] = {
             "createDownloadPlan",
         }
     )
+}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# The types of message, and the fields without which one is ignored.
+MESSAGES: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "keepAlive": {},
+    "communicationWarning": {"warning": _is_text},
+    "rpcCall": {"endpoint": _is_text, "callId": _is_whole},
+    "channelCreate": {"endpoint": _is_text, "channelId": _is_whole},
+    "channelSend": {"channelId": _is_whole},
+    "channelAck": {"channelId": _is_whole, "ackId": _is_whole},
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from . import _names, _usage
 from ._channel import Channel
 from ._check import MISSING
 from ._errors import EndpointError, serialize
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ._session import Session
 
 _PREDICTIONS = ("predict", "completeRawText")
+_PROGRESS_FIELDS = {
+    **dict.fromkeys(_PREDICTIONS, _names.PROMPT_FIELDS),
+    "downloadModel": _names.DOWNLOAD_FIELDS,
+}
 
 
 class Call:
@@ -30,6 +34,9 @@ class Call:
         ConnectionError: (all sending methods) The client's connection is closed.
         AssertionError: (all sending methods) The call is an rpc and the method is for channels,
             or the other way round, or the call has ended already.
+        TypeError: (all sending methods) A value is of the wrong type.
+        ValueError: (all sending methods) There is no such field or value. What the protocol does
+            not know can be sent with `packet`.
 
     Thread safety:
         Any thread, one at a time.
@@ -94,15 +101,15 @@ class Call:
             content: Its text.
             **fields: Other fields, as `tokens_count=2` or `reasoningType="reasoning"`.
         """
+        channel = self._open_channel("fragment")
         fragment = {
-            "content": content,
+            "content": _usage.text("the fragment", content),
             "tokensCount": 1,
             "containsDrafted": False,
             "reasoningType": "none",
             "isStructural": False,
-            **_camel(fields),
+            **_names.on_the_wire("field of a fragment", fields, _names.FRAGMENT_FIELDS),
         }
-        channel = self._open_channel("fragment")
         record = self.record
         if record is not None and record.phase != "generating":
             record.note_phase("generating")
@@ -121,19 +128,22 @@ class Call:
                 a download: the fields of the update, as `total_bytes=100`.
         """
         self._open_channel("progress")
+        _usage.number(0, 1)("progress", progress)
+        checks = _PROGRESS_FIELDS.get(self.endpoint, {})
+        details = _names.on_the_wire(f"detail of {self.endpoint}'s progress", details, checks)
         if self.endpoint in _PREDICTIONS:
             if self.record is not None and self.record.phase == "queued":
                 self.record.note_phase("prefill")
             packet = progress_packet(round(progress * 100), 100)
             packet["progress"] = progress
-            packet["details"].update(_camel(details))
+            packet["details"].update(details)
         elif self.endpoint == "downloadModel":
             update = {"downloadedBytes": round(progress * 1000), "totalBytes": 1000}
-            update = {**update, "speedBytesPerSecond": 1000, **_camel(details)}
+            update = {**update, "speedBytesPerSecond": 1000, **details}
             packet = {"type": "downloadProgress", "update": update}
         else:
             kind = "loadProgress" if self.endpoint == "getOrLoad" else "progress"
-            packet = {"type": kind, "progress": progress, **_camel(details)}
+            packet = {"type": kind, "progress": progress}
         self.packet(packet)
 
     def packet(self, packet: dict[str, Any]) -> None:
@@ -155,7 +165,13 @@ class Call:
                 other channels: fields of the packet.
         """
         channel = self._open_channel("success")
-        packet = self._core.loop.call(lambda: self._success_packet(stop_reason, _camel(stats)))
+        _names.check_stop_reason("stop_reason", stop_reason)
+        if self.endpoint in _PREDICTIONS:
+            also = ("stop_reason", "close")
+            fields = _names.on_the_wire("entry of the stats", stats, _names.STATS, also)
+        else:
+            fields = {_names.camel(name): value for name, value in stats.items()}
+        packet = self._core.loop.call(lambda: self._success_packet(stop_reason, fields))
         channel.send(packet)
         if self.record is not None:
             self.record.note_end(packet["stats"]["stopReason"])
@@ -187,8 +203,10 @@ class Call:
             **fields: Other fields of the error, as `displayData={...}` or `cause="..."`.
         """
         self._check_open("error")
+        _usage.text("the title of the error", title)
+        fields = _names.on_the_wire("field of an error", fields, _names.ERROR_FIELDS)
         self._ended = "failed"
-        problem = serialize(title, **_camel(fields))
+        problem = serialize(title, **fields)
         if self._channel is None:
             self._session.fail(self.id, problem)
         else:
@@ -297,11 +315,3 @@ class Call:
         if not self._packets:
             return "the client sent nothing into it"
         return f"the client sent {self._packets}"
-
-
-def _camel(fields: dict[str, Any]) -> dict[str, Any]:
-    """Turn snake_case names into the camelCase of the wire."""
-    return {
-        re.sub(r"_([a-z])", lambda match: match[1].upper(), name): value
-        for name, value in fields.items()
-    }

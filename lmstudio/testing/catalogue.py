@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import attrs
+
+from . import _usage
 
 Domain = Literal["llm", "embedding"]
 
@@ -29,6 +32,10 @@ class Model:
         trained_for_tool_use: Whether the model was trained for tools (LLMs only).
         variants: Keys of the variants, the first one selected; empty for none.
 
+    Raises:
+        TypeError: A value is of the wrong type.
+        ValueError: A value has no meaning.
+
     Thread safety:
         Immutable: any thread.
     """
@@ -47,6 +54,10 @@ class Model:
     vision: bool = False
     trained_for_tool_use: bool = False
     variants: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for field, check in _CHECKS.items():
+            check(field, getattr(self, field))
 
     def file_path(self) -> str:
         """Return the path below the models folder."""
@@ -80,6 +91,38 @@ class Model:
             info["trainedForToolUse"] = self.trained_for_tool_use
         return info
 
+
+def first_of_each(models: Sequence[Model]) -> list[str]:
+    """Return the key of the first model of each type."""
+    first: dict[str, str] = {}
+    for model in models:
+        first.setdefault(model.type, model.key)
+    return list(first.values())
+
+
+def _quantization(name: str, value: Any) -> None:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise _usage.wrong_type(name, "a name and a number of bits, as ('Q4_K_M', 4)", value)
+    _usage.text(f"{name}[0]", value[0])
+    _usage.whole(1)(f"{name}[1]", value[1])
+
+
+_CHECKS: dict[str, _usage.Check] = {
+    "key": _usage.text,
+    "type": _usage.one_of("llm", "embedding"),
+    "display_name": _usage.optional(_usage.text),
+    "publisher": _usage.text,
+    "path": _usage.optional(_usage.text),
+    "size_bytes": _usage.whole(),
+    "params": _usage.optional(_usage.text),
+    "architecture": _usage.optional(_usage.text),
+    "quantization": _usage.optional(_quantization),
+    "format": _usage.text,
+    "max_context_length": _usage.whole(1),
+    "vision": _usage.flag,
+    "trained_for_tool_use": _usage.flag,
+    "variants": _usage.several(_usage.text, "a list of texts"),
+}
 
 TEST_LLM = Model(
     key="test-llm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from . import _usage
 from .engine import Engine, Event, GenerationRequest, split_tokens
 
 
@@ -16,6 +17,10 @@ class GeneratedEngine(Engine):
         prefill: Seconds of prompt processing, with progress packets.
         tokens: Number of tokens after which a reply ends; None for never.
 
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument has no meaning.
+
     Thread safety:
         Any thread.
     """
@@ -23,8 +28,11 @@ class GeneratedEngine(Engine):
     def __init__(
         self, rate: float | None = None, prefill: float = 0.0, tokens: int | None = None
     ) -> None:
+        _usage.optional(_usage.number())("rate", rate)
         if rate is not None and rate <= 0:
             raise ValueError(f"rate must be above 0 tokens per second, got {rate}")
+        _usage.number()("prefill", prefill)
+        _usage.optional(_usage.whole(1))("tokens", tokens)
         self._rate = rate
         self._prefill = prefill
         self._tokens = tokens

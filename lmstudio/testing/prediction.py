@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from . import _usage
 from ._journal import Journal
 
 Phase = Literal["queued", "prefill", "generating", "finished"]
@@ -124,7 +125,9 @@ class Prediction:
 
         Raises:
             AssertionError: It ended without that phase, or did not reach it in time.
+            ValueError: There is no such phase.
         """
+        _usage.known("phase", phase, get_args(Phase))
         self._journal.wait(
             lambda: phase in self._phases or self.finished,
             timeout,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 
+from . import _usage
 from ._schema_reply import fit
 from .engine import (
     Engine,
     Event,
     Fault,
-    FaultKind,
     Finish,
     GenerationRequest,
     Token,
@@ -74,41 +74,6 @@ class Reply:
             yield token if isinstance(token, Token) else Token(token)
 
 
-_GARBAGE = '{"type": "channelSe'
-
-
-def make_reply(
-    tokens: str | Sequence[str | Token],
-    *,
-    reasoning: str | Sequence[str] = (),
-    tool_calls: Sequence[ToolCall | dict[str, Any]] = (),
-    faults: Mapping[FaultKind, int | None],
-    error: str = "",
-    **others: Any,
-) -> Reply:
-    """Return a reply from what is convenient to write; see `Server.reply`.
-
-    Raises:
-        ValueError: More than one fault was given.
-    """
-    given = [(kind, after) for kind, after in faults.items() if after is not None]
-    if len(given) > 1:
-        raise ValueError("give at most one of the ..._after arguments")
-    fault = None
-    for kind, _ in given:
-        fault = Fault(kind, {"error": error, "garbage": _GARBAGE}.get(kind, ""))
-    return Reply(
-        tokens=split_tokens(tokens) if isinstance(tokens, str) else tokens,
-        reasoning=split_tokens(reasoning) if isinstance(reasoning, str) else reasoning,
-        tool_calls=[
-            call if isinstance(call, ToolCall) else ToolCall(**call) for call in tool_calls
-        ],
-        fault=fault,
-        fault_after=given[0][1] if given else 0,
-        **others,
-    )
-
-
 class ScriptedEngine(Engine):
     """Plays the replies that were queued, one a prediction; then its default reply.
 
@@ -120,6 +85,10 @@ class ScriptedEngine(Engine):
         prefill: Seconds of prompt processing of the default reply.
         tokens: Number of tokens of the default reply; None for its natural length.
 
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument has no meaning.
+
     Thread safety:
         Any thread.
     """
@@ -127,6 +96,9 @@ class ScriptedEngine(Engine):
     def __init__(
         self, *, delay: float | None = None, prefill: float = 0.0, tokens: int | None = None
     ) -> None:
+        _usage.optional(_usage.number())("delay", delay)
+        _usage.number()("prefill", prefill)
+        _usage.optional(_usage.whole(1))("tokens", tokens)
         self._queue: deque[Reply] = deque()
         self._delay = delay
         self._prefill = prefill
@@ -134,6 +106,7 @@ class ScriptedEngine(Engine):
 
     def add(self, reply: Reply) -> None:
         """Queue a reply for the next prediction that has none."""
+        _usage.instance(Reply, "a Reply, as Reply(tokens=['a', 'b'])")("the reply", reply)
         self._queue.append(reply)
 
     def generate(self, request: GenerationRequest) -> Iterator[Event]:

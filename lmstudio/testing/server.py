@@ -7,16 +7,18 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
+from . import _usage
 from ._core import Core
 from ._errors import EndpointError
 from ._listener import Listener
 from ._loop import logger
-from ._options import Options
+from ._make_reply import make_reply
+from ._options import Options, as_list, check_settings
 from ._records import Records
 from .call import Call
-from .catalogue import DEFAULT_HUB, DEFAULT_MODELS, Model
+from .catalogue import DEFAULT_HUB, DEFAULT_MODELS, Model, first_of_each
 from .engine import Engine, Token, ToolCall
-from .scripted import ScriptedEngine, make_reply
+from .scripted import ScriptedEngine
 
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ class Server(Records):
 
     Raises:
         OSError: The port is taken.
+        TypeError: An argument is of the wrong type.
         ValueError: An argument has no meaning; the text says which values have.
 
     Thread safety:
@@ -78,6 +81,29 @@ class Server(Records):
         parallel: int | None = None,
         version: str = "0.4.0",
     ) -> None:
+        hold = as_list("hold", hold, "a list of endpoints, as ['predict']")
+        if loaded is not None:
+            loaded = as_list("loaded", loaded, "a list of the keys of models")
+        check_settings(
+            {
+                "port": port,
+                "engine": engine,
+                "models": models,
+                "loaded": loaded,
+                "hub": hub,
+                "token": token,
+                "auth": auth,
+                "auth_timeout": auth_timeout,
+                "unknown_path": unknown_path,
+                "hold": hold,
+                "load_time": load_time,
+                "download_time": download_time,
+                "jit_evict": jit_evict,
+                "presets": presets,
+                "parallel": parallel,
+                "version": version,
+            }
+        )
         self._engine = engine if engine is not None else ScriptedEngine()
         if models is None:
             models = self._engine.models or DEFAULT_MODELS
@@ -93,7 +119,7 @@ class Server(Records):
             parallel=self._engine.parallel if parallel is None else parallel,
             version=version,
         )
-        keys = _first_of_each(models) if loaded is None else list(loaded)
+        keys = first_of_each(models) if loaded is None else list(loaded)
         self._core = Core(options, self._engine, models, hub)
         self._closed = False
         for endpoint in hold:
@@ -141,7 +167,7 @@ class Server(Records):
         repeat: int = 1,
         slow_stop: float = 0.0,
         error_after: int | None = None,
-        error: str = "Scripted failure",
+        error: str | None = None,
         drop_after: int | None = None,
         close_after: int | None = None,
         silent_after: int | None = None,
@@ -161,37 +187,38 @@ class Server(Records):
             repeat: For how many predictions the reply is meant.
             slow_stop: Seconds that the engine goes on after a cancel.
             error_after: Number of tokens after which the prediction fails.
-            error: Title of that error.
+            error: Title of that error; "Scripted failure" if not given.
             drop_after: Number of tokens after which the connection breaks.
             close_after: Number of tokens after which the channel closes without a result.
             silent_after: Number of tokens after which nothing more comes.
             garbage_after: Number of tokens after which a frame comes that is no JSON, and nothing
                 more.
-            **stats: Further entries of the stats, as on the wire.
+            **stats: Further entries of the stats, as `tokens_per_second=7`.
 
         Raises:
-            TypeError: The server's engine is not scripted.
-            ValueError: More than one of the `..._after` arguments was given.
+            TypeError: The server's engine is not scripted, or an argument is of the wrong type.
+            ValueError: An argument has no meaning, there is no such entry of the stats, or more
+                than one of the `..._after` arguments was given.
         """
         if not isinstance(self._engine, ScriptedEngine):
-            raise TypeError(f"reply() needs a ScriptedEngine, this is a {type(self._engine)}")
+            kind = type(self._engine).__name__
+            raise TypeError(f"reply() needs a ScriptedEngine, this server has a {kind}")
+        _usage.whole(1)("repeat", repeat)
         reply = make_reply(
             tokens,
             reasoning=reasoning,
             tool_calls=tool_calls,
-            faults={
-                "error": error_after,
-                "drop": drop_after,
-                "close": close_after,
-                "silence": silent_after,
-                "garbage": garbage_after,
-            },
-            error=error,
             delay=delay,
             prefill=prefill,
             stop_reason=stop_reason,
             slow_stop=slow_stop,
-            stats=stats,
+            error_after=error_after,
+            error=error,
+            drop_after=drop_after,
+            close_after=close_after,
+            silent_after=silent_after,
+            garbage_after=garbage_after,
+            **stats,
         )
         for _ in range(repeat):
             self._engine.add(reply)
@@ -201,6 +228,9 @@ class Server(Records):
 
         Args:
             endpoint: Its name, as "predict", or with the namespace, as "llm/predict".
+
+        Raises:
+            ValueError: There is no such endpoint; the text names the nearest.
         """
         self._core.holds.hold(endpoint)
 
@@ -209,6 +239,9 @@ class Server(Records):
 
         Args:
             endpoint: As given to `hold`.
+
+        Raises:
+            ValueError: There is no such endpoint; the text names the nearest.
         """
         self._core.holds.release(endpoint)
 
@@ -224,6 +257,7 @@ class Server(Records):
 
         Raises:
             AssertionError: None came in time; the text says what came.
+            ValueError: There is no such endpoint; the text names the nearest.
         """
         return self._core.holds.expect(endpoint, timeout)
 
@@ -310,11 +344,5 @@ class Server(Records):
             model = registry.any_model(key)
             return registry.add(model, identifier or registry.free_identifier(key), []).identifier
         except EndpointError as problem:
-            raise ValueError(str(problem)) from None
-
-
-def _first_of_each(models: Sequence[Model]) -> list[str]:
-    first: dict[str, str] = {}
-    for model in models:
-        first.setdefault(model.type, model.key)
-    return list(first.values())
+            keys = ", ".join(one.key for one in registry.models)
+            raise ValueError(f"{problem} (the downloaded models: {keys})") from None
