@@ -10,15 +10,18 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from . import (  # the package says how to install what is missing
-    Engine,
-    GeneratedEngine,
-    LlamaEngine,
-    ScriptedEngine,
-    Server,
-    _usage,
-    find_smollm2,
-)
+try:
+    from . import (  # the package says how to install what is missing
+        Engine,
+        GeneratedEngine,
+        LlamaEngine,
+        ScriptedEngine,
+        Server,
+        _usage,
+        find_smollm2,
+    )
+except ImportError as error:
+    raise SystemExit(str(error)) from None
 from ._script_file import Script, read_script
 
 _DEFAULT_PORT = 1234
