@@ -145,11 +145,12 @@ class Connector:
 
     def _open_socket(self, address: Address, attempt: Attempt) -> socket.socket:
         # Our own socket: proxy variables would capture even 127.0.0.1 otherwise.
-        seconds = attempt.deadline.remaining()
         if self.proxy is None:
-            sock = socket.create_connection((address.host, address.port), timeout=seconds)
+            sock = socket.create_connection(
+                (address.host, address.port), timeout=attempt.deadline.remaining()
+            )
         else:
-            sock = _open_tunnel(self.proxy, address, seconds)
+            sock = _open_tunnel(self.proxy, address, attempt)
         try:
             attempt.adopt(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -203,20 +204,25 @@ class Connector:
         logger.debug("connected to %s", url)
 
 
-def _open_tunnel(proxy: Proxy, address: Address, seconds: float | None) -> socket.socket:
+def _open_tunnel(proxy: Proxy, address: Address, attempt: Attempt) -> socket.socket:
     import http.client  # most clients need no proxy
 
-    connection = http.client.HTTPConnection(proxy.host, proxy.port, timeout=seconds)
+    seconds = attempt.deadline.remaining()
+    sock = socket.create_connection((proxy.host, proxy.port), timeout=seconds)
+    connection = http.client.HTTPConnection(proxy.host, proxy.port)
     connection.set_tunnel(address.host, address.port, headers=proxy.headers)
+    connection._create_connection = lambda *_: sock  # type: ignore[attr-defined]
     try:
+        attempt.adopt(sock)
         connection.connect()
-        sock: socket.socket = connection.sock
-        connection.sock = None  # ours now
-        return sock
-    except http.client.HTTPException as error:
-        raise OSError(f"the proxy answered {error!r}") from None
-    finally:
-        connection.close()
+    except BaseException as error:
+        fd = sock.detach()  # before 3.11, http.client leaves it open to the garbage collector
+        if fd >= 0:
+            socket.close(fd)
+        if isinstance(error, http.client.HTTPException):
+            raise OSError(f"the proxy answered {error!r}") from None
+        raise
+    return sock
 
 
 def reason_of(error: Exception) -> str:

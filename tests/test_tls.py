@@ -23,6 +23,7 @@ class TlsProxy:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         AUTHORITY.issue_cert("localhost").configure_cert(self._context)
         self._ready, self.port = threading.Event(), 0
+        self._handlers: set[asyncio.Task] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
     def __enter__(self) -> "TlsProxy":
@@ -42,8 +43,13 @@ class TlsProxy:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=10)
+        for _ in range(3):  # the transports that were closed or aborted take their leave
+            await asyncio.sleep(0)
 
     async def _handle(self, reader, writer) -> None:
+        self._handlers.add(asyncio.current_task())
         inner_reader, inner_writer = await asyncio.open_connection(self._host, self._port)
         try:
             await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
@@ -146,11 +152,13 @@ class TunnelProxy(TlsProxy):
         self._context = None
 
     async def _handle(self, reader, writer) -> None:
+        self._handlers.add(asyncio.current_task())
         request = await reader.readuntil(b"\r\n\r\n")
         if self.LOGIN not in request:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             await writer.drain()
             writer.close()
+            await writer.wait_closed()
             return
         self._host, _, port = request.split()[1].decode().partition(":")
         self._port = int(port)
