@@ -36,8 +36,8 @@ class Program:
 
     def __init__(self, server, command, directory, **environment):
         self._server = server
-        # The official Python client's thread may still run C code when the interpreter goes: once
-        # in some hundred runs the process dies of that, after it has done and said everything.
+        # The official Python client's process was once seen to die of a segmentation fault, cause
+        # unknown. What it printed is checked all the same, so a crash before its end is noticed.
         is_python = str(command[0]) == sys.executable
         self._good_ends = (0, -signal.SIGSEGV) if is_python else (0,)
         # What would steer the interpreters, or make them write more than the program does.
