@@ -79,6 +79,7 @@ from .errors import (
 )
 from .info import (
     AnyModelSpecifier,
+    DownloadProgressUpdate,
     EmbeddingModelInfo,
     EmbeddingModelInstanceInfo,
     LlmInfo,
@@ -92,6 +93,7 @@ from .info import (
 )
 from .models import EmbeddingModel, SyncModelHandle
 from .prediction import PredictionStream
+from .repository import DownloadFinalizedCallback, DownloadProgressCallback
 from .results import (
     ActResult,
     LlmPredictionFragment,
@@ -100,6 +102,14 @@ from .results import (
     PredictionRoundResult,
 )
 from .schema import BaseModel, DictSchema, ModelSchema, ValidationError
+from .tools import (
+    GuardToolCallController,
+    RawFunctionTool,
+    ToolCallContext,
+    ToolDefinition,
+    ToolFunctionDef,
+    ToolFunctionDefDict,
+)
 
 __all__ = [
     "LLM",
@@ -120,6 +130,9 @@ __all__ = [
     "Client",
     "DictObject",
     "DictSchema",
+    "DownloadFinalizedCallback",
+    "DownloadProgressCallback",
+    "DownloadProgressUpdate",
     "DownloadedEmbeddingModel",
     "DownloadedLlm",
     "EmbeddingLoadModelConfig",
@@ -132,6 +145,7 @@ __all__ = [
     "FileHandleInput",
     "FileType",
     "GpuSetting",
+    "GuardToolCallController",
     "LMStudioCancelledError",
     "LMStudioChannelClosedError",
     "LMStudioClientError",
@@ -171,6 +185,7 @@ __all__ = [
     "PredictionRoundResult",
     "PredictionStream",
     "PromptProcessingCallback",
+    "RawFunctionTool",
     "ResponseSchema",
     "SerializedLMSExtendedError",
     "SyncModelHandle",
@@ -178,8 +193,12 @@ __all__ = [
     "SystemPromptContent",
     "TextData",
     "TextDataDict",
+    "ToolCallContext",
     "ToolCallRequest",
     "ToolCallResultData",
+    "ToolDefinition",
+    "ToolFunctionDef",
+    "ToolFunctionDefDict",
     "ToolResultMessage",
     "UserMessage",
     "UserMessageContent",

@@ -188,10 +188,15 @@ def plain(value: Any) -> Any:
     Raises:
         TypeError, ValueError: JSON has no form for it.
     """
-    return json.loads(json.dumps(value, default=_encode, allow_nan=False))
+    return json.loads(json.dumps(value, default=to_plain, allow_nan=False))
 
 
-def _encode(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Return JSON data for an object that is none: what ``json.dumps(default=)`` takes.
+
+    Raises:
+        TypeError: JSON has no form for it.
+    """
     cls: Any = type(value)
     if isinstance(value, enum.Enum):
         return value.value

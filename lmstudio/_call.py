@@ -121,7 +121,7 @@ class Call:
         self.mark: dict[int, tuple[object, Any]] = {}
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
-        self.tokens: list[CancelToken] = []  # which cancel it; untied at the end
+        self.tokens: list[CancelToken] = []  # which cancel it, until `untie`
         self.leashes: list[Leash] = []
         # I/O thread:
         self.ending: Ending | None = None
@@ -165,7 +165,7 @@ class Call:
     @property
     def _is_over(self) -> bool:
         """Whether no event need be watched for it any more."""
-        return bool(self.mark) or self.ending is not None
+        return bool(self.mark)  # not before the end was taken: until then a cancel wins
 
     @property
     def _runs_user_code(self) -> bool:
@@ -179,7 +179,17 @@ class Call:
 
     def take_end(self) -> bool:
         """Claim the terminal item; return False if a cancel came first."""
-        return self.mark.setdefault(0, (_TAKEN, None))[0] is _TAKEN
+        is_taken = self.mark.setdefault(0, (_TAKEN, None))[0] is _TAKEN
+        self.untie()
+        return is_taken
+
+    def untie(self) -> None:
+        """Let no token cancel it any more."""
+        while self.tokens:
+            try:
+                self.tokens.pop()._unlink(self)
+            except IndexError:  # another thread took the last one
+                return
 
     def notify(self) -> None:
         """Wake everybody in `wait_for_change`."""

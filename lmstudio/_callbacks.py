@@ -6,11 +6,13 @@ import queue
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._deadline import Deadline, DeadlinePassed, receiver
 
 __all__ = ["CallbackGate"]
+
+T = TypeVar("T")
 
 
 class CallbackGate:
@@ -26,13 +28,12 @@ class CallbackGate:
         self._waiters: deque[queue.SimpleQueue[None]] = deque()
         self._is_closed = False
 
-    def run(self, callback: Callable[..., object], *arguments: Any) -> None:
-        """Call ``callback(*arguments)`` in this thread, unless the gate is closed."""
+    def run(self, callback: Callable[..., T], *arguments: Any) -> T | None:
+        """Return ``callback(*arguments)``, called in this thread; None if the gate is closed."""
         key = object()
         self._running[key] = get_ident()
         try:
-            if not self._is_closed:
-                callback(*arguments)
+            return None if self._is_closed else callback(*arguments)
         finally:
             self._running.pop(key, None)
             while self._waiters:

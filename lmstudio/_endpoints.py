@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["PREDICT", "Endpoint", "get_or_load", "load_model", "rpc"]
+__all__ = ["DOWNLOAD", "PREDICT", "Endpoint", "get_or_load", "load_model", "rpc"]
 
 
 _LABELS = {
@@ -22,6 +22,9 @@ _LABELS = {
     "embedString": "Embedding",
     "applyPromptTemplate": "Applying the prompt template",
     "getLoadConfig": "Reading the load configuration",
+    "searchModels": "Searching for models",
+    "getModelDownloadOptions": "Listing the download options",
+    "downloadModel": "The download",
 }
 
 
@@ -58,6 +61,7 @@ class Endpoint:
 
 
 PREDICT = Endpoint("llm", "predict", channel=True, finals=frozenset({"success"}))
+DOWNLOAD = Endpoint("repository", "downloadModel", channel=True, finals=frozenset({"success"}))
 
 
 def get_or_load(namespace: str) -> Endpoint:

@@ -252,9 +252,8 @@ class Loop:
         if (link := self._links.get(call.endpoint.namespace)) is not None:
             link.forget(call)
         call.leashes.clear()
-        for token in call.tokens:
-            token._unlink(call)
-        call.tokens.clear()
+        if call.mark:  # otherwise a token may still cancel it, until somebody takes the end
+            call.untie()
         call.inbox.put(END)
         call.notify()
 

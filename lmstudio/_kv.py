@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -24,6 +24,8 @@ KvField: TypeAlias = dict[str, Any]
 Namespace: TypeAlias = Literal["llm", "embedding"]
 ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[Any]
 
+TOOLS_KEY = "llm.prediction.tools"
+TOOL_CHOICE_KEY = "llm.prediction.toolChoice"
 STRUCTURED_KEY = "llm.prediction.structured"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
 SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
@@ -113,6 +115,18 @@ def config_stack(fields: list[KvField], *, completion: bool = False) -> dict[str
         field = {"key": "llm.prediction.promptTemplate", "value": value}
         layers.append({"layerName": "completeModeFormatting", "config": {"fields": [field]}})
     return {"layers": layers}
+
+
+def with_tools(fields: list[KvField], definitions: Sequence[DictObject] | None) -> list[KvField]:
+    """Return prediction fields that offer these tools instead of any others; None: no tool."""
+    values = {field["key"]: field["value"] for field in fields}
+    if definitions is not None:
+        values[TOOLS_KEY] = {"type": "toolArray", "tools": definitions}
+    else:
+        values[TOOLS_KEY] = {"type": "none"}
+        if TOOL_CHOICE_KEY in values:  # a call that is required could not be made
+            values[TOOL_CHOICE_KEY] = {"type": "generic", "mode": "auto"}
+    return [{"key": key, "value": value} for key, value in values.items()]
 
 
 def wants_structured(fields: list[KvField]) -> bool:

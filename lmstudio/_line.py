@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
+import logging
 import queue
 import threading
 import weakref
@@ -21,10 +22,12 @@ from ._connect import Connector
 from ._deadline import Deadline, check_seconds, receiver
 from ._endpoints import Endpoint
 from ._io import CLOSED_REASON, Loop
-from .cancellation import CancelEvent, attach, check_events
+from .cancellation import CancelEvent, CancelToken, attach, check_events
 from .errors import LMStudioClientError, LMStudioRuntimeError
 
 __all__ = ["CallLimits", "Limit", "Line", "get_sync_api_timeout", "set_sync_api_timeout"]
+
+logger = logging.getLogger(__name__)
 
 # Seconds; None for no limit; `...` for the client's default.
 Limit: TypeAlias = "float | EllipsisType | None"
@@ -92,9 +95,11 @@ class Line:
         self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._idle_timeout = idle_timeout
-        self._cancel_grace = cancel_grace
+        self.cancel_grace = cancel_grace  # seconds
+        self.is_closed = False
+        # What runs over several calls, by identity; cancel_all() cancels these too.
+        self.scopes: dict[int, CancelToken] = {}
         self._thread_lock = threading.Lock()  # guards the start of the thread
-        self._is_closed = False
         self.callbacks = CallbackGate()
         self._loop = self._new_loop()
 
@@ -119,24 +124,30 @@ class Line:
         Raises:
             LMStudioValueError: A limit is negative or not a number.
         """
-        if timeout is ...:
-            timeout = self._timeout
         if idle_timeout is ...:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
             idle_timeout = _default_idle_timeout
         if self._loop.has_ended:
             with self._thread_lock:
-                if self._loop.has_ended and not self._is_closed:  # it failed: start anew
+                if self._loop.has_ended and not self.is_closed:  # it failed: start anew
                     self._loop = self._new_loop()
         return Call(
             self._loop,
             endpoint,
             parameter,
-            timeout=check_seconds(timeout, "timeout"),
+            timeout=self.check_timeout(timeout),
             idle_timeout=check_seconds(idle_timeout, "idle_timeout"),
-            grace=self._cancel_grace if is_prediction else 0.0,
+            grace=self.cancel_grace if is_prediction else 0.0,
         )
+
+    def check_timeout(self, timeout: Limit) -> float | None:
+        """Return the seconds that a `timeout` argument stands for, or None for no limit.
+
+        Raises:
+            LMStudioValueError: It is negative or not a number.
+        """
+        return check_seconds(self._timeout if timeout is ... else timeout, "timeout")
 
     def start(
         self, call: Call, cancel_event: CancelEvent = None, since: float | None = None
@@ -160,9 +171,9 @@ class Line:
         attach(call, check_events(cancel_event))
         if call.is_cancelled:
             call.ending = Ending()
-            call.tokens.clear()
+            call.untie()
             return
-        if self._is_closed:
+        if self.is_closed:
             raise LMStudioClientError("The client is closed. Make a new one.")
         self._ensure_thread(loop)
         call.heard = monotonic()
@@ -285,6 +296,11 @@ class Line:
 
     def cancel_all(self, reason: Any = None) -> None:
         """Cancel whatever runs. Never blocks."""
+        for scope in list(self.scopes.values()):
+            try:
+                scope.cancel(reason)
+            except Exception:  # of a callback that somebody registered there
+                logger.debug("a callback of a cancel token failed", exc_info=True)
         for call in list(self._loop.open.values()):
             call.cancel(reason)
 
@@ -294,7 +310,7 @@ class Line:
         if loop.process is not _process.current:
             return  # a forked child: thread and sockets are the parent's
         deadline = Deadline(timeout)
-        self._is_closed = True
+        self.is_closed = True
         self.cancel_all(CLOSED_REASON)
         loop.post(loop.close, deadline)
         with self._thread_lock:  # nobody is starting it now

@@ -1,32 +1,32 @@
-"""`LLM`: a handle of a loaded language model, for chats and completions."""
+"""`LLM`: a handle of a loaded language model, for predictions, agents and templates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from ._chat_messages import ChatHistoryDataDict
+from ._act import Act, ActCallbacks, ActMessageCallback
+from ._chat_messages import ChatHistoryDataDict, ToolCallRequest
 from ._converter import camel_keys
-from ._endpoints import PREDICT
-from ._kv import ResponseSchema, config_stack, prediction_config_to_kv, wants_structured
+from ._deadline import check_seconds
+from ._kv import config_stack, prediction_config_to_kv, wants_structured, with_tools
 from ._line import CallLimits, Limit
-from ._reader import (
-    PredictionCallbacks,
-    PredictionFirstTokenCallback,
-    PredictionFragmentCallback,
-    PredictionMessageCallback,
-    PromptProcessingCallback,
+from ._predictions import PredictionMethods, check_callbacks
+from ._reader import PredictionCallbacks
+from ._tool_calls import (
+    GuardToolCallCallback,
+    InvalidToolRequestHandler,
+    ToolCallReportCallback,
+    ToolRules,
 )
-from ._typed import response_class
-from .cancellation import CancelEvent, check_events
+from .cancellation import CancelEvent, CancelToken, check_events
 from .chat import Chat
 from .config import LlmPredictionConfig
-from .errors import LMStudioValueError
-from .models import SyncModelHandle, read_answer
+from .errors import LMStudioPredictionError, LMStudioValueError
+from .models import read_answer
 from .prediction import PredictionStream
-from .results import PredictionResult
+from .results import ActResult, LlmPredictionFragment, PredictionRoundResult
+from .tools import ToolDefinition, prepare_tools
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["LLM"]
 
 
-class LLM(SyncModelHandle):
+class LLM(PredictionMethods):
     """A handle of a loaded language model.
 
     Thread safety: all methods may be called from several threads at once.
@@ -67,224 +67,169 @@ class LLM(SyncModelHandle):
         result = self._call("applyPromptTemplate", parameter, limits)
         return read_answer(lambda answer: str(answer["formatted"]), result, "applyPromptTemplate")
 
-    def respond_stream(
+    def act(
         self,
-        history: Chat | ChatHistoryDataDict | str,
+        chat: Chat | ChatHistoryDataDict | str,
+        tools: Iterable[ToolDefinition],
         *,
-        response_format: ResponseSchema | None = None,
+        max_prediction_rounds: int | None = None,
+        max_parallel_tool_calls: int | None = 1,
         config: LlmPredictionConfig | dict[str, Any] | None = None,
         preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_message: ActMessageCallback | None = None,
+        on_first_token: Callable[[int], Any] | None = None,
+        on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None,
+        on_round_start: Callable[[int], Any] | None = None,
+        on_round_end: Callable[[int], Any] | None = None,
+        on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = None,
+        on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
+        handle_invalid_tool_request: InvalidToolRequestHandler | None = None,
+        guard_tool_call: GuardToolCallCallback | None = None,
+        on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = None,
+        on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = None,
+        on_tool_call_request_argument_fragment_generated: (
+            Callable[[int, str, int], Any] | None
+        ) = None,
+        on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = None,
+        on_tool_call_request_failure: (
+            Callable[[int, LMStudioPredictionError, int], Any] | None
+        ) = None,
+        on_tool_call_status: ToolCallReportCallback | None = None,
+        on_tool_call_warning: ToolCallReportCallback | None = None,
+        tool_timeout: float | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> PredictionStream:
-        """Prepare a reply in a chat, to be iterated over.
+    ) -> ActResult:
+        """Let the model answer in a chat with the help of tools, in as many rounds as it needs.
 
-        Endpoint: channel ``predict``.
+        In each round the model answers, and the tools it asks for run, each in a thread of its own
+        and as soon as its request is complete; the next round starts with their results. The chat
+        that was given is not changed: `on_message` gets what is to be added to it.
 
-        Nothing is sent before the stream is started, iterated over or waited for.
+        Endpoint: channel ``predict``, once for each round.
 
         Args:
-            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
-            response_format: A JSON schema, or a class that gives one, for structured replies.
-            config: Options of the prediction, as an object or a dict; names in camelCase or
-                snake_case.
+            chat: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            tools: Functions with annotations and a docstring, `ToolFunctionDef`,
+                `RawFunctionTool`, or dicts like these. A parameter annotated `ToolCallContext`
+                gets one.
+            max_prediction_rounds: Rounds at most; in the last of them no tool is offered. None:
+                no limit.
+            max_parallel_tool_calls: Tools that run at once; None: all that are asked for.
+            config: Options of the predictions, as in `respond()`.
             preset: The name of a preset of LM Studio.
-            on_message: Called with the whole reply as a message, for `Chat.append`.
-            on_first_token: Called before the first fragment.
-            on_prediction_fragment: Called with each fragment.
-            on_prompt_processing_progress: Called with the share of the prompt that is processed,
-                from 0 to 1.
-            cancel_event: An event, or several, that stop the prediction: `threading.Event`,
-                `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
-            timeout: Seconds for the whole prediction; None: no limit.
-            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+            on_message: Called with each message, for `Chat.append`: a response with tool calls is
+                followed by their results at once.
+            on_first_token: Called with the index of the round, from 0.
+            on_prediction_fragment: Called with each fragment and the round.
+            on_round_start: Called with the round.
+            on_round_end: Called with the round.
+            on_prediction_completed: Called with the `PredictionRoundResult`; tools may still run.
+            on_prompt_processing_progress: Called with a share from 0 to 1 and the round.
+            handle_invalid_tool_request: Called with an `LMStudioPredictionError` and the request,
+                when a tool does not exist, cannot be given such arguments, or fails. What it
+                returns is told to the model (None: the text of the error). It may raise. With no
+                request (None), the error is raised in any case.
+            guard_tool_call: Called with a `GuardToolCallController` before each tool call, which
+                it may allow, change or deny.
+            on_tool_call_request_start: These five are called as in `respond_stream()`, with the
+                round as third argument; the numbers of calls go on over the rounds.
+            on_tool_call_request_name_received: See there.
+            on_tool_call_request_argument_fragment_generated: See there.
+            on_tool_call_request_end: See there.
+            on_tool_call_request_failure: See there.
+            on_tool_call_status: Called with the number of a tool call, what the tool told
+                `ToolCallContext.status()`, and the round.
+            on_tool_call_warning: Likewise for `ToolCallContext.warn()`.
+            tool_timeout: Seconds for each tool call; then its `cancel_token` is cancelled, the
+                model is told so, and nobody waits for the tool any more. None: no limit.
+            cancel_event: An event, or several, that stop all of it: the prediction, the tools that
+                run (by their `cancel_token`), and what would come after them.
+            timeout: Seconds for all of it; None: no limit.
+            idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
 
         Returns:
-            A stream. Callbacks run in the thread that iterates or waits, and what they raise
-            stops the prediction and is raised there.
+            The number of rounds, the time, and whether it was cancelled. After a cancel, tools that
+            still run are awaited for the client's `cancel_grace` and then abandoned; each request
+            without a result is answered with "cancelled".
 
         Raises:
-            LMStudioValueError: An argument cannot be used.
-        """
-        chat = history if isinstance(history, Chat) else Chat.from_history(history)
-        fields = prediction_config_to_kv(config, response_format)
-        return self._predict(
-            chat._to_wire(),
-            config_stack(fields),
-            preset,
-            PredictionCallbacks(
-                on_message=on_message,
-                on_first_token=on_first_token,
-                on_prediction_fragment=on_prediction_fragment,
-                on_prompt_processing_progress=on_prompt_processing_progress,
-            ),
-            structured=wants_structured(fields),
-            response_type=response_class(response_format),
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        )
-
-    def respond(
-        self,
-        history: Chat | ChatHistoryDataDict | str,
-        *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionResult:
-        """Return a reply in a chat.
-
-        Endpoint: channel ``predict``.
-
-        The same as ``respond_stream(...).result()``; see there for the arguments. If it is
-        cancelled it returns what was received, with `cancelled` set.
-
-        Raises:
-            LMStudioTimeoutError: A time limit passed; `partial` holds what was received.
+            LMStudioPredictionError: A tool call cannot be read, or came in the last round.
+            LMStudioTimeoutError: A time limit passed; `partial` holds the round's result so far.
             LMStudioServerError: LM Studio reported a problem.
             LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
             LMStudioValueError: An argument cannot be used.
         """
-        return self.respond_stream(
-            history,
-            response_format=response_format,
-            config=config,
-            preset=preset,
+        events = check_events(cancel_event)
+        callbacks = ActCallbacks(
             on_message=on_message,
             on_first_token=on_first_token,
             on_prediction_fragment=on_prediction_fragment,
+            on_round_start=on_round_start,
+            on_round_end=on_round_end,
+            on_prediction_completed=on_prediction_completed,
             on_prompt_processing_progress=on_prompt_processing_progress,
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        ).result()
-
-    def complete_stream(
-        self,
-        prompt: str,
-        *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionStream:
-        """Prepare a continuation of a text, without a chat.
-
-        Endpoint: channel ``predict``.
-
-        `prompt` is the text to continue; the other arguments, and what is returned, are those of
-        `respond_stream()`.
-
-        Raises:
-            LMStudioValueError: An argument cannot be used.
-        """
-        if not isinstance(prompt, str):
-            raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
-        fields = prediction_config_to_kv(config, response_format)
-        return self._predict(
-            Chat.from_history(prompt)._to_wire(),
-            config_stack(fields, completion=True),
-            preset,
-            PredictionCallbacks(
-                on_message=on_message,
-                on_first_token=on_first_token,
-                on_prediction_fragment=on_prediction_fragment,
-                on_prompt_processing_progress=on_prompt_processing_progress,
+            on_tool_call_request_start=on_tool_call_request_start,
+            on_tool_call_request_name_received=on_tool_call_request_name_received,
+            on_tool_call_request_argument_fragment_generated=(
+                on_tool_call_request_argument_fragment_generated
             ),
-            structured=wants_structured(fields),
-            response_type=response_class(response_format),
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
+            on_tool_call_request_end=on_tool_call_request_end,
+            on_tool_call_request_failure=on_tool_call_request_failure,
+        )
+        check_callbacks(callbacks)
+        rules = ToolRules(
+            tools=prepare_tools(tools),
+            max_parallel=_check_count(max_parallel_tool_calls, "max_parallel_tool_calls"),
+            timeout=check_seconds(tool_timeout, "tool_timeout"),
+            guard_tool_call=guard_tool_call,
+            handle_invalid_tool_request=handle_invalid_tool_request,
+            on_tool_call_status=on_tool_call_status,
+            on_tool_call_warning=on_tool_call_warning,
+        )
+        check_callbacks(rules)
+        fields = prediction_config_to_kv(config)
+        definitions = [tool.definition for tool in rules.tools.values()]
+        with_all, without_any = (
+            config_stack(with_tools(fields, offered)) for offered in (definitions, None)
         )
 
-    def complete(
-        self,
-        prompt: str,
-        *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
-        preset: str | None = None,
-        on_message: PredictionMessageCallback | None = None,
-        on_first_token: PredictionFirstTokenCallback | None = None,
-        on_prediction_fragment: PredictionFragmentCallback | None = None,
-        on_prompt_processing_progress: PromptProcessingCallback | None = None,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> PredictionResult:
-        """Return a continuation of a text, without a chat.
+        def predict(
+            history: dict[str, Any],
+            callbacks: PredictionCallbacks,
+            *,
+            offer_tools: bool,
+            cancel_event: CancelToken,
+            since: float,
+        ) -> PredictionStream:
+            return self._predict(
+                history,
+                with_all if offer_tools else without_any,
+                preset,
+                callbacks,
+                structured=wants_structured(fields),
+                response_type=None,
+                cancel_event=cancel_event,
+                timeout=timeout,
+                idle_timeout=idle_timeout,
+                since=since,
+            )
 
-        Endpoint: channel ``predict``.
-
-        The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
-        """
-        return self.complete_stream(
-            prompt,
-            response_format=response_format,
-            config=config,
-            preset=preset,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        ).result()
-
-    def _predict(
-        self,
-        history: dict[str, Any],
-        stack: dict[str, Any],
-        preset: str | None,
-        callbacks: PredictionCallbacks,
-        *,
-        structured: bool,
-        response_type: type | None,
-        cancel_event: CancelEvent,
-        timeout: Limit,
-        idle_timeout: Limit,
-    ) -> PredictionStream:
-        for name, callback in attrs.asdict(callbacks, recurse=False).items():
-            if callback is not None and not callable(callback):
-                raise LMStudioValueError(f"{name} must be a function; {callback!r} was given.")
-        events = check_events(cancel_event)  # now, not at the first use of the stream
-        parameter: dict[str, Any] = {
-            "modelSpecifier": self._specifier,
-            "history": history,
-            "predictionConfigStack": stack,
-        }
-        if preset is not None:
-            parameter["fuzzyPresetIdentifier"] = preset
-        line = self._line
-        call = line.new_call(
-            PREDICT, parameter, timeout=timeout, idle_timeout=idle_timeout, is_prediction=True
-        )
-        return PredictionStream(
-            line,
-            call,
+        act = Act(
+            self._line,
+            predict,
+            Chat.from_history(chat),
+            rules,
             callbacks,
-            cancel_event=events,
-            structured=structured,
-            response_type=response_type,
+            max_rounds=_check_count(max_prediction_rounds, "max_prediction_rounds"),
+            timeout=self._line.check_timeout(timeout),
         )
+        return act.run(events)
+
+
+def _check_count(value: object, name: str) -> int | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if value is not None and not is_count:
+        raise LMStudioValueError(f"{name} must be at least 1, or None; {value!r} was given.")
+    return value  # type: ignore[return-value]

@@ -12,10 +12,19 @@ import attrs
 from ._call import END, STOP, Call, Ending
 from ._callbacks import CallbackGate
 from ._chat_messages import AssistantResponse, TextData
+from ._tool_requests import (
+    ToolCallRequestArgumentFragmentCallback,
+    ToolCallRequestEndCallback,
+    ToolCallRequestFailureCallback,
+    ToolCallRequestNameCallback,
+    ToolCallRequestStartCallback,
+    ToolRequests,
+)
 from .errors import LMStudioError, LMStudioProtocolError
 from .results import Accumulator, LlmPredictionFragment, PredictionResult
 
 __all__ = [
+    "TOOL_REPORT",
     "PredictionCallbacks",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
@@ -23,6 +32,9 @@ __all__ = [
     "PromptProcessingCallback",
     "Reader",
 ]
+
+# The type of what a running tool of act() puts into an inbox: no string, so no server can send it.
+TOOL_REPORT: Any = object()
 
 PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
 PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
@@ -38,6 +50,16 @@ class PredictionCallbacks:
     on_first_token: PredictionFirstTokenCallback | None = None
     on_prediction_fragment: PredictionFragmentCallback | None = None
     on_prompt_processing_progress: PromptProcessingCallback | None = None
+    on_tool_call_request_start: ToolCallRequestStartCallback | None = None
+    on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None
+    on_tool_call_request_argument_fragment_generated: (
+        ToolCallRequestArgumentFragmentCallback | None
+    ) = None
+    on_tool_call_request_end: ToolCallRequestEndCallback | None = None
+    on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None
+    # For act(): what its tools put into the inbox, and the number of the next tool call.
+    on_tool_report: Callable[[dict[str, Any]], None] | None = None
+    first_call_id: int = 0
 
 
 class Reader:
@@ -68,6 +90,7 @@ class Reader:
         self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
         self._failure: LMStudioError | None = None  # a fragment that could not be read
         self._progress = -1.0
+        self._tool_requests: ToolRequests | None = None
         self._has_fragment = False
         self._final: dict[int, PredictionResult] = {}  # set once, by setdefault
 
@@ -114,10 +137,24 @@ class Reader:
             self._call_back(self._callbacks.on_first_token)
 
     def _take_other(self, packet: dict[str, Any]) -> None:
-        if packet["type"] == "promptProcessingProgress":
+        kind = packet["type"]
+        if kind is TOOL_REPORT:
+            if self._callbacks.on_tool_report is not None:
+                self._callbacks.on_tool_report(packet)
+        elif kind == "promptProcessingProgress":
             progress = packet.get("progress")
             if isinstance(progress, (int, float)):
                 self._report_progress(float(progress))
+        elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
+            if self._tool_requests is None:
+                self._tool_requests = ToolRequests(
+                    self._callbacks, self._call_back, self._callbacks.first_call_id
+                )
+            try:
+                self._tool_requests.take(packet)
+            except LMStudioProtocolError as error:
+                self._failure = error
+                raise self._with_partial(error) from None
 
     def _report_progress(self, progress: float) -> None:
         """Report each step once, upwards, and from 0 to 1 even if the server skips the ends."""

@@ -25,6 +25,7 @@ from .catalog import (
 )
 from .errors import LMStudioRuntimeError, LMStudioValueError
 from .models import EmbeddingModel, Namespace
+from .repository import RepositoryNamespace
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -108,6 +109,7 @@ class Client:
         self._llm = LlmNamespace(self._line, find_host, _restore_handle)
         self._embedding = EmbeddingNamespace(self._line, find_host, _restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
+        self._repository = RepositoryNamespace(self._line)
 
     def __repr__(self) -> str:
         """Show the host, never the token."""
@@ -158,6 +160,11 @@ class Client:
     def system(self) -> SystemNamespace:
         """What concerns the whole server."""
         return self._system
+
+    @property
+    def repository(self) -> RepositoryNamespace:
+        """The models that can be downloaded."""
+        return self._repository
 
     def list_downloaded_models(
         self, namespace: str | None = None, **limits: Unpack[CallLimits]

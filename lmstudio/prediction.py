@@ -59,6 +59,7 @@ class PredictionStream:
         callbacks: PredictionCallbacks,
         *,
         cancel_event: CancelEvent = None,
+        since: float | None = None,
         structured: bool = False,
         response_type: type | None = None,
     ) -> None:
@@ -66,6 +67,7 @@ class PredictionStream:
         self._line = line
         self._call = call
         self._cancel_event = cancel_event
+        self._since = since
         self._reader = Reader(
             call, callbacks, line.callbacks, structured=structured, response_type=response_type
         )
@@ -247,7 +249,7 @@ class PredictionStream:
             if self._started.setdefault(0, me) is not me:
                 return False
             call.leashes.append(Leash(self, call))
-            self._line.start(call, self._cancel_event)
+            self._line.start(call, self._cancel_event, self._since)
         except BaseException as error:
             if self._started.get(0) is me:
                 self._give_up(error)

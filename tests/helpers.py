@@ -1,5 +1,6 @@
 """What several test files use."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -75,3 +76,19 @@ def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0)
+
+
+def valid_chat(chat: Any) -> bool:
+    """Whether every tool call of a chat is answered, in order, by the message after it."""
+    messages = list(chat)
+    for at, message in enumerate(messages):
+        if message.role == "assistant":
+            wanted = [
+                p.tool_call_request.id for p in message.content if p.type == "toolCallRequest"
+            ]
+            follows = messages[at + 1] if at + 1 < len(messages) else None
+            is_answer = follows is not None and follows.role == "tool"
+            given = [part.tool_call_id for part in follows.content] if is_answer else []
+            if wanted != given:
+                return False
+    return all(a.role != b.role for a, b in itertools.pairwise(messages))

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 import lmstudio as lms
-from lmstudio import catalog
+from lmstudio import catalog, repository
 
 OFFICIAL = json.loads((Path(__file__).parent / "official_api.json").read_text())["api"]
 
@@ -25,25 +25,16 @@ STRUCT = "how the official classes are built (msgspec), not what they are for"
 MISSING_NAMES = {
     **{name: ASYNC for name in OFFICIAL if name.startswith(("Async", "AnyAsync"))},
     "Client.files": LATER,
-    "Client.repository": LATER,
-    "DownloadFinalizedCallback": LATER,
-    "DownloadProgressCallback": LATER,
-    "DownloadProgressUpdate": LATER,
     "LocalFileInput": LATER,
     "ModelLoadResult": "no public call of the official package returns it",
-    "ToolDefinition": LATER,
-    "ToolFunctionDef": LATER,
-    "ToolFunctionDefDict": LATER,
     "prepare_image": LATER,
 }
 MISSING_MEMBERS = {
     "Client.files": LATER,
-    "Client.repository": LATER,
     "Client.prepare_image": LATER,
-    "LLM.act": LATER,
     **{
         f"Client.{namespace}.{member}": INNER
-        for namespace in ("llm", "embedding", "system")
+        for namespace in ("llm", "embedding", "system", "repository")
         for member in ("client", "close", "connect", "connected", "disconnect", "remote_call")
     },
 }
@@ -56,6 +47,7 @@ OURS = {
     "Client.llm": catalog.LlmNamespace,
     "Client.embedding": catalog.EmbeddingNamespace,
     "Client.system": catalog.SystemNamespace,
+    "Client.repository": repository.RepositoryNamespace,
 }
 
 

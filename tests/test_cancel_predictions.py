@@ -159,6 +159,26 @@ def test_cancel_in_the_middle_keeps_what_was_taken(held, model):
     assert "".join(taken) == stream.result().content == "ab"
 
 
+@pytest.mark.parametrize("make", [lms.CancelToken, threading.Event])
+def test_an_event_wins_with_the_whole_reply_unread(held, model, make):
+    event = make()
+    stream = model.respond_stream("hi", cancel_event=event)
+    iterator = iter(stream)
+    call = held.expect("predict")
+    for _ in range(3):
+        call.fragment("x")
+    call.success()
+    next(iterator)
+    eventually(stream.done)
+
+    event.set()
+    eventually(stream.cancelled)
+
+    assert list(iterator) == []
+    assert stream.result().content == "x"
+    assert not cancels(held)
+
+
 def test_cancel_wins_with_the_whole_reply_unread(held, model):
     stream = model.respond_stream("hi")
     stream.start()

@@ -25,11 +25,11 @@ FLOORS = {
     """,
     "first floor, the shapes": """
         _converter _annotations _refs _typed schema _config_input config _kv _kv_read
-        _chat_messages chat files info results
-        tools
+        _chat_messages chat _tool_arguments tools files info results
     """,
     "second floor, the doing": """
-        _reader _iterator prediction models _llm catalog _discovery client _default_client
+        _tool_requests _reader _iterator prediction models _predictions _tool_calls _act _llm
+        catalog repository _discovery client _default_client
     """,
     "roof": "__init__",
 }

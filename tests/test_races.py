@@ -173,7 +173,7 @@ def test_a_start_that_comes_after_the_io_thread_has_ended_fails_and_does_not_han
     call = line.new_call(rpc("llm", "listLoaded"))
     stream = model.respond_stream("hi")
     client.close()
-    line._is_closed = False  # forged: they looked before close() set this
+    line.is_closed = False  # forged: they looked before close() set this
 
     with pytest.raises(lms.LMStudioClientError, match="closed"):
         line.run(call)
@@ -548,7 +548,7 @@ def test_a_start_that_races_close_sends_nothing_after_the_goodbye(held, client, 
     assert blocked.wait(5)
     closing = Worker(client.close)
     eventually(lambda: loop.commands)
-    client._line._is_closed = False  # forged: start() looked before close() set this
+    client._line.is_closed = False  # forged: start() looked before close() set this
     stream = model.respond_stream("hi")
     stream.start()
     go_on.set()

@@ -252,6 +252,16 @@ def test_download_by_hand(server):
         assert packets[1] == {"type": "success", "defaultIdentifier": "testing/x"}
 
 
+def test_what_was_downloaded_by_hand_can_be_loaded(server):
+    server.hold("downloadModel")
+    with RawClient(server, "repository") as client:
+        channel = client.open("downloadModel", {"downloadIdentifier": "testing/tiny-llm@q8_0"})
+        server.expect("downloadModel").success()
+        packets, _ = client.rest(channel)
+    assert packets == [{"type": "success", "defaultIdentifier": "tiny-llm"}]
+    assert server.load("tiny-llm") == "tiny-llm"
+
+
 def test_raw_completion_by_hand(server, client):
     server.hold("completeRawText")
     parameter = {"modelSpecifier": ANY, "rawPrompt": "once", "predictionConfigStack": NO_CONFIG}

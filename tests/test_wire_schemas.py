@@ -72,6 +72,7 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
     with Server() as server, lms.Client(server.host) as client:
         use_models(client)
         use_chats(client.llm.model("test-llm"), server)
+        use_repository(client)
         use_errors(client)
 
     assert_fit(published, server, tolerated=FOR_OLDER_SERVERS)
@@ -88,6 +89,17 @@ def test_what_our_client_sends_to_stop_a_load_fits(published):
 
     assert_fit(published, server)
     assert ("llm", "getOrLoad", "from client: cancel") in published.seen
+
+
+def test_what_our_client_sends_to_stop_a_download_fits(published):
+    stop = lms.CancelToken()
+    with Server(download_time=600.0) as server, lms.Client(server.host) as client:
+        option = client.repository.search_models("tiny")[0].get_download_options()[0]
+        with pytest.raises(lms.LMStudioCancelledError):
+            option.download(lambda update: stop.cancel(), cancel_event=stop)
+
+    assert_fit(published, server)
+    assert ("repository", "downloadModel", "from client: cancel") in published.seen
 
 
 def documented_endpoints():
@@ -133,6 +145,13 @@ def use_chats(model, server):
         stream.cancel("enough")
         stream.result()
     server.predictions[-1].wait_finished()
+
+
+def use_repository(client):
+    """Search with all options, and download."""
+    (model,) = client.repository.search_models("tiny", 25, ["gguf", "safetensors"])
+    for option in model.get_download_options():
+        option.download(lambda update: None, lambda: None)
 
 
 def use_errors(client):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ._errors import EndpointError
 from ._predict import merge_layers
 from ._registry import Instance
+from ._repository import finish_download
 from .catalogue import Domain
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def success_packet(
         kind = "loadSuccess" if call.endpoint == "getOrLoad" else "success"
         return {"type": kind, "info": _loaded(core, call.parameter, domain).info(), **fields}
     if call.endpoint == "downloadModel":
-        identifier = str(call.parameter["downloadIdentifier"])
+        identifier = finish_download(core, str(call.parameter["downloadIdentifier"]))
         return {"type": "success", "defaultIdentifier": identifier, **fields}
     return {"type": "success", **fields}
 

