@@ -1,6 +1,9 @@
 """The real model behind the embedded server: streaming and cancelling in every phase."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +113,24 @@ def test_an_event_set_before_the_start_sends_nothing(real_server, model):
 
     assert model.respond("hi", cancel_event=stop).cancelled
     assert len(real_server.predictions) == count
+
+
+def test_the_example_agent_is_stopped_in_a_tool_and_in_an_answer_and_then_answers():
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parent.parent / "examples" / "agent_stop.py"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    in_tool, in_answer, to_the_end = done.stdout.split("\nQuestion: ")[1:]
+    assert "tool 0: search_archive({'query': " in in_tool
+    assert "searching shelf 3 of 100" in in_tool
+    assert "rounds 1, cancelled True: cancel_event was set" in in_tool
+    assert "chat   system, user, assistant, tool\n" in in_tool
+    assert "rounds 2, cancelled True: cancel_event was set" in in_answer
+    assert "chat   system, user, assistant, tool, assistant\n" in in_answer
+    assert "rounds 2, cancelled False: None" in to_the_end
+    assert "{'topic': '" in to_the_end

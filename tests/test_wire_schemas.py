@@ -4,6 +4,7 @@ import copy
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 from interop import schemas
@@ -72,6 +73,7 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
     with Server() as server, lms.Client(server.host) as client:
         use_models(client)
         use_chats(client.llm.model("test-llm"), server)
+        use_tools(client.llm.model("test-llm"), server)
         use_repository(client)
         use_errors(client)
 
@@ -145,6 +147,26 @@ def use_chats(model, server):
         stream.cancel("enough")
         stream.result()
     server.predictions[-1].wait_finished()
+
+
+def use_tools(model, server):
+    """Act with tools of all kinds, through a round, to the last one that is allowed."""
+
+    def add(a: int, b: float = 1.5, *, how: Literal["fast", "slow"] = "fast") -> float:
+        """Add two numbers."""
+        return a + b
+
+    raw = lms.RawFunctionTool(
+        name="note",
+        description="Take a note.",
+        parameters_json_schema={"type": "object", "properties": {"text": {"type": "string"}}},
+        implementation=lambda **arguments: arguments,
+    )
+    calls = [ToolCall("add", {"a": 1}), ToolCall("note", {"text": "x"}), ToolCall("nobody")]
+    server.reply("Let me.", tool_calls=calls)
+    server.reply("Done.")
+    config = {"toolChoice": {"type": "generic", "mode": "required"}}
+    assert model.act("Go.", [add, raw], max_prediction_rounds=2, config=config).rounds == 2
 
 
 def use_repository(client):
@@ -371,7 +393,8 @@ def test_warnings_refusals_and_what_keeps_a_connection_alive_fit(published):
             client.call("noSuchCall")
             client.call("listLoaded", {})
             client.open("noSuchChannel")
-            client.recv()
+            for _ in range(2):  # two answers had been received, of the four
+                client.recv()
 
     refused, welcome = server.connections
     assert published.problems(refused) == published.problems(welcome) == []
