@@ -21,6 +21,7 @@ import websocket
 
 from ._address import Address, Identity, Proxy
 from ._deadline import Deadline
+from ._frames import frame_text
 from .errors import (
     LMStudioError,
     LMStudioProtocolError,
@@ -128,7 +129,9 @@ class Connector:
             sock = self._open_socket(address, attempt)
             try:
                 client = self._shake_hands(url, sock, attempt)
-                self._authenticate(client, url)
+                # Not by websocket-client, which prints what it sends if its trace is on.
+                sock.sendall(frame_text(json.dumps(self.identity.auth_packet()).encode()))
+                self._check_welcome(client, url)
             except BaseException:
                 sock.close()
                 raise
@@ -183,8 +186,7 @@ class Connector:
         )
         return client
 
-    def _authenticate(self, client: websocket.WebSocket, url: str) -> None:
-        client.send(json.dumps(self.identity.auth_packet()))
+    def _check_welcome(self, client: websocket.WebSocket, url: str) -> None:
         answer = client.recv()
         try:
             reply: Any = json.loads(answer)

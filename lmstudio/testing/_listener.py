@@ -23,6 +23,9 @@ from .connection import Connection
 
 _CLOSE_HANDSHAKE = 0.25
 
+_logger = logging.getLogger("lmstudio.testing.websockets")
+_logger.setLevel(logging.INFO)  # below that it shows whole messages, tokens too
+
 
 class Listener:
     """Accepts clients. Loop thread alone."""
@@ -47,7 +50,7 @@ class Listener:
             ping_interval=None,
             close_timeout=_CLOSE_HANDSHAKE,
             server_header=None,
-            logger=logging.getLogger("lmstudio.testing.websockets"),
+            logger=_logger,
         )
         address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
         return address[1]
