@@ -71,13 +71,16 @@ def start(model, chat, tools, *names, **options):
 
 
 def in_a_tool(held, model, chat, tools, *names, **options):
-    """Start an act() whose first round asks for tools, and come back when the first one runs."""
+    """Start an act(); come back when its prediction has ended and the first waiting tool runs."""
+    completed = threading.Event()
+    options["on_prediction_completed"] = lambda result: completed.set()
     worker = start(model, chat, tools, **options)
     call = held.expect("predict")
     call.fragment("Let me.")
     for name in names:
         call.tool_call(name)
     call.success("toolCalls")
+    assert completed.wait(10)
     tools.wait_started()
     return worker
 
