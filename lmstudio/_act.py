@@ -215,10 +215,15 @@ class Act:
         if calls.requests:
             requested = self._chat.add_assistant_response(result, calls.requests)
             answered = self._chat.add_tool_results(calls.results)
-            try:
-                self._call_back(on_message, requested)
-            finally:  # a chat with a request that is never answered could not go on
-                self._call_back(on_message, answered)
+
+            def tell_both(on_message: ActMessageCallback) -> None:
+                try:
+                    on_message(requested)
+                finally:  # a chat with a request that is never answered could not go on
+                    on_message(answered)
+
+            if on_message is not None:  # both, though close() shuts the gate in between
+                self._call_back(tell_both, on_message)
         elif result.content or not result.cancelled:
             message = AssistantResponse(content=[TextData(text=result.content)])
             self._call_back(on_message, message)
@@ -240,7 +245,7 @@ class Act:
 
         def failure(call_id: int, error: LMStudioPredictionError) -> None:
             self._call_back(callbacks.on_tool_call_request_failure, call_id, error, index)
-            calls.refuse(None, str(error), error)
+            calls.refuse(None, str(error))
 
         return PredictionCallbacks(
             on_first_token=with_index(callbacks.on_first_token),

@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import functools
 import json
+import os
 import types
 from typing import (
     Annotated,
@@ -198,6 +199,10 @@ def to_plain(value: Any) -> Any:
         TypeError: JSON has no form for it.
     """
     cls: Any = type(value)
+    if hasattr(cls, "model_dump"):  # a model of pydantic
+        return value.model_dump(mode="json")
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, enum.Enum):
         return value.value
     if has_fields(cls):

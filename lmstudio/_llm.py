@@ -129,8 +129,9 @@ class LLM(PredictionMethods):
             on_prompt_processing_progress: Called with a share from 0 to 1 and the round.
             handle_invalid_tool_request: Called with an `LMStudioPredictionError` and the request,
                 when a tool does not exist, cannot be given such arguments, or fails. What it
-                returns is told to the model (None: the text of the error). It may raise. With no
-                request (None), the error is raised in any case.
+                returns is told to the model (None: the text of the error). It may raise. What the
+                tool raised is the error's ``__cause__``. With no request (None), the error is
+                raised in any case.
             guard_tool_call: Called with a `GuardToolCallController` before each tool call, which
                 it may allow, change or deny.
             on_tool_call_request_start: These five are called as in `respond_stream()`, with the

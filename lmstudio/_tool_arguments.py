@@ -1,101 +1,166 @@
-"""Makes the arguments of a tool out of what a model wrote, as the tool's annotations say."""
+"""Reads a tool's annotations, and makes its arguments out of what a model wrote."""
 
 from __future__ import annotations
 
+import builtins
+import contextlib
+import copy
 import functools
+import inspect
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_type_hints
 
-import attrs
-
-from ._annotations import SCALARS, CopyOf, fields_of
+from ._annotations import fields_of, plain
 from ._typed import from_json
 from .errors import LMStudioValueError
+from .schema import json_schema
 
-if TYPE_CHECKING:
-    from cattrs import Converter
+__all__ = [
+    "BY_NAME",
+    "Parameters",
+    "annotated_parameters",
+    "name_and_doc",
+    "parameters_of",
+]
 
-__all__ = ["parameters_class", "read_arguments"]
-
-_IS_PARAMETERS = "_lmstudio_tool"
-_PLACE = "$"  # stands for the name of an argument in an error
-
-
-def parameters_class(name: str, parameters: Mapping[str, Any]) -> type:
-    """Return an attrs class whose fields are the parameters of a tool.
-
-    Args:
-        name: The name of the tool.
-        parameters: The type of each by name, or ``{"type": ..., "default": ...}``.
-
-    Raises:
-        LMStudioValueError: An entry has no type, or a name cannot be that of an argument.
-    """
-    fields: dict[str, Any] = {}
-    for key, entry in parameters.items():
-        options: dict[str, Any] = {"type": entry, "alias": key}
-        if isinstance(entry, Mapping):
-            if "type" not in entry:
-                raise LMStudioValueError(f"the parameter {key!r} has no 'type'")
-            options["type"] = entry["type"]
-            if "default" in entry:
-                default = entry["default"]
-                is_mutable = isinstance(default, (list, dict, set))
-                options["default"] = attrs.Factory(CopyOf(default)) if is_mutable else default
-        if not isinstance(key, str) or not key.isidentifier():
-            raise LMStudioValueError(f"{key!r} cannot be the name of a parameter")
-        fields[key] = attrs.field(**options)
-    cls: type = attrs.make_class(f"{name}_parameters", fields, kw_only=True, slots=False)
-    cls.__doc__ = None
-    setattr(cls, _IS_PARAMETERS, True)
-    return cls
+_REQUIRED: Any = object()
+BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def read_arguments(arguments: Any, parameters: type | None) -> dict[str, Any]:
-    """Return the arguments by name, with defaults, and values of the annotated types.
+def name_and_doc(f: Any) -> tuple[str | None, str | None]:
+    """Return what a function is called, and its docstring, as far as it has them."""
+    function = _without_partial(f)
+    name = getattr(function, "__name__", None)
+    doc = function.__doc__ or _with_annotations(function).__doc__
+    return (None if name == "<lambda>" else name), doc
 
-    A model's small mistakes are borne: ``"3"`` for a number, 3 for a text, arguments that the tool
-    does not have.
 
-    Args:
-        arguments: What the model wrote, as JSON data.
-        parameters: What `parameters_class` returned; None: pass them on as they are.
+def _without_partial(f: Any) -> Any:
+    return _without_partial(f.func) if isinstance(f, functools.partial) else f
+
+
+def _with_annotations(function: Any) -> Any:
+    """Return what bears the annotations: of an object that can be called, its method."""
+    is_plain = inspect.isroutine(function) or inspect.isclass(function)
+    return function if is_plain else getattr(function, "__call__", function)  # noqa: B004
+
+
+def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
+    """Yield each parameter with its type, or with ``Parameter.empty``.
 
     Raises:
-        LMStudioValueError: They do not fit; the text names each place, for the model to try again.
+        Exception: What Python says of a function without a signature, or of an annotation that
+            cannot be evaluated.
     """
-    if not isinstance(arguments, Mapping):
-        raise LMStudioValueError(f"expected an object with arguments, got {arguments!r}")
-    if parameters is None:
-        return dict(arguments)
+    hints = get_type_hints(_with_annotations(_without_partial(f)), include_extras=True)
+    for parameter in inspect.signature(f).parameters.values():
+        yield parameter, hints.get(parameter.name, parameter.empty)
+
+
+def parameters_of(f: Any, name: str) -> dict[str, Any]:
+    """Return what `Parameters` takes, for the function of the tool `name`.
+
+    Raises:
+        LMStudioValueError: A model cannot know how to call it.
+    """
     try:
-        value: Any = _converter().structure(arguments, parameters)
-    except Exception as error:  # cattrs' group of errors, one for each argument
-        raise LMStudioValueError("; ".join(_problems(error))) from error
-    return {field.name: getattr(value, field.name) for field in fields_of(parameters)}
+        annotated = list(annotated_parameters(f))
+    except Exception as error:
+        raise LMStudioValueError(
+            f"The parameters of the tool {name!r} cannot be read: {error}"
+        ) from error
+    parameters: dict[str, Any] = {}
+    for parameter, tp in annotated:
+        key, default = parameter.name, parameter.default
+        if parameter.kind not in BY_NAME:
+            raise LMStudioValueError(
+                f"The tool {name!r} takes {parameter}: a model can only name arguments."
+            )
+        if tp is parameter.empty:
+            hint = " (of a class, give the method of an object)" if key == "self" else ""
+            raise LMStudioValueError(
+                f"The parameter {key!r} of the tool {name!r} has no annotation; "
+                f"the model has to know its type{hint}."
+            )
+        parameters[key] = tp if default is parameter.empty else {"type": tp, "default": default}
+    return parameters
 
 
-@functools.cache
-def _converter() -> Converter:
-    from cattrs import Converter  # slow to import, and most programs have no tools
+class Parameters:
+    """The parameters of a tool: what a model is told of them, and how its arguments are read.
 
-    def read(data: Any, tp: Any) -> Any:
-        # What has a schema can be read: one reader for arguments and for structured replies.
-        return from_json(data, tp, _PLACE, coerce=True)
+    Thread safety: all threads; nothing changes.
 
-    converter = Converter(detailed_validation=True)
-    converter.register_structure_hook_func(lambda tp: not hasattr(tp, _IS_PARAMETERS), read)
-    for scalar in SCALARS:  # cattrs has hooks of its own for these, and prefers them
-        converter.register_structure_hook(scalar, read)
-    return converter
+    Attributes:
+        schema: The JSON Schema of an object with a property for each.
+    """
 
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        """Take the type of each by name, or ``{"type": ..., "default": ...}``.
 
-def _problems(error: BaseException) -> Iterator[str]:
-    """Say what is wrong with each argument."""
-    for problem in getattr(error, "exceptions", (error,)):
-        if isinstance(problem, KeyError):
-            yield f"{problem.args[0]}: missing"
-        else:
-            notes = getattr(problem, "__notes__", ())
-            names = [note.name for note in notes if hasattr(note, "name")]
-            yield str(problem).replace(_PLACE, names[0] if names else "arguments", 1)
+        Raises:
+            LMStudioValueError: An entry has no type that JSON has a form for, or a name cannot be
+                that of an argument.
+        """
+        types, defaults = {}, {}
+        for key, entry in parameters.items():
+            if not isinstance(key, str) or not key.isidentifier():
+                raise LMStudioValueError(f"{key!r} cannot be the name of a parameter")
+            if isinstance(entry, Mapping):
+                if "type" not in entry:
+                    raise LMStudioValueError(f"the parameter {key!r} has no 'type'")
+                types[key] = entry["type"]
+                if "default" in entry:
+                    defaults[key] = entry["default"]
+            else:
+                types[key] = entry
+            tp = types[key]
+            if isinstance(tp, str) and not isinstance(getattr(builtins, tp, None), type):
+                raise LMStudioValueError(
+                    f"the type of the parameter {key!r} is a Python type, as int, not {tp!r} "
+                    "(for a JSON Schema there is RawFunctionTool)"
+                )
+        # Read like a TypedDict, whose keys may have any names.
+        members = {"__annotations__": types, "__required_keys__": types.keys() - defaults.keys()}
+        cls = type("parameters", (), members)
+        self.schema = json_schema(cls)
+        del self.schema["title"]
+        for key, default in defaults.items():
+            with contextlib.suppress(TypeError, ValueError):  # JSON has no form for it
+                told = self.schema["properties"][key]
+                self.schema["properties"][key] = {**told, "default": plain(default)}
+        self._types = {field.name: field.type for field in fields_of(cls)}
+        self._defaults = defaults
+
+    def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name, with defaults, and values of the annotated types.
+
+        A model's small mistakes are borne: ``"3"`` for a number, 3 for a text, arguments that the
+        tool does not have. So is null where None is the default (``a: int = None``).
+
+        Args:
+            arguments: What the model wrote, as JSON data.
+
+        Raises:
+            LMStudioValueError: They do not fit; the text names each place, for the model to try
+                again.
+        """
+        values: dict[str, Any] = {}
+        problems: list[Exception] = []
+        for key, tp in self._types.items():
+            try:
+                default = self._defaults.get(key, _REQUIRED)
+                if key in arguments and not (arguments[key] is default is None):
+                    values[key] = from_json(arguments[key], tp, key, coerce=True)
+                elif default is not _REQUIRED:
+                    is_mutable = isinstance(default, (list, dict, set))
+                    values[key] = copy.deepcopy(default) if is_mutable else default
+                else:
+                    raise LMStudioValueError(f"{key}: missing")
+            except LMStudioValueError as problem:
+                problems.append(problem)
+            except RecursionError:
+                problems.append(LMStudioValueError(f"{key}: nested too deeply"))
+        if problems:
+            raise LMStudioValueError("; ".join(map(str, problems))) from problems[0]
+        return values

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import logging
 import queue
 import threading
 from collections import deque
@@ -40,6 +41,8 @@ __all__ = [
     "ToolCalls",
     "ToolRules",
 ]
+
+logger = logging.getLogger(__name__)
 
 InvalidToolRequestHandler: TypeAlias = Callable[
     [LMStudioPredictionError, "ToolCallRequest | None"], "str | None"
@@ -300,6 +303,7 @@ class ToolCalls:
             error = LMStudioTimeoutError(
                 f"The tool did not end within tool_timeout={self._rules.timeout:g} s."
             )
+        logger.debug("the tool %r failed", call.request.name, exc_info=error)
         del self._running[call.id]
         words = self.refuse(call.request, f"Unhandled Python exception: {error!r}", error)
         call.content = json.dumps(words, ensure_ascii=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._chat_messages import ToolCallRequest
 from ._converter import structure
-from .errors import LMStudioPredictionError
+from .errors import LMStudioPredictionError, LMStudioProtocolError
 
 if TYPE_CHECKING:
     from ._reader import PredictionCallbacks
@@ -32,8 +33,8 @@ ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionErr
 class ToolRequests:
     """The tool calls of one prediction; a model writes one at a time.
 
-    Every call that starts is reported as ended or failed. A name and arguments are reported before
-    the end even if the server did not send them bit by bit.
+    Each step is reported as the server tells of it; but an end never comes without a start, a name
+    and arguments, even if the server left those out.
 
     Thread safety: the thread that reads the prediction.
     """
@@ -88,6 +89,8 @@ class ToolRequests:
             self._report(self._callbacks.on_tool_call_request_argument_fragment_generated, content)
 
     def _end(self, data: Any) -> None:
+        if isinstance(data, dict) and not isinstance(data.get("arguments"), (dict, NoneType)):
+            raise LMStudioProtocolError("Unexpected data: ToolCallRequest.arguments is no object.")
         request: ToolCallRequest = structure(data, ToolCallRequest)
         if not self._is_open:
             self._start(request.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
+import math
 import reprlib
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin
@@ -91,6 +92,8 @@ def _read(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
 
 def _read_scalar(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
     kind = type(data)
+    if kind is float and not math.isfinite(data):
+        _fail(where, SCALARS[tp], data)  # Python reads NaN, JSON does not know it
     if kind is tp:
         return data
     if tp is float and kind is int:
@@ -104,7 +107,9 @@ def _read_scalar(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
             return data.lower() == "true"
         if tp in (int, float) and kind is str:
             with contextlib.suppress(ValueError):
-                return tp(data)
+                number = tp(data)
+                if math.isfinite(number):
+                    return number
     _fail(where, SCALARS[tp], data)
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import functools
+import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
 
 import attrs
 
-from ._annotations import bare, is_union
+from ._annotations import bare, is_union, plain
 from ._chat_messages import ToolCallRequest
-from ._tool_arguments import parameters_class, read_arguments
+from ._tool_arguments import (
+    BY_NAME,
+    Parameters,
+    annotated_parameters,
+    name_and_doc,
+    parameters_of,
+)
 from .cancellation import CancelToken
 from .errors import LMStudioRuntimeError, LMStudioValueError
-from .schema import json_schema
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -128,14 +132,13 @@ class ToolFunctionDef:
         Raises:
             LMStudioValueError: Something that the model needs is missing.
         """
-        function = f.func if isinstance(f, functools.partial) else f
-        name = getattr(function, "__name__", None) if name is None else name
+        own_name, doc = name_and_doc(f)
+        name = own_name if name is None else name
         if not isinstance(name, str):
             raise LMStudioValueError(
                 f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
             )
-        if description is None:
-            description = getattr(function, "__doc__", None)
+        description = doc if description is None else description
         if not description:
             raise LMStudioValueError(
                 f"The tool {name!r} has no description; give the function a docstring that tells "
@@ -144,7 +147,7 @@ class ToolFunctionDef:
         return cls(
             name=name,
             description=description,
-            parameters=_parameters_of(f, function, name),
+            parameters=parameters_of(f, name),
             implementation=f,
         )
 
@@ -211,13 +214,17 @@ class GuardToolCallController:
 
         Raises:
             LMStudioRuntimeError: It was decided before.
-            LMStudioValueError: They are no mapping.
+            LMStudioValueError: They are no mapping, or JSON has no form for one.
         """
         if not isinstance(new_parameters, Mapping):
             raise LMStudioValueError(
                 f"The arguments of a tool are a dict; {new_parameters!r} was given."
             )
-        self._decide("override", copy.deepcopy(dict(new_parameters)))
+        try:
+            arguments = plain(dict(new_parameters))
+        except (TypeError, ValueError) as error:  # the chat has to be sent
+            raise LMStudioValueError(f"The arguments of a tool are JSON data: {error}") from None
+        self._decide("override", arguments)
 
     def deny(self, reason: str = "The user denied the tool call.") -> None:
         """Do not let the tool run; the model is told the reason, and goes on.
@@ -241,14 +248,14 @@ class Tool:
         name: What the model calls it.
         definition: What the model is told, as JSON data.
         implementation: The function.
-        parameters: An attrs class of its parameters; None: arguments are passed as they come.
+        parameters: How its arguments are read; None: they are passed as they come.
         context_parameter: The name of the parameter that takes the context, or None.
     """
 
     name: str
     definition: dict[str, Any]
     implementation: Callable[..., Any]
-    parameters: type | None = None
+    parameters: Parameters | None = None
     context_parameter: str | None = None
 
     def read(self, arguments: Any) -> dict[str, Any]:
@@ -257,7 +264,10 @@ class Tool:
         Raises:
             LMStudioValueError: They do not fit; the text is for the model.
         """
-        return read_arguments({} if arguments is None else arguments, self.parameters)
+        arguments = {} if arguments is None else arguments
+        if not isinstance(arguments, Mapping):
+            raise LMStudioValueError(f"expected an object with arguments, got {arguments!r}")
+        return dict(arguments) if self.parameters is None else self.parameters.read(arguments)
 
 
 def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
@@ -303,21 +313,12 @@ def _prepare(definition: Any) -> Tool:
         raise LMStudioValueError(
             f"The tool {name!r} is asynchronous; tools run in threads here: use a plain function."
         )
+    context_parameter = _context_parameter(definition)
     if isinstance(definition, RawFunctionTool):
-        schema = dict(definition.parameters_json_schema)
-        parameters, context_parameter = None, _context_parameter(implementation)
+        parameters, schema = None, _raw_schema(definition)
     else:
-        types, context_parameter = dict(definition.parameters), _context_parameter(implementation)
-        for key, entry in definition.parameters.items():
-            if _is_context(entry.get("type") if isinstance(entry, Mapping) else entry):
-                context_parameter = key
-                del types[key]
-        try:
-            parameters = parameters_class(name, types)
-            schema = json_schema(parameters)
-        except LMStudioValueError as error:
-            raise LMStudioValueError(f"The tool {name!r} cannot be offered: {error}") from None
-        schema.pop("title", None)
+        parameters = _parameters(definition, context_parameter)
+        schema = parameters.schema
     function = {"name": name, "description": description, "parameters": schema}
     wire = {"type": "function", "function": function}
     return Tool(name, wire, implementation, parameters, context_parameter)
@@ -326,14 +327,40 @@ def _prepare(definition: Any) -> Tool:
 def _from_dict(definition: Mapping[str, Any]) -> ToolFunctionDef | RawFunctionTool:
     is_raw = "parameters_json_schema" in definition
     cls: Any = RawFunctionTool if is_raw else ToolFunctionDef
-    names = {field.name for field in attrs.fields(cls)}
-    if set(definition) != names:
+    names = [field.name for field in attrs.fields(cls)]
+    if set(definition) != set(names):
         raise LMStudioValueError(
-            f"A tool as a dict has the keys {', '.join(sorted(names))}; "
+            f"A tool as a dict has the keys {', '.join(names)}; "
             f"this one has {', '.join(map(str, definition)) or 'none'}."
         )
     tool: ToolFunctionDef | RawFunctionTool = cls(**definition)
     return tool
+
+
+def _raw_schema(tool: RawFunctionTool) -> dict[str, Any]:
+    try:  # a server takes no schema without these two
+        schema = {"type": "object", "properties": {}, **plain(dict(tool.parameters_json_schema))}
+    except (TypeError, ValueError):
+        schema = {"type": None}
+    if schema["type"] != "object":
+        raise LMStudioValueError(
+            f"The parameters_json_schema of the tool {tool.name!r} is no JSON Schema of an object: "
+            f"{tool.parameters_json_schema!r}."
+        )
+    return schema
+
+
+def _parameters(tool: ToolFunctionDef, context_parameter: str | None) -> Parameters:
+    if not isinstance(tool.parameters, Mapping):
+        raise LMStudioValueError(
+            f"The parameters of the tool {tool.name!r} are a dict of types by name; "
+            f"{tool.parameters!r} was given."
+        )
+    types = {key: entry for key, entry in tool.parameters.items() if key != context_parameter}
+    try:
+        return Parameters(types)
+    except LMStudioValueError as error:
+        raise LMStudioValueError(f"The tool {tool.name!r} cannot be offered: {error}") from None
 
 
 def _is_async(function: Any) -> bool:
@@ -341,42 +368,28 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(of_object)
 
 
-def _parameters_of(f: Any, function: Any, name: str) -> dict[str, Any]:
-    try:
-        is_plain = inspect.isroutine(function) or inspect.isclass(function)
-        hints = get_type_hints(function if is_plain else function.__call__, include_extras=True)
-        signature = inspect.signature(f)
-    except Exception as error:
-        raise LMStudioValueError(
-            f"The parameters of the tool {name!r} cannot be read: {error}"
-        ) from error
-    parameters: dict[str, Any] = {}
-    for key, parameter in signature.parameters.items():
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise LMStudioValueError(
-                f"The tool {name!r} takes {parameter}: a model can only name arguments."
-            )
-        if key not in hints:
-            raise LMStudioValueError(
-                f"The parameter {key!r} of the tool {name!r} has no annotation; "
-                "the model has to know its type."
-            )
-        is_required = parameter.default is parameter.empty
-        parameters[key] = (
-            hints[key] if is_required else {"type": hints[key], "default": parameter.default}
-        )
-    return parameters
-
-
 def _is_context(tp: Any) -> bool:
     tp, _ = bare(tp)
     return tp is ToolCallContext or (is_union(tp) and ToolCallContext in get_args(tp))
 
 
-def _context_parameter(implementation: Any) -> str | None:
-    """Return the parameter that asks for the context, of a function described by other means."""
-    try:
-        hints = get_type_hints(implementation)
-    except Exception:  # its annotations are its own business then
-        return None
-    return next((key for key, tp in hints.items() if _is_context(tp) and key != "return"), None)
+def _context_parameter(tool: ToolFunctionDef | RawFunctionTool) -> str | None:
+    """Return the parameter that asks for the context; a definition need not tell of it.
+
+    Raises:
+        LMStudioValueError: There are two.
+    """
+    found: list[str] = []
+    if isinstance(tool, ToolFunctionDef) and isinstance(tool.parameters, Mapping):
+        for key, entry in tool.parameters.items():
+            if _is_context(entry.get("type") if isinstance(entry, Mapping) else entry):
+                found.append(key)
+    with contextlib.suppress(Exception):  # its annotations are its own business
+        for parameter, tp in annotated_parameters(tool.implementation):
+            if _is_context(tp) and parameter.kind in BY_NAME and parameter.name not in found:
+                found.append(parameter.name)
+    if len(found) > 1:
+        raise LMStudioValueError(
+            f"The tool {tool.name!r} asks for a ToolCallContext twice: {' and '.join(found)}."
+        )
+    return found[0] if found else None

@@ -605,3 +605,32 @@ def test_a_tool_call_that_is_no_protocol_fails_the_prediction_with_what_came_bef
     assert caught.value.partial.content == "so far"
     held.expect_cancel()
     held.success()
+
+
+def test_results_follow_their_requests_though_the_client_was_closed_in_between(
+    server, client, model, tools, chat
+):
+    server.reply("", tool_calls=[call("add", a=1)])
+
+    def keep(message):
+        chat.append(message)
+        client.close()
+
+    model.act(chat, [tools.add], on_message=keep)
+
+    assert results(chat) == ["11"]
+    assert valid_chat(chat)
+
+
+def test_arguments_that_are_no_object_fail_the_prediction(server, model, tools):
+    server.hold("predict")
+    worker = Worker(model.act, "?", [tools.add])
+    held = server.expect("predict")
+    request = {"type": "function", "name": "add", "id": "x", "arguments": [1]}
+    held.packet({"type": "toolCallGenerationEnd", "toolCallRequest": request})
+
+    error = worker.error()
+    assert isinstance(error, lms.LMStudioProtocolError)
+    assert "arguments is no object" in str(error)
+    held.expect_cancel()
+    held.success()

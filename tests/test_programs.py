@@ -18,12 +18,83 @@ PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 OFFICIAL = Path(sys.prefix) / "official"  # `make test` installs the official package there
 
 BOOK = '{"title": "The Hobbit", "author": "Tolkien", "year": 1937}'
+
+
+def calls(*requests, text=""):
+    """A reply that asks for tools: each request is a name and its arguments."""
+    entries = [{"name": name, "arguments": arguments} for name, arguments in requests]
+    return {"tokens": text, "tool_calls": entries}
+
+
+def conversation(*replies):
+    """A script of several replies, texts and `calls`."""
+
+    def script(server):
+        for reply in replies:
+            server.reply(**reply) if isinstance(reply, dict) else server.reply(reply)
+
+    return script
+
+
+UNKNOWN, TOO_FEW, FAILING = (
+    calls(("multiply", {})),
+    calls(("divide", {"a": 1})),
+    calls(("divide", {"a": 1, "b": 0})),
+)
 SCRIPTS = {
     "cancel_in_loop": lambda server: server.reply(["word "] * 2000, delay=0.001),
     "structured_class": lambda server: server.reply(BOOK, repeat=2),
     "structured_dict": lambda server: server.reply('{"title": "The Hobbit", "year": 1937}'),
     "errors": lambda server: server.reply("abc", error_after=1),
     "callbacks": lambda server: server.reply(["Hel", "lo"], prefill=0.02),
+    "agent_calculator": conversation(
+        calls(("add", {"numbers": [1, 2.5]}), ("angle", {"value": 30}), text="Let me see."),
+        calls(("power", {"base": 3.5}), ("power", {"base": 2, "exponent": 10})),
+        calls(("store", {"value": 12.25}), ("angle", {"value": 0, "unit": "radians"})),
+        "It is 12.25.",
+    ),
+    "agent_rounds": conversation(
+        calls(("look_up", {"word": "lamp"}), text=["One ", "moment."]),
+        calls(("look_up", {"word": "reef"}), ("look_up", {"word": "keeper"})),
+        ["A light; ", "rocks under water."],
+        calls(("look_up", {"word": "lamp"})),
+    ),
+    "agent_errors": conversation(
+        *[UNKNOWN, TOO_FEW, FAILING, "I give up."] * 3,
+        UNKNOWN,
+        FAILING,
+    ),
+    "agent_tool_defs": conversation(
+        calls(("stock", {}), ("buy", {"item": "pear", "count": 2, "from": "Ann"})),
+        calls(("sell", {"item": "apple"}), ("buy", {"item": "fig", "from": None})),
+        calls(("stock", {})),
+        "Done.",
+    ),
+    "agent_chat_history": conversation(
+        calls(("temperature", {"city": "Bergen"}), text="I look."),
+        calls(("wind", {"city": "Bergen"})),
+        "7.5 degrees.",
+        calls(("wind", {"city": "Málaga"})),
+        calls(("temperature", {"city": "Málaga"}), text="Not yet."),
+        "Warmer, and no wind.",
+    ),
+    "agent_parallel": conversation(
+        calls(*[("fetch", {"page": page}) for page in (1, 2, 3, 4)], text="All of them."),
+        calls(("main_thread", {})),
+        "Here they are.",
+    ),
+    "agent_files_notes": conversation(
+        calls(("write_note", {"title": "lamp", "text": "It is lit.", "tags": ["lamp"]})),
+        "Noted.",
+        calls(("find_notes", {}), ("find_notes", {"tag": "reef"})),
+        calls(("read_note", {"title": "lamp"}), ("read_note", {"title": "../lamp"})),
+        "The lamp is lit.",
+        calls(
+            ("write_note", {"title": "../x", "text": ""}),
+            ("write_note", {"title": "x", "text": ""}),
+        ),
+        "I called it x.",
+    ),
 }
 
 
