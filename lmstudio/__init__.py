@@ -33,6 +33,7 @@ from ._default_client import (
     list_downloaded_models,
     list_loaded_models,
     llm,
+    prepare_image,
 )
 from ._kv import ResponseSchema
 from ._line import get_sync_api_timeout, set_sync_api_timeout
@@ -77,6 +78,7 @@ from .errors import (
     LMStudioWebsocketError,
     SerializedLMSExtendedError,
 )
+from .files import LocalFileInput
 from .info import (
     AnyModelSpecifier,
     DownloadProgressUpdate,
@@ -171,6 +173,7 @@ __all__ = [
     "LlmPredictionFragment",
     "LlmPredictionStats",
     "LlmStructuredPredictionSetting",
+    "LocalFileInput",
     "ModelInfo",
     "ModelInstanceInfo",
     "ModelQuery",
@@ -212,5 +215,6 @@ __all__ = [
     "list_downloaded_models",
     "list_loaded_models",
     "llm",
+    "prepare_image",
     "set_sync_api_timeout",
 ]

@@ -11,6 +11,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ._frames import FRAME_BYTES, Pieces, cut_text
 from .errors import (
     LMStudioCancelledError,
     LMStudioError,
@@ -83,6 +84,7 @@ class Call:
         "loop",
         "mark",
         "parameter",
+        "pieces",
         "sent",
         "started",
         "timeout",
@@ -123,6 +125,7 @@ class Call:
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
         self.tokens: list[CancelToken] = []  # which cancel it, until `untie`
         self.leashes: list[Leash] = []
+        self.pieces: Pieces | None = None  # the message that starts it, if it is a big one
         # I/O thread:
         self.ending: Ending | None = None
         self.sent = False
@@ -199,13 +202,18 @@ class Call:
             except IndexError:  # another thread took the last one
                 return
 
-    def text(self) -> bytes:
+    def text(self) -> bytes | Pieces:
         """Return the message that starts the call, as JSON.
 
         Raises:
             LMStudioValueError: The parameter holds something that JSON has no word for.
         """
-        return _encode(self.endpoint.start_message(self.id, self.parameter))
+        if self.pieces is None:
+            text = _encode(self.endpoint.start_message(self.id, self.parameter))
+            if len(text) <= FRAME_BYTES:
+                return text
+            self.pieces = Pieces(cut_text(text))
+        return self.pieces
 
     def cancel_text(self) -> bytes:
         """Return the message that cancels the call, as JSON."""

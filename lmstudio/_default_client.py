@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import _process
 from ._address import Identity, parse_api_host
+from ._chat_messages import FileHandle
 from ._deadline import Deadline
 from ._line import CallLimits
 from ._llm import LLM
 from .catalog import DEFAULT_TTL, DownloadedEmbeddingModel, DownloadedLlm, ModelLoadingCallback
 from .client import Client
 from .config import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .files import LocalFileInput
 from .models import EmbeddingModel
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = [
     "list_downloaded_models",
     "list_loaded_models",
     "llm",
+    "prepare_image",
 ]
 
 
@@ -151,6 +154,16 @@ def embedding_model(
     return _default_client().embedding.model(
         model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
     )
+
+
+def prepare_image(
+    src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+) -> FileHandle:
+    """Upload an image to the default client's server, and return a handle for a chat.
+
+    See `Client.files.prepare_image()` for the arguments and what it raises.
+    """
+    return _default_client().prepare_image(src, name, **limits)
 
 
 def list_downloaded_models(

@@ -25,6 +25,7 @@ _LABELS = {
     "searchModels": "Searching for models",
     "getModelDownloadOptions": "Listing the download options",
     "downloadModel": "The download",
+    "uploadFileBase64": "The upload",
 }
 
 

@@ -22,6 +22,7 @@ from . import _process
 from ._call import END, STOP, Call, Ending, Leash
 from ._connect import Connector
 from ._deadline import Deadline
+from ._frames import Pieces
 from ._link import Link
 from .errors import LMStudioClientError, LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 
@@ -201,7 +202,7 @@ class Loop:
 
     # -- commands -----------------------------------------------------------------------------
 
-    def begin(self, call: Call, text: bytes) -> None:
+    def begin(self, call: Call, text: bytes | Pieces) -> None:
         """Start a call."""
         if call.ending is not None:
             self.open.pop(call.id, None)
@@ -219,17 +220,22 @@ class Loop:
         self._arm(call)
         link.start(call, text)
 
+    def write_on(self, namespace: str) -> None:
+        """Write what there is: a frame more of a message was made."""
+        link = self._links.get(namespace)
+        if link is not None:
+            link.on_ready(selectors.EVENT_WRITE, monotonic())
+
     def _on_cancel(self, call: Call) -> None:
         """Send the cancel, if one is still owed."""
         if call.cancel_seen or call.ending is not None or not call.is_cancelled:
             return
         call.cancel_seen = True
         link = self._links.get(call.endpoint.namespace)
-        if link is None or not call.sent:
+        if link is None or not link.send_cancel(call):
             if call.id in self.open:  # started, but not written: it is withdrawn
                 self.end(call, Ending())
             return
-        link.send_cancel(call)
         if call.endpoint.channel and call.grace > 0:
             call.grace_ends = monotonic() + call.grace
             self._arm(call)
@@ -260,7 +266,10 @@ class Loop:
     def send_cancels(self, done: Callable[[], object]) -> None:
         """At exit: cancel what runs, withdraw what waits, and wake nobody; then call `done`."""
         for call in list(self.open.values()):
-            if not call.sent:
+            if not (call.sent and call.grace > 0):  # its waiter would raise an error, and print it
+                if (link := self._links.get(call.endpoint.namespace)) is not None:
+                    link.send_cancel(call)
+                    link.forget(call)
                 call.ending = Ending()
                 self.open.pop(call.id, None)
             elif not call.cancel_seen:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._call import Call, Ending
 from ._connect import Attempt
+from ._frames import Pieces
 from ._protocol import CLOSED, ERROR, NOTHING, OUTCOME, PACKET, Protocol
 from ._transport import Transport
 from .errors import (
@@ -45,41 +46,53 @@ class Link:
         self.protocol = Protocol()
         self.transport: Transport | None = None
         self._attempt: Attempt | None = None
-        self._waiting: deque[tuple[Call, bytes]] = deque()
+        self._waiting: deque[tuple[Call, bytes | Pieces]] = deque()
+        self._sending: Call | None = None  # whose message is being written
         self._interest = 0
 
     # -- calls --------------------------------------------------------------------------------
 
-    def start(self, call: Call, text: bytes) -> None:
+    def start(self, call: Call, text: bytes | Pieces) -> None:
         """Write a call's first message, or keep it until the connection is open."""
         if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
             logger.debug("%s: replacing a connection that ran out of warnings", self.namespace)
             self._drop()
-        if self.transport is None or self.transport.wants_to_write:
+        if self.transport is None or self.transport.is_busy:
             self._waiting.append((call, text))  # what is not written can still be withdrawn
             if self.transport is None and self._attempt is None:
                 self._connect()
         else:
             self._write(call, text)
 
-    def send_cancel(self, call: Call) -> None:
-        """Tell the server to stop a call, where the protocol can."""
-        if call.sent and call.endpoint.channel:
+    def send_cancel(self, call: Call) -> bool:
+        """Tell the server to stop a call, where the protocol can.
+
+        Returns:
+            False if there is nothing to stop: the server has not got the whole call.
+        """
+        if not call.sent or (call.pieces is not None and not call.pieces.is_complete):
+            return False
+        if call.endpoint.channel:
             self._send(call.cancel_text())
+        return True
 
     def forget(self, call: Call) -> None:
-        """Drop what still comes for a call that has ended."""
+        """Drop what still comes for a call that has ended, and send no more of it."""
         self.protocol.calls.pop(call.id, None)
+        if call.pieces is not None and call.pieces.cut():
+            self.loop.post(self.loop.write_on, self.namespace)  # not here: we may be reading
 
-    def _write(self, call: Call, text: bytes) -> None:
+    def _write(self, call: Call, text: bytes | Pieces) -> None:
         if call.mark:
             self.loop.end(call, Ending())  # withdrawn: neither create nor cancel is sent
         elif call.ending is None:
             self.protocol.calls[call.id] = call
             call.sent = True
             self._send(text)
+            if self.transport is not None and self.transport.is_busy:
+                self._sending = call
 
-    def _send(self, text: bytes) -> None:
+    def _send(self, text: bytes | Pieces) -> None:
         if self.transport is not None:
             try:
                 self.transport.send_text(text)
@@ -152,7 +165,7 @@ class Link:
         self._start_waiting()
 
     def _drop(self) -> None:
-        transport, self.transport = self.transport, None
+        transport, self.transport, self._sending = self.transport, None, None
         self.protocol = Protocol()
         if transport is not None:
             self.loop.selector.unregister(transport.socket)
@@ -175,7 +188,7 @@ class Link:
             except LMStudioError:
                 pass  # it is leaving anyway
             else:
-                if self.transport.wants_to_write:
+                if self.transport.is_busy:
                     self._update_interest()
                     return True
         self._drop()
@@ -195,9 +208,7 @@ class Link:
             if transport.failure is not None:
                 raise transport.failure
             if events & selectors.EVENT_WRITE:
-                transport.flush()
-                if not transport.wants_to_write:
-                    self._start_waiting()
+                self._write_on(transport, now)
             if transport is self.transport:
                 self._update_interest()
         except LMStudioError as error:
@@ -205,6 +216,17 @@ class Link:
         except Exception as error:  # whatever a server sends, the thread goes on
             logger.debug("%s: a message failed", self.namespace, exc_info=True)
             self.fail(LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}"))
+
+    def _write_on(self, transport: Transport, now: float) -> None:
+        if transport.flush():
+            # A server that takes what we send is not silent, though it may have nothing to say.
+            if self._sending is not None:
+                self._sending.heard = now
+            for call, _ in self._waiting:
+                call.heard = now
+        if not transport.is_busy:
+            self._sending = None
+            self._start_waiting()
 
     def _update_interest(self) -> None:
         transport = self.transport

@@ -10,16 +10,18 @@ import socket
 import ssl
 import struct
 from collections import deque
+from collections.abc import Iterator
 
 from websocket import ABNF
 
-from ._frames import FrameReader, frame_text
+from ._frames import FrameReader, Pieces, frame_text
 from .errors import LMStudioConnectionLostError, LMStudioError
 
 __all__ = ["MAX_MESSAGE_BYTES", "Transport"]
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
+_TURN = 256 * 1024  # bytes written before other connections have their turn
 _READ_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -35,12 +37,19 @@ class Transport:
         self._close_code: int | None = None
         self._reader = FrameReader(MAX_MESSAGE_BYTES)
         self._outgoing: deque[bytes | memoryview] = deque()
+        # Whose frames come after that. Only control frames may stand between those of the first.
+        self._messages: deque[Iterator[bytes | None]] = deque()
         self._is_tls = isinstance(sock, ssl.SSLSocket)
 
     @property
     def wants_to_write(self) -> bool:
         """Whether bytes are waiting for the socket to take them."""
         return bool(self._outgoing)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits to be written, or a message is open that has more to come."""
+        return bool(self._outgoing or self._messages)
 
     def receive(self) -> list[bytes]:
         """Return the text messages that have arrived, perhaps none.
@@ -68,33 +77,43 @@ class Transport:
             self.failure = reader.error
         return messages
 
-    def send_text(self, payload: bytes) -> None:
+    def send_text(self, text: bytes | Pieces) -> None:
         """Queue a message and write what the socket takes.
 
         Raises:
             LMStudioConnectionLostError: The connection ended.
         """
-        self._send(frame_text(payload))
+        if isinstance(text, Pieces):
+            self._queue(text)
+        elif self._messages:
+            self._queue(iter((frame_text(text),)))
+        else:
+            self._send(frame_text(text))
 
-    def flush(self) -> None:
-        """Write what the socket takes of what is waiting.
+    def flush(self) -> bool:
+        """Write what the socket takes of what is waiting, or a part of that if it is much.
+
+        Returns:
+            Whether the socket took something.
 
         Raises:
             LMStudioConnectionLostError: The connection ended.
         """
-        outgoing = self._outgoing
+        outgoing, written = self._outgoing, 0
         try:
-            while outgoing:
+            while (outgoing or self._take_frame()) and written < _TURN:
                 piece = outgoing[0]
                 count = self.socket.send(piece)
+                written += count
                 if count == len(piece):
                     outgoing.popleft()
                 else:
                     outgoing[0] = memoryview(piece)[count:]
         except _READ_AGAIN:
-            return  # TLS wants the very same bytes again, and it will get them
+            pass  # TLS wants the very same bytes again, and it will get them
         except (OSError, ValueError) as error:
             raise _broke(error) from None
+        return written > 0
 
     def say_goodbye(self) -> None:
         """Queue a close frame; nobody waits for the answer.
@@ -103,7 +122,8 @@ class Transport:
             LMStudioConnectionLostError: The connection ended.
         """
         self.said_goodbye = True
-        self._send(ABNF.create_frame(struct.pack("!H", 1000), ABNF.OPCODE_CLOSE).format())
+        frame = ABNF.create_frame(struct.pack("!H", 1000), ABNF.OPCODE_CLOSE).format()
+        self._queue(iter((frame,)))
 
     def close(self) -> None:
         """Close the socket."""
@@ -117,6 +137,23 @@ class Transport:
         if len(self._outgoing) == 1:
             self.flush()
 
+    def _queue(self, frames: Iterator[bytes | None]) -> None:
+        self._messages.append(frames)
+        if not self._outgoing:
+            self.flush()
+
+    def _take_frame(self) -> bool:
+        """Take the next frame of the messages, if it is made yet."""
+        while self._messages:
+            frame = next(self._messages[0], b"")
+            if frame:
+                self._outgoing.append(frame)
+                return True
+            if frame is None:
+                return False
+            self._messages.popleft()
+        return False
+
     def _answer_controls(self) -> None:
         controls, self._reader.controls = self._reader.controls, []
         for opcode, payload in controls:
@@ -128,6 +165,7 @@ class Transport:
                     if len(payload) >= 2:
                         self._close_code = struct.unpack("!H", payload[:2])[0]
                     self.failure = self._closed()
+                    self._messages.clear()  # nothing may follow the answer
                     if not self.said_goodbye:
                         self.say_goodbye()
 

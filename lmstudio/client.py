@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import _process
 from ._address import Identity, parse_api_host, parse_proxy
+from ._chat_messages import FileHandle
 from ._connect import Connector
 from ._deadline import Deadline, check_seconds
 from ._discovery import Discovery, find_local, is_lm_studio
 from ._line import CallLimits, Limit, Line
 from ._llm import LLM
+from ._upload import FilesNamespace
 from .catalog import (
     DownloadedEmbeddingModel,
     DownloadedLlm,
@@ -24,6 +26,7 @@ from .catalog import (
     SystemNamespace,
 )
 from .errors import LMStudioRuntimeError, LMStudioValueError
+from .files import MAX_UPLOAD_BYTES, LocalFileInput, check_max_bytes
 from .models import EmbeddingModel, Namespace
 from .repository import RepositoryNamespace
 
@@ -54,6 +57,7 @@ class Client:
         ssl_context: ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
+        max_upload_bytes: int | None = MAX_UPLOAD_BYTES,
     ) -> None:
         """Prepare a client; nothing is sent yet.
 
@@ -71,6 +75,7 @@ class Client:
             headers: Sent with each websocket handshake, for example for a reverse proxy.
             proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
                 environment are not looked at. None: no proxy.
+            max_upload_bytes: How big a file may be that is uploaded, in bytes; None: no limit.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
@@ -110,6 +115,7 @@ class Client:
         self._embedding = EmbeddingNamespace(self._line, find_host, _restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
         self._repository = RepositoryNamespace(self._line)
+        self._files = FilesNamespace(self._line, check_max_bytes(max_upload_bytes))
 
     def __repr__(self) -> str:
         """Show the host, never the token."""
@@ -165,6 +171,20 @@ class Client:
     def repository(self) -> RepositoryNamespace:
         """The models that can be downloaded."""
         return self._repository
+
+    @property
+    def files(self) -> FilesNamespace:
+        """The files that are put onto the server."""
+        return self._files
+
+    def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
+        """Upload an image, and return a handle that can be put into a chat.
+
+        See `Client.files.prepare_image()` for the arguments and what it raises.
+        """
+        return self._files.prepare_image(src, name, **limits)
 
     def list_downloaded_models(
         self, namespace: str | None = None, **limits: Unpack[CallLimits]

@@ -1,7 +1,7 @@
 """Every exception of this package.
 
-`LMStudioOSError`, `LMStudioPredictionError` and `LMStudioUnknownMessageWarning` are there for
-programs that name them; nothing raises them yet.
+`LMStudioPredictionError` and `LMStudioUnknownMessageWarning` are there for programs that name
+them; nothing raises them yet.
 
 The tree::
 

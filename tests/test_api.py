@@ -13,28 +13,22 @@ import attrs
 import pytest
 
 import lmstudio as lms
-from lmstudio import catalog, repository
+from lmstudio import _upload, catalog, repository
 
 OFFICIAL = json.loads((Path(__file__).parent / "official_api.json").read_text())["api"]
 
 ASYNC = "asyncio is not offered: this package is for threads"
-LATER = "agents, files and the repository come later"
 INNER = "the I/O thread opens, shares and closes connections by itself"
 STRUCT = "how the official classes are built (msgspec), not what they are for"
 
 MISSING_NAMES = {
     **{name: ASYNC for name in OFFICIAL if name.startswith(("Async", "AnyAsync"))},
-    "Client.files": LATER,
-    "LocalFileInput": LATER,
     "ModelLoadResult": "no public call of the official package returns it",
-    "prepare_image": LATER,
 }
 MISSING_MEMBERS = {
-    "Client.files": LATER,
-    "Client.prepare_image": LATER,
     **{
         f"Client.{namespace}.{member}": INNER
-        for namespace in ("llm", "embedding", "system", "repository")
+        for namespace in ("llm", "embedding", "system", "repository", "files")
         for member in ("client", "close", "connect", "connected", "disconnect", "remote_call")
     },
 }
@@ -48,6 +42,7 @@ OURS = {
     "Client.embedding": catalog.EmbeddingNamespace,
     "Client.system": catalog.SystemNamespace,
     "Client.repository": repository.RepositoryNamespace,
+    "Client.files": _upload.FilesNamespace,
 }
 
 

@@ -1,30 +1,9 @@
 """Ctrl-C, interpreter exit and fork, each in a process of its own: return code and empty stderr."""
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import pytest
+from child_process import assert_stopped, execute, posix, run
 
 from lmstudio.testing import Server
-
-PRELUDE = """
-import atexit, gc, os, signal, sys, threading
-import lmstudio as lms
-client = lms.Client(sys.argv[1], cancel_grace=0.5)
-model = lms.LLM("test-llm", client.llm)
-
-def interrupt_soon(condition):
-    # From another thread, once the main thread is where the test wants it.
-    def wait():
-        while not condition():
-            pass
-        os.kill(os.getpid(), signal.SIGINT)
-    threading.Thread(target=wait, daemon=True).start()
-"""
-
-posix = pytest.mark.skipif(os.name != "posix", reason="signals and fork are POSIX")
 
 
 @pytest.fixture
@@ -32,31 +11,6 @@ def server():
     with Server() as server:
         server.reply("word " * 20_000, delay=0.001, repeat=100)
         yield server
-
-
-def run(server, program, *, code=0, timeout=30):
-    """Run a program against the server; it must be silent on stderr."""
-    source = PRELUDE + textwrap.dedent(program)
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", source, server.host],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (code, "")
-    return done.stdout.split()
-
-
-def assert_stopped(server, count=1):
-    """The server stopped each prediction because of one cancel."""
-    assert len(server.predictions) == count
-    for prediction in server.predictions:
-        prediction.wait_finished()
-        assert prediction.stop_reason == "userStopped"
-        assert prediction.cancelled_after is not None
-    cancels = [m for m in server.received(type="channelSend")]
-    assert len(cancels) == count
 
 
 # -- Ctrl-C -----------------------------------------------------------------------------------
@@ -202,13 +156,7 @@ def test_exit_hooks_that_run_after_ours_work_over_the_open_connection(server):
     client = lms.Client(sys.argv[1])
     model = client.llm.model()
     """
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", textwrap.dedent(source), server.host],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = execute(server, source)
 
     assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", ["3"])
 

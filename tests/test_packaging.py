@@ -29,7 +29,7 @@ FLOORS = {
     """,
     "second floor, the doing": """
         _tool_requests _reader _iterator prediction models _predictions _tool_calls _act _llm
-        catalog repository _discovery client _default_client
+        _upload catalog repository _discovery client _default_client
     """,
     "roof": "__init__",
 }

@@ -75,6 +75,7 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
         use_chats(client.llm.model("test-llm"), server)
         use_tools(client.llm.model("test-llm"), server)
         use_repository(client)
+        use_files(client, server)
         use_errors(client)
 
     assert_fit(published, server, tolerated=FOR_OLDER_SERVERS)
@@ -174,6 +175,15 @@ def use_repository(client):
     (model,) = client.repository.search_models("tiny", 25, ["gguf", "safetensors"])
     for option in model.get_download_options():
         option.download(lambda update: None, lambda: None)
+
+
+def use_files(client, server):
+    """Put images into a chat, a big one among them."""
+    chat = lms.Chat()
+    images = [client.prepare_image(data) for data in (b"\x89PNG\r\n\x1a\n", bytes(200_000))]
+    chat.add_user_message("What is this?", images=images)
+    server.reply("An image.")
+    client.llm.model("test-vlm").respond(chat)
 
 
 def use_errors(client):
