@@ -10,6 +10,7 @@ import logging
 import selectors
 import socket
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ._call import Call, Ending
@@ -20,6 +21,7 @@ from ._transport import Transport
 from .errors import (
     LMStudioChannelClosedError,
     LMStudioClientError,
+    LMStudioConnectionLostError,
     LMStudioError,
     LMStudioProtocolError,
     LMStudioServerError,
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 logger = logging.getLogger(__name__)
+
+SILENCE = 15.0  # seconds without a word from the server, after which it is asked for one
+_ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
+_QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
 
 _raw_decode = json.JSONDecoder().raw_decode
 
@@ -49,6 +55,9 @@ class Link:
         self._waiting: deque[tuple[Call, bytes | Pieces]] = deque()
         self._sending: Call | None = None  # whose message is being written
         self._interest = 0
+        self.heard = 0.0  # when the server was heard last
+        self._answer_due: float | None = None  # when the answer to a ping must have come
+        self._plan: object = None  # to look for life; None while nothing is awaited
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -57,7 +66,7 @@ class Link:
         if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
             logger.debug("%s: replacing a connection that ran out of warnings", self.namespace)
             self._drop()
-        if self.transport is None or self.transport.is_busy:
+        if self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
             if self.transport is None and self._attempt is None:
                 self._connect()
@@ -91,6 +100,8 @@ class Link:
             self._send(text)
             if self.transport is not None and self.transport.is_busy:
                 self._sending = call
+            if self._plan is None:
+                self._look_at(monotonic() + SILENCE)
 
     def _send(self, text: bytes | Pieces) -> None:
         if self.transport is not None:
@@ -100,6 +111,61 @@ class Link:
                 self.fail(error)
             else:
                 self._update_interest()
+
+    # -- is anybody there? --------------------------------------------------------------------
+
+    def _is_in_doubt(self) -> bool:
+        """Whether to wait for a sign of life: after a sleep, an old connection may lead nowhere.
+
+        What was not written can go to a new connection; what was written must not be sent twice.
+        """
+        if not self.protocol.calls and self._answer_due is None:
+            now = monotonic()
+            if now - self.heard > SILENCE:
+                self._ask(now, _QUICK_ANSWER)
+        is_asked = self._answer_due is not None and not self.protocol.calls
+        return is_asked or self.transport is None  # the ping could not be written
+
+    def _ask(self, now: float, limit: float) -> None:
+        if self.transport is not None:
+            self._answer_due = now + limit
+            self._look_at(self._answer_due)
+            try:
+                self.transport.ping()
+            except LMStudioError as error:
+                self.fail(error)
+            else:
+                self._update_interest()
+
+    def _look_at(self, when: float) -> None:
+        """Look for life at a certain time; earlier plans to do so are dropped."""
+        self._plan = object()
+        self.loop.at(when, self._look_for_life, self._plan)
+
+    def _look_for_life(self, plan: object, now: float) -> None:
+        if plan is not self._plan:
+            return
+        if self._answer_due is not None:
+            self.fail(
+                LMStudioConnectionLostError(
+                    "The connection to LM Studio is lost: nothing was heard for "
+                    f"{now - self.heard:.0f} s, not even the answer to a ping. "
+                    "The next call connects again."
+                )
+            )
+        elif not self.protocol.calls:
+            self._plan = None
+        elif now - self.heard >= SILENCE:
+            self._ask(now, _ANSWER)
+        else:
+            self._look_at(self.heard + SILENCE)
+
+    def _note_life(self, now: float) -> None:
+        self.heard = now
+        if self._answer_due is not None:
+            self._answer_due = None
+            self._look_at(now + SILENCE)
+            self._start_waiting()
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -129,6 +195,7 @@ class Link:
         self._attempt = None
         self.protocol = Protocol()
         self.transport = Transport(sock)
+        self.heard = monotonic()
         self._interest = selectors.EVENT_READ
         self.loop.selector.register(sock, self._interest, self)
         self._start_waiting()
@@ -166,6 +233,7 @@ class Link:
 
     def _drop(self) -> None:
         transport, self.transport, self._sending = self.transport, None, None
+        self._answer_due = self._plan = None
         self.protocol = Protocol()
         if transport is not None:
             self.loop.selector.unregister(transport.socket)
@@ -205,6 +273,8 @@ class Link:
             if events & selectors.EVENT_READ:  # first: it may tell more than a failed write
                 for payload in transport.receive():
                     self._dispatch(payload, now)
+                if transport.failure is None:
+                    self._note_life(now)
             if transport.failure is not None:
                 raise transport.failure
             if events & selectors.EVENT_WRITE:
@@ -222,6 +292,7 @@ class Link:
             # A server that takes what we send is not silent, though it may have nothing to say.
             if self._sending is not None:
                 self._sending.heard = now
+                self._note_life(now)
             for call, _ in self._waiting:
                 call.heard = now
         if not transport.is_busy:

@@ -115,6 +115,14 @@ class Transport:
             raise _broke(error) from None
         return written > 0
 
+    def ping(self) -> None:
+        """Ask the server for a sign of life; its answer is a control frame.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        self._send(ABNF.create_frame(b"", ABNF.OPCODE_PING).format())
+
     def say_goodbye(self) -> None:
         """Queue a close frame; nobody waits for the answer.
 
