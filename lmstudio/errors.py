@@ -95,6 +95,28 @@ class SerializedLMSExtendedError:
     stack: Any = None
     root_title: Any = None
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SerializedLMSExtendedError:
+        """Read what a server sent, with camelCase keys; others are ignored."""
+        # By hand: an error must be readable even if it is malformed, and without cattrs.
+        return cls(**{name: data[key] for name, key in _KEYS.items() if key in data})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dict with camelCase keys, without those that are None."""
+        values = {key: getattr(self, name) for name, key in _KEYS.items()}
+        return {key: value for key, value in values.items() if value is not None}
+
+
+_KEYS = {
+    "title": "title",
+    "cause": "cause",
+    "suggestion": "suggestion",
+    "error_data": "errorData",
+    "display_data": "displayData",
+    "stack": "stack",
+    "root_title": "rootTitle",
+}
+
 
 class LMStudioServerError(LMStudioError):
     """A problem that LM Studio reported.
@@ -107,7 +129,9 @@ class LMStudioServerError(LMStudioError):
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
         """Join the message with the server's details (a decoded ``error`` object)."""
-        self.server_error = None if details is None else _read_details(details)
+        self.server_error = None
+        if details is not None:
+            self.server_error = SerializedLMSExtendedError.from_dict(details)
         if self.server_error is not None:
             message = f"{message}: {_describe(self.server_error)}"
         super().__init__(message)
@@ -185,19 +209,6 @@ _CLASS_OF_CODE: dict[str, type[LMStudioServerError]] = {
     "generic.specificModelUnloaded": LMStudioModelNotFoundError,
     "generic.presetNotFound": LMStudioPresetNotFoundError,
 }
-
-
-def _read_details(details: Mapping[str, Any]) -> SerializedLMSExtendedError:
-    # By hand: an error must be readable even if it is malformed, and without cattrs.
-    return SerializedLMSExtendedError(
-        title=details.get("title", "Unknown error"),
-        cause=details.get("cause"),
-        suggestion=details.get("suggestion"),
-        error_data=details.get("errorData"),
-        display_data=details.get("displayData"),
-        stack=details.get("stack"),
-        root_title=details.get("rootTitle"),
-    )
 
 
 def _describe(error: SerializedLMSExtendedError) -> str:

@@ -128,6 +128,15 @@ class UnknownModelInfo(_ModelFacts):
     type: str = ""
 
 
+@attrs.frozen(kw_only=True, repr=False)
+class ModelLoadResult(LMStudioStruct):
+    """Where a model was loaded from, and under which name; for annotations in programs."""
+
+    identifier: str
+    instance_reference: str
+    path: str
+
+
 ModelInfo: TypeAlias = LlmInfo | EmbeddingModelInfo | UnknownModelInfo
 ModelInstanceInfo: TypeAlias = LlmInstanceInfo | EmbeddingModelInstanceInfo | UnknownModelInfo
 

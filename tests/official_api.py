@@ -87,6 +87,11 @@ def main():
     for path, name in NAMESPACES.items():
         api[path] = {"kind": "class", **describe_class(getattr(sync_api, name))}
         api[path].pop("init", None)
+        # What the private base class has manages the namespace's connection: no user's business.
+        for member in dir(sync_api._SyncSession):
+            api[path]["methods"].pop(member, None)
+            if member in api[path]["properties"]:
+                api[path]["properties"].remove(member)
     json.dump({"version": lmstudio.__version__, "api": api}, sys.stdout, indent=1, sort_keys=True)
     print()
 
