@@ -34,7 +34,9 @@ def script(server, program):
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_the_program_runs_as_it_stands(server, monkeypatch, program):
+def test_the_program_runs_as_it_stands(server, monkeypatch, tmp_path, program):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff" + bytes(1000))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
     tool = script(server, program)
     printed = io.StringIO()
