@@ -1,6 +1,7 @@
 # Every target sets up what it needs, in .venv; `make` alone lists them.
 PYTHON ?= python3
 REPEAT ?= 50
+SECONDS ?= 60
 ARGS ?=
 
 VENV := .venv
@@ -18,7 +19,7 @@ DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST)))
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BINARY
 
-.PHONY: help style format types test test-all interop races bench demo clean
+.PHONY: help style format types test test-all interop races soak bench demo clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -39,7 +40,9 @@ interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own Python and JavaScript c
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "$(FAST)" \
-	  $(wildcard tests/test_races*.py tests/test_cancel*.py) $(ARGS)
+	  $(wildcard tests/test_races*.py tests/test_cancel*.py tests/test_act_cancel.py) $(ARGS)
+soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
+	$(PY) tests/soak.py --seconds $(SECONDS) $(ARGS)
 bench: $(VENV)/.dev $(VENV)/.model ## measure speed and count calls
 	$(PY) benchmarks/run.py $(ARGS)
 demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port

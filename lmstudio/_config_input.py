@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-import math
+import sys
 import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -144,7 +144,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is Literal:
         return any(value is literal for literal in get_args(hint))
     if origin is float:
-        return type(value) is not bool and isinstance(value, (int, float)) and math.isfinite(value)
+        is_number = type(value) is not bool and isinstance(value, (int, float))
+        return is_number and abs(value) <= sys.float_info.max  # an int may be beyond any float
     if origin is int:
         return type(value) is not bool and isinstance(value, int)
     if origin is list:

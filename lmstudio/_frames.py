@@ -94,9 +94,8 @@ class FrameReader:
         self._max_bytes = max_bytes
         self._rest: list[bytes] = []  # pieces of a frame that is not complete
         self._missing = 0  # bytes that must come before looking at them again
-        self._parts: list[bytes] = []  # payloads of a message sent in several frames
+        self._parts = bytearray()  # what came of a message that is sent in several frames
         self._parts_opcode = 0  # 0: no such message is open
-        self._parts_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take what was received and return the text messages that it completes.
@@ -167,14 +166,13 @@ class FrameReader:
             raise LMStudioProtocolError("The server sent the parts of a message out of order.")
         if opcode != ABNF.OPCODE_CONT:
             self._parts_opcode = opcode
-        self._parts.append(payload)
-        self._parts_bytes += len(payload)
-        self._check_size(self._parts_bytes)
+        self._check_size(len(self._parts) + len(payload))
+        self._parts += payload
         if final:
             if self._parts_opcode == ABNF.OPCODE_TEXT:
-                messages.append(b"".join(self._parts))
+                messages.append(bytes(self._parts))
             self._parts.clear()
-            self._parts_opcode = self._parts_bytes = 0
+            self._parts_opcode = 0
 
     def _check_size(self, length: int) -> None:
         if length > self._max_bytes:

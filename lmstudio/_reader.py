@@ -143,7 +143,7 @@ class Reader:
                 self._callbacks.on_tool_report(packet)
         elif kind == "promptProcessingProgress":
             progress = packet.get("progress")
-            if isinstance(progress, (int, float)):
+            if isinstance(progress, (int, float)) and 0 <= progress <= 1:
                 self._report_progress(float(progress))
         elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
             if self._tool_requests is None:

@@ -21,6 +21,7 @@ __all__ = ["MAX_MESSAGE_BYTES", "Transport"]
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MANY_FRAMES = 100  # that wait for a server that does not read
 _TURN = 256 * 1024  # bytes written before other connections have their turn
 _READ_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -168,7 +169,8 @@ class Transport:
             # An answer that cannot be sent loses nothing: reading will tell what is wrong.
             with contextlib.suppress(LMStudioConnectionLostError):
                 if opcode == ABNF.OPCODE_PING:
-                    self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
+                    if len(self._outgoing) < _MANY_FRAMES:  # a server that never reads gets none
+                        self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
                 elif opcode == ABNF.OPCODE_CLOSE:
                     if len(payload) >= 2:
                         self._close_code = struct.unpack("!H", payload[:2])[0]

@@ -360,7 +360,7 @@ class _LoadProgress:
             self.report(packet.get("progress"))
 
     def report(self, progress: Any) -> None:
-        if isinstance(progress, (int, float)) and progress > self._last:
+        if isinstance(progress, (int, float)) and self._last < progress <= 1:
             self._last = float(progress)
             if self._callback is not None:
                 self._gate.run(self._callback, self._last)

@@ -250,5 +250,5 @@ def read_answer(read: Callable[[Any], T], result: Any, name: str) -> T:
     """
     try:
         return read(result)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise LMStudioProtocolError(f"LM Studio's answer to {name} is malformed.") from None

@@ -1,6 +1,7 @@
 """Run the tests on every Python from 3.10 on that this machine has, each in a clean environment.
 
 The package is built once and installed as a wheel, so what it forgets to ship is missed here.
+Where there is no global lock, as in Python 3.14t, the race tests run many times more.
 All arguments go to pytest. `make test-all` calls this.
 """
 
@@ -14,9 +15,16 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
 ENVIRONMENTS = ROOT / ".venvs"
 EXPECTED = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+RACES = sorted(
+    str(path)
+    for name in ("races", "cancel", "act_cancel")
+    for path in TESTS.glob(f"test_{name}*.py")
+)
+REPEAT = 20
 IDENTIFY = """
 import json, sys, sysconfig
 free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
@@ -87,7 +95,12 @@ def run(name, path, wheel, arguments):
         return "no environment"
     if call(*pip, f"lmstudio[testing,test] @ {wheel.as_uri()}"):
         return "not installed"
-    return "FAILED" if call(python.with_name("pytest"), "-q", *arguments) else "passed"
+    pytest = (python.with_name("pytest"), "-q", *arguments)
+    if call(*pytest):
+        return "FAILED"
+    if name.endswith("t") and call(*pytest, "--maxfail=3", f"--repeat={REPEAT}", *RACES):
+        return "RACES FAILED"
+    return "passed"
 
 
 def main():
@@ -109,6 +122,8 @@ def main():
     print("", *lines, sep="\n")
     print("passed:", ", ".join(passed) or "none")
     print("not on this machine:", ", ".join(missed) or "none")
+    if not any(name.endswith("t") for name in pythons):
+        print("no free-threaded Python is here: the race tests were not run on one")
     return 0 if pythons and passed == list(pythons) else 1
 
 

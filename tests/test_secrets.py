@@ -1,4 +1,4 @@
-"""Tokens and passwords are in no log, repr, traceback or pickle; logs hold no control characters."""
+"""Tokens and passwords are in no log, repr, traceback or pickle; logs hold no control codes."""
 
 import io
 import logging
