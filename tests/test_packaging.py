@@ -87,7 +87,7 @@ def test_import_is_silent_and_loads_only_the_three_dependencies():
     code = """
 import json, sys
 before = set(sys.modules)
-import lmstudio
+from lmstudio import *
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
     command = [sys.executable, "-W", "error", "-c", code]
@@ -132,3 +132,29 @@ def test_public_names_are_listed_one_by_one_and_exist():
     assert not [name for name in public if not hasattr(lmstudio, name)]
     stars = [node for node in ast.walk(tree) if isinstance(node, ast.alias) and node.name == "*"]
     assert not stars
+
+
+def test_names_are_imported_when_they_are_used_first():
+    code = """
+import sys
+import lmstudio
+first = {name for name in sys.modules if name.startswith("lmstudio")}
+lmstudio.Chat("You are brief.")
+print(sorted(first), "lmstudio.chat" in sys.modules, "websocket" in sys.modules)
+print(set(lmstudio.__all__) <= set(dir(lmstudio)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stderr, done.stdout) == ("", "['lmstudio'] True False\nTrue\n")
+
+
+def test_what_type_checkers_see_is_what_is_imported():
+    tree = ast.parse((PACKAGE / "__init__.py").read_bytes())
+    (static,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {node.module: [alias.name for alias in node.names] for node in static.body}
+    assert seen == lmstudio._HOMES
+    assert sorted(lmstudio._HOME) == sorted(set(lmstudio.__all__) - {"__version__"})
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        lmstudio.Nothing  # noqa: B018
