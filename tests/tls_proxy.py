@@ -52,7 +52,11 @@ class TlsProxy:
 
     async def _handle(self, reader, writer) -> None:
         self._handlers.add(asyncio.current_task())
-        inner_reader, inner_writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection(self._host, self._port)
+        except OSError:  # the server is not there
+            writer.transport.abort()
+            return
         try:
             await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
         finally:
