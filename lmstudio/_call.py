@@ -30,6 +30,7 @@ __all__ = ["END", "STOP", "Call", "Ending", "Leash"]
 STOP: Any = "stop marker"
 END: Any = "terminal item"
 
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _TAKEN = "the end was taken"
 _ids = itertools.count(1)  # shared by RPCs and channels, never used twice in a process
 
@@ -234,6 +235,6 @@ class Call:
 
 def _encode(message: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return _to_json(message).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise LMStudioValueError(f"The request cannot be written as JSON: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = ["FilesNamespace"]
 
 # Frames that wait for the socket at most. One more is being written, and one being made.
 _MOST_FRAMES = 8
+_PAUSE = 0.00005  # seconds
 _ROOM = "room for one more frame"
 
 
@@ -115,6 +117,8 @@ class _Frames(Iterator["bytes | None"]):
         if frame is not None:
             self._made.append(frame)
             self._loop.post(self._loop.write_on, self._namespace)
+            # This thread and the I/O thread would pass the GIL to and fro, and starve all others.
+            time.sleep(_PAUSE)
 
     def __next__(self) -> bytes | None:
         """Return the next frame, or None if it is not made yet. Runs in the I/O thread."""
