@@ -34,6 +34,7 @@ __all__ = ["Attempt", "Connector", "check_websocket_package", "reason_of"]
 
 logger = logging.getLogger(__name__)
 
+_MOST_WELCOME = 64 * 1024  # bytes that the answer to the authentication may have
 _KEEPALIVE = [
     (socket.IPPROTO_TCP, getattr(socket, name), value)
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -187,11 +188,22 @@ class Connector:
         return client
 
     def _check_welcome(self, client: websocket.WebSocket, url: str) -> None:
-        answer = client.recv()
+        frames, left = client.frame_buffer, _MOST_WELCOME
+        receive = frames.recv
+
+        def receive_little(count: int) -> bytes:  # websocket-client would hold whatever comes
+            nonlocal left
+            data: bytes = receive(count)
+            left -= len(data)
+            if left < 0:
+                raise ValueError("This is no answer to an authentication.")
+            return data
+
+        frames.recv = receive_little
         try:
-            reply: Any = json.loads(answer)
+            reply: Any = json.loads(client.recv())
             success = reply["success"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise LMStudioProtocolError(
                 f"What answers at {url} does not speak LM Studio's protocol."
             ) from None
