@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import common
+from reasons import explain
 
 NAMES = ["fragments", "calls", "cancelling", "releasing", "imports"]
 NAMES += ["memory", "uploads", "peers", "counting"]
@@ -84,6 +85,9 @@ def report(sections, options, seconds):
         for row in section.verdicts:
             note = f" ({row.note})" if row.note else ""
             lines.append(f"| {row.what} | {row.measured}{note} | {row.target} | {MARKS[row.met]} |")
+    missed = list(explain([row for section in sections for row in section.verdicts]))
+    if missed:
+        lines += ["", "What is missed, and why:", "", *missed]
     for section in sections:
         lines += ["", f"## {section.title}"]
         for part in section.text:
