@@ -26,5 +26,6 @@ def explain(verdicts):
     """A line for each row that is not met."""
     for row in verdicts:
         if row.met is False:
-            reasons = [text for what, text in REASONS.items() if row.what.startswith(what)]
-            yield f"- {row.what}: {row.measured} instead of {row.target}. {' '.join(reasons)}".rstrip()
+            known = [text for what, text in REASONS.items() if row.what.startswith(what)]
+            words = f"- {row.what}: {row.measured} instead of {row.target}. {' '.join(known)}"
+            yield words.rstrip()
