@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import itertools
 import logging
-import queue
 from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from ._call import STOP
 from ._chat_messages import AssistantResponse, TextData, ToolCallRequest, ToolResultMessage
 from ._deadline import Deadline
 from ._io import CLOSED_REASON
 from ._line import Line
 from ._reader import PredictionCallbacks
+from ._scope import Scope
 from ._tool_calls import ToolCalls, ToolRules
 from .cancellation import CancelToken, attach
 from .chat import Chat
@@ -54,22 +53,6 @@ class ActCallbacks:
     on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = None
 
 
-class _Scope(CancelToken):
-    """What cancels one `act()`; it remembers when, and whether an event could not be watched."""
-
-    __slots__ = ("failure", "since")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failure: Exception | None = None
-        self.since: dict[int, float] = {}  # [0], set once
-        self.on_cancel(lambda: self.since.setdefault(0, monotonic()))
-
-    def _watch_failed(self, error: Exception) -> None:
-        self.failure = error
-        self.cancel(error)
-
-
 class _Predict(Protocol):
     """What makes the stream of one round."""
 
@@ -79,7 +62,7 @@ class _Predict(Protocol):
         callbacks: PredictionCallbacks,
         *,
         offer_tools: bool,
-        cancel_event: CancelToken,
+        cancel_event: list[CancelToken],
         since: float,
     ) -> PredictionStream: ...
 
@@ -99,6 +82,7 @@ class Act:
         rules: ToolRules,
         callbacks: ActCallbacks,
         *,
+        events: list[Any],
         max_rounds: int | None,
         timeout: float | None,
     ) -> None:
@@ -110,6 +94,7 @@ class Act:
             chat: The chat; it is added to.
             rules: How tools are run.
             callbacks: What to call.
+            events: What cancels it.
             max_rounds: How many predictions are made at most; in the last no tool is offered.
             timeout: Seconds for all of it, or None.
         """
@@ -122,14 +107,15 @@ class Act:
         self._timeout = timeout
         self._since = monotonic()
         self._deadline = Deadline(timeout)
-        self._scope = _Scope()
-        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._events = events
+        self._tokens = [event for event in events if isinstance(event, CancelToken)]
+        self._scope = Scope(self._tokens)
         self._next_call_id = 0
         self._rounds = 0
         self._is_cancelled = False
 
-    def run(self, events: list[Any]) -> ActResult:
-        """Run until the model asks for no more tools, or one of `events` is set.
+    def run(self) -> ActResult:
+        """Run until the model asks for no more tools, or one of the events is set.
 
         Raises:
             LMStudioError: A round failed.
@@ -139,9 +125,7 @@ class Act:
         scope = self._scope
         try:
             self._line.scopes[id(scope)] = scope  # for cancel_all() and close()
-            # A wait for tools reads the inbox of its round, so that is where to wake it.
-            scope.on_cancel(lambda: self._inbox.put(STOP))
-            attach(scope, events)
+            attach(scope, self._events)
             for index in itertools.count():
                 if scope.is_set():
                     self._is_cancelled = True
@@ -156,6 +140,7 @@ class Act:
             raise
         finally:
             self._line.scopes.pop(id(scope), None)
+            scope.retire(*self._tokens)
         return ActResult(
             rounds=self._rounds,
             total_time_seconds=perf_counter() - started,
@@ -174,10 +159,10 @@ class Act:
             self._chat._to_wire(),
             self._callbacks_of(index, calls),
             offer_tools=not is_last,
-            cancel_event=self._scope,
+            cancel_event=[self._scope, *self._tokens],  # the I/O thread looks at these by itself
             since=self._since,
         )
-        self._inbox = calls.inbox = stream._call.inbox
+        self._scope.waker.inbox = calls.inbox = stream._call.inbox
         try:
             result = stream.result()
         except LMStudioClientError:
@@ -206,7 +191,7 @@ class Act:
             error.partial = result
             raise error
         if self._scope.is_set():
-            since = self._scope.since.get(0, monotonic())
+            since = self._scope.waker.since.get(0, monotonic())
             calls.settle(Deadline(max(0.0, since + self._line.cancel_grace - monotonic())))
 
     def _tell(self, result: PredictionResult, calls: ToolCalls) -> None:

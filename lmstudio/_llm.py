@@ -201,7 +201,7 @@ class LLM(PredictionMethods):
             callbacks: PredictionCallbacks,
             *,
             offer_tools: bool,
-            cancel_event: CancelToken,
+            cancel_event: list[CancelToken],
             since: float,
         ) -> PredictionStream:
             return self._predict(
@@ -223,10 +223,11 @@ class LLM(PredictionMethods):
             Chat.from_history(chat),
             rules,
             callbacks,
+            events=events,
             max_rounds=_check_count(max_prediction_rounds, "max_prediction_rounds"),
             timeout=self._line.check_timeout(timeout),
         )
-        return act.run(events)
+        return act.run()
 
 
 def _check_count(value: object, name: str) -> int | None:

@@ -24,7 +24,8 @@ from ._callbacks import CallbackGate
 from ._chat_messages import ToolCallRequest, ToolCallResultData
 from ._deadline import Deadline, DeadlinePassed, receiver
 from ._reader import TOOL_REPORT
-from .cancellation import CancelToken, attach
+from ._scope import Retirable, Scope
+from .cancellation import attach
 from .errors import (
     LMStudioCancelledError,
     LMStudioPredictionError,
@@ -50,6 +51,7 @@ InvalidToolRequestHandler: TypeAlias = Callable[
 GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
 ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
 
+_LOOK_AGAIN = 1.0  # seconds after which a waiter looks at the tokens by itself
 _CANCELLED = "cancelled"  # what the model is told of a call that has no result
 
 
@@ -86,7 +88,7 @@ class _ToolCall:
         self.request = request
         self.content: str | None = None
         self.start: Callable[[], None]
-        self.token = CancelToken()
+        self.token = Retirable()
 
 
 class ToolCalls:
@@ -95,7 +97,7 @@ class ToolCalls:
     def __init__(
         self,
         rules: ToolRules,
-        scope: CancelToken,
+        scope: Scope,
         gate: CallbackGate,
         round_index: int,
     ) -> None:
@@ -185,25 +187,27 @@ class ToolCalls:
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until all tools have ended or all is cancelled; return False at the deadline."""
-        receive = receiver(self.inbox, deadline)
         while self._running and not self._scope.is_set():
-            if not self._take_next(receive):
+            if not self._take_next(deadline):
                 return False
+            self._scope.look_round()
         return True
 
     def settle(self, deadline: Deadline) -> None:
         """After a cancel: start nothing more, and give what runs until the deadline to end."""
         self._pending.clear()
-        receive = receiver(self.inbox, deadline)
         while self._running:
-            if not self._take_next(receive):
+            if not self._take_next(deadline):
                 self._running.clear()  # abandoned
 
-    def _take_next(self, receive: Callable[[], Any]) -> bool:
-        try:
-            item = receive()
-        except DeadlinePassed:
+    def _take_next(self, deadline: Deadline) -> bool:
+        """Take one item, or wait a while in vain; return False at the deadline."""
+        if deadline.remaining() == 0:  # a tool may have more to say than there is time
             return False
+        try:
+            item = receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))()
+        except DeadlinePassed:
+            return True
         if isinstance(item, dict) and item.get("type") is TOOL_REPORT:
             self.take(item)
         return True
@@ -272,7 +276,7 @@ class ToolCalls:
     def _start(self, call: _ToolCall, tool: Tool, arguments: dict[str, Any]) -> None:
         report = functools.partial(_report, self.inbox, call)
         if self._rules.timeout is not None:
-            call.token = CancelToken.after(self._rules.timeout)
+            call.token = Retirable.after(self._rules.timeout)
             call.token.on_cancel(functools.partial(report, "expired", None))
         attach(call.token, [self._scope])
         if tool.context_parameter is not None:
@@ -290,8 +294,12 @@ class ToolCalls:
 
     def _finish(self, call: _ToolCall, content: str) -> None:
         call.content = content
-        del self._running[call.id]
+        self._retire(call)
         self._start_pending()
+
+    def _retire(self, call: _ToolCall) -> None:
+        del self._running[call.id]
+        call.token.retire(self._scope)
 
     def _fail(self, call: _ToolCall, error: BaseException) -> None:
         if not isinstance(error, Exception):
@@ -299,12 +307,13 @@ class ToolCalls:
         if self._scope.is_set():
             self._finish(call, _CANCELLED)
             return
-        if isinstance(error, LMStudioCancelledError) and call.token.is_set():
+        is_late = self._rules.timeout is not None and call.token.is_set()
+        if is_late and isinstance(error, LMStudioCancelledError):
             error = LMStudioTimeoutError(
                 f"The tool did not end within tool_timeout={self._rules.timeout:g} s."
             )
         logger.debug("the tool %r failed", call.request.name, exc_info=error)
-        del self._running[call.id]
+        self._retire(call)
         words = self.refuse(call.request, f"Unhandled Python exception: {error!r}", error)
         call.content = json.dumps(words, ensure_ascii=False)
         self._start_pending()

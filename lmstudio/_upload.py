@@ -6,7 +6,7 @@ import binascii
 import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ._call import Call
@@ -107,7 +107,11 @@ class _Frames(Iterator["bytes | None"]):
         self._loop, self._inbox = call.loop, call.inbox  # not the call, which holds this
         self._namespace = call.endpoint.namespace
         self._made: deque[bytes] = deque()
-        self._frames = _make_frames(call, file)
+        parameter: dict[str, Any] = {"name": file.name, "contentBase64": ""}
+        message = call.endpoint.start_message(call.id, parameter)
+        text = json.dumps(message, separators=(",", ":")).encode("ascii")
+        # The content goes before the last quotation mark.
+        self._frames = _make_frames(text[:-3], file.pieces, text[-3:])
         for _ in range(_MOST_FRAMES):
             self._inbox.put(_ROOM)
 
@@ -128,12 +132,8 @@ class _Frames(Iterator["bytes | None"]):
         return self._made.popleft()
 
 
-def _make_frames(call: Call, file: LocalFile) -> Iterator[bytes]:
-    parameter: dict[str, Any] = {"name": file.name, "contentBase64": ""}
-    message = call.endpoint.start_message(call.id, parameter)
-    text = json.dumps(message, separators=(",", ":")).encode("ascii")
-    head, tail = text[:-3], text[-3:]  # the content goes before the last quotation mark
+def _make_frames(head: bytes, pieces: Iterable[bytes | memoryview], tail: bytes) -> Iterator[bytes]:
     yield frame_piece(head, is_first=True)
-    for piece in file.pieces:
+    for piece in pieces:
         yield frame_piece(binascii.b2a_base64(piece, newline=False))
     yield frame_piece(tail, is_last=True)

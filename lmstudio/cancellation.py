@@ -13,6 +13,8 @@ from ._watcher import Alarm, EventLike, Target, watch
 from .errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._call import Call
 
 __all__ = ["CancelEvent", "CancelToken", "attach", "check_events"]
@@ -41,7 +43,7 @@ class CancelToken:
         self._waiters: deque[queue.SimpleQueue[None]] = deque()
 
     @classmethod
-    def after(cls, seconds: float) -> CancelToken:
+    def after(cls, seconds: float) -> Self:
         """Return a token that cancels itself after `seconds`.
 
         Raises:
@@ -105,8 +107,10 @@ class CancelToken:
         for waiter in self._waiters.copy():
             waiter.put(None)
         failure: BaseException | None = None
-        for key, reference in list(self._targets.items()):
-            target = reference()
+        # Of keys alone: making pairs could run a finaliser that links a target meanwhile.
+        for key in list(self._targets):
+            reference = self._targets.get(key)
+            target = None if reference is None else reference()
             try:
                 if target is not None:
                     target.cancel(self.reason)
@@ -194,8 +198,9 @@ class CancelToken:
     def _link(self, target: Target) -> None:
         """Cancel `target` together with this token, until `_unlink`. It is held weakly."""
         if len(self._targets) > _MANY_TARGETS:
-            for key, reference in list(self._targets.items()):
-                if reference() is None:
+            for key in list(self._targets):
+                reference = self._targets.get(key)
+                if reference is not None and reference() is None:
                     self._targets.pop(key, None)
         self._targets[id(target)] = weakref.ref(target)
         if self._mark:

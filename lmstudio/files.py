@@ -103,7 +103,8 @@ def open_local_file(
         with _open(path) as file:
             yield _from_stream(file, name or os.path.basename(path), repr(path), max_bytes)
     elif (view := _view_of(src)) is not None:
-        yield _from_view(view, name, "The data", max_bytes)
+        with view:  # whoever owns the buffer may change its size again afterwards
+            yield _from_view(view, name, "The data", max_bytes)
     elif _is_pillow_image(src):
         data, own_name = _saved_image(src)
         yield _from_view(memoryview(data), name or own_name, "The image", max_bytes)

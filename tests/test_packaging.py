@@ -28,7 +28,7 @@ FLOORS = {
         _chat_messages chat _tool_arguments tools files info results
     """,
     "second floor, the doing": """
-        _tool_requests _reader _iterator prediction models _predictions _tool_calls _act _llm
+        _tool_requests _reader _iterator prediction models _predictions _scope _tool_calls _act _llm
         _upload catalog repository _discovery client _default_client
     """,
     "roof": "__init__",
