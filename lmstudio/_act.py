@@ -62,7 +62,7 @@ class _Predict(Protocol):
         callbacks: PredictionCallbacks,
         *,
         offer_tools: bool,
-        cancel_event: list[CancelToken],
+        cancel_event: CancelToken,
         since: float,
     ) -> PredictionStream: ...
 
@@ -108,8 +108,7 @@ class Act:
         self._since = monotonic()
         self._deadline = Deadline(timeout)
         self._events = events
-        self._tokens = [event for event in events if isinstance(event, CancelToken)]
-        self._scope = Scope(self._tokens)
+        self._scope = Scope()
         self._next_call_id = 0
         self._rounds = 0
         self._is_cancelled = False
@@ -139,8 +138,10 @@ class Act:
             self._stop("act() was left by an exception")
             raise
         finally:
-            self._line.scopes.pop(id(scope), None)
-            scope.retire(*self._tokens)
+            try:
+                self._leave()
+            finally:  # Ctrl-C may have interrupted it
+                self._leave()
         return ActResult(
             rounds=self._rounds,
             total_time_seconds=perf_counter() - started,
@@ -159,7 +160,7 @@ class Act:
             self._chat._to_wire(),
             self._callbacks_of(index, calls),
             offer_tools=not is_last,
-            cancel_event=[self._scope, *self._tokens],  # the I/O thread looks at these by itself
+            cancel_event=self._scope,
             since=self._since,
         )
         self._scope.waker.inbox = calls.inbox = stream._call.inbox
@@ -252,6 +253,11 @@ class Act:
     def _call_back(self, callback: Callable[..., Any] | None, *arguments: Any) -> None:
         if callback is not None:
             self._line.callbacks.run(callback, *arguments)
+
+    def _leave(self) -> None:
+        """Let nothing cancel it any more."""
+        self._line.scopes.pop(id(self._scope), None)
+        self._scope.retire()
 
     def _stop(self, reason: Any) -> None:
         """Cancel what still runs."""

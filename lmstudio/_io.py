@@ -162,8 +162,8 @@ class Loop:
             self._next_look = now + _LOOK_ROUND
             for call in list(self.open.values()):
                 for token in call.tokens:
-                    if not call.mark and token.is_set():
-                        call.cancel(token.reason)
+                    if not call.mark and (fired := token._fired()) is not None:
+                        call.cancel(fired.reason)
                 if call.is_cancelled and not call.cancel_seen:
                     call.inbox.put(STOP)
                     self._on_cancel(call)

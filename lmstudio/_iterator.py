@@ -48,17 +48,22 @@ class FragmentIterator:
             raise StopIteration
         if stream._call.loop.process is not _process.current:
             _process.check_process(stream._call.loop.process, "stream")
-        turn, me = stream._turn, get_ident()
+        turn, me = stream._turn, 0
         try:
-            if turn.setdefault(0, me) != me or reader.calling == me:
-                me = 0
-                raise stream._in_use()
-            if stream._owner[0] != me:
-                stream._owner = (me, threading.current_thread())
-            fragment = reader.advance(self._receive)
-            if fragment is not None:
-                return fragment
-            stream._finish_reading()
+            try:
+                me = get_ident()
+                if turn.setdefault(0, me) != me or reader.calling == me:
+                    me = 0
+                    raise stream._in_use()
+                if stream._owner[0] != me:
+                    stream._owner = (me, threading.current_thread())
+                fragment = reader.advance(self._receive)
+                if fragment is not None:
+                    return fragment
+                stream._finish_reading()
+            finally:  # inside, so that Ctrl-C here cancels as well
+                if turn.get(0) == me:
+                    turn.pop(0, None)
         except Exception:  # of a callback, or the server's garbage
             if me:
                 stream._end_by_exception()
@@ -66,8 +71,5 @@ class FragmentIterator:
         except BaseException:
             stream._call.cancel("interrupted")
             raise
-        finally:
-            if turn.get(0) == me:
-                turn.pop(0, None)
         reader.raise_error()
         raise StopIteration

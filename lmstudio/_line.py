@@ -295,14 +295,17 @@ class Line:
         return self.run(call, cancel_event)
 
     def cancel_all(self, reason: Any = None) -> None:
-        """Cancel whatever runs. Never blocks."""
-        for scope in list(self.scopes.values()):
-            try:
-                scope.cancel(reason)
-            except Exception:  # of a callback that somebody registered there
-                logger.debug("a callback of a cancel token failed", exc_info=True)
+        """Cancel whatever runs. Blocks only where a callback of a tool's token does."""
+        _run_callbacks(self._cancel_calls(reason), reason)
+
+    def _cancel_calls(self, reason: Any) -> list[CancelToken]:
+        """Cancel whatever runs; return the scopes, whose callbacks are still to be run."""
+        scopes = list(self.scopes.values())
+        for scope in scopes:
+            scope._announce(reason)
         for call in list(self._loop.open.values()):
             call.cancel(reason)
+        return scopes
 
     def close(self, timeout: float | None) -> None:
         """Cancel what runs and end the thread, within `timeout` seconds."""
@@ -311,8 +314,19 @@ class Line:
             return  # a forked child: thread and sockets are the parent's
         deadline = Deadline(timeout)
         self.is_closed = True
-        self.cancel_all(CLOSED_REASON)
+        scopes = self._cancel_calls(CLOSED_REASON)
         loop.post(loop.close, deadline)
+        if scopes:  # in a thread, since nobody knows how long callbacks of tools take
+            arguments = (scopes, CLOSED_REASON)
+            runner = threading.Thread(
+                target=_run_callbacks, args=arguments, name="lmstudio-cancel", daemon=True
+            )
+            try:
+                runner.start()
+            except RuntimeError:  # Python starts no threads any more
+                _run_callbacks(*arguments)
+            else:
+                runner.join(deadline.remaining())
         with self._thread_lock:  # nobody is starting it now
             thread = loop.thread
         if thread is not None and thread is not threading.current_thread():
@@ -331,6 +345,14 @@ class Line:
                             f"No connection can be opened any more: {error}"
                         ) from None
                     loop.thread = thread
+
+
+def _run_callbacks(scopes: list[CancelToken], reason: Any) -> None:
+    for scope in scopes:
+        try:
+            scope.cancel(reason)
+        except Exception:  # of a callback that somebody registered there
+            logger.debug("a callback of a cancel token failed", exc_info=True)
 
 
 def _leave(loop: Loop) -> None:

@@ -201,7 +201,7 @@ class LLM(PredictionMethods):
             callbacks: PredictionCallbacks,
             *,
             offer_tools: bool,
-            cancel_event: list[CancelToken],
+            cancel_event: CancelToken,
             since: float,
         ) -> PredictionStream:
             return self._predict(

@@ -22,16 +22,21 @@ class Retirable(CancelToken):
         super().__init__()
         self._is_retired = False
 
-    def retire(self, *sources: CancelToken) -> None:
-        """Do not follow these tokens any more, and forget all callbacks."""
+    def retire(self) -> None:
+        """Do not follow other tokens any more, and forget all callbacks. May be repeated."""
         self._is_retired = True
-        for source in sources:
+        for source in self._sources:
             source._unlink(self)
-        self._callbacks.clear()
+        self._sources.clear()
+        if not self._mark:  # else they are being run
+            self._callbacks.clear()
 
     def cancel(self, reason: Any = None) -> bool:
         """Set the token, unless it is retired."""
         return False if self._is_retired else super().cancel(reason)
+
+    def _announce(self, reason: Any) -> bool:
+        return False if self._is_retired else super()._announce(reason)
 
     @property
     def _is_over(self) -> bool:
@@ -64,27 +69,25 @@ class Scope(Retirable):
     """What cancels one `act()`; it remembers when, and whether an event could not be watched.
 
     Attributes:
-        sources: The tokens that cancel it.
         waker: Wakes the thread in `act()`.
         failure: What an event's `is_set()` raised.
     """
 
-    __slots__ = ("failure", "sources", "waker")
+    __slots__ = ("failure", "waker")
 
-    def __init__(self, sources: list[CancelToken]) -> None:
-        """Prepare; somebody else links it to the sources."""
+    def __init__(self) -> None:
+        """Make a token that is not set."""
         super().__init__()
-        self.sources = sources
         self.failure: Exception | None = None
         self.waker = Waker()
-        # The first, since callbacks of tools may take long. Of a target only `cancel` is called.
+        # Of a target only `cancel` is called.
         self._link(self.waker)  # type: ignore[arg-type]
 
     def look_round(self) -> None:
         """Follow a source whose own `cancel()` was interrupted by Ctrl-C."""
-        for source in self.sources:
-            if source.is_set():
-                self.cancel(source.reason)
+        fired = self._fired()
+        if fired is not None and fired is not self:
+            self.cancel(fired.reason)
 
     def _watch_failed(self, error: Exception) -> None:
         self.failure = error

@@ -189,7 +189,7 @@ class ToolCalls:
         """Wait until all tools have ended or all is cancelled; return False at the deadline."""
         while self._running and not self._scope.is_set():
             if not self._take_next(deadline):
-                return False
+                return not self._running
             self._scope.look_round()
         return True
 
@@ -202,15 +202,22 @@ class ToolCalls:
 
     def _take_next(self, deadline: Deadline) -> bool:
         """Take one item, or wait a while in vain; return False at the deadline."""
-        if deadline.remaining() == 0:  # a tool may have more to say than there is time
+        if deadline.remaining() == 0:
+            # What ended in time counts. A tool may say more than can be read: no word of that.
+            for _ in range(self.inbox.qsize()):
+                self._take_item(self.inbox.get(), only=("ended", "failed"))
             return False
         try:
             item = receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))()
         except DeadlinePassed:
             return True
-        if isinstance(item, dict) and item.get("type") is TOOL_REPORT:
-            self.take(item)
+        self._take_item(item)
         return True
+
+    def _take_item(self, item: Any, only: tuple[str, ...] | None = None) -> None:
+        is_report = isinstance(item, dict) and item.get("type") is TOOL_REPORT
+        if is_report and (only is None or item["kind"] in only):
+            self.take(item)
 
     def refuse(
         self, request: ToolCallRequest | None, words: str, cause: Exception | None = None
@@ -271,6 +278,7 @@ class ToolCalls:
             try:
                 call.start()
             except RuntimeError as error:  # Python starts no thread any more
+                _raise_interrupt(error)
                 self._fail(call, error)
 
     def _start(self, call: _ToolCall, tool: Tool, arguments: dict[str, Any]) -> None:
@@ -299,7 +307,7 @@ class ToolCalls:
 
     def _retire(self, call: _ToolCall) -> None:
         del self._running[call.id]
-        call.token.retire(self._scope)
+        call.token.retire()
 
     def _fail(self, call: _ToolCall, error: BaseException) -> None:
         if not isinstance(error, Exception):
@@ -317,6 +325,14 @@ class ToolCalls:
         words = self.refuse(call.request, f"Unhandled Python exception: {error!r}", error)
         call.content = json.dumps(words, ensure_ascii=False)
         self._start_pending()
+
+
+def _raise_interrupt(error: BaseException | None) -> None:
+    """Raise the Ctrl-C of which `threading` made another error, where it hit a lock of its own."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        error = error.__context__
 
 
 def _report(inbox: queue.SimpleQueue[Any], call: _ToolCall, kind: str, value: Any) -> None:

@@ -33,7 +33,7 @@ class CancelToken:
     take no lock, so they are safe in signal handlers and finalisers too.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_mark", "_targets", "_waiters")
+    __slots__ = ("__weakref__", "_callbacks", "_mark", "_sources", "_targets", "_waiters")
 
     def __init__(self) -> None:
         """Make a token that is not set."""
@@ -41,6 +41,7 @@ class CancelToken:
         self._targets: dict[int, weakref.ref[Any]] = {}
         self._callbacks: deque[Callable[[], Any]] = deque()
         self._waiters: deque[queue.SimpleQueue[None]] = deque()
+        self._sources: list[CancelToken] = []  # which cancel this one
 
     @classmethod
     def after(cls, seconds: float) -> Self:
@@ -100,19 +101,13 @@ class CancelToken:
         Returns:
             True for the first caller, False for all others.
         """
-        me = object()
-        first = self._mark.setdefault(0, (me, reason))[0] is me
         # Repeated by every caller, and nothing is forgotten before it is done: Ctrl-C may have
         # interrupted the first one anywhere.
-        for waiter in self._waiters.copy():
-            waiter.put(None)
+        first = self._announce(reason)
         failure: BaseException | None = None
-        # Of keys alone: making pairs could run a finaliser that links a target meanwhile.
-        for key in list(self._targets):
-            reference = self._targets.get(key)
-            target = None if reference is None else reference()
+        for key, target in self._living_targets():
             try:
-                if target is not None:
+                if isinstance(target, CancelToken):
                     target.cancel(self.reason)
             except BaseException as error:  # of a callback of a dependent token
                 failure = failure or error
@@ -180,6 +175,34 @@ class CancelToken:
         if self._mark:
             words = "" if self.reason is None else f": {self.reason}"
             raise LMStudioCancelledError(f"The operation was cancelled{words}", self.reason)
+
+    def _announce(self, reason: Any) -> bool:
+        """Do what `cancel` does before any callback is run: those may take long."""
+        me = object()
+        first = self._mark.setdefault(0, (me, reason))[0] is me
+        for waiter in self._waiters.copy():
+            waiter.put(None)
+        for _, target in self._living_targets():
+            if isinstance(target, CancelToken):
+                target._announce(self.reason)
+            elif target is not None:
+                target.cancel(self.reason)
+        return first
+
+    def _living_targets(self) -> list[tuple[int, Any]]:
+        # Of keys alone: making pairs could run a finaliser that links a target meanwhile.
+        references = [(key, self._targets.get(key)) for key in list(self._targets)]
+        return [(key, None if ref is None else ref()) for key, ref in references]
+
+    def _fired(self) -> CancelToken | None:
+        """Return this token if it is set, or one that cancels it; this changes nothing.
+
+        Ctrl-C may have interrupted the `cancel` of the other before it came to this one.
+        """
+        if self._mark:
+            return self
+        fired = (source._fired() for source in self._sources)
+        return next((token for token in fired if token is not None), None)
 
     @property
     def _is_over(self) -> bool:
@@ -264,8 +287,9 @@ def attach(target: CancelToken | Call, sources: list[Any]) -> None:
                 return
         for source in sources:
             if isinstance(source, CancelToken):
-                if not isinstance(target, CancelToken):
-                    target.tokens.append(source)  # the call unties them at its end
+                # A call unties them at its end.
+                tied = target._sources if isinstance(target, CancelToken) else target.tokens
+                tied.append(source)
                 source._link(target)
             else:
                 watch(source, target, EVENT_REASON)

@@ -107,6 +107,7 @@ def run(name, path, wheel, arguments):
 
 def main():
     pythons, arguments = find(), sys.argv[1:]
+    here = list(pythons)
     is_for_others = OTHERS in arguments
     if is_for_others:
         arguments.remove(OTHERS)
@@ -124,7 +125,7 @@ def main():
         lines.append(f"Python {name:6} {result:16} {time.monotonic() - start:4.0f} s  {path}")
         if result == "passed":
             passed.append(name)
-    missed = [name for name in EXPECTED if name not in pythons]
+    missed = [name for name in EXPECTED if name not in here]
     print("", *lines, sep="\n")
     print("passed:", ", ".join(passed) or "none")
     print("not on this machine:", ", ".join(missed) or "none")

@@ -1,5 +1,6 @@
 """Cancelling `act()`, clause C9: what the server saw, what the tools saw, the chat afterwards."""
 
+import functools
 import threading
 import time
 
@@ -706,10 +707,13 @@ def test_a_slow_callback_of_a_tool_does_not_hold_act_up(server, tools, how):
     call.tool_call("work")
     call.success("toolCalls")
     assert registered.wait(10)
-    stop = {"token": token.cancel, "event": event.set, "close": client.close}[how]
+    closing = functools.partial(client.close, 0.3)
+    stop = {"token": token.cancel, "event": event.set, "close": closing}[how]
     stopping = Worker(stop)
 
     assert worker.result().cancelled
+    if how != "token":  # that one runs the callback
+        stopping.result()
     tools.release.set()
     stopping.result()
     client.close()
