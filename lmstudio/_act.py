@@ -174,7 +174,9 @@ class Act:
             return True
         if result.cancelled:
             self._is_cancelled = True
-            self._stop(result.cancel_reason)
+            # Who cancelled it all runs the callbacks of the tools, which may take long.
+            if self._scope._announce(result.cancel_reason):
+                self._stop(result.cancel_reason)
         round_result = PredictionRoundResult.from_result(result, index)
         self._call_back(self._callbacks.on_prediction_completed, round_result)
         self._wait_for(calls, result)
