@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
+    from ._background import BackgroundCall
     from ._chat_messages import (
         AnyChatMessage,
         AnyChatMessageDict,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         PredictionMessageCallback,
         PromptProcessingCallback,
     )
+    from .background import run_in_background
     from .cancellation import CancelToken
     from .catalog import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
     from .chat import Chat
@@ -129,6 +131,7 @@ __all__ = [
     "AnyModelSpecifier",
     "AssistantResponse",
     "AssistantResponseContent",
+    "BackgroundCall",
     "BaseModel",
     "CancelToken",
     "Chat",
@@ -222,12 +225,14 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "prepare_image",
+    "run_in_background",
     "set_sync_api_timeout",
 ]
 
 # Where each name is defined. It is imported when it is used first: `import lmstudio` itself takes a
 # millisecond, so that a program starts at once that may never need a model.
 _HOMES = {
+    "_background": ["BackgroundCall"],
     "_chat_messages": [
         "AnyChatMessage",
         "AnyChatMessageDict",
@@ -276,6 +281,7 @@ _HOMES = {
         "PredictionMessageCallback",
         "PromptProcessingCallback",
     ],
+    "background": ["run_in_background"],
     "cancellation": ["CancelToken"],
     "catalog": [
         "AnyDownloadedModel",

@@ -6,13 +6,21 @@ import queue
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ._deadline import Deadline, DeadlinePassed, receiver
 
-__all__ = ["CallbackGate"]
+__all__ = ["CallbackGate", "CallbackRunner"]
 
 T = TypeVar("T")
+
+
+class CallbackRunner(Protocol):
+    """Runs user callbacks, here and now or elsewhere and later."""
+
+    def run(self, callback: Callable[..., Any], /, *arguments: Any) -> object:
+        """Have ``callback(*arguments)`` called."""
+        ...
 
 
 class CallbackGate:
@@ -28,7 +36,7 @@ class CallbackGate:
         self._waiters: deque[queue.SimpleQueue[None]] = deque()
         self._is_closed = False
 
-    def run(self, callback: Callable[..., T], *arguments: Any) -> T | None:
+    def run(self, callback: Callable[..., T], /, *arguments: Any) -> T | None:
         """Return ``callback(*arguments)``, called in this thread; None if the gate is closed."""
         key = object()
         self._running[key] = get_ident()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from ._call import END, STOP, Call, Ending
-from ._callbacks import CallbackGate
+from ._callbacks import CallbackRunner
 from ._chat_messages import AssistantResponse, TextData
 from ._tool_requests import (
     ToolCallRequestArgumentFragmentCallback,
@@ -20,7 +20,7 @@ from ._tool_requests import (
     ToolCallRequestStartCallback,
     ToolRequests,
 )
-from .errors import LMStudioError, LMStudioProtocolError
+from .errors import LMStudioError, LMStudioProtocolError, LMStudioValueError
 from .results import Accumulator, LlmPredictionFragment, PredictionResult
 
 __all__ = [
@@ -72,7 +72,7 @@ class Reader:
         self,
         call: Call,
         callbacks: PredictionCallbacks,
-        gate: CallbackGate,
+        gate: CallbackRunner,
         *,
         structured: bool,
         response_type: type | None = None,
@@ -83,7 +83,7 @@ class Reader:
         self._call = call
         self._callbacks = callbacks
         self._on_fragment = callbacks.on_prediction_fragment
-        self._gate = gate
+        self.gate = gate
         self._structured = structured
         self._response_type = response_type
         self._accumulator = Accumulator()
@@ -93,6 +93,25 @@ class Reader:
         self._tool_requests: ToolRequests | None = None
         self._has_fragment = False
         self._final: dict[int, PredictionResult] = {}  # set once, by setdefault
+
+    def hand_over(
+        self, runner: CallbackRunner, on_progress: PromptProcessingCallback | None
+    ) -> None:
+        """Have all callbacks run by `runner`, and `on_progress` be one of them.
+
+        Raises:
+            LMStudioValueError: There is one for the progress already.
+        """
+        if on_progress is not None:
+            if self._callbacks.on_prompt_processing_progress is not None:
+                raise LMStudioValueError(
+                    "on_progress does the same as on_prompt_processing_progress, with which this "
+                    "stream was made. Use one of them."
+                )
+            self._callbacks = attrs.evolve(
+                self._callbacks, on_prompt_processing_progress=on_progress
+            )
+        self.gate = runner
 
     def advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:
         """Return the next fragment, or None at the end. This is the path of a token.
@@ -168,7 +187,7 @@ class Reader:
     def _call_back(self, callback: Callable[..., Any], *arguments: Any) -> None:
         self.calling = get_ident()
         try:
-            self._gate.run(callback, *arguments)
+            self.gate.run(callback, *arguments)
         finally:
             self.calling = 0
 
@@ -180,7 +199,7 @@ class Reader:
         if callback is not None and self._error() is None:
             with self._fold_lock:
                 content = self._accumulator.content
-            self._gate.run(callback, AssistantResponse(content=[TextData(text=content)]))
+            self.gate.run(callback, AssistantResponse(content=[TextData(text=content)]))
 
     def raise_error(self) -> None:
         """Raise what the prediction ended with, if that was an error, and a new one each time."""

@@ -216,6 +216,7 @@ class DownloadedModel(Generic[H, C, I]):
         """Describe a model; the lists of downloaded models make these."""
         self.info: I = info
         self._namespace: ModelNamespace[H, C, I] = namespace
+        self._line = namespace._line
 
     def __repr__(self) -> str:
         """Show what tells it from others."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import sys
 import threading
 from _thread import get_ident
-from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import _process
-from ._call import END, Call, Ending, Leash
-from ._deadline import Deadline, DeadlinePassed, check_seconds, receiver
+from ._call import Leash
+from ._deadline import Deadline, check_seconds
 from ._iterator import FragmentIterator
-from ._line import Line
-from ._reader import PredictionCallbacks, Reader
-from .cancellation import CancelEvent
+from ._stream_reading import LEFT, NestedReadError, StreamReading
 from .errors import (
     LMStudioError,
     LMStudioRuntimeError,
@@ -30,18 +23,13 @@ from .results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ._background import BackgroundCall
+    from ._outbox import Dispatch
+
 __all__ = ["PredictionStream"]
 
-_LEFT = "the loop over the stream was left"
-_RAISED = "a callback raised an exception"
-_LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
 
-
-class _NestedReadError(LMStudioRuntimeError):
-    """A callback of a stream waits for the end of that stream."""
-
-
-class PredictionStream:
+class PredictionStream(StreamReading):
     """A prediction that is received bit by bit.
 
     Iterate over it for its fragments, or call `result()` for the whole; it starts by itself.
@@ -51,32 +39,6 @@ class PredictionStream:
     Thread safety: one thread iterates at a time; everything else may be called from any thread.
     `cancel()` and `close()` may be called in signal handlers and finalisers too.
     """
-
-    def __init__(
-        self,
-        line: Line,
-        call: Call,
-        callbacks: PredictionCallbacks,
-        *,
-        cancel_event: CancelEvent = None,
-        since: float | None = None,
-        structured: bool = False,
-        response_type: type | None = None,
-    ) -> None:
-        """Prepare a stream; handles make them, nobody else needs to."""
-        self._line = line
-        self._call = call
-        self._cancel_event = cancel_event
-        self._since = since
-        self._reader = Reader(
-            call, callbacks, line.callbacks, structured=structured, response_type=response_type
-        )
-        self._turn: dict[int, int] = {}  # [0] is the thread that reads; set by setdefault
-        self._owner: tuple[int, threading.Thread] = (0, threading.main_thread())
-        self._iterator: Leash | None = None
-        self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
-        self._started: dict[int, object] = {}  # set once, by setdefault
-        self._ended: dict[int, object] = {}  # likewise: the callbacks of the end have run
 
     # -- control ------------------------------------------------------------------------------
 
@@ -180,10 +142,12 @@ class PredictionStream:
             if self._turn.setdefault(0, me) != me or self._reader.calling == me:
                 me = 0
                 raise self._in_use()
+            if self._future is not None:
+                raise self._in_use()
             if self._iterator is not None and not self._reader.is_at_end:
                 if self._iterator() is not None:
                     raise self._in_use()
-                self._call.cancel(_LEFT)
+                self._call.cancel(LEFT)
             self._owner = (me, threading.current_thread())
             self._begin()
             iterator = FragmentIterator(self)
@@ -219,10 +183,12 @@ class PredictionStream:
             LMStudioError: Whatever ended the prediction; each call raises a new exception.
         """
         limit = check_seconds(timeout, "timeout")
+        if self._future is not None:
+            self._future.check_waiter()
         try:
             self._begin()
             is_over = self._wait(Deadline(limit))
-        except _NestedReadError:
+        except NestedReadError:
             raise
         except Exception:  # of a callback, or how the prediction ended
             self._end_by_exception()
@@ -237,126 +203,53 @@ class PredictionStream:
         self._finish_reading()
         return self._reader.outcome()
 
+    def run_in_background(
+        self,
+        *,
+        on_text: Callable[[str], Any] | None = None,
+        on_progress: Callable[[float], Any] | None = None,
+        on_done: Callable[[PredictionResult], Any] | None = None,
+        on_error: Callable[[BaseException], Any] | None = None,
+        dispatch: Dispatch | None = None,
+        interval: float = 0.04,
+    ) -> BackgroundCall[PredictionResult]:
+        """Start the prediction and have it read by the package's own thread, not by yours.
+
+        One thread reads all such streams. Exactly one of `on_done` and `on_error` is called, once,
+        after all else, however the prediction ends; nothing is called any more once the client or
+        the window is closed. The callbacks that the stream was made with run in the same way. An
+        exception in a callback stops the prediction, and is what `on_error` and the future get.
+
+        Args:
+            on_text: Called with the text that has arrived since the last time.
+            on_progress: Called with the share of the prompt that is processed, from 0 to 1.
+            on_done: Called with the result, also of a prediction that was cancelled.
+            on_error: Called with what ended the prediction.
+            dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
+                `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
+                the package's thread, and should be short, since other streams wait for them.
+            interval: Seconds between two calls of `on_text`, at least.
+
+        Returns:
+            A `concurrent.futures.Future` of the result; it is done just before the last callback.
+
+        Raises:
+            LMStudioRuntimeError: Somebody reads the stream already.
+            LMStudioClientError: The client is closed.
+            LMStudioValueError: An argument cannot be used.
+        """
+        from ._delivery import deliver  # here: programs that only iterate need not load it
+
+        return deliver(
+            self,
+            on_text=on_text,
+            on_progress=on_progress,
+            on_done=on_done,
+            on_error=on_error,
+            dispatch=dispatch,
+            interval=interval,
+        )
+
     def wait_for_result(self, timeout: float | None = None) -> PredictionResult:
         """Do the same as `result()`."""
         return self.result(timeout)
-
-    def _begin(self) -> bool:
-        """Start it; return False if that was done before."""
-        _process.check_process(self._call.loop.process, "stream")
-        me, call = object(), self._call
-        try:
-            if self._started.setdefault(0, me) is not me:
-                return False
-            call.leashes.append(Leash(self, call))
-            self._line.start(call, self._cancel_event, self._since)
-        except BaseException as error:
-            if self._started.get(0) is me:
-                self._give_up(error)
-            raise
-        finally:
-            if call.ending is not None:
-                call.leashes.clear()
-        return True
-
-    def _give_up(self, error: BaseException) -> None:
-        """End a call whose start failed, unless the I/O thread has it and will do so."""
-        call = self._call
-        is_ours = isinstance(error, LMStudioError)
-        if is_ours:
-            call.take_end()
-        else:
-            call.cancel("interrupted")
-        if call.id not in call.loop.open and call.ending is None:
-            call.ending = Ending(error=error if isinstance(error, LMStudioError) else None)
-            call.inbox.put(END)
-            call.notify()
-
-    # -- waiting ------------------------------------------------------------------------------
-
-    def _wait(self, deadline: Deadline) -> bool:
-        """Wait for the outcome, reading here if nobody else does; return False at the deadline."""
-        call = self._call
-        while True:
-            waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
-            call.waiters.append(waiter)  # before looking, so that no change is missed
-            try:
-                if call.end_is_taken or (call.mark and call.ending is not None):
-                    return True
-                if not call.mark:
-                    if self._iterator is not None and self._iterator() is None:
-                        call.cancel(_LEFT)
-                        continue
-                    if self._reader.calling == get_ident():
-                        raise _NestedReadError(
-                            "result() was called by a callback of this stream, which has not ended."
-                        )
-                    if not self._is_read_by_another():
-                        has_read = self._read_all(deadline)
-                        if has_read is not None:
-                            if not has_read:
-                                return False
-                            continue
-                if deadline.remaining() == 0:
-                    return False
-                with contextlib.suppress(DeadlinePassed):
-                    receiver(waiter, deadline.at_most(_LOOK_AGAIN))()
-            finally:
-                with contextlib.suppress(ValueError):
-                    call.waiters.remove(waiter)
-
-    def _read_all(self, deadline: Deadline) -> bool | None:
-        """Read up to the end; return False at the deadline, None if another thread is reading."""
-        me = get_ident()
-        try:
-            if self._turn.setdefault(0, me) != me:
-                return None
-            self._owner = (me, threading.current_thread())
-            receive = receiver(self._call.inbox, deadline)
-            while self._reader.advance(receive) is not None:
-                pass
-            return True
-        except DeadlinePassed:
-            return False
-        finally:
-            if self._turn.get(0) == me:
-                self._turn.pop(0, None)
-                self._call.notify()
-
-    def _is_read_by_another(self) -> bool:
-        """Whether a living thread other than this one has a living iterator."""
-        ident, thread = self._owner
-        has_iterator = self._iterator is not None and self._iterator() is not None
-        if not has_iterator or ident == get_ident() or not thread.is_alive():
-            return False
-        # Of threads that Python did not start, it does not know when they end.
-        return ident in sys._current_frames()
-
-    def _in_use(self) -> LMStudioRuntimeError:
-        return LMStudioRuntimeError(
-            f"The thread {self._owner[1].name!r} is reading this stream: iterate over it once, and "
-            "in one thread. Other threads may call result() or cancel()."
-        )
-
-    def _finish_reading(self) -> None:
-        """Run the callbacks of the end, once."""
-        me = object()
-        try:
-            if self._ended.setdefault(0, me) is me:
-                self._reader.report_message()
-        finally:
-            self._run_done_callbacks()
-
-    def _end_by_exception(self) -> None:
-        """Stop the prediction, if it has not ended, and tell nobody of a message."""
-        self._call.cancel(_RAISED)
-        self._ended.setdefault(0, self)
-        self._run_done_callbacks()
-
-    def _run_done_callbacks(self) -> None:
-        while self._done_callbacks:
-            try:
-                callback = self._done_callbacks.popleft()
-            except IndexError:  # another thread took the last one
-                break
-            self._line.callbacks.run(callback, self)
