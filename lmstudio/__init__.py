@@ -7,6 +7,7 @@ __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
     from ._background import BackgroundCall
+    from ._batch import Batch
     from ._chat_messages import (
         AnyChatMessage,
         AnyChatMessageDict,
@@ -133,6 +134,7 @@ __all__ = [
     "AssistantResponseContent",
     "BackgroundCall",
     "BaseModel",
+    "Batch",
     "CancelToken",
     "Chat",
     "ChatHistoryData",
@@ -233,6 +235,7 @@ __all__ = [
 # millisecond, so that a program starts at once that may never need a model.
 _HOMES = {
     "_background": ["BackgroundCall"],
+    "_batch": ["Batch"],
     "_chat_messages": [
         "AnyChatMessage",
         "AnyChatMessageDict",

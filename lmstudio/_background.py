@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
@@ -190,11 +191,18 @@ def _run(state: _State) -> None:
 
 
 def _takes_turn(job: Job, state: _State) -> bool:
-    call = job.call
-    if call is not None and state.wake not in call.waiters:
-        call.waiters.append(state.wake)  # before the turn, so that no end is missed
+    call, wake = job.call, state.wake
+    if call is not None:
+        with suppress(ValueError):
+            call.waiters.remove(wake)  # the turn itself may notify all waiters
     try:
-        return job.turn()
+        if not job.turn():
+            return False
     except Exception:  # a bug of ours: the other jobs must go on
         logger.debug("a job of the background thread failed", exc_info=True)
         return False
+    if call is not None:
+        call.waiters.append(wake)
+        if call.ending is not None:  # it came after the turn, and before this thread waited for it
+            wake.put(None)
+    return True

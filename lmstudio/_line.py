@@ -98,7 +98,8 @@ class Line:
         self.cancel_grace = cancel_grace  # seconds
         self.is_closed = False
         # What runs over several calls, by identity; cancel_all() cancels these too.
-        self.scopes: dict[int, CancelToken] = {}
+        self.scopes: weakref.WeakValueDictionary[int, CancelToken]
+        self.scopes = weakref.WeakValueDictionary()
         self._thread_lock = threading.Lock()  # guards the start of the thread
         self.callbacks = CallbackGate()
         self._loop = self._new_loop()
@@ -202,7 +203,7 @@ class Line:
         """
         try:
             self.start(call, cancel_event)
-            return self._wait(call, on_packet)
+            return self.wait(call, on_packet)
         except BaseException:
             if not call.end_is_taken:
                 call.cancel("interrupted")
@@ -252,7 +253,7 @@ class Line:
                         self.start(call, sources, since)
                 if not running:
                     return results
-                results.append(self._wait(running[0], None))
+                results.append(self.wait(running[0]))
                 running.popleft()
         except BaseException:
             for call in running:
@@ -260,8 +261,8 @@ class Line:
                     call.cancel("another call of the same list failed")
             raise
 
-    def _wait(self, call: Call, on_packet: Callable[[Any], None] | None) -> Any:
-        """Wait for the outcome of a started call, and take it."""
+    def wait(self, call: Call, on_packet: Callable[[Any], None] | None = None) -> Any:
+        """Wait for the outcome of a started call, and take it; see `run`."""
         receive = receiver(call.inbox, None)
         while True:
             item = receive()

@@ -11,7 +11,8 @@ from ._converter import camel_keys
 from ._deadline import check_seconds
 from ._kv import config_stack, prediction_config_to_kv, wants_structured, with_tools
 from ._line import CallLimits, Limit
-from ._predictions import PredictionMethods, check_callbacks
+from ._many import BatchMethods
+from ._predictions import chat_history, check_callbacks
 from ._reader import PredictionCallbacks
 from ._tool_calls import (
     GuardToolCallCallback,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["LLM"]
 
 
-class LLM(PredictionMethods):
+class LLM(BatchMethods):
     """A handle of a loaded language model.
 
     Thread safety: all methods may be called from several threads at once.
@@ -58,9 +59,8 @@ class LLM(PredictionMethods):
 
         Endpoint: rpc ``applyPromptTemplate``.
         """
-        chat = history if isinstance(history, Chat) else Chat.from_history(history)
         parameter = {
-            "history": chat._to_wire(),
+            "history": chat_history(history),
             "predictionConfigStack": {"layers": []},
             "opts": camel_keys(opts),
         }

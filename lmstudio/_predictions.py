@@ -36,7 +36,7 @@ from .results import PredictionResult
 if TYPE_CHECKING:
     from attrs import AttrsInstance
 
-__all__ = ["PredictionMethods", "check_callbacks"]
+__all__ = ["PredictionMethods", "chat_history", "check_callbacks", "completion_history"]
 
 
 class PredictionMethods(SyncModelHandle):
@@ -105,10 +105,9 @@ class PredictionMethods(SyncModelHandle):
         Raises:
             LMStudioValueError: An argument cannot be used.
         """
-        chat = history if isinstance(history, Chat) else Chat.from_history(history)
         fields = prediction_config_to_kv(config, response_format)
         return self._predict(
-            chat._to_wire(),
+            chat_history(history),
             config_stack(fields),
             preset,
             PredictionCallbacks(
@@ -212,11 +211,10 @@ class PredictionMethods(SyncModelHandle):
         Raises:
             LMStudioValueError: An argument cannot be used.
         """
-        if not isinstance(prompt, str):
-            raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
+        history = completion_history(prompt)
         fields = prediction_config_to_kv(config, response_format)
         return self._predict(
-            Chat.from_history(prompt)._to_wire(),
+            history,
             config_stack(fields, completion=True),
             preset,
             PredictionCallbacks(
@@ -303,6 +301,27 @@ class PredictionMethods(SyncModelHandle):
             structured=structured,
             response_type=response_type,
         )
+
+
+def chat_history(history: Chat | ChatHistoryDataDict | str) -> dict[str, Any]:
+    """Return a chat as JSON data.
+
+    Raises:
+        LMStudioValueError: It is no chat.
+    """
+    chat = history if isinstance(history, Chat) else Chat.from_history(history)
+    return chat._to_wire()
+
+
+def completion_history(prompt: str) -> dict[str, Any]:
+    """Return the text that is to be continued as JSON data.
+
+    Raises:
+        LMStudioValueError: It is no text.
+    """
+    if not isinstance(prompt, str):
+        raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
+    return chat_history(prompt)
 
 
 def check_callbacks(callbacks: AttrsInstance) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._converter import structure
 from ._endpoints import rpc
 from ._kv_read import kv_to_load_config
-from ._line import CallLimits, Line
+from ._line import CallLimits, Limit, Line
+from .cancellation import CancelEvent
 from .config import AnyLoadConfig
 from .errors import LMStudioProtocolError, LMStudioValueError
 from .info import (
@@ -19,6 +20,12 @@ from .info import (
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ._background import BackgroundCall
+    from ._batch import Batch
+    from ._call import Call
+    from ._progress import Progress
+    from ._scope import Scope
 
 __all__ = [
     "EmbeddingModel",
@@ -234,6 +241,55 @@ class EmbeddingModel(SyncModelHandle):
             "embedString", "modelSpecifier", input, lambda r: list(r["embedding"]), limits
         )
         return vectors
+
+    def embed_many(
+        self,
+        inputs: Iterable[str],
+        *,
+        max_parallel: int = 4,
+        ordered: bool = False,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        progress: Progress = None,
+    ) -> Batch[Sequence[float]]:
+        """Return an iterator over the vectors of many texts, which are read as they are needed.
+
+        For a list that fits into memory, `embed()` is quicker. See `LLM.respond_many()` for the
+        arguments, and `Batch` for what comes.
+
+        Endpoint: rpc ``embedString``.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioClientError: The client is closed.
+        """
+        from ._batch import Batch, call_in_background  # here: programs without batches need not
+
+        endpoint = rpc(self._namespace.name, "embedString")
+
+        def read(result: Any) -> Sequence[float]:
+            return read_answer(lambda answer: list(answer["embedding"]), result, "embedString")
+
+        def start(text: Any, scope: Scope) -> tuple[Call, BackgroundCall[Sequence[float]]]:
+            parameter = {
+                "modelSpecifier": self._specifier,
+                "inputString": text_of(text, "The input of embedString"),
+            }
+            call = self._line.new_call(
+                endpoint, parameter, timeout=timeout, idle_timeout=idle_timeout
+            )
+            return call, call_in_background(self._line, call, read, scope)
+
+        return Batch(
+            self._line,
+            start,
+            inputs,
+            max_parallel=max_parallel,
+            ordered=ordered,
+            cancel_event=cancel_event,
+            progress=progress,
+        )
 
 
 def _iterate(input: object, what: str) -> Iterable[object]:
