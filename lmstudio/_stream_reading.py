@@ -146,7 +146,8 @@ class StreamReading:
         me = get_ident()
         try:
             is_mine = self._turn.setdefault(0, me) == me and self._reader.calling != me
-            is_iterated = self._iterator is not None and self._iterator() is not None
+            has_iterator = self._iterator is not None and self._iterator() is not None
+            is_iterated = has_iterator and not self._reader.is_at_end
             if not is_mine or is_iterated or self._future is not None:
                 me = me if is_mine else 0
                 raise self._in_use()
