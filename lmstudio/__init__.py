@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         LlmPredictionConfigDict,
         LlmStructuredPredictionSetting,
     )
+    from .dispatchers import QtDispatcher, TkDispatcher
     from .errors import (
         LMStudioCancelledError,
         LMStudioChannelClosedError,
@@ -199,6 +200,7 @@ __all__ = [
     "PredictionRoundResult",
     "PredictionStream",
     "PromptProcessingCallback",
+    "QtDispatcher",
     "RawFunctionTool",
     "ResponseSchema",
     "SerializedLMSExtendedError",
@@ -207,6 +209,7 @@ __all__ = [
     "SystemPromptContent",
     "TextData",
     "TextDataDict",
+    "TkDispatcher",
     "ToolCallContext",
     "ToolCallRequest",
     "ToolCallResultData",
@@ -303,6 +306,10 @@ _HOMES = {
         "LlmPredictionConfig",
         "LlmPredictionConfigDict",
         "LlmStructuredPredictionSetting",
+    ],
+    "dispatchers": [
+        "QtDispatcher",
+        "TkDispatcher",
     ],
     "errors": [
         "LMStudioCancelledError",
