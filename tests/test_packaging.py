@@ -28,9 +28,9 @@ FLOORS = {
         _chat_messages chat _tool_arguments tools files info results
     """,
     "second floor, the doing": """
-        _tool_requests _reader _outbox _background _stream_reading _delivery _iterator prediction _scope
-        _progress _batch models _predictions _many _tool_calls _act _llm _upload catalog repository
-        _discovery client _default_client background dispatchers
+        _tool_requests _reader _outbox _background _stream_reading _delivery _iterator prediction
+        _scope _progress _batch models _predictions _many _tool_calls _act _llm _upload catalog
+        repository _discovery client _default_client background dispatchers
     """,
     "roof": "__init__",
 }

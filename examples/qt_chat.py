@@ -1,0 +1,170 @@
+"""A chat window in Qt (PySide6): the reply as it comes, and a Stop button that works at any time.
+
+Uses the LM Studio at --host, or one that runs on this machine.
+"""
+
+import argparse
+import html
+import sys
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QTextCursor
+from PySide6.QtWidgets import (
+    QApplication,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+import lmstudio as lms
+
+STYLE = """
+QWidget { font-size: 14px; background: #f7f8fa; color: #1f2937; }
+QTextEdit { background: white; border: 1px solid #e2e5ea; border-radius: 8px; padding: 8px; }
+QLineEdit { background: white; border: 1px solid #cfd4dc; border-radius: 6px; padding: 7px; }
+QPushButton { background: #1a56c4; color: white; border-radius: 6px; padding: 8px 18px; }
+QPushButton:disabled { background: #cfd4dc; }
+QPushButton#stop:enabled { background: #b42318; }
+QProgressBar { border: none; background: #e2e5ea; max-height: 4px; }
+QProgressBar::chunk { background: #1a56c4; }
+QLabel { color: #6b7280; font-size: 12px; }
+"""
+
+
+class ChatWindow(QWidget):
+    """Everything here runs in Qt's thread; the replies come from elsewhere, by `dispatch`."""
+
+    def __init__(self, client: lms.Client) -> None:
+        super().__init__()
+        self.setWindowTitle("Chat")
+        self.resize(720, 520)
+        self.setStyleSheet(STYLE)
+        self.dispatch = lms.QtDispatcher(self)
+        self.chat = lms.Chat()
+        self.model: lms.LLM | None = None
+        self.reply: lms.PredictionStream | None = None
+        self.build()
+        lms.run_in_background(
+            client.llm.model,
+            on_done=self.loaded,
+            on_error=self.failed,
+            dispatch=self.dispatch,
+        )
+
+    def build(self) -> None:
+        self.view = QTextEdit(readOnly=True)
+        self.progress = QProgressBar(textVisible=False, maximum=100)
+        self.status = QLabel("Looking for a model ...")
+        self.entry = QLineEdit(placeholderText="Ask something")
+        self.send_button = QPushButton("Send")
+        self.stop_button = QPushButton("Stop", objectName="stop")
+        row = QHBoxLayout()
+        for widget in (self.entry, self.send_button, self.stop_button):
+            row.addWidget(widget)
+        column = QVBoxLayout(self)
+        for widget in (self.view, self.progress, self.status):
+            column.addWidget(widget)
+        column.addLayout(row)
+        self.entry.returnPressed.connect(self.send)
+        self.send_button.clicked.connect(self.send)
+        self.stop_button.clicked.connect(self.stop)
+        self.stop_button.setShortcut(Qt.Key.Key_Escape)
+        self.entry.setFocus()
+        self.enable()
+
+    def enable(self) -> None:
+        """Let only those buttons be pressed that do something now."""
+        self.send_button.setEnabled(self.model is not None and self.reply is None)
+        self.stop_button.setEnabled(self.reply is not None)
+
+    def write(self, text: str) -> None:
+        self.view.moveCursor(QTextCursor.MoveOperation.End)
+        self.view.insertPlainText(text)
+        self.view.ensureCursorVisible()
+
+    def write_block(self, text: str, style: str) -> None:
+        self.view.append(f'<div style="{style}">{html.escape(text)}</div>')
+
+    def loaded(self, model: lms.LLM) -> None:
+        self.model = model
+        self.setWindowTitle(f"Chat with {model.identifier}")
+        self.status.setText("Ready.")
+        self.enable()
+
+    def send(self) -> None:
+        question = self.entry.text().strip()
+        if not question or self.model is None or self.reply is not None:
+            return
+        self.entry.clear()
+        self.chat.add_user_message(question)
+        self.write_block("You", "color: #1a56c4; font-weight: bold; margin-top: 12px")
+        self.write_block(question, "background: #eef3fc")
+        self.write_block(
+            self.model.identifier, "color: #6b7280; font-weight: bold; margin-top: 8px"
+        )
+        self.write_block("", "color: #1f2937; font-weight: normal")
+        self.status.setText("Reading the prompt ...")
+        self.reply = self.model.respond_stream(self.chat)
+        self.reply.run_in_background(
+            on_text=self.write,
+            on_progress=self.show_progress,
+            on_done=self.done,
+            on_error=self.failed,
+            dispatch=self.dispatch,
+        )
+        self.enable()
+
+    def stop(self) -> None:
+        if self.reply is not None:
+            self.reply.cancel("stopped")  # never blocks; `done` comes soon
+
+    def show_progress(self, share: float) -> None:
+        self.progress.setValue(round(100 * share))
+        self.status.setText(f"Reading the prompt: {share:.0%}" if share < 1 else "Writing")
+
+    def done(self, result: lms.PredictionResult) -> None:
+        if result.content:
+            self.chat.add_assistant_response(result)
+        if result.cancelled:
+            self.write_block("(stopped)", "color: #6b7280; font-style: italic")
+        speed = result.stats.tokens_per_second
+        self.end("Stopped." if result.cancelled else f"{speed:.0f} tokens/s" if speed else "Ready.")
+
+    def failed(self, error: BaseException) -> None:
+        partial = getattr(error, "partial", None)
+        if partial is not None and partial.content:
+            self.chat.add_assistant_response(partial)
+        self.write_block(str(error), "color: #b42318")
+        self.end("That did not work.")
+
+    def end(self, status: str) -> None:
+        self.reply = None
+        self.progress.setValue(0)
+        self.status.setText(status)
+        self.enable()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.dispatch.close()  # stops the model, and nothing is written into a dead window
+        super().closeEvent(event)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", help="host:port of an LM Studio")
+    client = lms.Client(parser.parse_args().host)
+    application = QApplication(sys.argv[:1])
+    window = ChatWindow(client)
+    window.show()
+    try:
+        return application.exec()
+    finally:
+        client.close()  # stops what the window has left
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""A chat window in Tk: the reply as it comes, and a Stop button that works at any time.
+
+Uses the LM Studio at --host, or one that runs on this machine.
+"""
+
+import argparse
+import tkinter as tk
+from tkinter import ttk
+
+import lmstudio as lms
+
+BLUE, GREY, RED, PAPER, BUBBLE = "#1a56c4", "#6b7280", "#b42318", "#ffffff", "#eef3fc"
+
+
+class ChatWindow(tk.Tk):
+    """Everything here runs in Tk's thread; the replies come from elsewhere, by `dispatch`."""
+
+    def __init__(self, client: lms.Client) -> None:
+        super().__init__()
+        self.title("Chat")
+        self.geometry("720x520")
+        self.dispatch = lms.TkDispatcher(self)  # closes itself with this window
+        self.chat = lms.Chat()
+        self.model: lms.LLM | None = None
+        self.reply: lms.PredictionStream | None = None
+        self.build()
+        lms.run_in_background(
+            client.llm.model,
+            on_done=self.loaded,
+            on_error=self.failed,
+            dispatch=self.dispatch,
+        )
+
+    def build(self) -> None:
+        ttk.Style(self).theme_use("clam")
+        self.status = ttk.Label(self, text="Looking for a model ...", padding=(14, 6))
+        self.status.configure(foreground=GREY)
+        self.progress = ttk.Progressbar(self, maximum=1.0)
+        row = ttk.Frame(self, padding=(12, 6, 12, 12))
+        self.entry = ttk.Entry(row, font=("DejaVu Sans", 11))
+        self.send_button = ttk.Button(row, text="Send", command=self.send)
+        self.stop_button = ttk.Button(row, text="Stop", command=self.stop)
+        self.entry.pack(side="left", fill="x", expand=True, ipady=5)
+        self.send_button.pack(side="left", padx=(8, 0))
+        self.stop_button.pack(side="left", padx=(8, 0))
+        row.pack(side="bottom", fill="x")
+        self.status.pack(side="bottom", fill="x")
+        self.progress.pack(side="bottom", fill="x", padx=12)
+        self.view = tk.Text(self, wrap="word", font=("DejaVu Sans", 11), background=PAPER)
+        self.view.configure(relief="flat", padx=14, pady=12, spacing3=4, state="disabled")
+        self.view.pack(fill="both", expand=True)
+        bold = ("DejaVu Sans", 10, "bold")
+        self.view.tag_configure("you", font=bold, foreground=BLUE, spacing1=10)
+        self.view.tag_configure("model", font=bold, foreground=GREY, spacing1=10)
+        self.view.tag_configure("question", background=BUBBLE, lmargin1=8, lmargin2=8)
+        self.view.tag_configure("note", foreground=GREY, font=("DejaVu Sans", 9, "italic"))
+        self.view.tag_configure("error", foreground=RED)
+        self.entry.bind("<Return>", lambda event: self.send())
+        self.bind("<Escape>", lambda event: self.stop())
+        self.entry.focus_set()
+        self.enable()
+
+    def enable(self) -> None:
+        """Let only those buttons be pressed that do something now."""
+        is_idle = self.model is not None and self.reply is None
+        self.send_button.state(["!disabled" if is_idle else "disabled"])
+        self.stop_button.state(["disabled" if self.reply is None else "!disabled"])
+
+    def write(self, text: str, tag: str = "") -> None:
+        self.view.configure(state="normal")
+        self.view.insert("end", text, tag)
+        self.view.configure(state="disabled")
+        self.view.see("end")
+
+    def loaded(self, model: lms.LLM) -> None:
+        self.model = model
+        self.title(f"Chat with {model.identifier}")
+        self.status.configure(text="Ready.")
+        self.enable()
+
+    def send(self) -> None:
+        question = self.entry.get().strip()
+        if not question or self.model is None or self.reply is not None:
+            return
+        self.entry.delete(0, "end")
+        self.chat.add_user_message(question)
+        self.write("You\n", "you")
+        self.write(f"{question}\n", "question")
+        self.write(f"{self.model.identifier}\n", "model")
+        self.status.configure(text="Reading the prompt ...")
+        self.reply = self.model.respond_stream(self.chat)
+        self.reply.run_in_background(
+            on_text=self.write,
+            on_progress=self.show_progress,
+            on_done=self.done,
+            on_error=self.failed,
+            dispatch=self.dispatch,
+        )
+        self.enable()
+
+    def stop(self) -> None:
+        if self.reply is not None:
+            self.reply.cancel("stopped")  # never blocks; `done` comes soon
+
+    def show_progress(self, share: float) -> None:
+        self.progress["value"] = share
+        self.status.configure(text=f"Reading the prompt: {share:.0%}" if share < 1 else "Writing")
+
+    def done(self, result: lms.PredictionResult) -> None:
+        if result.content:
+            self.chat.add_assistant_response(result)
+        if result.cancelled:
+            self.write("  (stopped)", "note")
+        speed = result.stats.tokens_per_second
+        self.end("Stopped." if result.cancelled else f"{speed:.0f} tokens/s" if speed else "Ready.")
+
+    def failed(self, error: BaseException) -> None:
+        partial = getattr(error, "partial", None)
+        if partial is not None and partial.content:
+            self.chat.add_assistant_response(partial)
+        self.write(f"{error}", "error")
+        self.end("That did not work.")
+
+    def end(self, status: str) -> None:
+        self.write("\n")
+        self.reply = None
+        self.progress["value"] = 0
+        self.status.configure(text=status)
+        self.enable()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", help="host:port of an LM Studio")
+    client = lms.Client(parser.parse_args().host)
+    try:
+        ChatWindow(client).mainloop()
+    finally:
+        client.close()  # stops what the window has left
+
+
+if __name__ == "__main__":
+    main()
