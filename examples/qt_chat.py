@@ -146,6 +146,7 @@ class ChatWindow(QWidget):
         self.reply = None
         self.progress.setValue(0)
         self.status.setText(status)
+        self.entry.setFocus()
         self.enable()
 
     def closeEvent(self, event: QCloseEvent) -> None:

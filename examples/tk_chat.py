@@ -126,6 +126,7 @@ class ChatWindow(tk.Tk):
         self.reply = None
         self.progress["value"] = 0
         self.status.configure(text=status)
+        self.entry.focus_set()
         self.enable()
 
 

@@ -21,6 +21,10 @@ _CLOSED_REASON = "the window was closed"
 _TK_PERIOD = 20  # milliseconds between two looks at the queue
 _QT_BINDINGS = ("PySide6", "PyQt6")
 
+# Tk ends the process if its interpreter is freed in another thread than its own, and the garbage
+# collector may run in any. So the interpreters of windows that had a dispatcher are kept.
+_tk_interpreters: list[Any] = []
+
 
 class TkDispatcher:
     """Calls functions in the thread of a Tk window, in order, as ``dispatch=`` wants it.
@@ -45,6 +49,8 @@ class TkDispatcher:
         self._widget = widget
         self._waiting: deque[Callable[[], object]] = deque()
         self._next_look: str | None = None
+        if widget.tk not in _tk_interpreters:
+            _tk_interpreters.append(widget.tk)
         widget.bind("<Destroy>", self._on_destroy, add=True)
         self._look()
 

@@ -12,8 +12,8 @@ LIMIT = 20.0  # seconds
 
 
 @contextlib.contextmanager
-def virtual_screen(monkeypatch):
-    """Set DISPLAY to a screen of an Xvfb that runs meanwhile; without Xvfb the test is skipped."""
+def virtual_screen():
+    """An Xvfb that runs meanwhile: gives its DISPLAY. Without Xvfb the test is skipped."""
     if shutil.which("Xvfb") is None:
         pytest.skip("did not run: there is no Xvfb here (Debian: apt-get install xvfb)")
     reader, writer = os.pipe()
@@ -22,8 +22,7 @@ def virtual_screen(monkeypatch):
         os.close(writer)
         try:
             with open(reader) as numbers:
-                monkeypatch.setenv("DISPLAY", f":{int(numbers.readline())}")
-            yield
+                yield f":{int(numbers.readline())}"
         finally:
             process.terminate()
 

@@ -1,192 +1,32 @@
-"""The chat window in Tk, on a virtual screen: real events, and what the server saw of them."""
+"""The chat window in Tk works, on a virtual screen: runs `gui_tk_window.py` in its own process."""
 
 import importlib.util
-import threading
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until, virtual_screen
+from gui import virtual_screen
 
-import lmstudio as lms
-
-pytestmark = pytest.mark.gui
-tkinter = pytest.importorskip("tkinter", reason="did not run: this Python has no tkinter")
-EXAMPLE = Path(__file__).parent.parent / "examples" / "tk_chat.py"
+WINDOW = Path(__file__).with_name("gui_tk_window.py")
 
 
-@pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("tk_chat", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def screen(monkeypatch):
-    with virtual_screen(monkeypatch):
-        yield
-
-
-@pytest.fixture
-def window(screen, example, client):
-    window = example.ChatWindow(client)
-    turn_until(window.update, lambda: window.model is not None)
-    window.focus_force()
-    window.entry.focus_force()
-    window.update()
-    yield window
-    if not window.dispatch.closed.is_set():
-        window.destroy()
-
-
-def ask(window, text):
-    """Type a question and press Return, as the keyboard does."""
-    for letter in text:
-        keysym = {" ": "space", "?": "question"}.get(letter, letter)
-        window.entry.event_generate(f"<KeyPress-{keysym}>")
-    window.update()
-    assert window.entry.get() == text
-    window.entry.event_generate("<Return>")
-
-
-def click(window, button):
-    """Press and release the mouse on a button."""
-    window.update()
-    button.event_generate("<Enter>")
-    button.event_generate("<ButtonPress-1>", x=5, y=5)
-    button.event_generate("<ButtonRelease-1>", x=5, y=5)
-
-
-def shown(window):
-    return window.view.get("1.0", "end")
-
-
-def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
-    server.hold("predict")
-    ask(window, "why is the sky blue?")
-    call = server.expect("predict")
-    call.progress(0.5)
-    turn_until(window.update, lambda: float(window.progress["value"]) == 0.5)
-    assert "50%" in window.status["text"]
-    assert "disabled" in window.send_button.state()
-
-    click(window, window.stop_button)  # before the first token
-    call.expect_cancel()
-    call.success("userStopped")
-    turn_until(window.update, lambda: window.reply is None)
-    assert "(stopped)" in shown(window)
-    assert "disabled" in window.stop_button.state()
-    assert len(window.chat) == 1  # the question is still there, without an answer
-
-    ask(window, "please answer")
-    call = server.expect("predict")
-    for word in ("Air ", "scatters ", "short ", "waves ", "of ", "light ", "more "):
-        call.fragment(word)
-    turn_until(window.update, lambda: "more" in shown(window))
-    click(window, window.stop_button)  # in the middle
-    call.expect_cancel()
-    call.success("userStopped")
-    turn_until(window.update, lambda: window.reply is None)
-    assert window.chat[-1].content[0].text == "Air scatters short waves of light more "
-
-    ask(window, "go on")
-    call = server.expect("predict")
-    call.progress(1.0)
-    call.fragment("than long ones, so that blue light comes from all over the sky.")
-    turn_until(window.update, lambda: "all over the sky" in shown(window))
-    take_picture(window, tmp_path)
-    call.success(tokens_per_second=42.0)
-    turn_until(window.update, lambda: window.reply is None)
-    assert window.status["text"] == "42 tokens/s"
-    assert [message.role for message in window.chat] == ["user", "assistant", "user", "assistant"]
-
-
-def take_picture(window, tmp_path):
-    from PIL import ImageGrab
-
-    window.update()
-    x, y = window.winfo_rootx(), window.winfo_rooty()
-    box = (x, y, x + window.winfo_width(), y + window.winfo_height())
-    image = ImageGrab.grab(bbox=box)
-    image.save(picture_path("tk_chat.png", tmp_path), optimize=True)
-    assert_shows_something(image)
-
-
-def test_an_error_is_shown_and_the_next_question_works(server, window):
-    server.reply("one two", error_after=1, error="Out of memory")
-    server.reply("All is well.")
-    ask(window, "hello")
-    turn_until(window.update, lambda: window.reply is None)
-    assert "Out of memory" in shown(window)
-    ask(window, "again")
-    turn_until(window.update, lambda: "All is well." in shown(window) and window.reply is None)
-
-
-def test_closing_the_window_in_the_middle_stops_the_model_and_nothing_follows(
-    server, window, monkeypatch
-):
-    before = set(threading.enumerate())
-    late = []
-    monkeypatch.setattr(window, "report_callback_exception", lambda *what: late.append(what))
-    server.hold("predict")
-    ask(window, "hello")
-    call = server.expect("predict")
-    call.fragment("one ")
-    turn_until(window.update, lambda: "one" in shown(window))
-    stream = window.reply
-    window.destroy()
-
-    call.expect_cancel()
-    call.fragment("two ")
-    call.success("userStopped")
-    assert stream.result(LIMIT).cancel_reason == "the window was closed"
-    assert len(server.received(type="channelSend")) == 1
-    assert not late
-    for thread in set(threading.enumerate()) - before:
-        if thread.name == "lmstudio-background":
-            thread.join(LIMIT)
-            assert not thread.is_alive()
-
-
-def test_the_window_stays_alive_while_a_fast_reply_streams(server, window):
-    longest = Longest()
-
-    def tick():
-        longest()
-        ticking[0] = window.after(2, tick)
-
-    ticking = [window.after(2, tick)]
-    server.reply(["word "] * 5000)
-    ask(window, "hello")
-    turn_until(window.update, lambda: window.reply is None)
-    window.after_cancel(ticking[0])
-    print(f"Tk's thread was held for {1000 * longest.seconds:.0f} ms at most")
-    assert shown(window).count("word") == 5000
-
-
-def test_the_dispatcher_keeps_order_survives_errors_and_ends_with_its_widget(screen, monkeypatch):
-    root = tkinter.Tk()
-    errors, log = [], []
-    monkeypatch.setattr(root, "report_callback_exception", lambda *what: errors.append(what[0]))
-    frame = tkinter.Frame(root)
-    dispatch = lms.TkDispatcher(frame)
-    thread = threading.Thread(
-        target=lambda: [
-            dispatch(lambda: log.append(threading.current_thread())),
-            dispatch(lambda: 1 / 0),
-            dispatch(lambda: log.append("after the error")),
-            dispatch(frame.destroy),
-            dispatch(lambda: log.append("too late")),
-        ]
-    )
-    thread.start()
-    turn_until(root.update, dispatch.closed.is_set)
-    thread.join(LIMIT)
-    dispatch(lambda: log.append("much too late"))
-    root.update()
-    root.destroy()
-
-    assert log == [threading.main_thread(), "after the error"]
-    assert errors == [ZeroDivisionError]
-    assert dispatch.closed.reason == "the window was closed"
+@pytest.mark.gui
+@pytest.mark.skipif(
+    importlib.util.find_spec("_tkinter") is None, reason="did not run: this Python has no tkinter"
+)
+def test_the_window_in_tk_works_with_real_events():
+    with virtual_screen() as display:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", WINDOW],
+            cwd=WINDOW.parent.parent,
+            env={**os.environ, "DISPLAY": display},
+            capture_output=True,
+            text=True,
+            timeout=55,
+        )
+    print(*re.findall("Tk's thread was held.*", done.stdout))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\d passed in ", done.stdout, re.MULTILINE), done.stdout
