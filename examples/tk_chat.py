@@ -10,6 +10,7 @@ from tkinter import ttk
 import lmstudio as lms
 
 BLUE, GREY, RED, PAPER, BUBBLE = "#1a56c4", "#6b7280", "#b42318", "#ffffff", "#eef3fc"
+DESK = "#f7f8fa"
 
 
 class ChatWindow(tk.Tk):
@@ -32,10 +33,14 @@ class ChatWindow(tk.Tk):
         )
 
     def build(self) -> None:
-        ttk.Style(self).theme_use("clam")
+        style = ttk.Style(self)
+        style.theme_use("clam")
+        style.configure(".", background=DESK)
+        style.configure("TProgressbar", background=BLUE, thickness=4)
+        self.configure(background=DESK)
         self.status = ttk.Label(self, text="Looking for a model ...", padding=(14, 6))
         self.status.configure(foreground=GREY)
-        self.progress = ttk.Progressbar(self, maximum=1.0)
+        self.progress = ttk.Progressbar(self, maximum=1.001)  # Tk shows a full one as empty
         row = ttk.Frame(self, padding=(12, 6, 12, 12))
         self.entry = ttk.Entry(row, font=("DejaVu Sans", 11))
         self.send_button = ttk.Button(row, text="Send", command=self.send)

@@ -201,6 +201,11 @@ class Reader:
                 content = self._accumulator.content
             self.gate.run(callback, AssistantResponse(content=[TextData(text=content)]))
 
+    def markdown(self, note: str) -> str:
+        """Return the text so far, for a notebook, with a note below it."""
+        with self._fold_lock:
+            return self._accumulator.markdown(note)
+
     def raise_error(self) -> None:
         """Raise what the prediction ended with, if that was an error, and a new one each time."""
         error = self._error()

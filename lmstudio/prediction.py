@@ -44,9 +44,15 @@ class PredictionStream(StreamReading):
 
     def __repr__(self) -> str:
         """Say how far it is."""
-        call = self._call
+        return f"<PredictionStream: {self._state()}>"
+
+    def _repr_markdown_(self) -> str:
+        """Show what was read so far in a notebook, without starting or reading anything."""
+        return self._reader.markdown("" if self._state() == "ended" else self._state())
+
+    def _state(self) -> str:
         state = "not started" if not self._started else "running" if not self.done() else "ended"
-        return f"<PredictionStream: {state}{', cancelled' if call.is_cancelled else ''}>"
+        return f"{state}{', cancelled' if self._call.is_cancelled else ''}"
 
     def start(self) -> None:
         """Send the request now, instead of at the first use.

@@ -163,6 +163,16 @@ class PredictionResult:
     def __str__(self) -> str:
         return format_json(self.parsed) if self.structured else self.content
 
+    def _repr_markdown_(self) -> str:
+        """Show the reply in a notebook."""
+        note = ""
+        if self.cancelled:
+            reason = "" if self.cancel_reason is None else f": {self.cancel_reason}"
+            note = f"stopped{reason}"
+        if self.structured:
+            return _as_markdown(f"```json\n{self}\n```", self.reasoning_content, note)
+        return _as_markdown(self.answer, self.reasoning_content, note)
+
     def __reduce__(self) -> tuple[Any, ...]:
         names = [field.name for field in attrs.fields(type(self)) if field.init]
         values = {name: getattr(self, name) for name in names}
@@ -256,6 +266,10 @@ class Accumulator:
         """The text so far without reasoning and markup."""
         return "".join(self._answer)
 
+    def markdown(self, note: str) -> str:
+        """The text so far, for a notebook, with a note below it."""
+        return _as_markdown(self.answer, self.reasoning_content, note)
+
     def result(
         self,
         *,
@@ -303,6 +317,15 @@ class Accumulator:
             response_type=response_type,
             **final,
         )
+
+
+def _as_markdown(answer: str, reasoning: str, note: str) -> str:
+    parts = []
+    if reasoning:
+        parts.append(f"<details><summary>Reasoning</summary>\n\n{reasoning}\n\n</details>")
+    parts += [answer] if answer else []
+    parts += [f"*({note})*"] if note else []
+    return "\n\n".join(parts)
 
 
 def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,21 +2,31 @@
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from gui import virtual_screen
 
 import lmstudio as lms
 from lmstudio import _discovery
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAMS = [
+ALL_PROGRAMS = [
     pytest.param(match[1], id=f"{page.name}-{page.read_text()[: match.start()].count(chr(10)) + 1}")
     for page in PAGES
     for match in re.finditer(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 ]
+WINDOWS = {
+    param.id: param
+    for param in ALL_PROGRAMS
+    if re.search("^(import|from) (tkinter|PySide6|wx)", param.values[0], re.MULTILINE)
+}
+PROGRAMS = [param for param in ALL_PROGRAMS if param.id not in WINDOWS]
 # The tools that the programs define, and what the model says to them.
 ARGUMENTS = {"add": {"a": 17, "b": 25}, "search": {"query": "ice"}, "delete": {"path": "/etc/x"}}
 
@@ -48,9 +58,36 @@ def test_the_program_runs_as_it_stands(server, monkeypatch, tmp_path, program):
 
     for prediction in server.predictions:
         prediction.wait_finished()
-        assert tool is not None or prediction.cancelled_after is not None
+        assert tool is not None or prediction.cancelled_after is not None, prediction
     if tool is not None and "cancelled" not in program:  # the model got the tool's result
         assert [message["role"] for message in server.predictions[-1].messages][-1] == "tool"
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize("program", WINDOWS.values())
+def test_the_window_opens_stops_the_model_and_closes(server, monkeypatch, tmp_path, program):
+    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    (tmp_path / "program.py").write_text(program)
+    environment = {**os.environ, "LMS_API_SERVER_INFO_PATH": str(tmp_path / "http-server.json")}
+    environment["QT_QPA_PLATFORM"] = "offscreen"
+    if "PySide6" in program:
+        pytest.importorskip("PySide6", reason="did not run: PySide6 is not here")
+    server.reply("word " * 2000, delay=0.002)
+    with contextlib.ExitStack() as stack:
+        if "tkinter" in program:
+            environment["DISPLAY"] = stack.enter_context(virtual_screen())
+        done = subprocess.run(
+            [sys.executable, ROOT / "tests" / "gui_docs.py", tmp_path / "program.py"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+    stderr = done.stderr.replace("This plugin does not support propagateSizeHints()\n", "")
+    assert (done.returncode, done.stdout, stderr) == (0, "closed\n", "")
+    (prediction,) = server.predictions
+    prediction.wait_finished()
+    assert prediction.cancelled_after is not None
 
 
 def test_links_between_the_pages_lead_somewhere():
