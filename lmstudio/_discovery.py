@@ -20,7 +20,7 @@ from ._connect import reason_of
 from ._deadline import Deadline, DeadlinePassed, receiver
 from .errors import LMStudioRuntimeError, LMStudioWebsocketError
 
-__all__ = ["Discovery", "find_local", "is_lm_studio"]
+__all__ = ["Discovery", "find_local", "is_lm_studio", "server_version"]
 
 _PROBE_SECONDS = 1.0
 _GREETING = "/lmstudio-greeting"
@@ -107,6 +107,13 @@ def is_lm_studio(address: Address, deadline: Deadline) -> bool:
     """Return whether an LM Studio greets us there within a second (``GET /lmstudio-greeting``)."""
     greeting, _ = _ask(address, _GREETING, deadline.at_most(_PROBE_SECONDS))
     return greeting.get("lmstudio") is True
+
+
+def server_version(address: Address, deadline: Deadline) -> str | None:
+    """Return the version that an LM Studio says it has, or None."""
+    status, _ = _ask(address, "/lms-status", deadline.at_most(_PROBE_SECONDS))
+    version = status.get("version")
+    return version if isinstance(version, str) else None
 
 
 def find_local(deadline: Deadline) -> Address | None:

@@ -1,0 +1,1 @@
+"""The terminal programs: ``python -m lmstudio chat``, ``batch`` and ``doctor``."""

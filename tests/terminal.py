@@ -1,0 +1,97 @@
+"""A program in a real pseudo-terminal, and what its screen shows."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import pyte
+
+LIMIT = 15.0  # seconds
+SIZE = (24, 80)  # rows, columns
+
+
+class Terminal:
+    """Runs ``python ARGUMENTS`` in a terminal of its own."""
+
+    def __init__(self, *arguments, **environment):
+        self.screen = pyte.Screen(SIZE[1], SIZE[0])
+        self._stream = pyte.ByteStream(self.screen)
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+
+        def take_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            preexec_fn=take_terminal,
+            env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment},
+        )
+        os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(LIMIT)
+        os.close(self._master)
+
+    def type(self, text):
+        os.write(self._master, text.encode())
+
+    def ctrl_c(self):
+        """Press Ctrl-C: the terminal sends the signal."""
+        self.type("\x03")
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def wait_for(self, *words):
+        """Read until all of these are on the screen."""
+        self.wait(lambda: all(word in self.text() for word in words))
+
+    def wait_prompt(self):
+        """Read until the last line is an empty prompt."""
+        self.wait(lambda: self.text().endswith("\n>"))
+
+    def wait(self, condition):
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < deadline, f"never there; the screen is:\n{self.text()}"
+            self._read(0.1)
+
+    def wait_end(self):
+        """Read until the program has ended; its exit code."""
+        self.wait(lambda: self.process.poll() is not None)
+        while self._read(0):
+            pass
+        return self.process.returncode
+
+    def _read(self, seconds):
+        if not select.select([self._master], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # the other side is closed
+            return False
+        self._stream.feed(data)
+        return bool(data)
+
+    def style_of(self, word):
+        """The character, with its attributes, at which a word begins on the screen."""
+        for row, line in enumerate(self.screen.display):
+            if word in line:
+                return self.screen.buffer[row][line.index(word)]
+        raise AssertionError(f"{word!r} is not on the screen:\n{self.text()}")
