@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import queue
@@ -46,8 +45,17 @@ class Ending:
         self.error = error
 
     def fresh_error(self) -> LMStudioError | None:
-        """Return a copy: one object raised by many would grow a traceback of all of them."""
-        return copy.copy(self.error)
+        """Return a copy: one object raised by many would grow a traceback of all of them.
+
+        By hand, since packages such as Dask change what `copy` does with exceptions.
+        """
+        error = self.error
+        if error is None:
+            return None
+        fresh = type(error).__new__(type(error), *error.args)
+        fresh.args = error.args
+        vars(fresh).update(vars(error))
+        return fresh
 
 
 class Leash(weakref.ref[Any]):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from child_process import posix
-from helpers import eventually
+from helpers import Worker, eventually
 
 import lmstudio as lms
 from lmstudio.testing import Server
@@ -158,3 +158,24 @@ def test_one_event_stops_everything_everywhere(cluster, dask_batch, hosts):
             prediction.wait_finished()
             assert prediction.stop_reason == "userStopped"
     Event(dask_batch.STOP, client=cluster).clear()
+
+
+@pytest.mark.cluster
+def test_errors_of_one_cause_share_nothing_though_dask_changes_how_they_are_copied(server, client):
+    pickling = pytest.importorskip("tblib.pickling_support", reason="did not run: no Dask here")
+    pickling.install(lms.LMStudioConnectionLostError)  # as Dask does when it is imported
+    model = client.llm.model()
+    server.hold("predict")
+    server.hold("countTokens")
+    stream = model.respond_stream("hi")
+    stream.start()
+    server.expect("predict").fragment("one")
+    counting = Worker(model.count_tokens, "hi")
+    server.expect("countTokens").connection.drop()
+
+    with pytest.raises(lms.LMStudioConnectionLostError) as lost:
+        stream.result()
+    assert lost.value.partial.content == "one"
+    assert counting.error().partial is None
+    assert stream._call.ending.error.partial is None
+    assert str(counting.error()) == str(lost.value)
