@@ -32,7 +32,7 @@ FLOORS = {
         _scope _progress _batch models _predictions _many _tool_calls _act _llm _upload catalog
         repository _discovery client _default_client background dispatchers
     """,
-    "roof": "__init__",
+    "roof": "__init__ __main__",
 }
 HEIGHT = {name: i for i, name in enumerate(" ".join(FLOORS.values()).split())}
 ROOMS = [path for path in FILES if path.parent == PACKAGE]  # lmstudio.testing stands beside them
