@@ -262,6 +262,24 @@ def test_nothing_is_called_after_the_client_was_closed(server, window):
     assert not window.log
 
 
+def test_closing_waits_for_a_slow_callback_no_longer_than_its_limit(server):
+    client = lms.Client(server.host)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def on_text(text):
+        inside.set()
+        assert go_on.wait(LIMIT)
+
+    stream = client.llm.model().respond_stream("hi")
+    _, call = held(server, stream, on_text=on_text)
+    call.fragment("one")
+    assert inside.wait(LIMIT)
+    Worker(lambda: client.close(timeout=0.05)).result()  # though the callback still runs
+    assert not go_on.is_set()
+    go_on.set()
+    assert stream.result().cancel_reason == "client closed"
+
+
 def test_without_dispatch_callbacks_run_in_the_packages_thread(server, model):
     log, ended = [], threading.Event()
 

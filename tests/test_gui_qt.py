@@ -157,7 +157,7 @@ def test_closing_the_window_in_the_middle_stops_the_model_and_nothing_follows(
             assert not thread.is_alive()
 
 
-def test_the_window_stays_alive_while_a_fast_reply_streams(server, window, turn):
+def test_the_window_stays_alive_while_a_fast_reply_streams(server, window, turn, capsys):
     from PySide6.QtCore import QTimer
 
     longest = Longest()
@@ -168,7 +168,8 @@ def test_the_window_stays_alive_while_a_fast_reply_streams(server, window, turn)
     ask(window, "hello")
     turn_until(turn, lambda: window.reply is None)
     timer.stop()
-    print(f"Qt's thread was held for {1000 * longest.seconds:.0f} ms at most")
+    with capsys.disabled():
+        print(f"\nQt's thread was held for {1000 * longest.seconds:.0f} ms at most")
     assert shown(window).count("word") == 5000
 
 
