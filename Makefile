@@ -41,7 +41,7 @@ interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own Python and JavaScript c
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "$(FAST)" \
-	  $(wildcard tests/test_races*.py tests/test_cancel*.py tests/test_act_cancel.py) $(ARGS)
+	  $(wildcard tests/test_races*.py tests/test_cancel*.py tests/test_act_cancel.py tests/test_background.py) $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/soak.py --seconds $(SECONDS) $(ARGS)
 bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (5 minutes); ARGS="calls imports"

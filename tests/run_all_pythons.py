@@ -22,7 +22,7 @@ ENVIRONMENTS = ROOT / ".venvs"
 EXPECTED = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 RACES = sorted(
     str(path)
-    for name in ("races", "cancel", "act_cancel")
+    for name in ("races", "cancel", "act_cancel", "background")
     for path in TESTS.glob(f"test_{name}*.py")
 )
 REPEAT = 20

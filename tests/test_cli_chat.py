@@ -1,5 +1,6 @@
 """`python -m lmstudio chat`: what is on the screen, and what Ctrl-C does."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -128,6 +129,10 @@ def test_loading_a_model_is_stopped_by_ctrl_c(server):
     server.hold("getOrLoad")
     with chat(server, "--model", "test-vlm") as terminal:
         call = server.expect("getOrLoad")
+        call.packet({"type": "startLoading", "identifier": "test-vlm", "info": {}})
+        call.packet({"type": "loadProgress", "progress": 0.5})
+        if importlib.util.find_spec("rich") is not None:
+            terminal.wait_for("Loading the model", "50%")
         terminal.ctrl_c()
         call.expect_cancel()
         assert terminal.wait_end() == 130

@@ -25,8 +25,8 @@ class Screen:
         """Start at the beginning of a line."""
         self._is_in_line = False
 
-    def progress(self, share: float) -> None:
-        """Show how much of the prompt, or of a model, is processed, from 0 to 1."""
+    def progress(self, share: float, what: str = "Processing the prompt") -> None:
+        """Show how much of something is done, from 0 to 1."""
 
     def text(self, text: str, *, is_reasoning: bool = False) -> None:
         """Show the next piece of a reply."""
@@ -59,7 +59,7 @@ class _RichScreen(Screen):
         self._console = console.Console(highlight=False)
         self._bar: Any = None
 
-    def progress(self, share: float) -> None:
+    def progress(self, share: float, what: str = "Processing the prompt") -> None:
         from rich import progress
 
         if share >= 1:
@@ -68,7 +68,7 @@ class _RichScreen(Screen):
         if self._bar is None:
             columns = (progress.BarColumn(), progress.TaskProgressColumn())
             self._bar = progress.Progress(
-                "Processing the prompt",
+                what,
                 *columns,
                 console=self._console,
                 transient=True,

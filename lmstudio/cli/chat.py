@@ -36,9 +36,16 @@ def run(options: argparse.Namespace) -> int:
 
 def get_model(client: lms.Client, key: str | None, screen: Screen) -> lms.LLM:
     """Return the model of that key, loading it if need be; None: any that is loaded."""
-    model = client.llm.model(key, on_load_progress=screen.progress) if key else client.llm.model()
-    screen.end()
-    return model
+    if key is None:
+        return client.llm.model()
+
+    def show(share: float) -> None:
+        screen.progress(share, "Loading the model")
+
+    try:
+        return client.llm.model(key, on_load_progress=show)
+    finally:
+        screen.end()
 
 
 def _talk(model: lms.LLM, chat: lms.Chat, screen: Screen) -> None:
