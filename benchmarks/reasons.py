@@ -2,8 +2,7 @@
 
 REASONS = {
     "CPU per fragment, 1 to 1,000 streams": "The path of a fragment is the same for any number of "
-    "streams; what is touched in between no longer fits the processor's caches, and a thousand "
-    "replies end, each with its statistics. Run to run this lies between 1.2 and 1.3.",
+    "streams; what is touched in between no longer fits the processor's caches.",
     "time to the first fragment beside": "Not possible in Python with one lock: it is handed over "
     "every 5 ms, the floor (one thread) waits for one hand-over, this package for about three, and "
     "the official package for three to five. `sys.setswitchinterval(0.001)` makes it four times as "
