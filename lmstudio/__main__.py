@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
 
 HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this machine)"
@@ -12,9 +14,22 @@ HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this ma
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the programs, and return its exit code."""
     options = _parser().parse_args(arguments)
-    # Imported when it is asked for: `doctor` must run where the others cannot be imported.
-    program = importlib.import_module(f".cli.{options.program}", __package__)
-    return int(program.run(options))
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no odd character ends a program
+    try:
+        # Imported when it is asked for: `doctor` must run where the others cannot be imported.
+        program = importlib.import_module(f".cli.{options.program}", __package__)
+        return int(program.run(options))
+    except ImportError as error:
+        print(f"lmstudio: {error}\nTo mend it: python -m lmstudio doctor", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Who read the output is gone. What Python still flushes at its end must go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         return program
 
     chat = add("chat", "talk with a model", "Talk with a model. Ctrl-C stops a reply, or leaves.")
-    chat.add_argument("--model", help="key of a model, which is loaded if need be")
+    chat.add_argument("--model", metavar="KEY", help="key of a model, which is loaded if need be")
     chat.add_argument("--system", metavar="TEXT", help="what the model is to be")
 
     batch = add(
@@ -42,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     batch.add_argument("input", metavar="IN.jsonl")
     batch.add_argument("output", metavar="OUT.jsonl")
-    batch.add_argument("--model", help="key of a model, which is loaded if need be")
+    batch.add_argument("--model", metavar="KEY", help="key of a model, which is loaded if need be")
     batch.add_argument("--parallel", type=_count, default=4, metavar="N", help="at once (4)")
     batch.add_argument("--schema", metavar="FILE", help="a JSON schema that all replies follow")
     batch.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for each line")

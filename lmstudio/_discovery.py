@@ -211,10 +211,10 @@ def _get_json(
         response = connection.getresponse()
         answer = json.loads(response.read(_MAX_ANSWER))
         return (answer if response.status == 200 and isinstance(answer, dict) else {}), None
-    except ValueError:
-        return {}, None
     except (OSError, http.client.HTTPException) as error:
         return {}, error
+    except ValueError:  # no JSON (a certificate that is refused is a ValueError as well)
+        return {}, None
     finally:
         connection.close()
 

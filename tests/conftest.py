@@ -4,6 +4,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import signal
 import sys
 import threading
 import time
@@ -34,6 +35,9 @@ def pytest_configure(config):
     interval = config.getoption("--switch-interval")
     if interval is not None:
         sys.setswitchinterval(interval)
+    # In the background of a script Ctrl-C is ignored, and so it would be by all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # A developer's own settings are not the tests' business.
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN"):

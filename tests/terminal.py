@@ -14,13 +14,24 @@ import pyte
 
 LIMIT = 15.0  # seconds
 SIZE = (24, 80)  # rows, columns
+FAINT, STRUCK = 2, 9  # of the codes that style characters
+COLOUR = (38, 48)  # what follows these codes is a colour
+
+
+class Screen(pyte.Screen):
+    """A screen that knows faint characters, which pyte does not: they appear struck through."""
+
+    def select_graphic_rendition(self, *codes, **options):
+        if not set(codes) & set(COLOUR):
+            codes = [STRUCK if code == FAINT else code for code in codes]
+        super().select_graphic_rendition(*codes, **options)
 
 
 class Terminal:
     """Runs ``python ARGUMENTS`` in a terminal of its own."""
 
-    def __init__(self, *arguments, **environment):
-        self.screen = pyte.Screen(SIZE[1], SIZE[0])
+    def __init__(self, *arguments, stdout=None, **environment):
+        self.screen = Screen(SIZE[1], SIZE[0])
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
@@ -32,7 +43,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             stdin=slave,
-            stdout=slave,
+            stdout=slave if stdout is None else stdout,
             stderr=slave,
             preexec_fn=take_terminal,
             env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment},
@@ -54,6 +65,10 @@ class Terminal:
     def ctrl_c(self):
         """Press Ctrl-C: the terminal sends the signal."""
         self.type("\x03")
+
+    def ctrl_d(self):
+        """Press Ctrl-D: the end of the input."""
+        self.type("\x04")
 
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
@@ -95,3 +110,7 @@ class Terminal:
             if word in line:
                 return self.screen.buffer[row][line.index(word)]
         raise AssertionError(f"{word!r} is not on the screen:\n{self.text()}")
+
+    def is_dimmed(self, word):
+        """Whether a word on the screen begins with a faint character."""
+        return self.style_of(word).strikethrough

@@ -1,6 +1,7 @@
 """`python -m lmstudio batch`: one line for each, resumed to exactly the full set."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -24,13 +25,14 @@ class Files:
     def write(self, lines):
         self.input.write_text("".join(f"{line}\n" for line in lines))
 
-    def start(self, *options):
-        names = [self.input, self.output, "--host", self.server.host]
+    def start(self, *options, input=None, pass_fds=()):
+        names = [input or self.input, self.output, "--host", self.server.host]
         return subprocess.Popen(
             [sys.executable, "-m", "lmstudio", "batch", *map(str, [*names, *options])],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pass_fds=pass_fds,
         )
 
     def run(self, *options, code=0):
@@ -57,7 +59,7 @@ def files(tmp_path, server):
 
 
 def test_each_line_is_answered_once_and_a_second_run_does_nothing(files, server):
-    assert files.run() == "12 results, 0 errors.\n"
+    assert files.run() == "12 lines: 12 results, 0 errors.\n"
     results = files.results()
     assert sorted(results) == list(range(1, 13))
     record = results[1]
@@ -65,7 +67,7 @@ def test_each_line_is_answered_once_and_a_second_run_does_nothing(files, server)
     assert record["stop_reason"] == "eosFound"
     assert record["predicted_tokens"] > 0
     before = files.output.read_bytes()
-    assert files.run() == "0 results, 0 errors, 12 were done before.\n"
+    assert files.run() == "12 lines: 0 results, 0 errors, 12 done before.\n"
     assert files.output.read_bytes() == before
     assert len(server.predictions) == 12
 
@@ -74,7 +76,7 @@ def test_chats_and_bad_lines_and_errors_of_the_server(files, server):
     server.reply("one", error_after=0, error="Out of memory")
     chat = {"messages": [{"role": "user", "content": "hi"}]}
     files.write(['{"prompt": "a"}', json.dumps(chat), "", "no JSON", '{"text": 1}', "{}", "[1]"])
-    assert files.run("--parallel", 1) == "1 result, 5 errors.\n"
+    assert files.run("--parallel", 1) == "6 lines: 1 result, 5 errors.\n"
     results = files.results()
     assert sorted(results) == [1, 2, 4, 5, 6, 7]  # the empty line has none
     assert results[1]["type"] == "LMStudioServerError"
@@ -109,11 +111,14 @@ def test_ctrl_c_and_kill_lose_nothing_finished_and_write_nothing_twice(files, se
 
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert errors == "5 results, 0 errors.\nStopped. The same command goes on.\n"
+        assert (
+            errors
+            == "12 lines: 5 results, 0 errors, 7 to do.\nStopped. The same command goes on.\n"
+        )
     assert len(files.results()) == 5
     for prediction in server.predictions[5:]:
         prediction.wait_finished()
-    assert files.run() == "7 results, 0 errors, 5 were done before.\n"
+    assert files.run() == "12 lines: 7 results, 0 errors, 5 done before.\n"
     assert sorted(files.results()) == list(range(1, 13))
 
 
@@ -121,7 +126,7 @@ def test_a_last_line_that_is_not_whole_is_cut_off_and_done_again(files):
     files.run()
     text = files.output.read_bytes()
     files.output.write_bytes(text[:-20])
-    assert files.run() == "1 result, 0 errors, 11 were done before.\n"
+    assert files.run() == "12 lines: 1 result, 0 errors, 11 done before.\n"
     assert sorted(files.results()) == list(range(1, 13))
 
 
@@ -139,10 +144,59 @@ def test_a_server_that_goes_ends_the_run_and_its_lines_are_done_later(files, ser
     server.reply("quick", repeat=3)
     server.reply("one two", drop_after=1)
     errors = files.run("--parallel", 1, code=1)
-    assert errors.startswith("3 results, 0 errors.\nlmstudio: The connection to LM Studio ")
-    assert errors.endswith("\nThe same command goes on.\n")
+    assert errors.startswith(
+        "12 lines: 3 results, 0 errors, 9 to do.\nlmstudio: The connection to "
+    )
+    assert errors.endswith("\nThe same command goes on later.\n")
     files.run()
     assert sorted(files.results()) == list(range(1, 13))
+
+
+def test_a_model_that_goes_ends_the_run_and_its_lines_are_done_later(files, server):
+    server.reply("quick", repeat=3)
+    server.reply("one two", stop_reason="modelUnloaded")
+    errors = files.run("--parallel", 1, code=1)
+    assert errors == (
+        "12 lines: 3 results, 0 errors, 9 to do.\nlmstudio: The model was unloaded.\n"
+        "The same command goes on later.\n"
+    )
+    files.run()
+    assert sorted(files.results()) == list(range(1, 13))
+
+
+def test_an_input_that_lost_lines_is_refused(files):
+    files.run()
+    files.input.write_text("".join(files.input.read_text().splitlines(keepends=True)[:-1]))
+    errors = files.run(code=1)
+    assert errors == (
+        "lmstudio: The input has 11 lines, but line 12 was answered before. "
+        "Name another output file, or take the input as it was.\n"
+    )
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"prompt": "a", "messages": []}'])
+def test_a_line_that_holds_no_question_has_an_error_and_the_others_go_on(files, line):
+    files.write([line, '{"prompt": "a"}'])
+    assert files.run() == "2 lines: 1 result, 1 error.\n"
+    assert files.results()[1]["type"] == "LMStudioValueError"
+    assert len(files.results()[1]["error"]) < 200
+
+
+@posix
+def test_ctrl_c_does_not_wait_for_the_next_line_of_a_pipe(files, server):
+    server.reply("word " * 100_000, delay=0.001)
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb", buffering=0) as pipe:
+        pipe.write(b'{"prompt": "a"}\n')
+        process = files.start("--parallel", 2, input=f"/dev/fd/{reader}", pass_fds=[reader])
+        os.close(reader)
+        server.wait_prediction(0, timeout=LIMIT).wait_tokens(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert errors == "0 results, 0 errors.\nStopped. The same command goes on.\n"
+    server.predictions[0].wait_finished()
+    assert not files.results()
 
 
 @posix
@@ -190,4 +244,4 @@ def test_a_bar_is_shown_at_a_terminal(files):
     ) as terminal:
         assert terminal.wait_end() == 0
         assert "12/12" in terminal.text()
-        assert "12 results, 0 errors." in terminal.text()
+        assert "12 lines: 12 results, 0 errors." in terminal.text()

@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from tls_proxy import AUTHORITY, TlsProxy
 
+import lmstudio
 from lmstudio.testing import Server
 
 LIMIT = 30.0  # seconds
 TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
+OTHER_TOKEN = TOKEN.replace("a", "b")
 
 
 def doctor(*options, path=None, **environment):
@@ -30,13 +34,29 @@ def doctor(*options, path=None, **environment):
     return done.returncode, done.stdout
 
 
+@pytest.fixture
+def packages(tmp_path):
+    """Write a module, or what pip notes of a package, where Python looks first."""
+
+    def write(name, text):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        return tmp_path
+
+    return write
+
+
 def test_all_is_well(server):
     code, text = doctor("--host", server.host)
     assert code == 0
+    assert text.startswith("ok       Python 3.")
+    where = Path(lmstudio.__file__).parent
+    assert f"ok       lmstudio {lmstudio.__version__}, in {where}\n" in text
     assert "ok       websocket-client 1." in text
-    assert "ok       no API token: you connect as a guest" in text
-    assert f"ok       LM Studio 0.4.0 answers at {server.host}" in text
-    assert "ok       loaded: test-llm" in text
+    assert "ok       no API token: you connect as a guest\n" in text
+    assert f"ok       LM Studio 0.4.0 answers at {server.host}\n" in text
+    assert "ok       the connection is accepted\n" in text
+    assert "ok       loaded: test-llm\n" in text
     assert text.endswith("\nAll is well.\n")
 
 
@@ -44,7 +64,7 @@ def test_no_model_is_loaded(server):
     server.unload("test-llm")
     code, text = doctor("--host", server.host)
     assert code == 0
-    assert "note     No model is loaded. Name one, and it is loaded: model('test-llm" in text
+    assert "note     No model is loaded. Name one, and it is loaded: --model test-" in text
 
 
 def test_no_model_is_there():
@@ -54,40 +74,54 @@ def test_no_model_is_there():
     assert "problem  There is no language model. Download one" in text
 
 
-def test_nobody_answers(tmp_path):
+def test_nobody_answers():
     code, text = doctor("--host", "127.0.0.1:9")
     assert code == 1
     assert "problem  LM Studio is not reachable at 127.0.0.1:9" in text
+    assert "Then write https:// before the host." in text
     assert text.endswith("\nThere is something to do.\n")
 
 
-def test_a_refused_token():
-    with Server(token=TOKEN.replace("a", "b")) as server:
+def test_a_host_that_is_none():
+    code, text = doctor("--host", "no host")
+    assert code == 1
+    assert "problem  'no host'" in text or "'no host'" in text
+    assert "Traceback" not in text
+
+
+def test_a_refused_token_is_told_and_not_shown():
+    with Server(token=OTHER_TOKEN) as server:
         code, text = doctor("--host", server.host, LM_API_TOKEN=TOKEN)
     assert code == 1
-    assert "ok       an API token in LM_API_TOKEN" in text
-    assert "Check the API token: LM_API_TOKEN" in text
+    assert "ok       LM_API_TOKEN has the form of an API token\n" in text
+    assert f"answers at {server.host}\nproblem  " in text
+    assert "(Tokens are made in LM Studio's server settings.)" in text
     assert TOKEN not in text
 
 
 @pytest.mark.parametrize("name", ["LM_API_TOKEN", "LMSTUDIO_API_TOKEN"])
-def test_a_token_that_is_none(name):
-    code, text = doctor(**{name: "lm_secret"})
+def test_a_token_that_is_none_is_told_and_the_server_is_looked_for_all_the_same(server, name):
+    code, text = doctor("--host", server.host, **{name: "lm_secret"})
     assert code == 1
     assert f"problem  {name} holds no API token of LM Studio" in text
     assert "secret" not in text
+    assert f"answers at {server.host}\n" in text
+    assert "accepted" not in text
 
 
 def test_two_tokens_that_differ(server):
-    other = TOKEN.replace("a", "b")
-    _, text = doctor("--host", server.host, LM_API_TOKEN=TOKEN, LMSTUDIO_API_TOKEN=other)
-    assert "note     LM_API_TOKEN and LMSTUDIO_API_TOKEN differ: the first one is used." in text
+    tokens = {"LM_API_TOKEN": TOKEN, "LMSTUDIO_API_TOKEN": OTHER_TOKEN}
+    _, text = doctor("--host", server.host, **tokens)
+    assert "note     LM_API_TOKEN and LMSTUDIO_API_TOKEN differ: LM_API_TOKEN is used." in text
 
 
 def test_proxy_variables_are_named(server):
-    code, text = doctor("--host", server.host, HTTP_PROXY="http://127.0.0.1:9")
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "all_proxy": "http://127.0.0.1:9"}
+    code, text = doctor("--host", server.host, **proxies)
     assert code == 0
-    assert "note     HTTP_PROXY set: this package does not use them" in text
+    assert (
+        "note     HTTP_PROXY and all_proxy set: this package does not use proxy variables" in text
+    )
 
 
 def test_https_where_there_is_none(server):
@@ -97,17 +131,37 @@ def test_https_where_there_is_none(server):
     assert "LM Studio itself does not: try http://" in text
 
 
-def test_another_package_called_websocket(tmp_path):
-    (tmp_path / "websocket.py").write_text("")
-    code, text = doctor(path=tmp_path)
+def test_a_certificate_of_an_authority_of_ones_own(server, tmp_path):
+    authority = tmp_path / "authority.pem"
+    AUTHORITY.cert_pem.write_to_path(str(authority))
+    with TlsProxy(server.host) as proxy:
+        host = f"https://localhost:{proxy.port}"
+        code, text = doctor("--host", host)
+        assert code == 1
+        assert "set SSL_CERT_FILE to the file of its authority" in text
+        code, text = doctor("--host", host, SSL_CERT_FILE=str(authority))
+        assert code == 0
+        assert text.endswith("\nAll is well.\n")
+
+
+def test_another_package_called_websocket(packages):
+    path = packages("websocket.py", "")
+    code, text = doctor(path=path)
     assert code == 1
-    assert f"finds {tmp_path / 'websocket.py'}, which is not websocket-client" in text
+    assert f"finds {path / 'websocket.py'}, which is not websocket-client" in text
     assert "give it another name" in text
-    assert "Mend this first" in text
+    assert text.endswith("\nMend this first: no server was looked for.\n")
 
 
-def test_a_missing_package(tmp_path):
-    (tmp_path / "cattrs.py").write_text("raise ImportError('it is broken')")
-    code, text = doctor(path=tmp_path)
+@pytest.mark.parametrize("failure", ["ImportError('it is broken')", "SystemExit(3)"])
+def test_a_package_that_cannot_be_imported(packages, failure):
+    code, text = doctor(path=packages("cattrs.py", f"raise {failure}"))
     assert code == 1
-    assert "problem  cattrs cannot be imported (it is broken): pip install cattrs" in text
+    assert f"problem  'cattrs' cannot be imported ({failure}): pip install cattrs." in text
+
+
+def test_a_package_that_is_too_old(packages):
+    path = packages("attrs-22.2.0.dist-info/METADATA", "Name: attrs\nVersion: 22.2.0\n")
+    code, text = doctor(path=path)
+    assert code == 1
+    assert "problem  attrs 22.2.0 is too old: pip install 'attrs>=23.1'" in text

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import lmstudio
+from lmstudio.cli import doctor
 
 PACKAGE = Path(lmstudio.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -74,6 +75,8 @@ def test_run_time_dependencies_are_exactly_three():
         "cattrs",
         "websocket-client",
     ]
+    versions = {f"{package}>={oldest}" for package, oldest in doctor.NEEDED.values()}
+    assert sorted(versions) == sorted(line.replace(" ", "") for line in needed)
 
 
 def test_metadata_version_is_the_package_version():

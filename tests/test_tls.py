@@ -51,6 +51,8 @@ def test_a_certificate_that_is_not_trusted_is_a_clear_error(proxy):
 
     with pytest.raises(lms.LMStudioWebsocketError, match="unable to get local issuer"):
         client.llm.list_loaded()
+    with pytest.raises(lms.LMStudioWebsocketError, match="unable to get local issuer"):
+        client.__enter__()
     client.close()
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from array import array
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Output", "OutputError", "digest_of"]
+__all__ = ["FileError", "Output", "digest_of"]
+
+_BEGINNING = b'{"line": '  # of each line, so that half a line is known for one
 
 
-class OutputError(Exception):
-    """The file cannot be used; the text says what to do."""
+class FileError(Exception):
+    """A file cannot be used; the text says what to do."""
 
 
 def digest_of(line: bytes) -> int:
@@ -25,27 +26,35 @@ class Output:
     """A file to which results are appended, and what it held when it was opened.
 
     Each result is one write of one line, past all buffers of this process. A last line that is
-    not whole (the machine went down) is cut off.
+    not whole (the disk was full, the machine went down) is cut off.
     """
 
     def __init__(self, path: Path) -> None:
         """Open or make the file, and read which lines of the input are done.
 
         Raises:
-            OutputError: Another program writes it, or it holds something else.
+            FileError: Another program writes it, or it holds something else.
             OSError: It cannot be opened.
         """
-        self._done = array("I")  # at each line of the input its digest; 0: not done
+        self._path = path
+        self._done = array("I", [0])  # at each line of the input its digest; 0: not done
         self.count = 0
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        if path.exists() and not path.is_file():
+            raise FileError(f"{path} is no file: a run that is to go on later needs one.")
+        self._file = path.open("a+b", buffering=0)
         try:
-            self._lock(path)
-            self._read(path)
+            self._lock()
+            self._read()
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
 
-    def _lock(self, path: Path) -> None:
+    @property
+    def last(self) -> int:
+        """The last line of the input that is done; 0 if none is."""
+        return len(self._done) - 1
+
+    def _lock(self) -> None:
         try:
             import fcntl
         except ImportError:  # Windows
@@ -53,29 +62,37 @@ class Output:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutputError(
-                f"Another batch is writing {path}. Wait for it, or stop it."
+            raise FileError(
+                f"Another batch is writing {self._path}. Wait for it, or stop it."
             ) from None
+        except OSError:  # a file system that knows no locks
+            return
 
-    def _read(self, path: Path) -> None:
-        whole = 0
-        with open(path, "rb") as lines:
+    def _read(self) -> None:
+        end = 0  # of the last line that is whole
+        with self._path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
-                    os.ftruncate(self._file, whole)
-                    break
-                whole += len(line)
                 try:
                     record = json.loads(line)
                     self._note(record["line"], int(record["input"], 16))
-                except (ValueError, TypeError, KeyError):
-                    raise OutputError(
-                        f"Line {number} of {path} is no result of a batch. Name another file."
-                    ) from None
+                except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                    is_half = line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
+                    if line.endswith(b"\n") or not is_half:
+                        raise FileError(
+                            f"Line {number} of {self._path} is no result of a batch. "
+                            "Name another file."
+                        ) from None
+                    self._file.truncate(end)
+                    return
+                end += len(line)
+        if end and not line.endswith(b"\n"):
+            self._file.write(b"\n")  # an editor may have taken it
 
     def _note(self, line: int, digest: int) -> None:
-        if line >= len(self._done):
-            self._done.extend([0] * (line + 1 - len(self._done)))
+        if line < 1:
+            raise ValueError("lines are counted from 1")
+        if line > self.last:
+            self._done.extend([0] * (line - self.last))
         self.count += not self._done[line]
         self._done[line] = digest
 
@@ -83,11 +100,11 @@ class Output:
         """Return whether the file has the result of a line of the input, counted from 1.
 
         Raises:
-            OutputError: It has the result of another line in that place.
+            FileError: It has the result of another line in that place.
         """
-        known = self._done[line] if line < len(self._done) else 0
+        known = self._done[line] if line <= self.last else 0
         if known not in (0, digest):
-            raise OutputError(
+            raise FileError(
                 f"Line {line} of the input is not the one that was answered before. "
                 "Name another output file, or take the input as it was."
             )
@@ -98,9 +115,9 @@ class Output:
         text = json.dumps({"line": line, "input": f"{digest:08x}", **record}, ensure_ascii=False)
         data = text.encode("utf-8", "backslashreplace") + b"\n"
         while data:
-            data = data[os.write(self._file, data) :]
+            data = data[self._file.write(data) :]
         self._note(line, digest)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._file)
+        self._file.close()

@@ -1,12 +1,12 @@
-"""What the terminal shows of a reply: plain, or with rich a bar, dimmed reasoning and colours."""
+"""What the terminal shows: plain, or with rich a bar, dimmed reasoning and colours."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["Screen", "clean", "make_screen"]
+__all__ = ["Screen", "clean", "complain", "make_screen", "one_line"]
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _KEPT = (ord("\n"), ord("\t"))
@@ -14,15 +14,26 @@ _WITHOUT_CONTROLS = {code: None for code in _CONTROLS if code not in _KEPT}
 
 
 def clean(text: str) -> str:
-    """Return a model's text without the characters that would steer the terminal."""
+    """Return a text of a model or server without the characters that would steer the terminal."""
     return text.translate(_WITHOUT_CONTROLS)
 
 
-class Screen:
-    """Plain text."""
+def one_line(words: object) -> str:
+    """Return what a server or an error says as one line that steers nothing."""
+    return " ".join(clean(str(words)).split())
 
-    def __init__(self) -> None:
+
+def complain(words: object) -> None:
+    """Say on stderr what is wrong."""
+    print(f"lmstudio: {one_line(words)}", file=sys.stderr, flush=True)
+
+
+class Screen:
+    """Plain text: replies as they are, and what we have to say on stderr."""
+
+    def __init__(self, out: TextIO) -> None:
         """Start at the beginning of a line."""
+        self._out = out
         self._is_in_line = False
 
     def progress(self, share: float, what: str = "Processing the prompt") -> None:
@@ -36,27 +47,25 @@ class Screen:
             self._is_in_line = not text.endswith("\n")
 
     def _write(self, text: str, is_reasoning: bool) -> None:
-        print(text, end="", flush=True)
+        print(text, end="", file=self._out, flush=True)
 
-    def end(self, note: str = "") -> None:
-        """Finish the reply, with a note below it."""
+    def end(self) -> None:
+        """Finish the reply, or the bar. May be repeated."""
         if self._is_in_line:
-            print()
+            print(file=self._out, flush=True)
             self._is_in_line = False
-        if note:
-            self.note(note)
 
     def note(self, text: str) -> None:
         """Show a line of ours."""
-        print(text, flush=True)
+        print(one_line(text), file=sys.stderr, flush=True)
 
 
 class _RichScreen(Screen):
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO) -> None:
         from rich import console
 
-        super().__init__()
-        self._console = console.Console(highlight=False)
+        super().__init__(out)
+        self._console = console.Console(file=out, highlight=False)
         self._bar: Any = None
 
     def progress(self, share: float, what: str = "Processing the prompt") -> None:
@@ -90,17 +99,17 @@ class _RichScreen(Screen):
         style = "dim" if is_reasoning else ""
         self._console.print(Text(text, style=style), end="", soft_wrap=True)
 
-    def end(self, note: str = "") -> None:
+    def end(self) -> None:
         self._remove_bar()
-        super().end(note)
+        super().end()
 
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(text, style="italic"))
+        self._console.print(Text(one_line(text), style="italic"))
 
 
-def make_screen() -> Screen:
-    """Return what suits the standard output."""
-    is_rich = sys.stdout.isatty() and importlib.util.find_spec("rich") is not None
-    return _RichScreen() if is_rich else Screen()
+def make_screen(out: TextIO) -> Screen:
+    """Return what suits a stream: bars and colours if it is a terminal and rich is there."""
+    is_rich = out.isatty() and importlib.util.find_spec("rich") is not None
+    return _RichScreen(out) if is_rich else Screen(out)

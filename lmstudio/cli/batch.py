@@ -5,168 +5,198 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import lmstudio as lms
 
-from ._output import Output, OutputError, digest_of
-from ._screen import make_screen
+from ._ctrl_c import on_ctrl_c
+from ._input import count_lines, lines_to_do, question_of
+from ._output import FileError, Output
+from ._screen import complain, make_screen, one_line
 from .chat import get_model
 
 __all__ = ["run"]
 
+# What says that the lines that follow would fail too: the server, or the model, is gone.
+_GONE = (lms.LMStudioWebsocketError, lms.LMStudioModelNotFoundError)
+
 
 def run(options: argparse.Namespace) -> int:
-    """Answer all lines that are not answered yet; return 0, 1 after an error, 130 after Ctrl-C."""
+    """Answer all lines that are not answered yet.
+
+    Returns:
+        0 if all have their result or error, 1 if the run could not go on, 130 after Ctrl-C.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came before the first line, or a second time.
+    """
     source, target = Path(options.input), Path(options.output)
     try:
         schema = _read_schema(options.schema)
         if target.exists() and source.samefile(target):
-            raise OutputError("The input and the output are the same file.")
-        with source.open("rb"):
-            pass
-        output = Output(target)
-    except (OSError, ValueError, OutputError) as error:
-        return _fail(error)
-    try:
-        with lms.Client(options.host) as client:
-            model = get_model(client, options.model, make_screen())
-            return _Run(source, output).answer(model, options, schema)
-    except (lms.LMStudioError, OutputError, OSError) as error:
-        return _fail(error)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        output.close()
+            raise FileError("The input and the output are the same file.")
+        with source.open("rb") as lines:
+            output = Output(target)
+            try:
+                batch = _Run(lines, output)
+                with lms.Client(options.host) as client:
+                    model = get_model(client, options.model, make_screen(sys.stderr))
+                    return batch.answer(model, options, schema)
+            finally:
+                output.close()
+    except (lms.LMStudioError, FileError) as error:
+        complain(error)
+    except BrokenPipeError:
+        raise  # of stderr
+    except OSError as error:
+        complain(f"{error.strerror}: {error.filename or target}")
+    return 1
 
 
 def _read_schema(path: str | None) -> Any:
     try:
         return None if path is None else json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is no JSON: {error}") from None
 
 
-def _fail(error: Exception) -> int:
-    words = str(error)
-    if isinstance(error, OSError) and error.filename:
-        words = f"{error.strerror}: {error.filename}"
-    print(f"lmstudio: {words}", file=sys.stderr)
-    return 1
+class _Interrupted(Exception):
+    """Ctrl-C came while the input was being read, which may take for ever from a pipe."""
+
+
+class _Counted:
+    """Inputs of which the bar is to know how many there are."""
+
+    def __init__(self, inputs: Iterable[Any], count: int) -> None:
+        self._inputs = inputs
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._inputs)
 
 
 class _Run:
     """One run over the input."""
 
-    def __init__(self, source: Path, output: Output) -> None:
+    def __init__(self, source: BinaryIO, output: Output) -> None:
+        """Compare the input with what is done.
+
+        Raises:
+            FileError: It is not the one that was answered before.
+        """
         self._source = source
         self._output = output
-        self._under_way: dict[int, tuple[int, int]] = {}  # line and digest, by index in the batch
+        self._done_before = output.count
+        self._to_do = count_lines(source, output)
+        # Line, digest and what is wrong with it, by index in the batch.
+        self._under_way: dict[int, tuple[int, int, str | None]] = {}
         self._count = 0  # of inputs that were given to the batch
         self._results = 0
         self._errors = 0
-        self._lost: lms.LMStudioWebsocketError | None = None
-
-    def __len__(self) -> int:
-        """How many lines are still to be answered, for the bar."""
-        with self._source.open("rb") as lines:
-            return sum(1 for line in lines if line.strip()) - self._output.count
-
-    def __iter__(self) -> Iterator[Any]:
-        """Give what is to be answered, line by line."""
-        with self._source.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                digest = digest_of(line)
-                if not line.strip() or self._output.is_done(number, digest):
-                    continue
-                try:
-                    question = _read(line)
-                except ValueError as error:
-                    self._write_error(number, digest, str(error), "LMStudioValueError")
-                    continue
-                self._under_way[self._count] = number, digest
-                self._count += 1
-                yield question
+        self._is_reading = False
+        self._is_stopped = False
+        self._gone: str | None = None
 
     def answer(self, model: lms.LLM, options: argparse.Namespace, schema: Any) -> int:
-        """Answer all of it, and say how it went."""
-        shows_bar = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
-        done_before = self._output.count
-        limits: dict[str, Any] = {} if options.timeout is None else {"timeout": options.timeout}
+        """Answer all of it, say how it went, and return the exit code."""
+        limits: dict[str, Any] = {}
+        if options.timeout is not None:  # the only limit then: silence is no shorter one
+            limits = {"timeout": options.timeout, "idle_timeout": options.timeout}
+        has_bar = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
+        questions: Iterable[Any] = self._questions()
         batch = model.respond_many(
-            self,
+            questions if self._to_do is None else _Counted(questions, self._to_do),
             max_parallel=options.parallel,
             response_format=schema,
-            progress="rich" if shows_bar else None,
+            progress="rich" if has_bar else None,
             **limits,
         )
-        # Not as an exception, which could come between a result and its line in the file.
-        usual = signal.getsignal(signal.SIGINT)
 
-        def stop(*_: object) -> None:
+        # (An exception could come between a result and its line in the file.)
+        def stop() -> None:
+            self._is_stopped = True
             batch.cancel("Ctrl-C")
-            signal.signal(signal.SIGINT, usual)  # a second Ctrl-C leaves at once
+            if self._is_reading:
+                raise _Interrupted
 
-        signal.signal(signal.SIGINT, stop)
         try:
-            self._take(batch)
+            with on_ctrl_c(stop):
+                for index, outcome in batch:
+                    self._take(index, outcome, has_schema=schema is not None)
+                    if self._gone is not None:
+                        batch.cancel(self._gone)
+        except _Interrupted:
+            pass  # what was under way has been given before
         finally:
-            signal.signal(signal.SIGINT, usual)
-            before = f", {done_before} were done before" if done_before else ""
-            counts = f"{_counted(self._results, 'result')}, {_counted(self._errors, 'error')}"
-            print(f"{counts}{before}.", file=sys.stderr)
-        if self._lost is not None:
-            print(f"lmstudio: {self._lost}\nThe same command goes on.", file=sys.stderr)
+            print(self._summary(), file=sys.stderr, flush=True)
+        if self._gone is not None:
+            complain(self._gone)
+            print("The same command goes on later.", file=sys.stderr)
             return 1
         if batch.cancelled():
             print("Stopped. The same command goes on.", file=sys.stderr)
             return 130
         return 0
 
-    def _take(self, batch: lms.Batch[lms.PredictionResult]) -> None:
-        for index, outcome in batch:
-            line, digest = self._under_way.pop(index)
-            if isinstance(outcome, lms.LMStudioWebsocketError):
-                self._lost = self._lost or outcome  # the others would fail too
-                batch.cancel("the server is gone")
-            elif isinstance(outcome, lms.LMStudioError):
-                if not isinstance(outcome, lms.LMStudioCancelledError):
-                    self._write_error(line, digest, str(outcome), type(outcome).__name__)
-            elif not outcome.cancelled:
-                self._results += 1
-                self._output.append(line, digest, _record(outcome))
+    def _questions(self) -> Iterator[Any]:
+        lines = lines_to_do(self._source, self._output)
+        while True:
+            self._is_reading = True
+            found = None if self._is_stopped else next(lines, None)
+            self._is_reading = False
+            if found is None:
+                return
+            number, digest, line = found
+            question = problem = None
+            try:
+                question = question_of(line)
+            except ValueError as error:
+                problem = str(error)
+            self._under_way[self._count] = number, digest, problem
+            self._count += 1
+            yield question  # None is an error of the batch too, so that the bar counts it
 
-    def _write_error(self, line: int, digest: int, words: str, kind: str) -> None:
-        self._errors += 1
-        self._output.append(line, digest, {"error": words, "type": kind})
+    def _take(
+        self, index: int, outcome: lms.PredictionResult | lms.LMStudioError, *, has_schema: bool
+    ) -> None:
+        line, digest, problem = self._under_way.pop(index)
+        if isinstance(outcome, _GONE):
+            self._gone = self._gone or one_line(outcome)
+        elif isinstance(outcome, lms.LMStudioCancelledError):
+            pass  # the next run does it
+        elif isinstance(outcome, lms.LMStudioError):
+            record = {"error": problem or str(outcome), "type": type(outcome).__name__}
+            self._output.append(line, digest, record)
+            self._errors += 1
+        elif outcome.stats.stop_reason == "modelUnloaded":
+            self._gone = self._gone or "The model was unloaded."
+        elif not outcome.cancelled:
+            self._output.append(line, digest, _record(outcome, has_schema))
+            self._results += 1
+
+    def _summary(self) -> str:
+        counts = [_counted(self._results, "result"), _counted(self._errors, "error")]
+        if self._done_before:
+            counts.append(f"{self._done_before} done before")
+        if self._to_do is None:
+            return f"{', '.join(counts)}."
+        left = self._to_do - self._results - self._errors
+        if left:
+            counts.append(f"{left} to do")
+        return f"{_counted(self._done_before + self._to_do, 'line')}: {', '.join(counts)}."
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _read(line: bytes) -> Any:
-    """Return the question of a line.
-
-    Raises:
-        ValueError: There is none.
-    """
-    try:
-        data = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"This is no JSON: {error}") from None
-    if isinstance(data, dict) and isinstance(data.get("prompt"), str):
-        return data["prompt"]
-    if isinstance(data, dict) and isinstance(data.get("messages"), list):
-        return {"messages": data["messages"]}
-    raise ValueError('A line must be {"prompt": "..."} or {"messages": [...]}.')
-
-
-def _record(result: lms.PredictionResult) -> dict[str, Any]:
+def _record(result: lms.PredictionResult, has_schema: bool) -> dict[str, Any]:
     stats = result.stats
     record = {
         "content": result.content,
@@ -174,4 +204,4 @@ def _record(result: lms.PredictionResult) -> dict[str, Any]:
         "prompt_tokens": stats.prompt_tokens_count,
         "predicted_tokens": stats.predicted_tokens_count,
     }
-    return {**record, "parsed": result.parsed} if result.structured else record
+    return {**record, "parsed": result.parsed} if has_schema else record

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 
 import lmstudio as lms
 
-from ._screen import Screen, make_screen
+from ._ctrl_c import on_ctrl_c
+from ._screen import Screen, complain, make_screen
 
 __all__ = ["get_model", "run"]
 
@@ -16,22 +18,28 @@ PROMPT = "> "
 
 
 def run(options: argparse.Namespace) -> int:
-    """Talk until the end of the input, or until Ctrl-C at the prompt."""
-    screen = make_screen()
+    """Talk until the end of the input, or until Ctrl-C at the prompt.
+
+    Returns:
+        0; 1 if there is nobody to talk with, or if a reply failed and no person saw it.
+
+    Raises:
+        KeyboardInterrupt: A second Ctrl-C came while the first was being handled.
+    """
+    screen = make_screen(sys.stdout)
+    is_person = sys.stdin.isatty()
     try:
         with lms.Client(options.host) as client:
             model = get_model(client, options.model, screen)
-            if sys.stdin.isatty():
+            if is_person:
                 screen.note(f"{model.identifier}. Ctrl-C stops a reply, and leaves at the prompt.")
-            _talk(model, lms.Chat(options.system), screen)
+            failures = _talk(model, lms.Chat(options.system), screen)
     except lms.LMStudioError as error:
-        screen.end()
-        print(f"lmstudio: {error}", file=sys.stderr)
+        complain(error)
         return 1
-    except KeyboardInterrupt:
+    finally:
         screen.end()
-        return 130
-    return 0
+    return int(failures > 0 and not is_person)
 
 
 def get_model(client: lms.Client, key: str | None, screen: Screen) -> lms.LLM:
@@ -48,47 +56,59 @@ def get_model(client: lms.Client, key: str | None, screen: Screen) -> lms.LLM:
         screen.end()
 
 
-def _talk(model: lms.LLM, chat: lms.Chat, screen: Screen) -> None:
-    while True:
-        try:
-            question = _read_question()
-        except (EOFError, KeyboardInterrupt):
-            if sys.stdin.isatty():
-                print()
-            return
-        if not question.strip():
-            continue
+def _talk(model: lms.LLM, chat: lms.Chat, screen: Screen) -> int:
+    """Answer all questions; return how many replies failed."""
+    failures = 0
+    for question in _questions():
         attempt = chat.copy()
         attempt.add_user_message(question)
-        answer = _answer(model, attempt, screen)
+        answer: lms.PredictionResult | None
+        try:
+            answer = _answer(model, attempt, screen)
+        except lms.LMStudioError as error:
+            screen.end()
+            complain(error)
+            failures += 1
+            answer = error.partial
         if answer is not None and answer.content:
             attempt.add_assistant_response(answer)
             chat = attempt  # otherwise the question is forgotten, so that roles alternate
+    return failures
 
 
-def _read_question() -> str:
-    if not sys.stdin.isatty():
-        line = sys.stdin.readline()
-        if not line:
-            raise EOFError
-        return line
+def _questions() -> Iterator[str]:
+    """Give what a person types, or each line of the input."""
+    lines = _typed_lines() if sys.stdin.isatty() else sys.stdin
+    return (question for line in lines if (question := line.strip()))
+
+
+def _typed_lines() -> Iterator[str]:
     with suppress(ImportError):
         import readline  # noqa: F401 - gives input() its line editor
-    return input(PROMPT)
+    prompt = PROMPT if sys.stdout.isatty() else ""
+    while True:
+        if not prompt:  # the replies go into a file, where it does not belong
+            print(PROMPT, end="", file=sys.stderr, flush=True)
+        try:
+            line = input(prompt)
+        except (EOFError, KeyboardInterrupt):
+            print(file=sys.stderr)
+            return
+        yield line
 
 
-def _answer(model: lms.LLM, chat: lms.Chat, screen: Screen) -> lms.PredictionResult | None:
-    """Show a reply, and return what there is of it."""
+def _answer(model: lms.LLM, chat: lms.Chat, screen: Screen) -> lms.PredictionResult:
+    """Show a reply, and return what there is of it.
+
+    Raises:
+        LMStudioError: It failed.
+        KeyboardInterrupt: Ctrl-C came once more while the server was slow to stop.
+    """
     stream = model.respond_stream(chat, on_prompt_processing_progress=screen.progress)
-    try:
+    with on_ctrl_c(lambda: stream.cancel("Ctrl-C")):
         for fragment in stream:
-            is_reasoning = fragment.reasoning_type != "none"
-            screen.text(fragment.content, is_reasoning=is_reasoning)
+            screen.text(fragment.content, is_reasoning=fragment.reasoning_type != "none")
         screen.end()
-    except KeyboardInterrupt:
-        stream.cancel("Ctrl-C")
-        screen.end("(stopped)")
-    except lms.LMStudioError as error:
-        screen.end(f"(failed: {error})")
-        return error.partial
-    return stream.result()  # another Ctrl-C while the server is slow to stop leaves the program
+        if stream.cancelled():
+            screen.note("(stopped)")
+        return stream.result()

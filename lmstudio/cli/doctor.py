@@ -8,31 +8,43 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._screen import one_line
+
+if TYPE_CHECKING:
+    Finding = tuple[Literal["ok", "note", "problem"], str]
 
 __all__ = ["run"]
 
-Finding: TypeAlias = "tuple[Literal['ok', 'note', 'problem'], str]"
-
-_TOKEN_NAMES = ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN")
+_TOKEN_NAMES = ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN")  # in the order in which they are used
 _TOKEN = re.compile(r"sk-lm-[a-zA-Z0-9]{8}:[a-zA-Z0-9]{20}")
-_NEEDED = {"attrs": "attrs", "cattrs": "cattrs", "websocket": "websocket-client"}
+_PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy")
+# By the name that is imported: the package, and the oldest version that will do.
+NEEDED = {
+    "attrs": ("attrs", "23.1"),
+    "cattrs": ("cattrs", "23.2.1"),
+    "websocket": ("websocket-client", "1.8"),
+}
+_OLDEST_PYTHON = (3, 10)
+_REST_HOST = "127.0.0.1:1234"  # the usual place of the REST API, where no program looks by itself
 _LIMIT = 5.0  # seconds for each question to a server
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; return 0 if a prediction could be made, 1 otherwise."""
-    has_problem = False
-    for check in (_python, _packages, _proxies, _tokens):
-        has_problem |= _show(check())
-    if has_problem:
-        print("\nMend this first: the server was not asked.")
+    if _show(_python()) | _show(_packages()):
+        print("\nMend this first: no server was looked for.")
         return 1
-    has_problem = _show(_server(options.host))
+    _show(_proxies())
+    has_problem = _show(_tokens())
+    has_problem |= _show(_server(options.host, with_token=not has_problem))
     print("\nThere is something to do." if has_problem else "\nAll is well.")
     return int(has_problem)
 
@@ -40,21 +52,31 @@ def run(options: argparse.Namespace) -> int:
 def _show(findings: Iterator[Finding]) -> bool:
     has_problem = False
     for mark, words in findings:
-        print(f"{mark:8} {words}", flush=True)
+        print(f"{mark:8} {one_line(words)}", flush=True)
         has_problem |= mark == "problem"
     return has_problem
 
 
 def _python() -> Iterator[Finding]:
-    yield "ok", f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < _OLDEST_PYTHON:
+        yield "problem", f"Python {version} is too old: this package needs 3.10 or newer."
+    else:
+        yield "ok", f"Python {version}"
 
 
 def _packages() -> Iterator[Finding]:
-    for module, package in _NEEDED.items():
+    lms = importlib.import_module("lmstudio")
+    yield "ok", f"lmstudio {lms.__version__}, in {Path(str(lms.__file__)).parent}"
+    for module, (package, oldest) in NEEDED.items():
         try:
             found = importlib.import_module(module)
-        except ImportError as error:
-            yield "problem", f"{package} cannot be imported ({error}): pip install {package}"
+        except (Exception, SystemExit) as error:  # it may be any file of that name
+            yield (
+                "problem",
+                f"{module!r} cannot be imported ({error!r}): pip install {package}. If a file of "
+                "yours has this name, give it another one.",
+            )
             continue
         if module == "websocket" and not hasattr(found, "WebSocket"):
             where = getattr(found, "__file__", None) or "an unknown place"
@@ -65,86 +87,117 @@ def _packages() -> Iterator[Finding]:
                 "websocket-client. If it is a file of yours, give it another name.",
             )
             continue
-        try:
-            yield "ok", f"{package} {importlib.metadata.version(package)}"
-        except importlib.metadata.PackageNotFoundError:
-            yield "ok", f"{package}, of an unknown version"
+        yield _version(package, oldest)
+    if importlib.util.find_spec("rich") is None:
+        yield "note", "without rich, chat and batch show no bars and colours: pip install rich"
+
+
+def _version(package: str, oldest: str) -> Finding:
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "note", f"{package}, of an unknown version; {oldest} is the oldest that will do"
+    if _numbers(version) < _numbers(oldest):
+        return "problem", f"{package} {version} is too old: pip install '{package}>={oldest}'"
+    return "ok", f"{package} {version}"
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)[:3]]
 
 
 def _proxies() -> Iterator[Finding]:
-    names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")]
+    names = sorted(name for name in os.environ if name.lower() in _PROXY_NAMES)
     if names:
         yield (
             "note",
-            f"{' and '.join(sorted(names))} set: this package does not use them, other programs "
+            f"{' and '.join(names)} set: this package does not use proxy variables, other programs "
             "do. If LM Studio is behind a proxy, pass Client(proxy=...).",
         )
 
 
 def _tokens() -> Iterator[Finding]:
-    tokens = {name: os.environ[name].strip() for name in _TOKEN_NAMES if os.environ.get(name)}
+    given = {name: os.environ.get(name, "").strip() for name in _TOKEN_NAMES}
+    tokens = {name: token for name, token in given.items() if token}
     if not tokens:
         yield "ok", "no API token: you connect as a guest"
         return
-    name = next(iter(tokens))
+    used = next(iter(tokens))
     if len(set(tokens.values())) > 1:
-        yield "note", f"{_TOKEN_NAMES[0]} and {_TOKEN_NAMES[1]} differ: the first one is used."
-    if _TOKEN.fullmatch(tokens[name]):
-        yield "ok", f"an API token in {name}"
+        yield "note", f"{' and '.join(tokens)} differ: {used} is used. Unset one of them."
+    if _TOKEN.fullmatch(tokens[used]):
+        yield "ok", f"{used} has the form of an API token"
     else:
         yield (
             "problem",
-            f"{name} holds no API token of LM Studio: those look like sk-lm-XXXXXXXX:YYYY... "
+            f"{used} holds no API token of LM Studio: those look like sk-lm-XXXXXXXX:YYYY... "
             "Copy it anew from LM Studio, or unset the variable.",
         )
 
 
-def _server(host: str | None) -> Iterator[Finding]:
+def _server(host: str | None, *, with_token: bool) -> Iterator[Finding]:
+    """Look for a server, and whether it lets us in."""
     lms: Any = importlib.import_module("lmstudio")
     discovery: Any = importlib.import_module("lmstudio._discovery")
-    deadline: Any = importlib.import_module("lmstudio._deadline")
+    deadlines: Any = importlib.import_module("lmstudio._deadline")
     try:
         found = host or lms.Client.find_default_local_api_host()
         if found is None:
-            yield (
-                "problem",
-                "No LM Studio answers on this machine. Start it, and switch on its local server "
-                "(or: lms server start). Is it elsewhere? Pass --host host:port.",
-            )
+            yield "problem", _nobody(lms)
             return
-        with lms.Client(found, timeout=_LIMIT) as client:
-            version = discovery.server_version(client._discovery.found, deadline.Deadline(_LIMIT))
-            words = f"LM Studio {version}" if version else "LM Studio, of an unknown version,"
-            yield "ok", f"{words} answers at {client.api_host}"
-            downloaded = client.list_downloaded_models("llm")
-            yield (
-                "ok",
-                "the connection is accepted"
-                + (f", {len(downloaded)} language models are there" if downloaded else ""),
-            )
-            loaded = client.llm.list_loaded()
+        place = discovery.Discovery(found, {}, None, None)
+        place.check(deadlines.Deadline(_LIMIT))
+        version = discovery.server_version(place.found, deadlines.Deadline(_LIMIT))
+        words = f"LM Studio {version}" if version else "LM Studio, of an unknown version,"
+        yield "ok", f"{words} answers at {place.found.api_host}"
+        if with_token:
+            with lms.Client(found, timeout=_LIMIT) as client:
+                yield from _models(client)
+    except lms.LMStudioServerError as error:
+        yield "problem", f"{error} (Tokens are made in LM Studio's server settings.)"
     except lms.LMStudioError as error:
         yield "problem", f"{error} {_advice(error, host)}".rstrip()
-        return
+
+
+def _nobody(lms: Any) -> str:
+    if lms.Client.is_valid_api_host(_REST_HOST):
+        return (
+            "No LM Studio is found by itself, but one answers at the port of its REST API. "
+            f"Pass --host {_REST_HOST} here, and Client('{_REST_HOST}') in programs."
+        )
+    return (
+        "No LM Studio answers on this machine. Start it, and switch on its local server "
+        "(or: lms server start). Is it elsewhere? Pass --host host:port."
+    )
+
+
+def _models(client: Any) -> Iterator[Finding]:
+    downloaded = client.list_downloaded_models("llm")
+    yield "ok", "the connection is accepted"
+    loaded = client.llm.list_loaded()
+    keys = [model.model_key for model in downloaded]
     if loaded:
         yield "ok", f"loaded: {', '.join(model.identifier for model in loaded)}"
-    elif downloaded:
-        keys = ", ".join(model.model_key for model in downloaded[:3])
-        yield "note", f"No model is loaded. Name one, and it is loaded: model({keys!r})"
-    else:
+    elif keys:
+        yield "note", f"No model is loaded. Name one, and it is loaded: --model {keys[0]}"
+    if keys:
+        more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+        yield "ok", f"downloaded: {', '.join(keys[:5])}{more}"
+    elif not loaded:
         yield "problem", "There is no language model. Download one in LM Studio (or: lms get)."
 
 
 def _advice(error: Exception, host: str | None) -> str:
     """What to do where the error itself cannot know it."""
     words = str(error).lower()
-    if "certificate" in words or "self-signed" in words:
+    is_secure = (host or "").lower().startswith(("https:", "wss:"))
+    if is_secure and ("certificate" in words or "self-signed" in words or "self signed" in words):
         return (
-            "For a certificate of your own, set SSL_CERT_FILE to its file, or pass "
-            "Client(ssl_context=...)."
+            "If the certificate is your own: set SSL_CERT_FILE to the file of its authority, or "
+            "pass Client(ssl_context=...)."
         )
-    if ("tls" in words or "ssl" in words) and (host or "").startswith(("https", "wss")):
+    if is_secure and "tls" in words:
         return "Does that port speak TLS? LM Studio itself does not: try http://."
-    if "token" in words or "authent" in words or "passkey" in words:
-        return "Check the API token: LM_API_TOKEN, or Client(api_token=...)."
+    if host and not is_secure and "not reachable" in words:
+        return "Is it behind TLS? Then write https:// before the host."
     return ""
