@@ -44,6 +44,7 @@ def environment(variant: str) -> dict[str, str]:
     """The environment in which Python finds the packages of a variant."""
     kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     kept.pop("PYTHONPATH", None)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs has bytecode, so ours must
     if variant in FOLDERS:
         kept["PYTHONPATH"] = str(FOLDERS[variant])
     return kept

@@ -14,8 +14,9 @@ REASONS = {
     "waiting to get it back is counted as our CPU time; it follows the load of the machine.",
     "time of `count_tokens` one after another": "Two threads hand over to each other twice in each "
     "call; on a busy machine each of these takes longer.",
-    "import time with the names used": "Our own modules are 38 of these files; half of their time "
-    "goes into making 50 attrs classes. `import lmstudio` itself loads none of them.",
+    "import time with the names used": "Half of what our own modules take goes into making attrs "
+    "classes. What can wait is imported later (cattrs, tools, batches), and `import lmstudio` "
+    "itself loads none of it.",
     "upload of 30 MB: longest pause": "The worst of all rounds is judged, on a machine that other "
     "programs use too.",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._act import Act, ActCallbacks, ActMessageCallback
 from ._chat_messages import ChatHistoryDataDict, ToolCallRequest
 from ._converter import camel_keys
 from ._deadline import check_seconds
@@ -14,12 +13,6 @@ from ._line import CallLimits, Limit
 from ._many import BatchMethods
 from ._predictions import chat_history, check_callbacks
 from ._reader import PredictionCallbacks
-from ._tool_calls import (
-    GuardToolCallCallback,
-    InvalidToolRequestHandler,
-    ToolCallReportCallback,
-    ToolRules,
-)
 from .cancellation import CancelEvent, CancelToken, check_events
 from .chat import Chat
 from .config import LlmPredictionConfig
@@ -27,10 +20,17 @@ from .errors import LMStudioPredictionError, LMStudioValueError
 from .models import read_answer
 from .prediction import PredictionStream
 from .results import ActResult, LlmPredictionFragment, PredictionRoundResult
-from .tools import ToolDefinition, prepare_tools
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ._act import ActMessageCallback
+    from ._tool_calls import (
+        GuardToolCallCallback,
+        InvalidToolRequestHandler,
+        ToolCallReportCallback,
+    )
+    from .tools import ToolDefinition
 
 __all__ = ["LLM"]
 
@@ -162,6 +162,11 @@ class LLM(BatchMethods):
             LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
             LMStudioValueError: An argument cannot be used.
         """
+        # Not needed by programs without tools, and a tenth of all that is imported otherwise.
+        from ._act import Act, ActCallbacks
+        from ._tool_calls import ToolRules
+        from .tools import prepare_tools
+
         events = check_events(cancel_event)
         callbacks = ActCallbacks(
             on_message=on_message,

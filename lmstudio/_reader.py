@@ -68,6 +68,24 @@ class Reader:
     Thread safety: `advance` for one thread at a time (the stream sees to it); the rest for all.
     """
 
+    __slots__ = (
+        "_accumulator",
+        "_call",
+        "_callbacks",
+        "_failure",
+        "_final",
+        "_fold_lock",
+        "_has_fragment",
+        "_on_fragment",
+        "_progress",
+        "_response_type",
+        "_structured",
+        "_tool_requests",
+        "calling",
+        "gate",
+        "is_at_end",
+    )
+
     def __init__(
         self,
         call: Call,

@@ -41,6 +41,22 @@ class StreamReading:
     Thread safety: one thread reads at a time, which `_turn` sees to; the others wait.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_call",
+        "_cancel_event",
+        "_done_callbacks",
+        "_ended",
+        "_future",
+        "_iterator",
+        "_line",
+        "_owner",
+        "_reader",
+        "_since",
+        "_started",
+        "_turn",
+    )
+
     def __init__(
         self,
         line: Line,

@@ -213,12 +213,12 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_answer", "_content", "_reasoning")
+    __slots__ = ("_content", "_kind", "_runs")
 
     def __init__(self) -> None:
         self._content: list[str] = []
-        self._reasoning: list[str] = []
-        self._answer: list[str] = []
+        self._kind = "none"  # the reasoning type of the last fragment; None: markup
+        self._runs: list[tuple[int, Any]] = [(0, "none")]  # where in _content each kind begins
 
     def fragment(self, packet: dict[str, Any]) -> LlmPredictionFragment:
         """Take the ``fragment`` object of one message, keep its text, and return it typed.
@@ -236,12 +236,10 @@ class Accumulator:
             raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
         reasoning_type = get("reasoningType", "none")
         is_structural = get("isStructural", False)
+        kind = None if is_structural else reasoning_type
+        if kind != self._kind:
+            self._begin_run(kind)
         self._content.append(content)
-        if not is_structural:
-            if reasoning_type == "none":
-                self._answer.append(content)
-            elif reasoning_type == "reasoning":
-                self._reasoning.append(content)
         return LlmPredictionFragment(
             content,
             get("tokensCount", 1),
@@ -249,6 +247,17 @@ class Accumulator:
             reasoning_type,
             is_structural,
             get("tokens"),
+        )
+
+    def _begin_run(self, kind: Any) -> None:
+        self._runs.append((len(self._content), kind))
+        self._kind = kind
+
+    def _text_of(self, kind: str) -> str:
+        ends = [start for start, _ in self._runs[1:]] + [len(self._content)]
+        runs = zip(self._runs, ends, strict=True)
+        return "".join(
+            text for (start, of), end in runs if of == kind for text in self._content[start:end]
         )
 
     @property
@@ -259,12 +268,12 @@ class Accumulator:
     @property
     def reasoning_content(self) -> str:
         """The reasoning so far."""
-        return "".join(self._reasoning)
+        return self._text_of("reasoning")
 
     @property
     def answer(self) -> str:
         """The text so far without reasoning and markup."""
-        return "".join(self._answer)
+        return self._text_of("none")
 
     def markdown(self, note: str) -> str:
         """The text so far, for a notebook, with a note below it."""
