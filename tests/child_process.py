@@ -22,7 +22,7 @@ def interrupt_soon(condition):
         handler(*arguments)
     def wait():
         while not condition():
-            pass
+            time.sleep(0.001)  # a busy loop would keep the main thread from getting there
         while not arrived:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.5)

@@ -75,7 +75,7 @@ def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0)
+        time.sleep(0.001)
 
 
 def valid_chat(chat: Any) -> bool:

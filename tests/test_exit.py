@@ -115,7 +115,7 @@ def test_exit_with_open_streams_cancels_them_in_silence(server):
             stream.start()
         for stream in streams:
             while not stream._call.sent:
-                pass
+                time.sleep(0.001)
         """,
     )
 
@@ -133,7 +133,7 @@ def test_exit_while_daemon_threads_stream_is_silent(server):
         for _ in range(3):
             threading.Thread(target=work, daemon=True).start()
         while len(taken) < 20:
-            pass
+            time.sleep(0.001)
         """,
     )
 
@@ -173,7 +173,7 @@ def test_exit_with_a_watched_event_is_silent(server):
         stream = model.respond_stream("hi", cancel_event=event)
         stream.start()
         while not stream._call.sent:
-            pass
+            time.sleep(0.001)
         """,
     )
 

@@ -23,7 +23,7 @@ def test_an_exit_hook_that_runs_before_ours_works(server):
         stream = model.respond_stream("hi")
         stream.start()
         while not stream._call.sent:
-            pass
+            time.sleep(0.001)
 
         def first():  # registered after the import: it runs before the package's own hook
             iterator = iter(model.respond_stream("hi"))
@@ -113,9 +113,9 @@ def test_daemon_threads_in_calls_of_all_kinds_are_left_in_silence(server):
         names = {"predict", "embedString", "loadModel"}
         calls = client._line._loop.open
         while names - {call.endpoint.name for call in list(calls.values()) if call.sent}:
-            pass
+            time.sleep(0.001)
         while len(calls) < 4:
-            pass
+            time.sleep(0.001)
         """,
     )
 
@@ -156,7 +156,7 @@ app.me = app
 stream = model.respond_stream("hi")
 stream.start()
 while not stream._call.sent:
-    pass
+    time.sleep(0.001)
 {CYCLES[kind]}
 {keep}
 """,
@@ -192,7 +192,7 @@ def test_a_signal_handler_that_exits_stops_the_model(server):
         seen = []
         def end():
             while len(seen) < 5:
-                pass
+                time.sleep(0.001)
             os.kill(os.getpid(), signal.SIGTERM)
         threading.Thread(target=end, daemon=True).start()
         model.respond("hi", on_prediction_fragment=seen.append)
@@ -268,7 +268,7 @@ def work():
 thread = threading.Thread(target=work)
 thread.start()
 while len(taken) < 5:
-    pass
+    time.sleep(0.001)
 child = os.fork()
 if child == 0:
     with lms.Client(sys.argv[1]) as mine:

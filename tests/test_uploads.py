@@ -539,7 +539,7 @@ threading.Thread(target=upload, daemon=True).start()
 threading.Thread(target=model.count_tokens, args=("a b",), daemon=True).start()
 assert waiting.wait(10)
 while sum(call.sent for call in list(client._line._loop.open.values())) < 2:
-    pass
+    time.sleep(0.001)
 """,
     )
 
