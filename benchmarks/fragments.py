@@ -244,5 +244,9 @@ def measure_beside_computing(section, host, rounds, scale):
     section.judge(f"fragments/s {what}: this package / official", rate, 30)
     first = common.ratio(found.get(OFFICIAL), found[OURS], "first")
     section.judge(f"time to the first fragment {what}: official / this package", first, 30)
+    floor = common.ratio(found.get(OFFICIAL), found[FLOOR], "first")
+    words = "-" if floor is None else f"{common.number(floor)} x"
+    what_floor = f"time to the first fragment {what}: official / floor"
+    section.verdicts.append(Verdict(what_floor, words, "given", None))
     section.bar(f"fragments/s {what}", rate)
     section.bar(f"first fragment {what}", first)

@@ -3,13 +3,15 @@
 REASONS = {
     "CPU per fragment, 1 to 1,000 streams": "The path of a fragment is the same for any number of "
     "streams; what is touched in between no longer fits the processor's caches.",
-    "time to the first fragment beside": "Not possible in Python with one lock: it is handed over "
-    "every 5 ms, the floor (one thread) waits for one hand-over, this package for about three, and "
-    "the official package for three to five. `sys.setswitchinterval(0.001)` makes it four times as "
-    "quick.",
-    "`embed` of 1,000 texts, 768 numbers": "`json.loads` of a reply with 768 numbers takes 0.2 ms "
-    "in both packages, a quarter of all that the official one does. With short vectors, where the "
-    "packages themselves are compared, the target is met.",
+    "time to the first fragment beside a computing thread: official / this": "Not possible in "
+    "Python with one lock. Whoever gives it away, as each system call does, may get it back after "
+    "5 ms only; the floor, one thread without any package, waits for it so often that it is not "
+    "thirty times quicker either (see the row below it). Two threads wait once or twice more. "
+    "`sys.setswitchinterval(0.001)` makes it four times as quick.",
+    "`embed` of 1,000 texts, 768 numbers": "`json.loads` of a reply with 768 numbers takes a "
+    "quarter of all that the official package does, in both: nothing that uses it can be more than "
+    "four times as quick. With short vectors, where the packages themselves are compared, the "
+    "target is met.",
     "`cancel()`, beside a computing thread": "Writing the wake-up byte gives the lock away, and "
     "waiting to get it back is counted as our CPU time; it follows the load of the machine.",
     "time of `count_tokens` one after another": "Two threads hand over to each other twice in each "
