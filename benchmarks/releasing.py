@@ -16,6 +16,7 @@ CASES = [  # how, phase, watched events, percentile, at most so many ms
     ("cancel()", PROMPT, 0, 50, 1.0),
     ("event.set()", GENERATING, 1, 50, 1.0),
     ("event.set()", PROMPT, 1, 50, 1.0),
+    ("event.set()", GENERATING, 100, 99, 15.0),
     ("event.set()", PROMPT, 100, 99, 15.0),
 ]
 IDLE_SECONDS = 2.0
