@@ -1,7 +1,8 @@
 """The thread "lmstudio-background": reads what nobody waits for, and hands it to futures.
 
-One for the process, while there is something to read. It blocks in one place, the `get` of its
-wake-up queue: until a new job, the end of a call, or the next turn of a job (at most a second).
+One for the process, while there is something to read. It blocks in the `get` of its wake-up queue:
+until a new job, the end of a call, or the next turn of a job (at most a second); and for half a
+second on a future that somebody left locked.
 """
 
 from __future__ import annotations
@@ -21,13 +22,26 @@ from ._call import Call
 from ._deadline import check_seconds
 from .errors import LMStudioRuntimeError, LMStudioValueError
 
-__all__ = ["BackgroundCall", "Job", "add", "check_interval", "is_this_thread"]
+__all__ = ["BackgroundCall", "Job", "add", "check_interval", "check_other_thread"]
 
 logger = logging.getLogger(__name__)
+
+_WAITS_FOR_ITSELF = (
+    "A callback waits for something that the thread it runs in has to bring. Use on_done, or pass "
+    "dispatch= to have callbacks run in a thread of yours."
+)
 
 T = TypeVar("T")
 
 _LOOK_AGAIN = 1.0  # seconds after which every job gets a turn
+_PATIENCE = 0.5  # seconds that one future may hold up all others
+
+
+class _Condition(threading.Condition):
+    """Entered and left in one step of C each, so that Ctrl-C cannot leave it locked for ever."""
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
 
 
 class BackgroundCall(Future[T]):
@@ -43,8 +57,10 @@ class BackgroundCall(Future[T]):
     def __init__(self, stop: Callable[[Any], bool]) -> None:
         """Make the future of something that runs; `run_in_background()` does."""
         super().__init__()
+        self._condition = _Condition()
         self._stop = stop
         self._process = _process.current
+        self.worker = 0  # the thread that brings the outcome, if it has one of its own
         self.set_running_or_notify_cancel()
 
     def cancel(self, reason: Any = None) -> bool:
@@ -82,11 +98,28 @@ class BackgroundCall(Future[T]):
             LMStudioRuntimeError: In a forked child, and in a callback before the end.
         """
         _process.check_process(self._process, "future")
-        if is_this_thread() and not self.done():
-            raise LMStudioRuntimeError(
-                "A callback waits for something that the thread it runs in has to bring. Use "
-                "on_done, or pass dispatch= to have callbacks run in a thread of yours."
-            )
+        if (is_this_thread() or threading.get_ident() == self.worker) and not self.done():
+            raise LMStudioRuntimeError(_WAITS_FOR_ITSELF)
+
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        """Make it done, in the thread that brings the outcome.
+
+        Raises:
+            BaseException: What a done callback raised, unless it is an `Exception`.
+        """
+
+        def work() -> None:
+            if error is None:
+                self.set_result(result)
+            else:
+                self.set_exception(error)
+
+        if self._condition.acquire(timeout=_PATIENCE):
+            self._condition.release()
+            work()
+        else:
+            # Ctrl-C has left it locked, in `concurrent.futures.wait` or the like.
+            threading.Thread(target=work, name="lmstudio-future", daemon=True).start()
 
 
 class Job(Protocol):
@@ -129,6 +162,16 @@ if hasattr(os, "register_at_fork"):
 def is_this_thread() -> bool:
     """Whether the caller runs in this thread, which must not wait for itself."""
     return threading.get_ident() == _state.ident
+
+
+def check_other_thread() -> None:
+    """Refuse to wait in this thread for what it has to bring.
+
+    Raises:
+        LMStudioRuntimeError: The caller is a callback that runs in it.
+    """
+    if is_this_thread():
+        raise LMStudioRuntimeError(_WAITS_FOR_ITSELF)
 
 
 def check_interval(interval: object) -> float:
@@ -192,17 +235,18 @@ def _run(state: _State) -> None:
 
 def _takes_turn(job: Job, state: _State) -> bool:
     call, wake = job.call, state.wake
+    had_ended = call is not None and call.ending is not None
     if call is not None:
         with suppress(ValueError):
             call.waiters.remove(wake)  # the turn itself may notify all waiters
     try:
         if not job.turn():
             return False
-    except Exception:  # a bug of ours: the other jobs must go on
+    except BaseException:  # of a done callback, or a bug of ours: the other jobs must go on
         logger.debug("a job of the background thread failed", exc_info=True)
         return False
     if call is not None:
         call.waiters.append(wake)
-        if call.ending is not None:  # it came after the turn, and before this thread waited for it
+        if call.ending is not None and not had_ended:  # it came before this thread waited for it
             wake.put(None)
     return True

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import queue
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from ._background import BackgroundCall, add
+from ._background import BackgroundCall, add, check_other_thread
 from ._call import Call, Leash
 from ._deadline import Deadline, DeadlinePassed, receiver
 from ._line import Line
@@ -28,6 +29,7 @@ R = TypeVar("R")
 Start: TypeAlias = "Callable[[Any, Scope], tuple[Call, BackgroundCall[R]]]"
 
 _AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
+_LEFT = "the loop over the batch was left"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
 
 
@@ -36,13 +38,14 @@ class Batch(Generic[R]):
 
     The index is the place of the input, from 0. Results come as they finish, or in order. An input
     is read when one of the `max_parallel` places is free, so memory stays bounded; that happens
-    while you ask for the next outcome. An `LMStudioError` of one input is its outcome, and the
-    others go on. If the inputs themselves raise, what is under way is given first.
+    while you ask for the next outcome, in your thread, so an input that is long in coming holds up
+    outcomes and stops as well. An `LMStudioError` of one input is its outcome, and the others go
+    on. If the inputs themselves raise, what is under way is given first.
 
     After a cancel (of an event, by `cancel()`, `Client.cancel_all()` or Ctrl-C, which is raised as
-    ever) nothing more is started. Go on with the iteration for what had finished, and for what the
-    others have so far: results with `cancelled` set, or `LMStudioCancelledError`. Dropping the
-    batch, as by ``break``, cancels what runs.
+    ever) nothing more is started. Leaving a ``for`` loop over it, as by ``break``, is one too, and
+    so is dropping it. Iterate again for what had finished, and for what the others have so far:
+    results with `cancelled` set, or `LMStudioCancelledError`.
 
     Thread safety: one thread iterates; `cancel` and `cancelled` may be called anywhere, also in
     signal handlers.
@@ -89,6 +92,7 @@ class Batch(Generic[R]):
         self._scope = Scope()
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
         self._scope.waker.inbox = self._ended
+        self._loop: weakref.ref[_Loop[R]] | None = None  # the ``for`` loop over it
         line.scopes[id(self._scope)] = self._scope  # for cancel_all() and close()
         attach(self._scope, events)
         total = len(inputs) if isinstance(inputs, Sized) else None
@@ -115,19 +119,31 @@ class Batch(Generic[R]):
         """Return whether it was cancelled before its end."""
         return self._scope.is_set()
 
-    def __iter__(self) -> Self:
-        """Return itself."""
-        return self
+    def __iter__(self) -> Iterator[tuple[int, R | LMStudioError]]:
+        """Return an iterator, an object of its own: when it is dropped, the batch is cancelled."""
+        self._look_for_loop()
+        loop = _Loop(self)
+        self._loop = weakref.ref(loop)
+        return loop
+
+    def _look_for_loop(self) -> None:
+        """Notice that a loop was left; the I/O thread has stopped what ran for it."""
+        if self._loop is not None and self._loop() is None:
+            self._loop = None
+            self.cancel(_LEFT)  # does nothing after the end
 
     def __next__(self) -> tuple[int, R | LMStudioError]:
         """Return the next outcome.
 
         Raises:
             StopIteration: All are given, or those that were under way after a cancel.
-            LMStudioRuntimeError: `cancel_event` cannot be watched.
+            LMStudioRuntimeError: `cancel_event` cannot be watched, or this is a callback that the
+                outcomes wait for.
             Exception: What the inputs raised.
         """
+        check_other_thread()
         try:
+            self._look_for_loop()
             while True:
                 self._start_more()
                 self._progress(self._count - self._running())
@@ -173,7 +189,8 @@ class Batch(Generic[R]):
                 self._outcomes[index] = error
                 continue
             self._outcomes[index] = future
-            call.leashes.append(Leash(self, call))
+            loop = None if self._loop is None else self._loop()
+            call.leashes += [Leash(owner, call) for owner in (self, loop) if owner is not None]
             if call.ending is not None:
                 call.leashes.clear()  # the I/O thread did this before
             future.add_done_callback(functools.partial(_ring, self._ended))
@@ -199,6 +216,21 @@ class Batch(Generic[R]):
             raise LMStudioRuntimeError(words)
         if input_error is not None:
             raise input_error
+
+
+class _Loop(Generic[R]):
+    """The iterator of a ``for`` loop over a batch."""
+
+    __slots__ = ("__weakref__", "_batch")
+
+    def __init__(self, batch: Batch[R]) -> None:
+        self._batch = batch
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[int, R | LMStudioError]:
+        return next(self._batch)
 
 
 def _ring(ended: queue.SimpleQueue[Any], _future: BackgroundCall[Any]) -> None:

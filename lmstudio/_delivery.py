@@ -39,13 +39,14 @@ def deliver(
         on_error=on_error,
     )
     future: BackgroundCall[PredictionResult] = BackgroundCall(stream.cancel)
-    stream._hand_over(future, outbox, on_progress)
     try:
+        stream._hand_over(future, outbox, on_progress)
         attach(stream._call, outbox.closed)
         stream._begin()
         add(_StreamJob(stream, outbox, future, seconds))
     except BaseException:
-        stream.cancel("interrupted")
+        if stream._future is future:  # else somebody reads it, and goes on
+            stream.cancel("interrupted")
         raise
     return future
 
@@ -72,7 +73,9 @@ class _StreamJob:
         result, error = None, None
         try:
             try:
-                if not stream._read_all(Deadline(0), outbox.text) or self.call.ending is None:
+                # No more than is there: other streams wait for their turn.
+                most = max(self.call.inbox.qsize(), 1)
+                if not stream._read_all(Deadline(0), outbox.text, most) or not self.call.ending:
                     return True
                 stream._finish_reading()
                 result = stream._reader.outcome()
@@ -82,9 +85,8 @@ class _StreamJob:
             error = caught
             stream._end_by_exception()
         error = outbox.failure or error
-        if error is None:
-            self._future.set_result(result)  # type: ignore[arg-type]
-        else:
-            self._future.set_exception(error)
-        outbox.end(result, error)
+        try:
+            self._future.finish(result, error)
+        finally:
+            outbox.end(result, error)
         return False

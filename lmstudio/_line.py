@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import EllipsisType
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, TypeVar
 
 from . import _process
 from ._call import END, STOP, Call, Ending
@@ -51,7 +51,9 @@ _FEW_CALLS = 32  # ... and when more are started
 _COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
 
 _default_idle_timeout: float | None = 60.0
-_loops: weakref.WeakSet[Loop] = weakref.WeakSet()
+T = TypeVar("T")
+
+_loops: weakref.WeakValueDictionary[int, Loop] = weakref.WeakValueDictionary()
 
 
 def get_sync_api_timeout() -> float | None:
@@ -106,7 +108,7 @@ class Line:
 
     def _new_loop(self) -> Loop:
         loop = Loop(self._connector, self._connect_timeout)
-        _loops.add(loop)
+        _loops[id(loop)] = loop
         finalizer = weakref.finalize(self, _leave, loop)
         finalizer.atexit = False  # the exit hook below does it, within its limit
         return loop
@@ -301,7 +303,7 @@ class Line:
 
     def _cancel_calls(self, reason: Any) -> list[CancelToken]:
         """Cancel whatever runs; return the scopes, whose callbacks are still to be run."""
-        scopes = list(self.scopes.values())
+        scopes = _living(self.scopes)
         for scope in scopes:
             scope._announce(reason)
         for call in list(self._loop.open.values()):
@@ -348,6 +350,11 @@ class Line:
                     loop.thread = thread
 
 
+def _living(values: weakref.WeakValueDictionary[int, T]) -> list[T]:
+    """Return the values; other threads may add some meanwhile, so this looks in one step of C."""
+    return [value for ref in values.valuerefs() if (value := ref()) is not None]
+
+
 def _run_callbacks(scopes: list[CancelToken], reason: Any) -> None:
     for scope in scopes:
         try:
@@ -367,7 +374,7 @@ def _cancel_at_exit() -> None:
     written: queue.SimpleQueue[None] = queue.SimpleQueue()
     deadline = Deadline(_AT_EXIT)
     try:
-        busy = [loop for loop in list(_loops) if loop.process is _process.current and loop.open]
+        busy = [loop for loop in _living(_loops) if loop.process is _process.current and loop.open]
         for loop in busy:
             loop.post(loop.send_cancels, functools.partial(written.put, None))
         for _ in busy:

@@ -174,22 +174,35 @@ class StreamReading:
                 self._turn.pop(0, None)
 
     def _read_all(
-        self, deadline: Deadline, take: Callable[[str], object] | None = None
+        self,
+        deadline: Deadline,
+        take: Callable[[str], object] | None = None,
+        most: int | None = None,
     ) -> bool | None:
-        """Read up to the end; return False at the deadline, None if another thread is reading.
+        """Read up to the end; return None if another thread is reading.
 
-        Each fragment's text is given to `take`.
+        The background thread gives each fragment's text to `take`.
+
+        Returns:
+            False at the deadline, and after `most` fragments.
         """
         me = get_ident()
         try:
             if self._turn.setdefault(0, me) != me:
                 return None
+            if self._future is not None and take is None:
+                return None  # it was handed over after this thread had looked
             self._owner = (me, threading.current_thread())
             receive = receiver(self._call.inbox, deadline)
-            while (fragment := self._reader.advance(receive)) is not None:
+            while most is None or most > 0:
+                fragment = self._reader.advance(receive)
+                if fragment is None:
+                    return True
                 if take is not None:
                     take(fragment.content)
-            return True
+                if most is not None:
+                    most -= 1
+            return False
         except DeadlinePassed:
             return False
         finally:

@@ -86,6 +86,7 @@ def run_in_background(
     seconds = check_interval(interval)
 
     def work() -> None:
+        future.worker = threading.get_ident()
         result: Any = None
         error: BaseException | None = None
         try:
@@ -93,20 +94,22 @@ def run_in_background(
         except BaseException as caught:
             error = caught
         error = outbox.failure or error
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-        outbox.end(result, error)
+        try:
+            future.finish(result, error)
+        finally:
+            outbox.end(result, error)
 
     try:
         threading.Thread(target=work, name="lmstudio-call", daemon=True).start()
-    except RuntimeError as error:
-        raise LMStudioRuntimeError(
-            f"Nothing can be run in the background any more: {error}"
-        ) from None
-    if on_text is not None:
-        add(_TextJob(outbox, future, seconds))
+        if on_text is not None:
+            add(_TextJob(outbox, future, seconds))
+    except BaseException as error:
+        token.cancel("interrupted")
+        if isinstance(error, RuntimeError) and not isinstance(error, LMStudioRuntimeError):
+            raise LMStudioRuntimeError(
+                f"Nothing can be run in the background any more: {error}"
+            ) from None
+        raise
     return future
 
 

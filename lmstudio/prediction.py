@@ -206,7 +206,8 @@ class PredictionStream(StreamReading):
             raise LMStudioTimeoutError(
                 f"The prediction has not ended within {limit:g} s; it goes on."
             )
-        self._finish_reading()
+        if self._future is None:  # else the background thread runs the callbacks of the end
+            self._finish_reading()
         return self._reader.outcome()
 
     def run_in_background(
