@@ -14,8 +14,11 @@ HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this ma
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the programs, and return its exit code."""
     options = _parser().parse_args(arguments)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before the start
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # no odd character ends a program
     try:
         # Imported when it is asked for: `doctor` must run where the others cannot be imported.
@@ -26,8 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Who read the output is gone. What Python still flushes at its end must go somewhere.
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # else who read the output is gone
+            print(f"lmstudio: {error.strerror or error}", file=sys.stderr)
+        # What Python still flushes at its end must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

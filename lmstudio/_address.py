@@ -121,14 +121,17 @@ def parse_proxy(text: str) -> Proxy:
 class Identity:
     """Who we are to the server; all namespaces of one client share it. Never shown."""
 
-    __slots__ = ("_identifier", "_passkey")
+    __slots__ = ("_identifier", "_passkey", "source")
 
     def __init__(self, api_token: str | None = None) -> None:
         """Use a token, else the one in ``LM_API_TOKEN`` or ``LMSTUDIO_API_TOKEN``, else be a guest.
 
+        `source` then says where the token came from; None for a guest.
+
         Raises:
             LMStudioValueError: The token is malformed. (Its text is not repeated.)
         """
+        self.source: str | None = None
         source = "api_token"
         for variable in _TOKEN_VARIABLES:
             if api_token is None and os.environ.get(variable, "").strip():
@@ -144,6 +147,7 @@ class Identity:
                 "digits, a colon, and 20 more; copy it from LM Studio's Developer page."
             )
         self._identifier, self._passkey = match.groups()
+        self.source = source
 
     def __repr__(self) -> str:
         """Show nothing of it."""

@@ -35,6 +35,8 @@ __all__ = ["Attempt", "Connector", "check_websocket_package", "reason_of"]
 logger = logging.getLogger(__name__)
 
 _MOST_WELCOME = 64 * 1024  # bytes that the answer to the authentication may have
+# What TLS says where the peer does not speak it.
+_PLAIN = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST")
 _KEEPALIVE = [
     (socket.IPPROTO_TCP, getattr(socket, name), value)
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -208,12 +210,12 @@ class Connector:
                 f"What answers at {url} does not speak LM Studio's protocol."
             ) from None
         if success is not True:
+            suggestion = "If it wants an API token, pass api_token= or set LM_API_TOKEN."
+            if self.identity.source is not None:
+                suggestion = f"Check the API token. ({self.identity.source} was used.)"
             raise LMStudioServerError(
                 "LM Studio refused the connection",
-                {
-                    "title": str(reply.get("error")),
-                    "suggestion": "If it wants an API token, pass api_token= or set LM_API_TOKEN.",
-                },
+                {"title": str(reply.get("error")), "suggestion": suggestion},
             )
         logger.debug("connected to %s", url)
 
@@ -245,7 +247,9 @@ def reason_of(error: Exception) -> str:
         return f"it answered with HTTP status {error.status_code}."
     if isinstance(error, ssl.SSLError):
         words = getattr(error, "verify_message", None) or error.reason or str(error)
-        return f"the TLS handshake failed: {words}."
+        is_plain = error.reason in _PLAIN
+        hint = " Does that port speak TLS? LM Studio itself does not: try http://."
+        return f"the TLS handshake failed: {words}.{hint if is_plain else ''}"
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     if isinstance(error, TimeoutError):
         words = "it did not answer in time"

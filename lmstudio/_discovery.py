@@ -69,7 +69,8 @@ class Discovery:
             ports = ", ".join(map(str, DEFAULT_PORTS))
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable: nothing answered on 127.0.0.1 at the ports {ports}. "
-                "Start LM Studio, or pass api_host='host:port' if it is elsewhere."
+                "Start LM Studio, or pass api_host='host:port' if it is elsewhere, as at "
+                "127.0.0.1:1234, the usual place of its REST API."
             )
         return found
 

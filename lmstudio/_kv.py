@@ -29,6 +29,7 @@ TOOL_CHOICE_KEY = "llm.prediction.toolChoice"
 STRUCTURED_KEY = "llm.prediction.structured"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
 SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
+_SCHEMA_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 _DRAFTING = (
     "speculative_draft_mtp",
     "speculative_draft_simple",
@@ -186,7 +187,7 @@ def _structured_setting(response_format: Any) -> LlmStructuredPredictionSetting:
         if is_json or is_gbnf:
             return read_config(response_format, LlmStructuredPredictionSetting)
         if "type" in keys or "$ref" in keys:
-            schema = dict(response_format)
+            schema = _checked_schema(response_format)
     if schema is not None:
         return LlmStructuredPredictionSetting(type="json", json_schema=schema)
     raise LMStudioValueError(
@@ -194,6 +195,18 @@ def _structured_setting(response_format: Any) -> LlmStructuredPredictionSetting:
         "an attrs class, a dataclass, a TypedDict, or an LlmStructuredPredictionSetting, not "
         f"{response_format!r}."
     )
+
+
+def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind not in _SCHEMA_TYPES:
+        wrapped = kind == "json_schema" and isinstance(schema.get("json_schema"), Mapping)
+        hint = " Pass what is under json_schema and schema." if wrapped else ""
+        raise LMStudioValueError(
+            f"The response_format is no JSON Schema: {kind!r} is none of its types "
+            f"({', '.join(_SCHEMA_TYPES)}).{hint}"
+        )
+    return dict(schema)
 
 
 def ruled_values(options: LlmLoadModelConfig) -> dict[str, Any]:

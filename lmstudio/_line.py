@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import EllipsisType
-from typing import Any, TypeAlias, TypedDict, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypedDict, TypeVar
 
 from . import _process
 from ._call import END, STOP, Call, Ending
@@ -105,6 +105,13 @@ class Line:
         self._thread_lock = threading.Lock()  # guards the start of the thread
         self.callbacks = CallbackGate()
         self._loop = self._new_loop()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, with all that holds a line: clients, namespaces, batches."""
+        raise TypeError(
+            "A Client holds connections and cannot be pickled. Pass its host and make one there, "
+            "or pickle the handle of a model."
+        )
 
     def _new_loop(self) -> Loop:
         loop = Loop(self._connector, self._connect_timeout)

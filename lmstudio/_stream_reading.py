@@ -132,7 +132,8 @@ class StreamReading:
                         continue
                     if self._reader.calling == get_ident():
                         raise NestedReadError(
-                            "result() was called by a callback of this stream, which has not ended."
+                            "result() was called by a callback of this stream, which has not "
+                            "ended. Call it after the loop, or use on_message."
                         )
                     if not self._is_read_by_another():
                         has_read = self._read_all(deadline)

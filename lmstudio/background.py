@@ -14,7 +14,7 @@ from ._callbacks import CallbackGate
 from ._line import Line
 from ._outbox import Dispatch, Outbox, check_callable
 from .cancellation import CancelEvent, CancelToken, check_events
-from .errors import LMStudioRuntimeError
+from .errors import LMStudioRuntimeError, LMStudioValueError
 from .results import LlmPredictionFragment
 
 __all__ = ["run_in_background"]
@@ -117,10 +117,26 @@ def _check_arguments(
     call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
     """Raise here what would be raised in the thread: a misspelt option is not found there."""
+    if not callable(call):
+        raise LMStudioValueError(
+            "What is to run must be a function with its arguments, as in "
+            f"run_in_background(model.act, chat, tools); a {type(call).__name__} was given."
+        )
+    name = getattr(call, "__name__", repr(call))
     try:
-        inspect.signature(call).bind(*arguments, **options)
+        signature = inspect.signature(call)
+    except ValueError:  # a function of C that tells nothing of itself
+        signature = inspect.Signature()
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if "cancel_event" not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise TypeError(
+            f"{name}() takes no cancel_event, by which it would be stopped. Give it such a "
+            "parameter, or run it in a thread of your own."
+        )
+    try:
+        signature.bind(*arguments, **options)
     except TypeError as error:
-        raise TypeError(f"{getattr(call, '__name__', call)}() {error}") from None
+        raise TypeError(f"{name}() {error}") from None
 
 
 class _TextJob:

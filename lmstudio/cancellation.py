@@ -266,6 +266,11 @@ def check_events(events: Any) -> list[Any]:
     except TypeError:
         sources = [events]
     for source in sources:
+        if isinstance(source, type):
+            raise LMStudioValueError(
+                f"cancel_event must be an object, not a class: {source.__name__}() instead of "
+                f"{source.__name__}."
+            )
         if not callable(getattr(source, "is_set", None)):
             raise LMStudioValueError(
                 "cancel_event must be a threading.Event, a CancelToken, another object with "

@@ -97,7 +97,8 @@ class Chat:
             messages: Any = history.get("messages") if isinstance(history, Mapping) else None
             if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
                 raise LMStudioValueError(
-                    f"A history is a text, a chat or a dict with messages, not {history!r}."
+                    'A history is a text, a chat, or a dict {"messages": [...]}, not '
+                    f"{history!r}."
                 )
             for entry in messages:
                 chat.add_entry(*_role_and_content(entry))
@@ -251,9 +252,11 @@ class Chat:
             images: file handles from ``prepare_image()``.
 
         Raises:
-            LMStudioValueError: a part is neither text nor file handle, or there is none.
+            LMStudioValueError: a part is neither text nor file handle, or there is none; an image
+                is no file handle.
         """
-        parts = [_text_or_file(part, "A user message") for part in [*_as_parts(content), *images]]
+        parts = [_text_or_file(part, "A user message") for part in _as_parts(content)]
+        parts += [_image(image) for image in _as_parts(images)]
         last = self._history.messages[-1] if self._history.messages else None
         if isinstance(last, UserMessage):
             last.content.extend(parts)
@@ -351,6 +354,16 @@ def _text_or_file(part: Any, what: str) -> TextData | FileHandle:
         if "identifier" in part:
             return FileHandle.from_dict(part)
     raise LMStudioValueError(f"{what} cannot contain {part!r}.")
+
+
+def _image(image: Any) -> FileHandle:
+    # A path would be taken for a text.
+    part = None if isinstance(image, str) else _text_or_file(image, "The images")
+    if not isinstance(part, FileHandle):
+        raise LMStudioValueError(
+            f"The images are file handles, as prepare_image() returns them, not {image!r}."
+        )
+    return part
 
 
 def _response_text(response: Any) -> TextData | FileHandle:

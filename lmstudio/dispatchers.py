@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from .cancellation import CancelToken
-from .errors import LMStudioRuntimeError
+from .errors import LMStudioRuntimeError, LMStudioValueError
 
 __all__ = ["QtDispatcher", "TkDispatcher"]
 
@@ -44,7 +44,12 @@ class TkDispatcher:
 
         Args:
             widget: A `tkinter.Tk`, `Toplevel` or another widget; when it is destroyed, all ends.
+
+        Raises:
+            LMStudioValueError: It is no widget.
         """
+        if not hasattr(widget, "tk") or not hasattr(widget, "after"):
+            raise LMStudioValueError(f"TkDispatcher needs a widget of tkinter, not {widget!r}.")
         self.closed = CancelToken()
         self._widget = widget
         self._waiting: deque[Callable[[], object]] = deque()

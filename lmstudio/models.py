@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._converter import structure
@@ -74,6 +74,9 @@ def get_model_info(
     result = namespace._line.call(rpc(namespace.name, "getModelInfo"), parameter, **limits)
     info: ModelInstanceInfo = structure(result, ModelInstanceInfo)
     return info
+
+
+_METHODS = {"tokenize": "tokenize()", "embedString": "embed()"}  # as users call the procedures
 
 
 def text_of(value: object, what: str) -> str:
@@ -150,7 +153,7 @@ class SyncModelHandle:
     ) -> Any:
         """Call a procedure for a text, or one after another without waiting for a list of them."""
         endpoint = rpc(self._namespace.name, name)
-        what = f"The input of {name}"
+        what = f"The input of {_METHODS[name]}"
         if isinstance(input, str):
             parameters = [{key: self._specifier, "inputString": input}]
         else:
@@ -274,7 +277,7 @@ class EmbeddingModel(SyncModelHandle):
         def start(text: Any, scope: Scope) -> tuple[Call, BackgroundCall[Sequence[float]]]:
             parameter = {
                 "modelSpecifier": self._specifier,
-                "inputString": text_of(text, "The input of embedString"),
+                "inputString": text_of(text, f"The input of {_METHODS['embedString']}"),
             }
             call = self._line.new_call(
                 endpoint, parameter, timeout=timeout, idle_timeout=idle_timeout
@@ -293,7 +296,7 @@ class EmbeddingModel(SyncModelHandle):
 
 
 def _iterate(input: object, what: str) -> Iterable[object]:
-    if not isinstance(input, Iterable) or isinstance(input, (bytes, bytearray)):
+    if not isinstance(input, Iterable) or isinstance(input, (bytes, bytearray, Mapping)):
         raise LMStudioValueError(f"{what} must be a string or several; {input!r} was given.")
     return input
 

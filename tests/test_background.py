@@ -6,6 +6,7 @@ import gc
 import itertools
 import queue
 import threading
+import time
 
 import pytest
 from child_process import posix, run
@@ -561,8 +562,24 @@ def test_a_function_of_your_own_runs_if_it_takes_an_event(server, client):
 
     server.reply("It is green.")
     assert lms.run_in_background(load_and_ask, "hi").result(LIMIT) == "It is green."
-    with pytest.raises(TypeError, match="unexpected keyword argument 'cancel_event'"):
-        lms.run_in_background(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "error", "words"),
+    [
+        (lambda: None, (), TypeError, "takes no cancel_event, by which it would be stopped. Give"),
+        (time.sleep, (0.1,), TypeError, r"sleep\(\) takes no cancel_event"),
+        ("a reply", (), lms.LMStudioValueError, "must be a function with its arguments.*a str was"),
+    ],
+)
+def test_what_cannot_be_stopped_or_called_is_refused(call, arguments, error, words):
+    with pytest.raises(error, match=words):
+        lms.run_in_background(call, *arguments)
+
+
+def test_a_dispatcher_needs_a_widget():
+    with pytest.raises(lms.LMStudioValueError, match="needs a widget of tkinter, not 3"):
+        lms.TkDispatcher(3)
 
 
 def test_nothing_of_a_call_is_told_after_the_client_was_closed(server, window):

@@ -212,7 +212,7 @@ def test_a_token_refuses_to_be_pickled_and_names_what_works():
         pickle.dumps(lms.CancelToken())
 
 
-@pytest.mark.parametrize("wrong", [1, "text", object(), [threading.Event(), 1]])
+@pytest.mark.parametrize("wrong", [1, "text", object(), [threading.Event(), 1], threading.Event])
 def test_what_is_no_event_is_refused(wrong):
     with pytest.raises(lms.LMStudioValueError, match="cancel_event must be"):
         check_events(wrong)

@@ -125,6 +125,14 @@ def test_a_file_handle_may_be_a_dict_in_either_spelling():
     assert contents(chat) == [("user", [text("look"), FILE_DICT, FILE_DICT, FILE_DICT])]
 
 
+@pytest.mark.parametrize("images", ["cat.png", ["cat.png"], [b"GIF89a"], [3], [text("cat.png")]])
+def test_an_image_that_is_no_file_handle_is_refused_and_named(images):
+    chat = Chat()
+    with pytest.raises(LMStudioValueError, match=r"prepare_image|cannot contain"):
+        chat.add_user_message("look", images=images)
+    assert not list(chat)
+
+
 @pytest.mark.parametrize(
     "request_input",
     [

@@ -134,10 +134,18 @@ def test_a_changed_input_and_a_strange_output_are_refused(files):
     files.run()
     before = files.output.read_bytes()
     files.input.write_text(files.input.read_text().replace("Question 3", "Another one"))
-    assert "Line 3 of the input is not the one that was answered before" in files.run(code=1)
+    words = "Line 3 of the input, or the schema, is not the one that was answered before."
+    assert words in files.run(code=1)
     assert files.output.read_bytes() == before
     files.output.write_text("something else\n")
     assert "is no result of a batch. Name another file." in files.run(code=1)
+
+
+def test_a_schema_that_comes_later_is_refused(files, tmp_path):
+    files.run()
+    (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
+    errors = files.run("--schema", tmp_path / "schema.json", code=1)
+    assert "or the schema, is not the one" in errors
 
 
 def test_a_server_that_goes_ends_the_run_and_its_lines_are_done_later(files, server):

@@ -1,10 +1,12 @@
 """`python -m lmstudio chat`: what is on the screen, and what Ctrl-C does."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
+from child_process import posix
 from helpers import eventually
 
 LIMIT = 15.0  # seconds
@@ -282,6 +284,39 @@ def test_without_a_terminal_a_reply_that_fails_is_told_on_stderr_and_by_the_exit
     done = pipe("First.\nSecond.\n", "--host", server.host)
     assert (done.returncode, done.stdout) == (1, "two\n")
     assert done.stderr == "lmstudio: The prediction failed: Out of memory\n"
+
+
+@posix
+def test_without_a_terminal_ctrl_c_leaves(server):
+    server.reply("word " * 100_000, delay=0.001)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lmstudio", "chat", "--host", server.host],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdin.write(b"First.\nSecond.\n")
+    process.stdin.flush()
+    server.wait_prediction(0, timeout=LIMIT).wait_tokens(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, errors) == (130, b"(stopped)\n")
+    assert len(server.predictions) == 1
+
+
+@posix
+def test_an_output_that_cannot_be_written_is_one_line(server):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lmstudio", "chat", "--host", server.host],
+            input=b"Hi.\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=LIMIT,
+        )
+    assert (done.returncode, done.stderr) == (1, b"lmstudio: No space left on device\n")
 
 
 def test_no_character_ends_the_chat(server):

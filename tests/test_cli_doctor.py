@@ -95,6 +95,7 @@ def test_a_refused_token_is_told_and_not_shown():
     assert code == 1
     assert "ok       LM_API_TOKEN has the form of an API token\n" in text
     assert f"answers at {server.host}\nproblem  " in text
+    assert "(The environment variable LM_API_TOKEN was used.)" in text
     assert "(Tokens are made in LM Studio's server settings.)" in text
     assert TOKEN not in text
 

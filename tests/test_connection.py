@@ -231,9 +231,25 @@ def test_a_refused_client_gets_the_words_of_the_server():
     with Server(auth="refuse") as server:
         client = lms.Client(server.host)
 
-        with pytest.raises(lms.LMStudioServerError, match="refused the connection"):
+        with pytest.raises(
+            lms.LMStudioServerError, match=r"(?s)refused the connection.*If it wants an"
+        ):
             client.llm.list_loaded()
         client.close()
+
+
+def test_a_token_that_is_refused_is_told_by_where_it_came_from(monkeypatch):
+    refused = r"\(api_token was used\.\)"
+    with Server(auth="refuse") as server, lms.Client(server.host, TOKEN) as client:
+        with pytest.raises(lms.LMStudioServerError, match=refused) as caught:
+            client.llm.list_loaded()
+        assert TOKEN not in str(caught.value)
+        monkeypatch.setenv("LM_API_TOKEN", TOKEN)
+        with (
+            lms.Client(server.host) as other,
+            pytest.raises(lms.LMStudioServerError, match="variable LM_API_TOKEN was used"),
+        ):
+            other.llm.list_loaded()
 
 
 def test_a_server_that_is_silent_about_the_authentication_is_given_up():

@@ -457,6 +457,22 @@ def test_anything_else_is_no_form_of_a_reply(response_format):
         prediction_config_to_kv(None, response_format)
 
 
+@pytest.mark.parametrize(
+    ("response_format", "words"),
+    [
+        ({"type": "objct"}, r"'objct' is none of its types \(object, array"),
+        ({"type": "json_object"}, "'json_object' is none of its types"),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}},
+            "Pass what is under json_schema and schema",
+        ),
+    ],
+)
+def test_a_schema_of_another_api_or_with_an_unknown_type_is_refused(response_format, words):
+    with pytest.raises(LMStudioValueError, match=words):
+        prediction_config_to_kv(None, response_format)
+
+
 def test_the_form_of_the_reply_cannot_be_given_twice():
     with pytest.raises(LMStudioValueError, match="either response_format or"):
         prediction_config_to_kv({"structured": JSON_SETTING}, SCHEMA)

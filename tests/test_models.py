@@ -309,3 +309,24 @@ def test_an_info_file_that_was_chosen_is_strict(server, monkeypatch, tmp_path):
     path.write_text(json.dumps({"port": server.port}))
 
     assert lms.Client.find_default_local_api_host() == server.host
+
+
+def test_a_client_refuses_to_be_pickled_and_names_what_works(client):
+    for held in (client, client.llm, client.llm.model().respond_many(["hi"])):
+        with pytest.raises(TypeError, match="A Client holds connections and cannot be pickled"):
+            pickle.dumps(held)
+    assert pickle.loads(pickle.dumps(client.llm.model())).identifier == "test-llm"
+
+
+@pytest.mark.parametrize("wrong", [3, {"a": 1}, b"a", ["a", 3]])
+def test_what_is_no_text_is_named_by_the_method(model, embedder, wrong):
+    with pytest.raises(lms.LMStudioValueError, match=r"The input of embed\(\) must be a string"):
+        embedder.embed(wrong)
+    with pytest.raises(lms.LMStudioValueError, match=r"The input of tokenize\(\) must be a string"):
+        model.tokenize(wrong)
+
+
+def test_a_schema_that_cannot_be_followed_is_told_by_the_server(model):
+    schema = {"type": "object", "properties": ["a"]}
+    with pytest.raises(lms.LMStudioServerError, match="the JSON schema cannot be followed"):
+        model.respond("hi", response_format=schema)

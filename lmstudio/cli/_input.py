@@ -13,7 +13,9 @@ from ._output import FileError, Output, digest_of
 __all__ = ["count_lines", "lines_to_do", "question_of"]
 
 
-def lines_to_do(source: BinaryIO, output: Output) -> Iterator[tuple[int, int, bytes]]:
+def lines_to_do(
+    source: BinaryIO, output: Output, schema: bytes
+) -> Iterator[tuple[int, int, bytes]]:
     """Give the number, digest and text of each line that has no result yet. Empty ones have none.
 
     Raises:
@@ -21,7 +23,7 @@ def lines_to_do(source: BinaryIO, output: Output) -> Iterator[tuple[int, int, by
     """
     number = 0
     for number, line in enumerate(source, start=1):
-        digest = digest_of(line)
+        digest = digest_of(line, schema)
         if not output.is_done(number, digest) and line.strip():
             yield number, digest, line
     if output.last > number:
@@ -31,7 +33,7 @@ def lines_to_do(source: BinaryIO, output: Output) -> Iterator[tuple[int, int, by
         )
 
 
-def count_lines(source: BinaryIO, output: Output) -> int | None:
+def count_lines(source: BinaryIO, output: Output, schema: bytes) -> int | None:
     """Return how many lines are to do; None for a pipe, which can be read but once.
 
     Raises:
@@ -39,7 +41,7 @@ def count_lines(source: BinaryIO, output: Output) -> int | None:
     """
     if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
         return None
-    count = sum(1 for _ in lines_to_do(source, output))
+    count = sum(1 for _ in lines_to_do(source, output, schema))
     source.seek(0)
     return count
 

@@ -17,9 +17,9 @@ class FileError(Exception):
     """A file cannot be used; the text says what to do."""
 
 
-def digest_of(line: bytes) -> int:
-    """Return a number that tells a line of the input from another one; never 0."""
-    return zlib.crc32(line.strip()) or 1
+def digest_of(line: bytes, schema: bytes = b"") -> int:
+    """Return a number that tells a line and its schema from others; never 0."""
+    return zlib.crc32(line.strip(), zlib.crc32(schema)) or 1
 
 
 class Output:
@@ -105,8 +105,8 @@ class Output:
         known = self._done[line] if line <= self.last else 0
         if known not in (0, digest):
             raise FileError(
-                f"Line {line} of the input is not the one that was answered before. "
-                "Name another output file, or take the input as it was."
+                f"Line {line} of the input, or the schema, is not the one that was answered "
+                "before. Name another output file, or take what it was."
             )
         return bool(known)
 

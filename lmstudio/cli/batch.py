@@ -35,13 +35,14 @@ def run(options: argparse.Namespace) -> int:
     """
     source, target = Path(options.input), Path(options.output)
     try:
-        schema = _read_schema(options.schema)
+        schema_text = b"" if options.schema is None else Path(options.schema).read_bytes()
+        schema = _parse_schema(options.schema, schema_text)
         if target.exists() and source.samefile(target):
             raise FileError("The input and the output are the same file.")
         with source.open("rb") as lines:
             output = Output(target)
             try:
-                batch = _Run(lines, output)
+                batch = _Run(lines, output, schema_text)
                 with lms.Client(options.host) as client:
                     model = get_model(client, options.model, make_screen(sys.stderr))
                     return batch.answer(model, options, schema)
@@ -56,9 +57,9 @@ def run(options: argparse.Namespace) -> int:
     return 1
 
 
-def _read_schema(path: str | None) -> Any:
+def _parse_schema(path: str | None, text: bytes) -> Any:
     try:
-        return None if path is None else json.loads(Path(path).read_bytes())
+        return None if path is None else json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is no JSON: {error}") from None
 
@@ -84,7 +85,7 @@ class _Counted:
 class _Run:
     """One run over the input."""
 
-    def __init__(self, source: BinaryIO, output: Output) -> None:
+    def __init__(self, source: BinaryIO, output: Output, schema: bytes) -> None:
         """Compare the input with what is done.
 
         Raises:
@@ -92,8 +93,9 @@ class _Run:
         """
         self._source = source
         self._output = output
+        self._schema = schema
         self._done_before = output.count
-        self._to_do = count_lines(source, output)
+        self._to_do = count_lines(source, output, schema)
         # Line, digest and what is wrong with it, by index in the batch.
         self._under_way: dict[int, tuple[int, int, str | None]] = {}
         self._count = 0  # of inputs that were given to the batch
@@ -145,7 +147,7 @@ class _Run:
         return 0
 
     def _questions(self) -> Iterator[Any]:
-        lines = lines_to_do(self._source, self._output)
+        lines = lines_to_do(self._source, self._output, self._schema)
         while True:
             self._is_reading = True
             found = None if self._is_stopped else next(lines, None)

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
         0; 1 if there is nobody to talk with, or if a reply failed and no person saw it.
 
     Raises:
-        KeyboardInterrupt: A second Ctrl-C came while the first was being handled.
+        KeyboardInterrupt: Ctrl-C came where no person is, or again while it was being handled.
     """
     screen = make_screen(sys.stdout)
     is_person = sys.stdin.isatty()
@@ -70,6 +70,8 @@ def _talk(model: lms.LLM, chat: lms.Chat, screen: Screen) -> int:
             complain(error)
             failures += 1
             answer = error.partial
+        if answer is not None and answer.cancelled and not sys.stdin.isatty():
+            raise KeyboardInterrupt  # nobody is at a prompt, so this was not about one reply
         if answer is not None and answer.content:
             attempt.add_assistant_response(answer)
             chat = attempt  # otherwise the question is forgotten, so that roles alternate

@@ -196,8 +196,6 @@ def _advice(error: Exception, host: str | None) -> str:
             "If the certificate is your own: set SSL_CERT_FILE to the file of its authority, or "
             "pass Client(ssl_context=...)."
         )
-    if is_secure and "tls" in words:
-        return "Does that port speak TLS? LM Studio itself does not: try http://."
     if host and not is_secure and "not reachable" in words:
         return "Is it behind TLS? Then write https:// before the host."
     return ""

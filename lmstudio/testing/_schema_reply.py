@@ -9,9 +9,16 @@ _DEPTH = 8
 
 
 def fit(schema: Any) -> str:
-    """Return a small JSON text that fits the schema (an object if the schema says nothing)."""
+    """Return a small JSON text that fits the schema (an object if the schema says nothing).
+
+    Raises:
+        ValueError: It is no schema.
+    """
     root = schema if isinstance(schema, dict) else {}
-    return json.dumps(_value(root, root, 0), ensure_ascii=False)
+    try:
+        return json.dumps(_value(root, root, 0), ensure_ascii=False)
+    except (AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
+        raise ValueError(f"the JSON schema cannot be followed: {error}") from None
 
 
 def _value(schema: Any, root: dict[str, Any], depth: int) -> Any:
