@@ -7,6 +7,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
+from ._chat_input import (
+    as_parts,
+    image_part,
+    response_part,
+    response_text,
+    role_and_content,
+    text_or_file,
+    tool_call_request,
+    tool_call_result,
+)
 from ._chat_messages import (
     AnyAssistantResponseInput,
     AnyChatMessage,
@@ -20,10 +30,8 @@ from ._chat_messages import (
     SystemPrompt,
     SystemPromptInput,
     TextData,
-    ToolCallRequest,
     ToolCallRequestData,
     ToolCallRequestInput,
-    ToolCallResultData,
     ToolCallResultInput,
     ToolResultMessage,
     UserMessage,
@@ -101,7 +109,7 @@ class Chat:
                     f"{history!r}."
                 )
             for entry in messages:
-                chat.add_entry(*_role_and_content(entry))
+                chat.add_entry(*role_and_content(entry))
             # The entries may hold objects of the caller's, as parts or as tool arguments.
             chat._history = copy.deepcopy(chat._history)
         return chat
@@ -187,7 +195,7 @@ class Chat:
         """
         if not isinstance(message, (dict, *get_args(AnyChatMessage))):
             raise LMStudioValueError(f"A message is a dict or a message object, not {message!r}.")
-        role, content = _role_and_content(message)
+        role, content = role_and_content(message)
         return self.add_entry(role, copy.deepcopy(content))
 
     def add_entry(self, role: str, content: AnyChatMessageInput) -> AnyChatMessage:
@@ -203,7 +211,7 @@ class Chat:
             LMStudioRuntimeError: a system prompt or response follows another one.
         """
         # The content is data of any shape; the method for the role checks it.
-        parts: list[Any] = _as_parts(content)
+        parts: list[Any] = as_parts(content)
         if role == "user":
             return self.add_user_message(parts)
         if role == "tool":
@@ -215,8 +223,8 @@ class Chat:
         if not parts:
             raise LMStudioValueError(f"A message of role {role!r} cannot be empty.")
         if role == "assistant":
-            return self._add_response([_response_part(part) for part in parts])
-        return self._add_prompt([_text_or_file(part, "A system prompt") for part in parts])
+            return self._add_response([response_part(part) for part in parts])
+        return self._add_prompt([text_or_file(part, "A system prompt") for part in parts])
 
     def add_system_prompt(self, prompt: SystemPromptInput) -> SystemPrompt:
         """Add a system prompt.
@@ -228,7 +236,7 @@ class Chat:
             LMStudioValueError: it is not a text.
             LMStudioRuntimeError: the last message is a system prompt.
         """
-        part = _text_or_file(prompt, "A system prompt")
+        part = text_or_file(prompt, "A system prompt")
         if not isinstance(part, TextData):
             raise LMStudioValueError(f"A system prompt is a text, not {prompt!r}.")
         return self._add_prompt([part])
@@ -255,8 +263,8 @@ class Chat:
             LMStudioValueError: a part is neither text nor file handle, or there is none; an image
                 is no file handle.
         """
-        parts = [_text_or_file(part, "A user message") for part in _as_parts(content)]
-        parts += [_image(image) for image in _as_parts(images)]
+        parts = [text_or_file(part, "A user message") for part in as_parts(content)]
+        parts += [image_part(image) for image in as_parts(images)]
         last = self._history.messages[-1] if self._history.messages else None
         if isinstance(last, UserMessage):
             last.content.extend(parts)
@@ -282,8 +290,8 @@ class Chat:
             LMStudioValueError: an argument has no such form.
             LMStudioRuntimeError: the last message is a response.
         """
-        requests = map(_tool_call_request, tool_call_requests)
-        return self._add_response([_response_text(response), *requests])
+        requests = map(tool_call_request, tool_call_requests)
+        return self._add_response([response_text(response), *requests])
 
     def _add_response(
         self, content: list[TextData | FileHandle | ToolCallRequestData]
@@ -299,7 +307,7 @@ class Chat:
         Raises:
             LMStudioValueError: one is not a tool result.
         """
-        message = ToolResultMessage(content=[_tool_call_result(result) for result in results])
+        message = ToolResultMessage(content=[tool_call_result(result) for result in results])
         self._history.messages.append(message)
         return message
 
@@ -325,82 +333,3 @@ def _saved(history: _SavedHistory) -> ChatHistoryData | None:
         return None
     # Otherwise it was edited, or written by hand, in one of the looser forms.
     return saved if saved.to_dict() == history else None
-
-
-def _as_parts(content: Any) -> list[Any]:
-    if isinstance(content, (str, Mapping)) or not isinstance(content, Iterable):
-        return [content]
-    return list(content)
-
-
-def _role_and_content(entry: Any) -> tuple[str, Any]:
-    if isinstance(entry, get_args(AnyChatMessage)):
-        return entry.role, entry.content
-    if isinstance(entry, Mapping) and "role" in entry and "content" in entry:
-        return entry["role"], entry["content"]
-    if isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str):
-        return entry[0], entry[1]
-    raise LMStudioValueError(f"A message has a role and content, which this lacks: {entry!r}.")
-
-
-def _text_or_file(part: Any, what: str) -> TextData | FileHandle:
-    if isinstance(part, (TextData, FileHandle)):
-        return part
-    if isinstance(part, str):
-        return TextData(text=part)
-    if isinstance(part, Mapping):
-        if isinstance(part.get("text"), str):
-            return TextData(text=part["text"])
-        if "identifier" in part:
-            return FileHandle.from_dict(part)
-    raise LMStudioValueError(f"{what} cannot contain {part!r}.")
-
-
-def _image(image: Any) -> FileHandle:
-    # A path would be taken for a text.
-    part = None if isinstance(image, str) else _text_or_file(image, "The images")
-    if not isinstance(part, FileHandle):
-        raise LMStudioValueError(
-            f"The images are file handles, as prepare_image() returns them, not {image!r}."
-        )
-    return part
-
-
-def _response_text(response: Any) -> TextData | FileHandle:
-    # Results are known by this method: this file knows nothing of predictions.
-    text_of = getattr(response, "_to_history_content", None)
-    return _text_or_file(text_of() if text_of else response, "An assistant response")
-
-
-def _response_part(part: Any) -> TextData | FileHandle | ToolCallRequestData:
-    return _tool_call_request(part) if _is_tool_call_request(part) else _response_text(part)
-
-
-def _is_tool_call_request(part: Any) -> bool:
-    if isinstance(part, Mapping):
-        return part.get("type") in ("toolCallRequest", "function") or not part.keys().isdisjoint(
-            ("toolCallRequest", "tool_call_request")
-        )
-    return isinstance(part, (ToolCallRequest, ToolCallRequestData))
-
-
-def _tool_call_request(request: Any) -> ToolCallRequestData:
-    if isinstance(request, ToolCallRequestData):
-        return request
-    if isinstance(request, ToolCallRequest):
-        return ToolCallRequestData(tool_call_request=request)
-    if not _is_tool_call_request(request):
-        raise LMStudioValueError(f"This is no tool call request: {request!r}.")
-    if request.get("type") == "function":
-        return ToolCallRequestData(tool_call_request=ToolCallRequest.from_dict(request))
-    return ToolCallRequestData.from_dict(request)
-
-
-def _tool_call_result(result: Any) -> ToolCallResultData:
-    if isinstance(result, ToolCallResultData):
-        return result
-    if isinstance(result, Mapping):
-        named = result.get("type") == "toolCallResult"
-        if named or "toolCallId" in result or "tool_call_id" in result:
-            return ToolCallResultData.from_dict(result)
-    raise LMStudioValueError(f"This is no tool result: {result!r}.")

@@ -26,7 +26,7 @@ FLOORS = {
     """,
     "first floor, the shapes": """
         _converter _annotations _refs _typed schema _config_input config _kv _kv_read
-        _chat_messages chat _tool_arguments tools files info results
+        _chat_messages _chat_input chat _tool_arguments tools files info results
     """,
     "second floor, the doing": """
         _tool_requests _reader _outbox _background _stream_reading _delivery _iterator prediction
