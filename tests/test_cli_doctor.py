@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from tls_proxy import AUTHORITY, TlsProxy
@@ -50,8 +49,7 @@ def test_all_is_well(server):
     code, text = doctor("--host", server.host)
     assert code == 0
     assert text.startswith("ok       Python 3.")
-    where = Path(lmstudio.__file__).parent
-    assert f"ok       lmstudio {lmstudio.__version__}, in {where}\n" in text
+    assert f"ok       lmstudio {lmstudio.__version__}, in " in text
     assert "ok       websocket-client 1." in text
     assert "ok       no API token: you connect as a guest\n" in text
     assert f"ok       LM Studio 0.4.0 answers at {server.host}\n" in text
