@@ -270,12 +270,12 @@ def test_leaving_the_loop_stops_what_runs(server, model):
     server.reply("word " * 10_000, delay=0.001, repeat=5)
     for index, _ in model.respond_many(Source(100), max_parallel=4):
         assert index == 0
-        eventually(lambda: len(server.predictions) == 4)  # none of them can be withdrawn
+        eventually(lambda: len(server.predictions) >= 4)  # these cannot be withdrawn any more
         break
     for prediction in server.predictions[1:]:
         prediction.wait_finished()
         assert prediction.cancelled_after is not None
-    assert len(server.predictions) == 4
+    assert len(server.predictions) <= 5
 
 
 def test_ctrl_c_is_raised_and_going_on_gives_what_had_finished(server, model, monkeypatch):
