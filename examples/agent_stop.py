@@ -54,6 +54,7 @@ def ask(model: lms.LLM, question: str, stop: threading.Event, stop_at: str) -> N
         [read_note, search_archive],
         cancel_event=stop,
         max_prediction_rounds=3,
+        config={"temperature": 0.0},  # what the model writes is then the same every time
         on_message=chat.append,
         on_prediction_fragment=on_fragment,
         on_tool_call_status=on_status,

@@ -92,7 +92,7 @@ class Batch(Generic[R]):
         self._scope = Scope()
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
         self._scope.waker.inbox = self._ended
-        self._loop: weakref.ref[_Loop[R]] | None = None  # the ``for`` loop over it
+        self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         line.scopes[id(self._scope)] = self._scope  # for cancel_all() and close()
         attach(self._scope, events)
         total = len(inputs) if isinstance(inputs, Sized) else None
@@ -116,20 +116,21 @@ class Batch(Generic[R]):
         return self._scope.cancel(reason)
 
     def cancelled(self) -> bool:
-        """Return whether it was cancelled before its end."""
+        """Return whether it was cancelled before its end, as by leaving the loop."""
+        self._notice_if_left()
         return self._scope.is_set()
 
     def __iter__(self) -> Iterator[tuple[int, R | LMStudioError]]:
         """Return an iterator, an object of its own: when it is dropped, the batch is cancelled."""
-        self._look_for_loop()
-        loop = _Loop(self)
-        self._loop = weakref.ref(loop)
-        return loop
+        self._notice_if_left()
+        iterator = _BatchIterator(self)
+        self._iterator = weakref.ref(iterator)
+        return iterator
 
-    def _look_for_loop(self) -> None:
-        """Notice that a loop was left; the I/O thread has stopped what ran for it."""
-        if self._loop is not None and self._loop() is None:
-            self._loop = None
+    def _notice_if_left(self) -> None:
+        """Stop all if the loop was left; the I/O thread has stopped what ran already."""
+        if self._iterator is not None and self._iterator() is None:
+            self._iterator = None
             self.cancel(_LEFT)  # does nothing after the end
 
     def __next__(self) -> tuple[int, R | LMStudioError]:
@@ -143,7 +144,7 @@ class Batch(Generic[R]):
         """
         check_other_thread()
         try:
-            self._look_for_loop()
+            self._notice_if_left()
             while True:
                 self._start_more()
                 self._progress(self._count - self._running())
@@ -189,8 +190,9 @@ class Batch(Generic[R]):
                 self._outcomes[index] = error
                 continue
             self._outcomes[index] = future
-            loop = None if self._loop is None else self._loop()
-            call.leashes += [Leash(owner, call) for owner in (self, loop) if owner is not None]
+            iterator = None if self._iterator is None else self._iterator()
+            owners = [self] if iterator is None else [self, iterator]
+            call.leashes += [Leash(owner, call) for owner in owners]
             if call.ending is not None:
                 call.leashes.clear()  # the I/O thread did this before
             future.add_done_callback(functools.partial(_ring, self._ended))
@@ -218,7 +220,7 @@ class Batch(Generic[R]):
             raise input_error
 
 
-class _Loop(Generic[R]):
+class _BatchIterator(Generic[R]):
     """The iterator of a ``for`` loop over a batch."""
 
     __slots__ = ("__weakref__", "_batch")
