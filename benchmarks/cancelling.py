@@ -1,5 +1,7 @@
 """What `cancel()` costs its caller, idle and in bad moments, and what comes after a `break`."""
 
+import contextlib
+import socket
 import statistics
 import sys
 import threading
@@ -7,7 +9,7 @@ from time import perf_counter, sleep, thread_time
 
 import clients
 import common
-from common import OFFICIAL, OURS, Section, Verdict
+from common import FLOOR, OFFICIAL, OURS, Section, Verdict
 
 IDLE, UPLOAD = "idle", "during a big upload"
 DEAF, BUSY = "the peer stopped reading", "beside a computing thread"
@@ -33,10 +35,10 @@ def begin(model, fragments=1):
     return stream, iterator
 
 
-def timed_cancel(stream):
+def timed(function):
     """Microseconds of CPU in this thread, and of wall time."""
     wall, cpu = perf_counter(), thread_time()
-    stream.cancel()
+    function()
     cpu, wall = thread_time() - cpu, perf_counter() - wall
     return cpu * 1e6, wall * 1e6
 
@@ -79,7 +81,7 @@ def cancel_in_sequence(model, count):
     samples, until = [], perf_counter() + SECONDS
     while len(samples) < count and (perf_counter() < until or len(samples) < 3):
         stream, iterator = begin(model)
-        samples.append(timed_cancel(stream))
+        samples.append(timed(stream.cancel))
         for _ in iterator:
             pass
     return samples
@@ -97,7 +99,7 @@ def cancel_during_upload(model, count, megabytes):
 
     def click(number, stream):
         sleep(0.05 + number * EVERY)
-        samples.append(timed_cancel(stream))
+        samples.append(timed(stream.cancel))
 
     threads = [threading.Thread(target=upload)]
     threads += [threading.Thread(target=click, args=(i, s)) for i, (s, _) in enumerate(opened)]
@@ -116,11 +118,32 @@ def cancel_deaf(model, count):
     sleep(1.0)
     samples = []
     taker = threading.Thread(
-        target=lambda: samples.extend(timed_cancel(stream) for stream, _ in opened), daemon=True
+        target=lambda: samples.extend(timed(stream.cancel) for stream, _ in opened), daemon=True
     )
     taker.start()
     taker.join(STUCK)
     return samples
+
+
+def lone_send(variant, moment, count):
+    """The same for what no `cancel()` can do without: a byte that wakes another thread."""
+    here, there = socket.socketpair()
+
+    def wait():
+        while there.recv(1):
+            pass
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    samples = []
+    with clients.Computing() if moment == BUSY else contextlib.nullcontext():
+        for _ in range(count):
+            sleep(EVERY)
+            samples.append(timed(lambda: here.send(b"x")))
+    here.close()
+    thread.join()
+    there.close()
+    return summary(samples)
 
 
 def summary(samples):
@@ -176,8 +199,11 @@ def measure_costs(host, variants, rounds, moment, scale):
         arguments = {"host": host, "moment": moment, "count": count, "megabytes": megabytes}
         return lambda: common.run_child(variant, costs, **arguments)
 
-    rounds = min(rounds, 3) if moment in (UPLOAD, DEAF) else rounds
-    return common.in_turn(rounds, {v: case(v) for v in variants})
+    cases = {variant: case(variant) for variant in variants}
+    if moment in (UPLOAD, DEAF):
+        return common.in_turn(min(rounds, 3), cases)
+    cases[FLOOR] = lambda: common.run_child(FLOOR, lone_send, moment=moment, count=count)
+    return common.in_turn(rounds, cases)
 
 
 def show_costs(section, found):
@@ -191,7 +217,10 @@ def show_costs(section, found):
             if not samples[0]["count"]:
                 cells[1:] = [f"not back after {STUCK:g} s"] * 2
             rows.append([moment, variant, *cells])
-    section.text.append(f"`cancel()` in its caller, µs (the big upload is one of {UPLOAD_MB} MB):")
+    section.text.append(
+        f"`cancel()` in its caller, µs (the big upload is one of {UPLOAD_MB} MB; the floor is one "
+        "byte sent to a thread that waits for it):"
+    )
     section.table(["", "", "CPU p50", "wall p50", "wall p99"], rows)
     for moment, by_variant in found.items():
         cpu = common.median(by_variant[OURS], "cpu50")
@@ -203,6 +232,10 @@ def show_costs(section, found):
                 cpu <= MOST_CPU,
             )
         )
+        if moment == BUSY:
+            floor = f"{common.median(by_variant[FLOOR], 'cpu50'):.0f} µs"
+            what = f"one byte sent to another thread, {moment}: CPU, p50"
+            section.verdicts.append(Verdict(what, floor, "given", None))
         official = by_variant.get(OFFICIAL)
         if official and official[0]["count"]:
             ratio = common.ratio(official, by_variant[OURS], "wall50")

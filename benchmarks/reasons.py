@@ -12,8 +12,9 @@ REASONS = {
     "quarter of all that the official package does, in both: nothing that uses it can be more than "
     "four times as quick. With short vectors, where the packages themselves are compared, the "
     "target is met.",
-    "`cancel()`, beside a computing thread": "Writing the wake-up byte gives the lock away, and "
-    "waiting to get it back is counted as our CPU time; it follows the load of the machine.",
+    "`cancel()`, beside a computing thread": "All but a few µs of it is what waking a thread costs "
+    "there in any program (see the row below it): the system call gives Python's lock away, and "
+    "getting it back takes CPU time too. It follows the machine.",
     "time of `count_tokens` one after another": "Two threads hand over to each other twice in each "
     "call; on a busy machine each of these takes longer.",
     "import time with the names used": "Half of what our own modules take goes into making attrs "
