@@ -129,8 +129,8 @@ class Batch(Generic[R]):
 
     def _notice_if_left(self) -> None:
         """Stop all if the loop was left; the I/O thread has stopped what ran already."""
-        if self._iterator is not None and self._iterator() is None:
-            self._iterator = None
+        iterator = self._iterator
+        if iterator is not None and iterator() is None:
             self.cancel(_LEFT)  # does nothing after the end
 
     def __next__(self) -> tuple[int, R | LMStudioError]:

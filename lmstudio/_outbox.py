@@ -111,9 +111,12 @@ class Outbox:
                 continue
             try:
                 self._dispatch(self._run_and_send)
-            except BaseException as error:  # there is no such thread any more
-                self._waiting.clear()
-                self._fail(error)
+            except BaseException as error:
+                if self._visit.get(0) is me:  # there is no such thread any more
+                    self._waiting.clear()
+                    self._fail(error)
+                else:  # it was called here and now, and this is of the last callback
+                    _report(error)
             return
 
     def _run_and_send(self) -> None:

@@ -13,6 +13,10 @@ import lmstudio as lms
 client = lms.Client(sys.argv[1], cancel_grace=0.5)
 model = lms.LLM("test-llm", client.llm)
 
+def wait_until(condition):
+    while not condition():
+        time.sleep(0.001)  # a busy loop would keep the other threads from getting there
+
 def interrupt_soon(condition):
     # From another thread, once the main thread is where the test wants it. Python overlooks a
     # signal that comes between its last look and the system call that blocks, so it is repeated.
@@ -21,8 +25,7 @@ def interrupt_soon(condition):
         arrived.append(True)
         handler(*arguments)
     def wait():
-        while not condition():
-            time.sleep(0.001)  # a busy loop would keep the main thread from getting there
+        wait_until(condition)
         while not arrived:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.5)

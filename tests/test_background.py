@@ -632,6 +632,16 @@ def test_two_threads_without_dispatch_run_one_callback_at_a_time():
     assert log == ["slow", "quick"]
 
 
+def test_a_dispatch_that_calls_at_once_hides_no_exception(server, model, monkeypatch):
+    seen = queue.SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.put(args.exc_value))
+    future = model.respond_stream("hi").run_in_background(
+        on_done=lambda _: 1 / 0, dispatch=lambda function: function()
+    )
+    assert isinstance(seen.get(timeout=LIMIT), ZeroDivisionError)
+    assert future.result(LIMIT).content
+
+
 def test_an_exception_in_the_last_callback_is_that_of_a_thread(server, model, monkeypatch):
     reported = queue.SimpleQueue()
     monkeypatch.setattr(threading, "excepthook", reported.put)

@@ -114,8 +114,7 @@ def test_exit_with_open_streams_cancels_them_in_silence(server):
         for stream in streams:
             stream.start()
         for stream in streams:
-            while not stream._call.sent:
-                time.sleep(0.001)
+            wait_until(lambda: stream._call.sent)
         """,
     )
 
@@ -132,8 +131,7 @@ def test_exit_while_daemon_threads_stream_is_silent(server):
                 taken.append(fragment)
         for _ in range(3):
             threading.Thread(target=work, daemon=True).start()
-        while len(taken) < 20:
-            time.sleep(0.001)
+        wait_until(lambda: len(taken) >= 20)
         """,
     )
 
@@ -172,8 +170,7 @@ def test_exit_with_a_watched_event_is_silent(server):
         event = threading.Event()
         stream = model.respond_stream("hi", cancel_event=event)
         stream.start()
-        while not stream._call.sent:
-            time.sleep(0.001)
+        wait_until(lambda: stream._call.sent)
         """,
     )
 

@@ -22,8 +22,7 @@ def test_an_exit_hook_that_runs_before_ours_works(server):
         """
         stream = model.respond_stream("hi")
         stream.start()
-        while not stream._call.sent:
-            time.sleep(0.001)
+        wait_until(lambda: stream._call.sent)
 
         def first():  # registered after the import: it runs before the package's own hook
             iterator = iter(model.respond_stream("hi"))
@@ -112,10 +111,10 @@ def test_daemon_threads_in_calls_of_all_kinds_are_left_in_silence(server):
             threading.Thread(target=work, daemon=True).start()
         names = {"predict", "embedString", "loadModel"}
         calls = client._line._loop.open
-        while names - {call.endpoint.name for call in list(calls.values()) if call.sent}:
-            time.sleep(0.001)
-        while len(calls) < 4:
-            time.sleep(0.001)
+        def sent():
+            return {call.endpoint.name for call in list(calls.values()) if call.sent}
+        wait_until(lambda: not names - sent())
+        wait_until(lambda: len(calls) >= 4)
         """,
     )
 
@@ -155,8 +154,7 @@ app = App()
 app.me = app
 stream = model.respond_stream("hi")
 stream.start()
-while not stream._call.sent:
-    time.sleep(0.001)
+wait_until(lambda: stream._call.sent)
 {CYCLES[kind]}
 {keep}
 """,
@@ -191,8 +189,7 @@ def test_a_signal_handler_that_exits_stops_the_model(server):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
         seen = []
         def end():
-            while len(seen) < 5:
-                time.sleep(0.001)
+            wait_until(lambda: len(seen) >= 5)
             os.kill(os.getpid(), signal.SIGTERM)
         threading.Thread(target=end, daemon=True).start()
         model.respond("hi", on_prediction_fragment=seen.append)
@@ -267,8 +264,7 @@ def work():
     print(stream.result().acknowledged)
 thread = threading.Thread(target=work)
 thread.start()
-while len(taken) < 5:
-    time.sleep(0.001)
+wait_until(lambda: len(taken) >= 5)
 child = os.fork()
 if child == 0:
     with lms.Client(sys.argv[1]) as mine:

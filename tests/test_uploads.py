@@ -538,8 +538,7 @@ def test_exit_while_daemon_threads_upload_or_wait_for_an_answer_is_silent(server
 threading.Thread(target=upload, daemon=True).start()
 threading.Thread(target=model.count_tokens, args=("a b",), daemon=True).start()
 assert waiting.wait(10)
-while sum(call.sent for call in list(client._line._loop.open.values())) < 2:
-    time.sleep(0.001)
+wait_until(lambda: sum(call.sent for call in list(client._line._loop.open.values())) >= 2)
 """,
     )
 
