@@ -22,18 +22,13 @@ class FragmentIterator:
     Thread safety: one thread at a time; the stream's turn sees to it.
     """
 
-    __slots__ = ("__weakref__", "_ident", "_process", "_reader", "_receive", "_stream", "_turn")
+    __slots__ = ("__weakref__", "_reader", "_receive", "_stream")
 
     def __init__(self, stream: PredictionStream) -> None:
         """Read the stream's inbox; the stream makes this."""
         self._stream = stream
-        # What each token needs is held here: among a thousand streams, each object that is looked
-        # at has to come from memory.
         self._reader = stream._reader
         self._receive = receiver(stream._call.inbox, None)
-        self._turn = stream._turn
-        self._process = stream._call.loop.process
-        self._ident = 0  # the thread that read last
 
     def __iter__(self) -> FragmentIterator:
         """Return itself."""
@@ -47,35 +42,34 @@ class FragmentIterator:
             LMStudioRuntimeError: Another thread is reading.
             LMStudioError: What ended the prediction.
         """
-        reader = self._reader
+        stream, reader = self._stream, self._reader
         if reader.is_at_end:
             reader.raise_error()
             raise StopIteration
-        if self._process is not _process.current:
-            _process.check_process(self._process, "stream")
-        turn, me = self._turn, 0
+        if stream._call.loop.process is not _process.current:
+            _process.check_process(stream._call.loop.process, "stream")
+        turn, me = stream._turn, 0
         try:
             try:
                 me = get_ident()
                 if turn.setdefault(0, me) != me or reader.calling == me:
                     me = 0
-                    raise self._stream._in_use()
-                if self._ident != me:
-                    self._stream._owner = (me, threading.current_thread())
-                    self._ident = me
+                    raise stream._in_use()
+                if stream._owner[0] != me:
+                    stream._owner = (me, threading.current_thread())
                 fragment = reader.advance(self._receive)
                 if fragment is not None:
                     return fragment
-                self._stream._finish_reading()
+                stream._finish_reading()
             finally:  # inside, so that Ctrl-C here cancels as well
                 if turn.get(0) == me:
                     turn.pop(0, None)
         except Exception:  # of a callback, or the server's garbage
             if me:
-                self._stream._end_by_exception()
+                stream._end_by_exception()
             raise
         except BaseException:
-            self._stream._call.cancel("interrupted")
+            stream._call.cancel("interrupted")
             raise
         reader.raise_error()
         raise StopIteration
