@@ -44,7 +44,7 @@ races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as oft
 	  $(wildcard tests/test_races*.py tests/test_cancel*.py tests/test_act_cancel.py tests/test_background.py) $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/soak.py --seconds $(SECONDS) $(ARGS)
-bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (7 minutes); ARGS="calls imports"
+bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports"
 	$(PY) benchmarks/run.py $(ARGS)
 demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port
 	$(PY) examples/demo.py $(if $(DEMO_HOST),--host "$(DEMO_HOST)")
