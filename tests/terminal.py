@@ -1,5 +1,6 @@
 """A program in a real pseudo-terminal, and what its screen shows."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -81,11 +82,23 @@ class Terminal:
         """Read until the last line is an empty prompt."""
         self.wait(lambda: self.text().endswith("\n>"))
 
-    def wait(self, condition):
-        deadline = time.monotonic() + LIMIT
+    def wait(self, condition, limit=LIMIT):
+        deadline = time.monotonic() + limit
         while not condition():
             assert time.monotonic() < deadline, f"never there; the screen is:\n{self.text()}"
             self._read(0.1)
+
+    def leave_by_ctrl_c(self):
+        """Press Ctrl-C until the program has ended; its exit code.
+
+        Python overlooks a signal that comes just before it waits for a key: so it is repeated.
+        """
+        for _ in range(4):
+            self.ctrl_c()
+            with contextlib.suppress(AssertionError):
+                self.wait(lambda: self.process.poll() is not None, LIMIT / 4)
+                break
+        return self.wait_end()
 
     def wait_end(self):
         """Read until the program has ended; its exit code."""

@@ -296,20 +296,25 @@ def test_without_dispatch_callbacks_run_in_the_packages_thread(server, model):
 
 
 def test_one_thread_reads_many_streams_and_leaves_after_them(server, model):
+    def readers():
+        return sum(thread.name == "lmstudio-background" for thread in threading.enumerate())
+
     server.hold("predict")
-    before = threading.active_count()
+    eventually(lambda: not readers())  # that of the test before has left
+    before = set(threading.enumerate())
     streams = [model.respond_stream(str(number)) for number in range(50)]
     futures = [stream.run_in_background() for stream in streams]
     del streams
     gc.collect()  # a stream that runs in the background need not be kept
     calls = [server.expect("predict") for _ in futures]
-    assert threading.active_count() == before + 1  # the I/O thread runs since model()
+    new = set(threading.enumerate()) - before  # the I/O thread runs since model()
+    assert [thread.name for thread in new] == ["lmstudio-background"]
     for call in calls:
         call.success()
     done, _ = concurrent.futures.wait(futures, LIMIT)
     assert len(done) == 50
     assert set(concurrent.futures.as_completed(futures, LIMIT)) == set(futures)
-    eventually(lambda: threading.active_count() == before)
+    eventually(lambda: not readers())
 
 
 def test_who_reads_in_the_background_is_named_to_others_and_result_waits(server, model):
