@@ -180,12 +180,11 @@ class StreamReading:
         take: Callable[[str], object] | None = None,
         most: int | None = None,
     ) -> bool | None:
-        """Read up to the end; return None if another thread is reading.
-
-        The background thread gives each fragment's text to `take`.
+        """Read up to the end; the background thread gives each fragment's text to `take`.
 
         Returns:
-            False at the deadline, and after `most` fragments.
+            True at the end; False at the deadline, or after `most` fragments; None if another
+            thread is reading.
         """
         me = get_ident()
         try:
