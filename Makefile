@@ -40,10 +40,9 @@ test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for th
 interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own Python and JavaScript clients against the server
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
-	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "$(FAST)" \
-	  $(wildcard tests/test_races*.py tests/test_cancel*.py tests/test_act_cancel.py tests/test_background.py) $(ARGS)
+	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
-	$(PY) tests/soak.py --seconds $(SECONDS) $(ARGS)
+	$(PY) tests/robustness/soak.py --seconds $(SECONDS) $(ARGS)
 bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports"
 	$(PY) benchmarks/run.py $(ARGS)
 demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port
@@ -57,7 +56,7 @@ $(VENV)/.base: setup.cfg setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --use-pep517 -e ".[testing]"
 	@touch $@
-# LM Studio's own client has the same name: it goes to a folder that only tests/test_interop.py uses.
+# LM Studio's own client has the same name: it goes to a folder that only tests/interop uses.
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --use-pep517 -e ".[testing,test,dev]"
 	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)

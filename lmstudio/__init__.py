@@ -6,9 +6,64 @@ from typing import TYPE_CHECKING, Any
 __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
-    from ._background import BackgroundCall
-    from ._batch import Batch
-    from ._chat_messages import (
+    from ._agent.tools import (
+        GuardToolCallController,
+        RawFunctionTool,
+        ToolCallContext,
+        ToolDefinition,
+        ToolFunctionDef,
+        ToolFunctionDefDict,
+    )
+    from ._background.dispatchers import QtDispatcher, TkDispatcher
+    from ._background.thread import BackgroundCall
+    from ._batch.batch import Batch
+    from ._client.client import Client
+    from ._client.default_client import (
+        close_default_client,
+        configure_default_client,
+        embedding_model,
+        get_default_client,
+        list_downloaded_models,
+        list_loaded_models,
+        llm,
+        prepare_image,
+    )
+    from ._client.run_in_background import run_in_background
+    from ._concurrency.cancel_token import CancelToken
+    from ._config.options import (
+        AnyLoadConfig,
+        EmbeddingLoadModelConfig,
+        EmbeddingLoadModelConfigDict,
+        GpuSetting,
+        LlmLoadModelConfig,
+        LlmLoadModelConfigDict,
+        LlmPredictionConfig,
+        LlmPredictionConfigDict,
+        LlmStructuredPredictionSetting,
+    )
+    from ._config.to_wire import ResponseSchema
+    from ._connection.session import get_sync_api_timeout, set_sync_api_timeout
+    from ._handles.handle import EmbeddingModel, SyncModelHandle
+    from ._handles.llm import LLM
+    from ._handles.namespaces import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
+    from ._handles.repository import DownloadFinalizedCallback, DownloadProgressCallback
+    from ._json.converter import AnyLMStudioStruct, DictObject
+    from ._json.json_schema import (
+        BaseModel,
+        DictSchema,
+        ModelSchema,
+        ValidationError,
+    )
+    from ._prediction.reader import (
+        PredictionFirstTokenCallback,
+        PredictionFragmentCallback,
+        PredictionMessageCallback,
+        PromptProcessingCallback,
+    )
+    from ._prediction.stream import PredictionStream
+    from ._values.chat import Chat
+    from ._values.local_file import LocalFileInput
+    from ._values.messages import (
         AnyChatMessage,
         AnyChatMessageDict,
         AssistantResponse,
@@ -30,43 +85,28 @@ if TYPE_CHECKING:
         UserMessageContent,
         UserMessageDict,
     )
-    from ._converter import AnyLMStudioStruct, DictObject
-    from ._default_client import (
-        close_default_client,
-        configure_default_client,
-        embedding_model,
-        get_default_client,
-        list_downloaded_models,
-        list_loaded_models,
-        llm,
-        prepare_image,
+    from ._values.model_info import (
+        AnyModelSpecifier,
+        DownloadProgressUpdate,
+        EmbeddingModelInfo,
+        EmbeddingModelInstanceInfo,
+        LlmInfo,
+        LlmInstanceInfo,
+        ModelInfo,
+        ModelInstanceInfo,
+        ModelLoadResult,
+        ModelQuery,
+        ModelQueryDict,
+        ModelSpecifier,
+        ModelSpecifierDict,
     )
-    from ._kv import ResponseSchema
-    from ._line import get_sync_api_timeout, set_sync_api_timeout
-    from ._llm import LLM
-    from ._reader import (
-        PredictionFirstTokenCallback,
-        PredictionFragmentCallback,
-        PredictionMessageCallback,
-        PromptProcessingCallback,
+    from ._values.results import (
+        ActResult,
+        LlmPredictionFragment,
+        LlmPredictionStats,
+        PredictionResult,
+        PredictionRoundResult,
     )
-    from .background import run_in_background
-    from .cancellation import CancelToken
-    from .catalog import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
-    from .chat import Chat
-    from .client import Client
-    from .config import (
-        AnyLoadConfig,
-        EmbeddingLoadModelConfig,
-        EmbeddingLoadModelConfigDict,
-        GpuSetting,
-        LlmLoadModelConfig,
-        LlmLoadModelConfigDict,
-        LlmPredictionConfig,
-        LlmPredictionConfigDict,
-        LlmStructuredPredictionSetting,
-    )
-    from .dispatchers import QtDispatcher, TkDispatcher
     from .errors import (
         LMStudioCancelledError,
         LMStudioChannelClosedError,
@@ -85,41 +125,6 @@ if TYPE_CHECKING:
         LMStudioValueError,
         LMStudioWebsocketError,
         SerializedLMSExtendedError,
-    )
-    from .files import LocalFileInput
-    from .info import (
-        AnyModelSpecifier,
-        DownloadProgressUpdate,
-        EmbeddingModelInfo,
-        EmbeddingModelInstanceInfo,
-        LlmInfo,
-        LlmInstanceInfo,
-        ModelInfo,
-        ModelInstanceInfo,
-        ModelLoadResult,
-        ModelQuery,
-        ModelQueryDict,
-        ModelSpecifier,
-        ModelSpecifierDict,
-    )
-    from .models import EmbeddingModel, SyncModelHandle
-    from .prediction import PredictionStream
-    from .repository import DownloadFinalizedCallback, DownloadProgressCallback
-    from .results import (
-        ActResult,
-        LlmPredictionFragment,
-        LlmPredictionStats,
-        PredictionResult,
-        PredictionRoundResult,
-    )
-    from .schema import BaseModel, DictSchema, ModelSchema, ValidationError
-    from .tools import (
-        GuardToolCallController,
-        RawFunctionTool,
-        ToolCallContext,
-        ToolDefinition,
-        ToolFunctionDef,
-        ToolFunctionDefDict,
     )
 
 __all__ = [
@@ -237,9 +242,9 @@ __all__ = [
 # Where each name is defined. It is imported when it is used first: `import lmstudio` itself takes a
 # millisecond, so that a program starts at once that may never need a model.
 _HOMES = {
-    "_background": ["BackgroundCall"],
-    "_batch": ["Batch"],
-    "_chat_messages": [
+    "_background.thread": ["BackgroundCall"],
+    "_batch.batch": ["Batch"],
+    "_values.messages": [
         "AnyChatMessage",
         "AnyChatMessageDict",
         "AssistantResponse",
@@ -261,11 +266,11 @@ _HOMES = {
         "UserMessageContent",
         "UserMessageDict",
     ],
-    "_converter": [
+    "_json.converter": [
         "AnyLMStudioStruct",
         "DictObject",
     ],
-    "_default_client": [
+    "_client.default_client": [
         "close_default_client",
         "configure_default_client",
         "embedding_model",
@@ -275,28 +280,28 @@ _HOMES = {
         "llm",
         "prepare_image",
     ],
-    "_kv": ["ResponseSchema"],
-    "_line": [
+    "_config.to_wire": ["ResponseSchema"],
+    "_connection.session": [
         "get_sync_api_timeout",
         "set_sync_api_timeout",
     ],
-    "_llm": ["LLM"],
-    "_reader": [
+    "_handles.llm": ["LLM"],
+    "_prediction.reader": [
         "PredictionFirstTokenCallback",
         "PredictionFragmentCallback",
         "PredictionMessageCallback",
         "PromptProcessingCallback",
     ],
-    "background": ["run_in_background"],
-    "cancellation": ["CancelToken"],
-    "catalog": [
+    "_client.run_in_background": ["run_in_background"],
+    "_concurrency.cancel_token": ["CancelToken"],
+    "_handles.namespaces": [
         "AnyDownloadedModel",
         "DownloadedEmbeddingModel",
         "DownloadedLlm",
     ],
-    "chat": ["Chat"],
-    "client": ["Client"],
-    "config": [
+    "_values.chat": ["Chat"],
+    "_client.client": ["Client"],
+    "_config.options": [
         "AnyLoadConfig",
         "EmbeddingLoadModelConfig",
         "EmbeddingLoadModelConfigDict",
@@ -307,7 +312,7 @@ _HOMES = {
         "LlmPredictionConfigDict",
         "LlmStructuredPredictionSetting",
     ],
-    "dispatchers": [
+    "_background.dispatchers": [
         "QtDispatcher",
         "TkDispatcher",
     ],
@@ -330,8 +335,8 @@ _HOMES = {
         "LMStudioWebsocketError",
         "SerializedLMSExtendedError",
     ],
-    "files": ["LocalFileInput"],
-    "info": [
+    "_values.local_file": ["LocalFileInput"],
+    "_values.model_info": [
         "AnyModelSpecifier",
         "DownloadProgressUpdate",
         "EmbeddingModelInfo",
@@ -346,29 +351,29 @@ _HOMES = {
         "ModelSpecifier",
         "ModelSpecifierDict",
     ],
-    "models": [
+    "_handles.handle": [
         "EmbeddingModel",
         "SyncModelHandle",
     ],
-    "prediction": ["PredictionStream"],
-    "repository": [
+    "_prediction.stream": ["PredictionStream"],
+    "_handles.repository": [
         "DownloadFinalizedCallback",
         "DownloadProgressCallback",
     ],
-    "results": [
+    "_values.results": [
         "ActResult",
         "LlmPredictionFragment",
         "LlmPredictionStats",
         "PredictionResult",
         "PredictionRoundResult",
     ],
-    "schema": [
+    "_json.json_schema": [
         "BaseModel",
         "DictSchema",
         "ModelSchema",
         "ValidationError",
     ],
-    "tools": [
+    "_agent.tools": [
         "GuardToolCallController",
         "RawFunctionTool",
         "ToolCallContext",

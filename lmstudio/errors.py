@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from .results import PredictionResult
+    from ._values.results import PredictionResult
 
 __all__ = [
     "LMStudioCancelledError",

@@ -88,7 +88,7 @@ def test_the_io_thread_makes_few_python_calls_per_fragment(server, client, model
     client._line._loop.post(sys.setprofile, None)
     model.count_tokens("a round trip")
 
-    per_message = [name for name, file in names if not file.endswith("_transport.py")]
+    per_message = [name for name, file in names if not file.endswith("transport.py")]
     assert 3 * 100 <= len(per_message) <= 3 * 106
 
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from gui import virtual_screen
+from desktop.gui import virtual_screen
 
 import lmstudio as lms
-from lmstudio import _discovery
+from lmstudio._connection import discovery as _discovery
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -88,7 +88,7 @@ def test_the_window_opens_stops_the_model_and_closes(server, monkeypatch, tmp_pa
         if "tkinter" in program:
             environment["DISPLAY"] = stack.enter_context(virtual_screen())
         done = subprocess.run(
-            [sys.executable, ROOT / "tests" / "gui_docs.py", tmp_path / "program.py"],
+            [sys.executable, ROOT / "tests" / "desktop" / "gui_docs.py", tmp_path / "program.py"],
             env=environment,
             capture_output=True,
             text=True,

@@ -17,26 +17,43 @@ PACKAGE = Path(lmstudio.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 400  # lines of one file
 
-# The house: a file imports only files that are named before it, and so never upward nor in circles.
-# (What stands under `if TYPE_CHECKING:` is never run, and may name anything.)
-FLOORS = {
-    "ground floor, the line": """
-        errors _process _deadline _address _endpoints _frames _watcher cancellation _callbacks
-        _call _protocol _transport _connect _link _io _line
+# The house: a file imports only files that are named before it, and so never upward nor in circles:
+# rooms in this order, and in each room the files in this order. (What stands under
+# `if TYPE_CHECKING:` is never run, and may name anything.)
+ROOMS = {
+    "": "errors",
+    "_concurrency": "fork deadline event_watcher cancel_token callback_gate",
+    "_json": "converter annotations dereference from_json json_schema",
+    "_config": "reading options to_wire from_wire",
+    "_connection": """
+        address endpoints frames call protocol transport connect discovery port reactor session
+        scope
     """,
-    "first floor, the shapes": """
-        _converter _annotations _refs _typed schema _config_input config _kv _kv_read
-        _chat_messages _chat_input chat _tool_arguments tools files info results
-    """,
-    "second floor, the doing": """
-        _tool_requests _reader _outbox _background _stream_reading _delivery _iterator prediction
-        _scope _progress _batch models _predictions _many _tool_calls _act _llm _upload catalog
-        repository _discovery client _default_client background dispatchers
-    """,
-    "roof": "__init__ __main__",
+    "_values": "messages chat_input chat local_file model_info results",
+    "_background": "callback_queue thread dispatchers",
+    "_prediction": "tool_requests reader stream_reading background_job iterator stream",
+    "_batch": "progress batch",
+    "_agent": "tool_arguments tools tool_calls act",
+    "_handles": "handle predictions many llm files namespaces repository",
+    "_client": "client default_client run_in_background",
 }
-HEIGHT = {name: i for i, name in enumerate(" ".join(FLOORS.values()).split())}
-ROOMS = [path for path in FILES if path.parent == PACKAGE]  # lmstudio.testing stands beside them
+# lmstudio.testing stands beside them: of the package it imports nothing.
+TESTING_ROOMS = {
+    "_protocol": "names shapes errors json_checks argument_checks",
+    "_engines": """
+        models_on_disk schema_reply make_reply stop_strings engine generated scripted llama_http
+        llama_request llama_stream llama
+    """,
+    "_core": "core registry options journal channel prediction connection workers loop_thread",
+    "_calls": "holds records auth session call listener",
+    "_endpoints": "generation completion files load models predict repository system handlers",
+    "": "script_file server pytest_plugin",
+}
+
+
+def ordered(rooms):
+    """The files of some rooms in their order, as "room/file"."""
+    return [f"{room}/{name}".lstrip("/") for room, files in rooms.items() for name in files.split()]
 
 
 def names(paths):
@@ -51,20 +68,41 @@ class RunTime(ast.NodeTransformer):
         return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else node
 
 
-def imported_rooms(path):
-    """The files of the package that a file imports when it runs, also inside functions."""
+def imported_files(path, base):
+    """The files below `base` that a file imports when it runs, also inside functions."""
     for node in ast.walk(RunTime().visit(ast.parse(path.read_bytes()))):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ("lmstudio." if node.level else "") + (node.module or "")
-            modules = [f"{base.rstrip('.')}.{alias.name}" for alias in node.names]
+            package = path.relative_to(PACKAGE.parent).parent.parts
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            start = ".".join((*start, *filter(None, [node.module])))
+            modules = [start, *(f"{start}.{alias.name}" for alias in node.names)]
         else:
             continue
         for module in modules:
-            top, _, rest = module.partition(".")
-            if top == "lmstudio":
-                yield rest.partition(".")[0] or "__init__", node.lineno
+            file = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+            if file.is_file() and file.is_relative_to(base):
+                yield file.relative_to(base).with_suffix("").as_posix(), node.lineno
+
+
+def check_imports(base, rooms):
+    """Hold every file of some rooms against their order."""
+    order = ordered(rooms)
+    files = [path for path in FILES if path.is_relative_to(base)]
+    found = {path.relative_to(base).with_suffix("").as_posix(): path for path in files}
+    doors = {"__init__", "__main__", *(f"{room}/__init__" for room in rooms)}
+    outside = () if base.name == "testing" else ("testing/", "cli/")
+    new = [n for n in found if n not in order and n not in doors and not n.startswith(outside)]
+    assert not new, f"new files, give them a place in {Path(__file__).name}: {new}"
+    assert not set(order) - set(found), "files that are gone"
+    for height, name in enumerate(order):
+        wrong = [
+            f"line {line} imports {other}"
+            for other, line in imported_files(found[name], base)
+            if other not in order[:height]
+        ]
+        assert not wrong, f"{name} may import only what is named before it"
 
 
 def test_run_time_dependencies_are_exactly_three():
@@ -111,16 +149,12 @@ def test_file_opens_with_a_docstring_and_is_not_too_long(path):
     assert len(text.splitlines()) <= LONGEST
 
 
-@pytest.mark.parametrize("path", ROOMS, ids=names(ROOMS))
-def test_imports_go_downward_only(path):
-    room = path.stem
-    assert room in HEIGHT, f"{path.name} is new: give it a place in FLOORS of {Path(__file__).name}"
-    wrong = [
-        f"line {line} imports {other}"
-        for other, line in imported_rooms(path)
-        if HEIGHT.get(other, len(HEIGHT)) >= HEIGHT[room]
-    ]
-    assert not wrong, f"{path.name} may import only what FLOORS names before it"
+def test_imports_go_downward_only():
+    check_imports(PACKAGE, ROOMS)
+
+
+def test_imports_of_the_embedded_server_go_downward_only():
+    check_imports(PACKAGE / "testing", TESTING_ROOMS)
 
 
 def test_public_names_are_listed_one_by_one_and_exist():
@@ -144,7 +178,7 @@ import sys
 import lmstudio
 first = {name for name in sys.modules if name.startswith("lmstudio")}
 lmstudio.Chat("You are brief.")
-print(sorted(first), "lmstudio.chat" in sys.modules, "websocket" in sys.modules)
+print(sorted(first), "lmstudio._values.chat" in sys.modules, "websocket" in sys.modules)
 print(set(lmstudio.__all__) <= set(dir(lmstudio)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

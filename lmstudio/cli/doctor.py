@@ -138,8 +138,8 @@ def _tokens() -> Iterator[Finding]:
 def _server(host: str | None, *, with_token: bool) -> Iterator[Finding]:
     """Look for a server, and whether it lets us in."""
     lms: Any = importlib.import_module("lmstudio")
-    discovery: Any = importlib.import_module("lmstudio._discovery")
-    deadlines: Any = importlib.import_module("lmstudio._deadline")
+    discovery: Any = importlib.import_module("lmstudio._connection.discovery")
+    deadlines: Any = importlib.import_module("lmstudio._concurrency.deadline")
     try:
         found = host or lms.Client.find_default_local_api_host()
         if found is None:

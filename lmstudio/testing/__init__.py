@@ -6,14 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .call import Call
-    from .catalogue import Model
-    from .connection import Connection
-    from .engine import Engine, Fault, Finish, GenerationRequest, Token, ToolCall
-    from .generated import GeneratedEngine
-    from .llama import LlamaEngine, find_smollm2
-    from .prediction import Prediction
-    from .scripted import Reply, ScriptedEngine
+    from ._calls.call import Call
+    from ._core.connection import Connection
+    from ._core.prediction import Prediction
+    from ._engines.engine import (
+        Engine,
+        Fault,
+        Finish,
+        GenerationRequest,
+        Token,
+        ToolCall,
+    )
+    from ._engines.generated import GeneratedEngine
+    from ._engines.llama import LlamaEngine, find_smollm2
+    from ._engines.models_on_disk import Model
+    from ._engines.scripted import Reply, ScriptedEngine
     from .server import Server
 
 __all__ = [
@@ -36,22 +43,22 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Call": "call",
-    "Connection": "connection",
-    "Engine": "engine",
-    "Fault": "engine",
-    "Finish": "engine",
-    "GeneratedEngine": "generated",
-    "GenerationRequest": "engine",
-    "LlamaEngine": "llama",
-    "Model": "catalogue",
-    "Prediction": "prediction",
-    "Reply": "scripted",
-    "ScriptedEngine": "scripted",
+    "Call": "_calls.call",
+    "Connection": "_core.connection",
+    "Engine": "_engines.engine",
+    "Fault": "_engines.engine",
+    "Finish": "_engines.engine",
+    "GeneratedEngine": "_engines.generated",
+    "GenerationRequest": "_engines.engine",
+    "LlamaEngine": "_engines.llama",
+    "Model": "_engines.models_on_disk",
+    "Prediction": "_core.prediction",
+    "Reply": "_engines.scripted",
+    "ScriptedEngine": "_engines.scripted",
     "Server": "server",
-    "Token": "engine",
-    "ToolCall": "engine",
-    "find_smollm2": "llama",
+    "Token": "_engines.engine",
+    "ToolCall": "_engines.engine",
+    "find_smollm2": "_engines.llama",
 }
 
 

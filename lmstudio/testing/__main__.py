@@ -11,18 +11,18 @@ from types import FrameType
 from typing import Any
 
 try:
-    from . import (  # the package says how to install what is missing
+    from . import (
         Engine,
         GeneratedEngine,
         LlamaEngine,
         ScriptedEngine,
         Server,
-        _usage,
         find_smollm2,
     )
+    from ._protocol import argument_checks as _usage
 except ImportError as error:
     raise SystemExit(str(error)) from None
-from ._script_file import Script, read_script
+from .script_file import Script, read_script
 
 _DEFAULT_PORT = 1234
 # Options that are arguments of `Server` under the same name.

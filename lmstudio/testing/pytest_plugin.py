@@ -47,7 +47,7 @@ def lmstudio_client(lmstudio_server: Server) -> Iterator[lmstudio.Client]:
     It is so even if the application has configured another host for the default client.
     """
     import lmstudio
-    from lmstudio import _default_client
+    from lmstudio._client import default_client as _default_client
 
     default = _default_client._current_default()
     before = default.host, default.token
@@ -78,7 +78,7 @@ def _start(marker: pytest.Mark | None) -> Server:
 def _check_marker(marker: pytest.Mark, server: type[Server]) -> None:
     import inspect
 
-    from ._usage import nearest
+    from ._protocol.argument_checks import nearest
 
     known = list(inspect.signature(server).parameters)
     problem = None

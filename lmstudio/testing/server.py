@@ -7,18 +7,23 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from . import _usage
-from ._core import Core
-from ._errors import EndpointError
-from ._listener import Listener
-from ._loop import logger
-from ._make_reply import make_reply
-from ._options import Options, as_list, check_settings
-from ._records import Records
-from .call import Call
-from .catalogue import DEFAULT_HUB, DEFAULT_MODELS, Model, first_of_each
-from .engine import Engine, Token, ToolCall
-from .scripted import ScriptedEngine
+from ._calls.call import Call
+from ._calls.listener import Listener
+from ._calls.records import Records
+from ._core.core import Core
+from ._core.loop_thread import logger
+from ._core.options import Options, as_list, check_settings
+from ._engines.engine import Engine, Token, ToolCall
+from ._engines.make_reply import make_reply
+from ._engines.models_on_disk import (
+    DEFAULT_HUB,
+    DEFAULT_MODELS,
+    Model,
+    first_of_each,
+)
+from ._engines.scripted import ScriptedEngine
+from ._protocol import argument_checks as _usage
+from ._protocol.errors import EndpointError
 
 T = TypeVar("T")
 

@@ -1,0 +1,279 @@
+"""`act()`: rounds of predictions, and the tools that they ask for, under one cancellation."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import Any, Protocol, TypeAlias
+
+import attrs
+
+from .._concurrency.cancel_token import CancelToken, attach
+from .._concurrency.deadline import Deadline
+from .._connection.reactor import CLOSED_REASON
+from .._connection.scope import Scope
+from .._connection.session import Line
+from .._prediction.reader import PredictionCallbacks
+from .._prediction.stream import PredictionStream
+from .._values.chat import Chat
+from .._values.messages import (
+    AssistantResponse,
+    TextData,
+    ToolCallRequest,
+    ToolResultMessage,
+)
+from .._values.results import (
+    ActResult,
+    LlmPredictionFragment,
+    PredictionResult,
+    PredictionRoundResult,
+)
+from ..errors import (
+    LMStudioClientError,
+    LMStudioPredictionError,
+    LMStudioRuntimeError,
+    LMStudioTimeoutError,
+)
+from .tool_calls import ToolCalls, ToolRules
+
+__all__ = ["Act", "ActCallbacks", "ActMessageCallback"]
+
+logger = logging.getLogger(__name__)
+
+ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage"], Any]
+
+
+@attrs.frozen(kw_only=True)
+class ActCallbacks:
+    """What to call during `act()`, in its thread; most get the index of the round last."""
+
+    on_message: ActMessageCallback | None = None
+    on_first_token: Callable[[int], Any] | None = None
+    on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None
+    on_round_start: Callable[[int], Any] | None = None
+    on_round_end: Callable[[int], Any] | None = None
+    on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = None
+    on_prompt_processing_progress: Callable[[float, int], Any] | None = None
+    on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = None
+    on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = None
+    on_tool_call_request_argument_fragment_generated: Callable[[int, str, int], Any] | None = None
+    on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = None
+    on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = None
+
+
+class _Predict(Protocol):
+    """What makes the stream of one round."""
+
+    def __call__(
+        self,
+        history: dict[str, Any],
+        callbacks: PredictionCallbacks,
+        *,
+        offer_tools: bool,
+        cancel_event: CancelToken,
+        since: float,
+    ) -> PredictionStream: ...
+
+
+class Act:
+    """One run of `act()`.
+
+    Thread safety: everything runs in the thread that called `act()`, except the tools, and the
+    cancellation, which may come from anywhere.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        predict: _Predict,
+        chat: Chat,
+        rules: ToolRules,
+        callbacks: ActCallbacks,
+        *,
+        events: list[Any],
+        max_rounds: int | None,
+        timeout: float | None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            line: The line to the server.
+            predict: Makes the stream of a round.
+            chat: The chat; it is added to.
+            rules: How tools are run.
+            callbacks: What to call.
+            events: What cancels it.
+            max_rounds: How many predictions are made at most; in the last no tool is offered.
+            timeout: Seconds for all of it, or None.
+        """
+        self._line = line
+        self._predict = predict
+        self._chat = chat
+        self._rules = rules
+        self._callbacks = callbacks
+        self._max_rounds = max_rounds
+        self._timeout = timeout
+        self._since = monotonic()
+        self._deadline = Deadline(timeout)
+        self._events = events
+        self._scope = Scope()
+        self._next_call_id = 0
+        self._rounds = 0
+        self._is_cancelled = False
+
+    def run(self) -> ActResult:
+        """Run until the model asks for no more tools, or one of the events is set.
+
+        Raises:
+            LMStudioError: A round failed.
+            BaseException: What a callback raised.
+        """
+        started = perf_counter()
+        scope = self._scope
+        try:
+            self._line.scopes[id(scope)] = scope  # for cancel_all() and close()
+            attach(scope, self._events)
+            for index in itertools.count():
+                if scope.is_set():
+                    self._is_cancelled = True
+                    break
+                if not self._round(index):
+                    break
+            if scope.failure is not None:
+                words = f"cancel_event cannot be watched: its is_set() raised {scope.failure!r}"
+                raise LMStudioRuntimeError(words)
+        except BaseException:
+            self._stop("act() was left by an exception")
+            raise
+        finally:
+            try:
+                self._leave()
+            finally:  # Ctrl-C may have interrupted it
+                self._leave()
+        return ActResult(
+            rounds=self._rounds,
+            total_time_seconds=perf_counter() - started,
+            cancelled=self._is_cancelled,
+            cancel_reason=scope.reason if self._is_cancelled else None,
+        )
+
+    def _round(self, index: int) -> bool:
+        """Make one prediction and run its tools; return whether another one has to follow."""
+        is_last = index + 1 == self._max_rounds
+        rules = attrs.evolve(self._rules, tools={}) if is_last else self._rules
+        self._rounds = index + 1
+        self._call_back(self._callbacks.on_round_start, index)
+        calls = ToolCalls(rules, self._scope, self._line.callbacks, index)
+        stream = self._predict(
+            self._chat._to_wire(),
+            self._callbacks_of(index, calls),
+            offer_tools=not is_last,
+            cancel_event=self._scope,
+            since=self._since,
+        )
+        self._scope.waker.inbox = calls.inbox = stream._call.inbox
+        try:
+            result = stream.result()
+        except LMStudioClientError:
+            if index == 0 or stream._call.sent or not self._line.is_closed:
+                raise
+            self._stop(CLOSED_REASON)  # between two rounds, which ends the run normally
+            self._rounds = index
+            return True
+        if result.cancelled:
+            self._is_cancelled = True
+            # Who cancelled it all runs the callbacks of the tools, which may take long.
+            if self._scope._announce(result.cancel_reason):
+                self._stop(result.cancel_reason)
+        round_result = PredictionRoundResult.from_result(result, index)
+        self._call_back(self._callbacks.on_prediction_completed, round_result)
+        self._wait_for(calls, result)
+        self._tell(result, calls)
+        self._call_back(self._callbacks.on_round_end, index)
+        if calls.requests and is_last and not self._scope.is_set():
+            calls.refuse(None, "Model requested tool use on final prediction round.")
+        return bool(calls.requests) and not result.cancelled
+
+    def _wait_for(self, calls: ToolCalls, result: PredictionResult) -> None:
+        if not calls.wait(self._deadline):
+            error = LMStudioTimeoutError(
+                f"act() did not end within timeout={self._timeout:g} s: a tool was running."
+            )
+            error.partial = result
+            raise error
+        if self._scope.is_set():
+            since = self._scope.waker.since.get(0, monotonic())
+            calls.settle(Deadline(max(0.0, since + self._line.cancel_grace - monotonic())))
+
+    def _tell(self, result: PredictionResult, calls: ToolCalls) -> None:
+        """Give the messages of a round to `on_message`."""
+        on_message = self._callbacks.on_message
+        if calls.requests:
+            requested = self._chat.add_assistant_response(result, calls.requests)
+            answered = self._chat.add_tool_results(calls.results)
+
+            def tell_both(on_message: ActMessageCallback) -> None:
+                try:
+                    on_message(requested)
+                finally:  # a chat with a request that is never answered could not go on
+                    on_message(answered)
+
+            if on_message is not None:  # both, though close() shuts the gate in between
+                self._call_back(tell_both, on_message)
+        elif result.content or not result.cancelled:
+            message = AssistantResponse(content=[TextData(text=result.content)])
+            self._call_back(on_message, message)
+
+    def _callbacks_of(self, index: int, calls: ToolCalls) -> PredictionCallbacks:
+        """Return the callbacks of one round's prediction."""
+        callbacks = self._callbacks
+
+        def with_index(callback: Callable[..., Any] | None) -> Any:
+            return None if callback is None else lambda *arguments: callback(*arguments, index)
+
+        def start(call_id: int, tool_call_id: str | None) -> None:
+            self._next_call_id = call_id + 1
+            self._call_back(callbacks.on_tool_call_request_start, call_id, tool_call_id, index)
+
+        def end(call_id: int, request: ToolCallRequest) -> None:
+            self._call_back(callbacks.on_tool_call_request_end, call_id, request, index)
+            calls.add(call_id, request)
+
+        def failure(call_id: int, error: LMStudioPredictionError) -> None:
+            self._call_back(callbacks.on_tool_call_request_failure, call_id, error, index)
+            calls.refuse(None, str(error))
+
+        return PredictionCallbacks(
+            on_first_token=with_index(callbacks.on_first_token),
+            on_prediction_fragment=with_index(callbacks.on_prediction_fragment),
+            on_prompt_processing_progress=with_index(callbacks.on_prompt_processing_progress),
+            on_tool_call_request_start=start,
+            on_tool_call_request_name_received=with_index(
+                callbacks.on_tool_call_request_name_received
+            ),
+            on_tool_call_request_argument_fragment_generated=with_index(
+                callbacks.on_tool_call_request_argument_fragment_generated
+            ),
+            on_tool_call_request_end=end,
+            on_tool_call_request_failure=failure,
+            on_tool_report=calls.take,
+            first_call_id=self._next_call_id,
+        )
+
+    def _call_back(self, callback: Callable[..., Any] | None, *arguments: Any) -> None:
+        if callback is not None:
+            self._line.callbacks.run(callback, *arguments)
+
+    def _leave(self) -> None:
+        """Let nothing cancel it any more."""
+        self._line.scopes.pop(id(self._scope), None)
+        self._scope.retire()
+
+    def _stop(self, reason: Any) -> None:
+        """Cancel what still runs."""
+        try:
+            self._scope.cancel(reason)
+        except Exception:  # of a callback that a tool has registered
+            logger.debug("a callback of a tool's cancel token failed", exc_info=True)

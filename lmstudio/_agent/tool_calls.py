@@ -1,0 +1,354 @@
+"""Runs the tools that a model asks for in one round of `act()`, each call in a thread of its own.
+
+A tool's thread ("lmstudio-tool") blocks where the tool does, and nobody ever joins it: it puts
+reports into the inbox of the round's prediction, which the thread in `act()` reads anyway. So
+everything here but the tools runs in that one thread, and needs no lock.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from .._concurrency.callback_gate import CallbackGate
+from .._concurrency.cancel_token import attach
+from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._connection.scope import Retirable, Scope
+from .._json.annotations import to_plain
+from .._prediction.reader import TOOL_REPORT
+from .._values.messages import ToolCallRequest, ToolCallResultData
+from ..errors import (
+    LMStudioCancelledError,
+    LMStudioPredictionError,
+    LMStudioRuntimeError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+)
+from .tools import GuardToolCallController, Tool, ToolCallContext
+
+__all__ = [
+    "GuardToolCallCallback",
+    "InvalidToolRequestHandler",
+    "ToolCallReportCallback",
+    "ToolCalls",
+    "ToolRules",
+]
+
+logger = logging.getLogger(__name__)
+
+InvalidToolRequestHandler: TypeAlias = Callable[
+    [LMStudioPredictionError, "ToolCallRequest | None"], "str | None"
+]
+GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
+ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
+
+_LOOK_AGAIN = 1.0  # seconds after which a waiter looks at the tokens by itself
+_CANCELLED = "cancelled"  # what the model is told of a call that has no result
+
+
+@attrs.frozen(kw_only=True)
+class ToolRules:
+    """How the tools of one `act()` are run.
+
+    Attributes:
+        tools: The tools by name; none in the last round that is allowed.
+        max_parallel: How many run at once; None: all.
+        timeout: Seconds for each call; None: no limit.
+        guard_tool_call: Asked before a tool runs.
+        handle_invalid_tool_request: Asked what to tell the model of a call that failed.
+        on_tool_call_status: Called with what a tool says of itself.
+        on_tool_call_warning: Likewise.
+    """
+
+    tools: dict[str, Tool]
+    max_parallel: int | None = 1
+    timeout: float | None = None
+    guard_tool_call: GuardToolCallCallback | None = None
+    handle_invalid_tool_request: InvalidToolRequestHandler | None = None
+    on_tool_call_status: ToolCallReportCallback | None = None
+    on_tool_call_warning: ToolCallReportCallback | None = None
+
+
+class _ToolCall:
+    """One call: what the model asked for, and what it is told."""
+
+    __slots__ = ("content", "id", "request", "start", "token")
+
+    def __init__(self, call_id: int, request: ToolCallRequest) -> None:
+        self.id = call_id
+        self.request = request
+        self.content: str | None = None
+        self.start: Callable[[], None]
+        self.token = Retirable()
+
+
+class ToolCalls:
+    """The tool calls of one round. Thread safety: the thread in `act()` only."""
+
+    def __init__(
+        self,
+        rules: ToolRules,
+        scope: Scope,
+        gate: CallbackGate,
+        round_index: int,
+    ) -> None:
+        """Prepare for a round. Its `inbox` is set before the first request comes.
+
+        Args:
+            rules: How tools are run.
+            scope: The cancellation of the whole `act()`.
+            gate: What the user's callbacks pass through.
+            round_index: The round.
+        """
+        self._rules = rules
+        self._scope = scope
+        self._gate = gate
+        self.inbox: queue.SimpleQueue[Any]  # where tools put their reports
+        self._round_index = round_index
+        self._calls: list[_ToolCall] = []
+        self._pending: deque[_ToolCall] = deque()
+        self._running: dict[int, _ToolCall] = {}
+
+    @property
+    def requests(self) -> list[ToolCallRequest]:
+        """What the model asked for, as far as it was let."""
+        return [call.request for call in self._calls]
+
+    @property
+    def results(self) -> list[ToolCallResultData]:
+        """A result for each request, in the same order."""
+        return [
+            ToolCallResultData(
+                content=_CANCELLED if call.content is None else call.content,
+                tool_call_id=call.request.id,
+                # Only the name ties a result to a request without an id.
+                name=call.request.name if call.request.id is None else None,
+            )
+            for call in self._calls
+        ]
+
+    def add(self, call_id: int, request: ToolCallRequest) -> None:
+        """Take a request, and run its tool as soon as that is allowed.
+
+        Raises:
+            LMStudioRuntimeError: The guard decided nothing.
+            BaseException: What the guard or the handler of invalid requests raised.
+        """
+        call = _ToolCall(call_id, request)
+        self._calls.append(call)
+        tool = self._rules.tools.get(request.name)
+        if tool is None:
+            call.content = self.refuse(request, f"Cannot find tool with name {request.name}.")
+            return
+        try:
+            arguments = tool.read(request.arguments)
+        except LMStudioValueError as error:
+            words = f"Failed to parse arguments for tool {request.name}: {error}"
+            call.content = self.refuse(request, words, error)
+            return
+        if self._rules.guard_tool_call is not None and not self._scope.is_set():
+            arguments = self._ask(self._rules.guard_tool_call, call, tool, arguments)
+        if call.content is None:
+            call.start = functools.partial(self._start, call, tool, arguments)
+            self._pending.append(call)
+            self._start_pending()
+
+    def take(self, report: dict[str, Any]) -> None:
+        """Take what a tool's thread has put into the inbox.
+
+        Raises:
+            BaseException: What a callback raised, or a tool if it was no `Exception`.
+        """
+        call, kind, value = report["call"], report["kind"], report["value"]
+        if call.id not in self._running:
+            return  # its time was over before
+        if kind == "ended":
+            self._finish(call, value)
+        elif kind == "failed":
+            self._fail(call, value)
+        elif kind == "expired" and not self._scope.is_set():
+            self._fail(call, LMStudioCancelledError())
+        elif kind in ("status", "warning"):
+            is_status = kind == "status"
+            callback = (
+                self._rules.on_tool_call_status if is_status else self._rules.on_tool_call_warning
+            )
+            if callback is not None:
+                self._gate.run(callback, call.id, value, self._round_index)
+
+    def wait(self, deadline: Deadline) -> bool:
+        """Wait until all tools have ended or all is cancelled; return False at the deadline."""
+        while self._running and not self._scope.is_set():
+            if not self._take_next(deadline):
+                return not self._running
+            self._scope.look_round()
+        return True
+
+    def settle(self, deadline: Deadline) -> None:
+        """After a cancel: start nothing more, and give what runs until the deadline to end."""
+        self._pending.clear()
+        while self._running:
+            if not self._take_next(deadline):
+                self._running.clear()  # abandoned
+
+    def _take_next(self, deadline: Deadline) -> bool:
+        """Take one item, or wait a while in vain; return False at the deadline."""
+        if deadline.remaining() == 0:
+            # What ended in time counts. A tool may say more than can be read: no word of that.
+            for _ in range(self.inbox.qsize()):
+                self._take_item(self.inbox.get(), only=("ended", "failed"))
+            return False
+        try:
+            item = receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))()
+        except DeadlinePassed:
+            return True
+        self._take_item(item)
+        return True
+
+    def _take_item(self, item: Any, only: tuple[str, ...] | None = None) -> None:
+        is_report = isinstance(item, dict) and item.get("type") is TOOL_REPORT
+        if is_report and (only is None or item["kind"] in only):
+            self.take(item)
+
+    def refuse(
+        self, request: ToolCallRequest | None, words: str, cause: Exception | None = None
+    ) -> str:
+        """Return what to tell the model of a call that failed; the user's handler has a say.
+
+        Raises:
+            LMStudioPredictionError: There is no request that could be answered.
+            BaseException: What the handler raised.
+        """
+        handler = self._rules.handle_invalid_tool_request
+        if handler is not None:
+            problem = LMStudioPredictionError(words)
+            problem.__cause__ = cause
+            answer = self._gate.run(handler, problem, request)
+            words = words if answer is None else str(answer)
+        if request is None:
+            raise LMStudioPredictionError(words) from cause
+        return words
+
+    # -- before a tool runs -------------------------------------------------------------------
+
+    def _ask(
+        self, guard: GuardToolCallCallback, call: _ToolCall, tool: Tool, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Let the guard decide; a call that it denies gets its content."""
+        controller = GuardToolCallController(
+            copy.deepcopy(call.request), call.id, self._round_index, self._scope
+        )
+        self._gate.run(guard, controller)
+        if self._scope.is_set():
+            return arguments  # it will not be started
+        if controller._decision is None:
+            raise LMStudioRuntimeError(
+                "guard_tool_call returned without a decision: it has to call allow(), "
+                "allow_and_override_parameters() or deny() of what it is given."
+            )
+        decision, detail = controller._decision
+        if decision == "deny":
+            call.content = json.dumps({"error": detail}, ensure_ascii=False, default=str)
+        elif decision == "override":
+            call.request = attrs.evolve(call.request, arguments=detail)
+            try:
+                return tool.read(detail)
+            except LMStudioValueError as error:
+                raise LMStudioValueError(
+                    f"guard_tool_call gave arguments that do not fit {tool.name}: {error}"
+                ) from error
+        return arguments
+
+    def _start_pending(self) -> None:
+        limit = self._rules.max_parallel
+        while self._pending and (limit is None or len(self._running) < limit):
+            if self._scope.is_set():
+                return
+            call = self._pending.popleft()
+            self._running[call.id] = call
+            try:
+                call.start()
+            except RuntimeError as error:  # Python starts no thread any more
+                _raise_interrupt(error)
+                self._fail(call, error)
+
+    def _start(self, call: _ToolCall, tool: Tool, arguments: dict[str, Any]) -> None:
+        report = functools.partial(_report, self.inbox, call)
+        if self._rules.timeout is not None:
+            call.token = Retirable.after(self._rules.timeout)
+            call.token.on_cancel(functools.partial(report, "expired", None))
+        attach(call.token, [self._scope])
+        if tool.context_parameter is not None:
+            arguments[tool.context_parameter] = ToolCallContext(
+                call.id, self._round_index, call.token, report
+            )
+        threading.Thread(
+            target=_run,
+            args=(tool.implementation, arguments, report),
+            name="lmstudio-tool",
+            daemon=True,
+        ).start()
+
+    # -- after it -----------------------------------------------------------------------------
+
+    def _finish(self, call: _ToolCall, content: str) -> None:
+        call.content = content
+        self._retire(call)
+        self._start_pending()
+
+    def _retire(self, call: _ToolCall) -> None:
+        del self._running[call.id]
+        call.token.retire()
+
+    def _fail(self, call: _ToolCall, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            raise error
+        if self._scope.is_set():
+            self._finish(call, _CANCELLED)
+            return
+        is_late = self._rules.timeout is not None and call.token.is_set()
+        if is_late and isinstance(error, LMStudioCancelledError):
+            error = LMStudioTimeoutError(
+                f"The tool did not end within tool_timeout={self._rules.timeout:g} s."
+            )
+        logger.debug("the tool %r failed", call.request.name, exc_info=error)
+        self._retire(call)
+        words = self.refuse(call.request, f"Unhandled Python exception: {error!r}", error)
+        call.content = json.dumps(words, ensure_ascii=False)
+        self._start_pending()
+
+
+def _raise_interrupt(error: BaseException | None) -> None:
+    """Raise the Ctrl-C of which `threading` made another error, where it hit a lock of its own."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        error = error.__context__
+
+
+def _report(inbox: queue.SimpleQueue[Any], call: _ToolCall, kind: str, value: Any) -> None:
+    inbox.put({"type": TOOL_REPORT, "call": call, "kind": kind, "value": value})
+
+
+def _run(
+    implementation: Callable[..., Any],
+    arguments: dict[str, Any],
+    report: Callable[[str, Any], None],
+) -> None:
+    """Run a tool, in its own thread."""
+    try:
+        value = implementation(**arguments)
+        content = json.dumps(value, ensure_ascii=False, default=to_plain)
+    except BaseException as error:
+        report("failed", error)
+    else:
+        report("ended", content)

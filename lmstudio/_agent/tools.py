@@ -1,0 +1,395 @@
+"""Tools that a model may call: how users define them, and what a running tool is told."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
+
+import attrs
+
+from .._concurrency.cancel_token import CancelToken
+from .._json.annotations import bare, is_union, plain
+from .._values.messages import ToolCallRequest
+from ..errors import LMStudioRuntimeError, LMStudioValueError
+from .tool_arguments import (
+    BY_NAME,
+    Parameters,
+    annotated_parameters,
+    name_and_doc,
+    parameters_of,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "GuardToolCallController",
+    "RawFunctionTool",
+    "Tool",
+    "ToolCallContext",
+    "ToolDefinition",
+    "ToolFunctionDef",
+    "ToolFunctionDefDict",
+    "prepare_tools",
+]
+
+logger = logging.getLogger(__name__)
+
+
+class ToolCallContext:
+    """What a running tool is told, and what it may say; for a parameter with this annotation.
+
+    ::
+
+        def search(query: str, context: lmstudio.ToolCallContext) -> str:
+            \"\"\"Search the files.\"\"\"
+            context.status("reading the index")
+            context.cancel_token.raise_if_cancelled()
+
+    The model does not see the parameter, nor what is said here.
+
+    Thread safety: all threads, also those that the tool starts.
+
+    Attributes:
+        call_id: The number of the call, unique in one `act()`.
+        round_index: The round of predictions that asked for it, from 0.
+        cancel_token: Cancelled when `act()` is, and when the tool's time is over. Wait with
+            ``cancel_token.wait(seconds)``, or register ``cancel_token.on_cancel(callback)``.
+    """
+
+    __slots__ = ("_report", "call_id", "cancel_token", "round_index")
+
+    def __init__(
+        self,
+        call_id: int,
+        round_index: int,
+        cancel_token: CancelToken,
+        report: Callable[[str, str], object],
+    ) -> None:
+        """Tell a tool about its call; `act()` makes contexts.
+
+        Args:
+            call_id: The number of the call.
+            round_index: The round that asked for it.
+            cancel_token: What the tool should look at.
+            report: Called with ``status`` or ``warning``, and the text.
+        """
+        self.call_id = call_id
+        self.round_index = round_index
+        self.cancel_token = cancel_token
+        self._report = report
+
+    def status(self, text: str) -> None:
+        """Say how far the tool is; `act()` passes it to `on_tool_call_status`."""
+        logger.debug("tool call %d: status %r", self.call_id, text)
+        self._report("status", text)
+
+    def warn(self, text: str) -> None:
+        """Say that something went wrong that the tool coped with; see `on_tool_call_warning`."""
+        logger.debug("tool call %d: warning %r", self.call_id, text)
+        self._report("warning", text)
+
+
+class ToolFunctionDefDict(TypedDict):
+    """`ToolFunctionDef` as a dict."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    implementation: Callable[..., Any]
+
+
+@attrs.frozen(kw_only=True)
+class ToolFunctionDef:
+    """A tool: a function, with what a model has to know to call it.
+
+    Attributes:
+        name: What the model calls it.
+        description: What it does, for the model.
+        parameters: The type of each parameter by name, or ``{"type": ..., "default": ...}``.
+        implementation: Called with the arguments by name. What it returns becomes JSON.
+    """
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    implementation: Callable[..., Any]
+
+    @classmethod
+    def from_callable(
+        cls, f: Callable[..., Any], *, name: str | None = None, description: str | None = None
+    ) -> Self:
+        """Read a definition off a function: its name, docstring, annotations and defaults.
+
+        Args:
+            f: The function.
+            name: Instead of its own name.
+            description: Instead of its docstring.
+
+        Raises:
+            LMStudioValueError: Something that the model needs is missing.
+        """
+        own_name, doc = name_and_doc(f)
+        name = own_name if name is None else name
+        if not isinstance(name, str):
+            raise LMStudioValueError(
+                f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
+            )
+        description = doc if description is None else description
+        if not description:
+            raise LMStudioValueError(
+                f"The tool {name!r} has no description; give the function a docstring that tells "
+                "the model what it does, or use ToolFunctionDef.from_callable(f, description=...)."
+            )
+        return cls(
+            name=name,
+            description=description,
+            parameters=parameters_of(f, name),
+            implementation=f,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class RawFunctionTool:
+    """A tool whose parameters are described by a JSON Schema instead of Python types.
+
+    Attributes:
+        name: What the model calls it.
+        description: What it does, for the model.
+        parameters_json_schema: A schema of an object. Arguments are passed on as they come: nothing
+            is checked but that they are an object.
+        implementation: Called with the arguments by name.
+    """
+
+    name: str
+    description: str
+    parameters_json_schema: Mapping[str, Any]
+    implementation: Callable[..., Any]
+
+
+ToolDefinition: TypeAlias = (
+    ToolFunctionDef | RawFunctionTool | ToolFunctionDefDict | Callable[..., Any]
+)
+
+
+class GuardToolCallController:
+    """One tool call that waits for permission: call `allow`, `deny`, or the third method, once.
+
+    Thread safety: for the callback `guard_tool_call`, in its thread.
+
+    Attributes:
+        tool_call_request: What the model asks for.
+        call_id: The number of the call, unique in one `act()`.
+        round_index: The round of predictions that asked for it, from 0.
+        cancel_token: Cancelled when `act()` is; for a guard that waits for a person.
+    """
+
+    def __init__(
+        self,
+        tool_call_request: ToolCallRequest,
+        call_id: int,
+        round_index: int,
+        cancel_token: CancelToken,
+    ) -> None:
+        """Ask about a call; `act()` makes controllers."""
+        self.tool_call_request = tool_call_request
+        self.call_id = call_id
+        self.round_index = round_index
+        self.cancel_token = cancel_token
+        self._decision: tuple[str, Any] | None = None
+
+    def allow(self) -> None:
+        """Let the tool run.
+
+        Raises:
+            LMStudioRuntimeError: It was decided before.
+        """
+        self._decide("allow", None)
+
+    def allow_and_override_parameters(self, new_parameters: Mapping[str, Any]) -> None:
+        """Let the tool run with other arguments; the chat will show these.
+
+        Raises:
+            LMStudioRuntimeError: It was decided before.
+            LMStudioValueError: They are no mapping, or JSON has no form for one.
+        """
+        if not isinstance(new_parameters, Mapping):
+            raise LMStudioValueError(
+                f"The arguments of a tool are a dict; {new_parameters!r} was given."
+            )
+        try:
+            arguments = plain(dict(new_parameters))
+        except (TypeError, ValueError) as error:  # the chat has to be sent
+            raise LMStudioValueError(f"The arguments of a tool are JSON data: {error}") from None
+        self._decide("override", arguments)
+
+    def deny(self, reason: str = "The user denied the tool call.") -> None:
+        """Do not let the tool run; the model is told the reason, and goes on.
+
+        Raises:
+            LMStudioRuntimeError: It was decided before.
+        """
+        self._decide("deny", reason)
+
+    def _decide(self, decision: str, detail: Any) -> None:
+        if self._decision is not None:
+            raise LMStudioRuntimeError("It was decided before whether this tool call may go on.")
+        self._decision = (decision, detail)
+
+
+@attrs.frozen
+class Tool:
+    """A tool as `act()` uses it.
+
+    Attributes:
+        name: What the model calls it.
+        definition: What the model is told, as JSON data.
+        implementation: The function.
+        parameters: How its arguments are read; None: they are passed as they come.
+        context_parameter: The name of the parameter that takes the context, or None.
+    """
+
+    name: str
+    definition: dict[str, Any]
+    implementation: Callable[..., Any]
+    parameters: Parameters | None = None
+    context_parameter: str | None = None
+
+    def read(self, arguments: Any) -> dict[str, Any]:
+        """Return the arguments of a call as the function takes them.
+
+        Raises:
+            LMStudioValueError: They do not fit; the text is for the model.
+        """
+        arguments = {} if arguments is None else arguments
+        if not isinstance(arguments, Mapping):
+            raise LMStudioValueError(f"expected an object with arguments, got {arguments!r}")
+        return dict(arguments) if self.parameters is None else self.parameters.read(arguments)
+
+
+def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
+    """Return the tools by name.
+
+    Raises:
+        LMStudioValueError: There is none, or one cannot be used.
+    """
+    if isinstance(definitions, Mapping) or not isinstance(definitions, Iterable):
+        raise LMStudioValueError(f"Tools are given as a list; {definitions!r} was given.")
+    tools: dict[str, Tool] = {}
+    for definition in definitions:
+        tool = _prepare(definition)
+        if tool.name in tools:
+            raise LMStudioValueError(f"There are two tools with the name {tool.name!r}.")
+        tools[tool.name] = tool
+    if not tools:
+        raise LMStudioValueError("act() needs at least one tool; without any, use respond().")
+    return tools
+
+
+def _prepare(definition: Any) -> Tool:
+    if isinstance(definition, Mapping):
+        definition = _from_dict(definition)
+    elif not isinstance(definition, (ToolFunctionDef, RawFunctionTool)):
+        if not callable(definition):
+            raise LMStudioValueError(
+                "A tool is a function, a ToolFunctionDef, a RawFunctionTool or a dict like one; "
+                f"{definition!r} was given."
+            )
+        definition = ToolFunctionDef.from_callable(definition)
+    name, implementation = definition.name, definition.implementation
+    if not isinstance(name, str) or not name:
+        raise LMStudioValueError(f"The name of a tool is a text; {name!r} was given.")
+    if not isinstance(definition.description, str):
+        raise LMStudioValueError(f"The description of the tool {name!r} is no text.")
+    description = inspect.cleandoc(definition.description)
+    if not callable(implementation):
+        raise LMStudioValueError(
+            f"The implementation of the tool {name!r} is no function: {implementation!r}."
+        )
+    if _is_async(implementation):
+        raise LMStudioValueError(
+            f"The tool {name!r} is asynchronous; tools run in threads here: use a plain function."
+        )
+    context_parameter = _context_parameter(definition)
+    if isinstance(definition, RawFunctionTool):
+        parameters, schema = None, _raw_schema(definition)
+    else:
+        parameters = _parameters(definition, context_parameter)
+        schema = parameters.schema
+    function = {"name": name, "description": description, "parameters": schema}
+    wire = {"type": "function", "function": function}
+    return Tool(name, wire, implementation, parameters, context_parameter)
+
+
+def _from_dict(definition: Mapping[str, Any]) -> ToolFunctionDef | RawFunctionTool:
+    is_raw = "parameters_json_schema" in definition
+    cls: Any = RawFunctionTool if is_raw else ToolFunctionDef
+    names = [field.name for field in attrs.fields(cls)]
+    if set(definition) != set(names):
+        raise LMStudioValueError(
+            f"A tool as a dict has the keys {', '.join(names)}; "
+            f"this one has {', '.join(map(str, definition)) or 'none'}."
+        )
+    tool: ToolFunctionDef | RawFunctionTool = cls(**definition)
+    return tool
+
+
+def _raw_schema(tool: RawFunctionTool) -> dict[str, Any]:
+    try:  # a server takes no schema without these two
+        schema = {"type": "object", "properties": {}, **plain(dict(tool.parameters_json_schema))}
+    except (TypeError, ValueError):
+        schema = {"type": None}
+    if schema["type"] != "object":
+        raise LMStudioValueError(
+            f"The parameters_json_schema of the tool {tool.name!r} is no JSON Schema of an object: "
+            f"{tool.parameters_json_schema!r}."
+        )
+    return schema
+
+
+def _parameters(tool: ToolFunctionDef, context_parameter: str | None) -> Parameters:
+    if not isinstance(tool.parameters, Mapping):
+        raise LMStudioValueError(
+            f"The parameters of the tool {tool.name!r} are a dict of types by name; "
+            f"{tool.parameters!r} was given."
+        )
+    types = {key: entry for key, entry in tool.parameters.items() if key != context_parameter}
+    try:
+        return Parameters(types)
+    except LMStudioValueError as error:
+        raise LMStudioValueError(f"The tool {tool.name!r} cannot be offered: {error}") from None
+
+
+def _is_async(function: Any) -> bool:
+    of_object = type(function).__call__  # where it is no function
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(of_object)
+
+
+def _is_context(tp: Any) -> bool:
+    tp, _ = bare(tp)
+    return tp is ToolCallContext or (is_union(tp) and ToolCallContext in get_args(tp))
+
+
+def _context_parameter(tool: ToolFunctionDef | RawFunctionTool) -> str | None:
+    """Return the parameter that asks for the context; a definition need not tell of it.
+
+    Raises:
+        LMStudioValueError: There are two.
+    """
+    found: list[str] = []
+    if isinstance(tool, ToolFunctionDef) and isinstance(tool.parameters, Mapping):
+        for key, entry in tool.parameters.items():
+            if _is_context(entry.get("type") if isinstance(entry, Mapping) else entry):
+                found.append(key)
+    with contextlib.suppress(Exception):  # its annotations are its own business
+        for parameter, tp in annotated_parameters(tool.implementation):
+            if _is_context(tp) and parameter.kind in BY_NAME and parameter.name not in found:
+                found.append(parameter.name)
+    if len(found) > 1:
+        raise LMStudioValueError(
+            f"The tool {tool.name!r} asks for a ToolCallContext twice: {' and '.join(found)}."
+        )
+    return found[0] if found else None

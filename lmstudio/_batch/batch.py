@@ -1,0 +1,290 @@
+"""`Batch`: many inputs, a few at a time, read lazily; what fails is a value like any other."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from .._background.thread import BackgroundCall, add, check_other_thread
+from .._concurrency.cancel_token import CancelEvent, attach, check_events
+from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._connection.call import Call, Leash
+from .._connection.scope import Scope
+from .._connection.session import Line
+from ..errors import (
+    LMStudioClientError,
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
+from .progress import Progress, show_progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Batch", "Start", "call_in_background"]
+
+R = TypeVar("R")
+
+# Starts one input under a scope that may cancel it.
+Start: TypeAlias = "Callable[[Any, Scope], tuple[Call, BackgroundCall[R]]]"
+
+_AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
+_LEFT = "the loop over the batch was left"
+_LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
+
+
+class Batch(Generic[R]):
+    """An iterator over the outcomes of many inputs: pairs of an index and a result or error.
+
+    The index is the place of the input, from 0. Results come as they finish, or in order. An input
+    is read when one of the `max_parallel` places is free, so memory stays bounded; that happens
+    while you ask for the next outcome, in your thread, so an input that is long in coming holds up
+    outcomes and stops as well. An `LMStudioError` of one input is its outcome, and the others go
+    on. If the inputs themselves raise, what is under way is given first.
+
+    After a cancel (of an event, by `cancel()`, `Client.cancel_all()` or Ctrl-C, which is raised as
+    ever) nothing more is started. Leaving a ``for`` loop over it, as by ``break``, is one too, and
+    so is dropping it. Iterate again for what had finished, and for what the others have so far:
+    results with `cancelled` set, or `LMStudioCancelledError`.
+
+    Thread safety: one thread iterates; `cancel` and `cancelled` may be called anywhere, also in
+    signal handlers.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        start: Start[R],
+        inputs: Iterable[Any],
+        *,
+        max_parallel: int,
+        ordered: bool,
+        cancel_event: CancelEvent,
+        progress: Progress,
+    ) -> None:
+        """Prepare a batch; `respond_many()` and its kin do.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioClientError: The client is closed.
+            LMStudioRuntimeError: `cancel_event` cannot be watched.
+        """
+        is_count = isinstance(max_parallel, int) and not isinstance(max_parallel, bool)
+        if not is_count or max_parallel < 1:
+            raise LMStudioValueError(
+                f"max_parallel must be at least 1; {max_parallel!r} was given."
+            )
+        if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
+            raise LMStudioValueError(
+                f"The inputs must be a list or another iterable; {inputs!r} was given."
+            )
+        events = check_events(cancel_event)
+        if line.is_closed:
+            raise LMStudioClientError("The client is closed. Make a new one.")
+        self._line = line
+        self._start = start
+        self._inputs: Iterator[Any] | None = iter(inputs)
+        self._input_error: Exception | None = None
+        self._max_parallel = max_parallel
+        self._ordered = ordered
+        self._count = 0  # of inputs that were read
+        self._outcomes: dict[int, BackgroundCall[R] | LMStudioError] = {}  # by index, until given
+        self._scope = Scope()
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
+        self._scope.waker.inbox = self._ended
+        self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
+        line.scopes[id(self._scope)] = self._scope  # for cancel_all() and close()
+        attach(self._scope, events)
+        total = len(inputs) if isinstance(inputs, Sized) else None
+        self._progress = show_progress(progress, total, self)
+
+    def __repr__(self) -> str:
+        """Say how far it is."""
+        given = self._count - len(self._outcomes)
+        cancelled = ", cancelled" if self.cancelled() else ""
+        return f"<Batch: {given} given, {len(self._outcomes)} under way{cancelled}>"
+
+    def cancel(self, reason: Any = None) -> bool:
+        """Stop all of it: what runs, and what would follow. It never blocks.
+
+        Args:
+            reason: Anything; it is found as `cancel_reason` on results, `reason` on errors.
+
+        Returns:
+            True for the caller that stopped it; False for all others, and after the end.
+        """
+        return self._scope.cancel(reason)
+
+    def cancelled(self) -> bool:
+        """Return whether it was cancelled before its end, as by leaving the loop."""
+        self._notice_if_left()
+        return self._scope.is_set()
+
+    def __iter__(self) -> Iterator[tuple[int, R | LMStudioError]]:
+        """Return an iterator, an object of its own: when it is dropped, the batch is cancelled."""
+        self._notice_if_left()
+        iterator = _BatchIterator(self)
+        self._iterator = weakref.ref(iterator)
+        return iterator
+
+    def _notice_if_left(self) -> None:
+        """Stop all if the loop was left; the I/O thread has stopped what ran already."""
+        iterator = self._iterator
+        if iterator is not None and iterator() is None:
+            self.cancel(_LEFT)  # does nothing after the end
+
+    def __next__(self) -> tuple[int, R | LMStudioError]:
+        """Return the next outcome.
+
+        Raises:
+            StopIteration: All are given, or those that were under way after a cancel.
+            LMStudioRuntimeError: `cancel_event` cannot be watched, or this is a callback that the
+                outcomes wait for.
+            Exception: What the inputs raised.
+        """
+        check_other_thread()
+        try:
+            self._notice_if_left()
+            while True:
+                self._start_more()
+                self._progress(self._count - self._running())
+                index = self._next_index()
+                if index is not None:
+                    outcome = index, _outcome(self._outcomes[index])
+                    # Ctrl-C cannot come between this statement and the next.
+                    del self._outcomes[index]
+                    return outcome
+                if not self._outcomes:
+                    self._finish()
+                    raise StopIteration
+                with suppress(DeadlinePassed):
+                    receiver(self._ended, Deadline(_LOOK_AGAIN))()
+        except StopIteration:
+            raise
+        except BaseException:
+            self.cancel("the batch was left by an exception")  # does nothing after the end
+            raise
+
+    def _running(self) -> int:
+        return sum(not _has_ended(outcome) for outcome in self._outcomes.values())
+
+    def _start_more(self) -> None:
+        """Read inputs and start them, as long as there is room."""
+        while self._inputs is not None and not self._scope.is_set():
+            if len(self._outcomes) >= _AHEAD * self._max_parallel:
+                return
+            if self._running() >= self._max_parallel:
+                return
+            try:
+                item = next(self._inputs)
+            except StopIteration:
+                self._inputs = None
+                return
+            except Exception as error:
+                self._inputs, self._input_error = None, error
+                return
+            index, self._count = self._count, self._count + 1
+            try:
+                call, future = self._start(item, self._scope)
+            except LMStudioError as error:
+                self._outcomes[index] = error
+                continue
+            self._outcomes[index] = future
+            iterator = None if self._iterator is None else self._iterator()
+            owners = [self] if iterator is None else [self, iterator]
+            call.leashes += [Leash(owner, call) for owner in owners]
+            if call.ending is not None:
+                call.leashes.clear()  # the I/O thread did this before
+            future.add_done_callback(functools.partial(_ring, self._ended))
+
+    def _next_index(self) -> int | None:
+        """Return the index of the outcome to be given now, if there is one."""
+        for index, outcome in self._outcomes.items():
+            if _has_ended(outcome):
+                return index
+            if self._ordered:
+                break
+        return None
+
+    def _finish(self) -> None:
+        failure, input_error = self._scope.failure, self._input_error
+        self._input_error = None
+        self._line.scopes.pop(id(self._scope), None)
+        self._scope.retire()
+        self._progress(self._count)
+        self._progress.close()
+        if failure is not None:
+            words = f"cancel_event cannot be watched: its is_set() raised {failure!r}"
+            raise LMStudioRuntimeError(words)
+        if input_error is not None:
+            raise input_error
+
+
+class _BatchIterator(Generic[R]):
+    """The iterator of a ``for`` loop over a batch."""
+
+    __slots__ = ("__weakref__", "_batch")
+
+    def __init__(self, batch: Batch[R]) -> None:
+        self._batch = batch
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[int, R | LMStudioError]:
+        return next(self._batch)
+
+
+def _ring(ended: queue.SimpleQueue[Any], _future: BackgroundCall[Any]) -> None:
+    ended.put(None)
+
+
+def _has_ended(outcome: BackgroundCall[R] | LMStudioError) -> bool:
+    return isinstance(outcome, LMStudioError) or outcome.done()
+
+
+def _outcome(ended: BackgroundCall[R] | LMStudioError) -> R | LMStudioError:
+    """Return the result or error of an input that has ended."""
+    error = ended if isinstance(ended, LMStudioError) else ended.exception()
+    if error is None:
+        return ended.result()  # type: ignore[union-attr]
+    if not isinstance(error, LMStudioError):
+        raise error
+    return error.with_traceback(None)  # which would keep alive all that the input has used
+
+
+def call_in_background(
+    line: Line, call: Call, read: Callable[[Any], R], scope: Scope
+) -> BackgroundCall[R]:
+    """Start a remote procedure, and return the future of what `read` finds in its result."""
+    future: BackgroundCall[R] = BackgroundCall(call.cancel)
+    line.start(call, [scope])
+    add(_CallJob(line, call, read, future))
+    return future
+
+
+class _CallJob:
+    interval = _LOOK_AGAIN
+
+    def __init__(
+        self, line: Line, call: Call, read: Callable[[Any], R], future: BackgroundCall[R]
+    ) -> None:
+        self.call = call
+        self._line = line
+        self._read = read
+        self._future = future
+
+    def turn(self) -> bool:
+        """Take the end, if it has come."""
+        if self.call.ending is None:
+            return True
+        try:
+            self._future.set_result(self._read(self._line.wait(self.call)))
+        except BaseException as error:
+            self._future.set_exception(error)
+        return False

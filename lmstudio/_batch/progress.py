@@ -1,0 +1,117 @@
+"""Shows how many inputs of a batch are done: in a bar of rich or tqdm, or to a function."""
+
+from __future__ import annotations
+
+import importlib
+import weakref
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from ..errors import LMStudioValueError
+
+__all__ = ["Progress", "ProgressDisplay", "show_progress"]
+
+Progress: TypeAlias = "Literal['rich', 'tqdm'] | Callable[[int, int | None], Any] | None"
+
+
+class ProgressDisplay:
+    """Gets a number of inputs each time it may have changed; shows nothing by itself."""
+
+    def __init__(self) -> None:
+        """Nothing is done yet."""
+        self._done = 0
+
+    def __call__(self, done: int) -> None:
+        """Show how many inputs are done."""
+        if done != self._done:
+            self._done = done
+            self._show(done)
+
+    def _show(self, done: int) -> None:
+        pass
+
+    def close(self) -> None:
+        """Leave the bar as it is. May be repeated."""
+
+
+def show_progress(progress: Progress, total: int | None, owner: object) -> ProgressDisplay:
+    """Return what shows the progress of a batch, and closes its bar if the batch is dropped.
+
+    Args:
+        progress: ``"rich"``, ``"tqdm"``, a function of the number done and the total, or None.
+        total: How many inputs there are; None: nobody knows.
+        owner: The batch.
+
+    Raises:
+        LMStudioValueError: It is something else, or not installed.
+    """
+    if progress is None:
+        return ProgressDisplay()
+    if callable(progress):
+        return _Function(progress, total)
+    makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
+    if progress not in makers:
+        raise LMStudioValueError(
+            f"progress must be 'rich', 'tqdm', a function or None; {progress!r} was given."
+        )
+    try:
+        display = makers[progress](total)
+    except ImportError:
+        raise LMStudioValueError(
+            f"progress={progress!r} needs the package {progress}: pip install {progress}"
+        ) from None
+    weakref.finalize(owner, display.close)
+    return display
+
+
+class _Function(ProgressDisplay):
+    def __init__(self, function: Callable[[int, int | None], Any], total: int | None) -> None:
+        super().__init__()
+        self._function = function
+        self._total = total
+
+    def _show(self, done: int) -> None:
+        self._function(done, self._total)
+
+
+class _Rich(ProgressDisplay):
+    """A bar on stderr. It is painted when something changes, so it needs no thread."""
+
+    def __init__(self, total: int | None) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        super().__init__()
+        self._bar = progress.Progress(
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def _show(self, done: int) -> None:
+        self._bar.update(self._task, completed=done, refresh=True)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+class _Tqdm(ProgressDisplay):
+    """A bar on stderr, without tqdm's own thread."""
+
+    def __init__(self, total: int | None) -> None:
+        tqdm: Any = importlib.import_module("tqdm").tqdm
+
+        super().__init__()
+        # A class of its own, since tqdm starts a thread for all bars of a class.
+        self._bar = type("Bar", (tqdm,), {"monitor_interval": 0})(total=total)
+
+    def _show(self, done: int) -> None:
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()

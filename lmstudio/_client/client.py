@@ -1,0 +1,294 @@
+"""`Client`: a connection to one LM Studio server."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .._concurrency import fork as _process
+from .._concurrency.deadline import Deadline, check_seconds
+from .._connection.address import Identity, parse_api_host, parse_proxy
+from .._connection.connect import Connector
+from .._connection.discovery import Discovery, find_local, is_lm_studio
+from .._connection.session import CallLimits, Limit, Line
+from .._handles.files import FilesNamespace
+from .._handles.handle import EmbeddingModel, Namespace
+from .._handles.llm import LLM
+from .._handles.namespaces import (
+    DownloadedEmbeddingModel,
+    DownloadedLlm,
+    EmbeddingNamespace,
+    LlmNamespace,
+    SystemNamespace,
+)
+from .._handles.repository import RepositoryNamespace
+from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput, check_max_bytes
+from .._values.messages import FileHandle
+from ..errors import LMStudioRuntimeError, LMStudioValueError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+__all__ = ["Client"]
+
+
+class Client:
+    """A connection to one LM Studio server, shared by any number of threads.
+
+    It connects at the first call, and again after a connection was lost. One thread of its own
+    does all reading and writing; it ends with `close()`, or when the client is collected.
+
+    Thread safety: everything may be called from several threads at once.
+    """
+
+    def __init__(
+        self,
+        api_host: str | None = None,
+        api_token: str | None = None,
+        *,
+        timeout: float | None = None,
+        idle_timeout: Limit = ...,
+        cancel_grace: float = 2.0,
+        connect_timeout: float = 5.0,
+        ssl_context: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        max_upload_bytes: int | None = MAX_UPLOAD_BYTES,
+    ) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            api_host: ``host:port`` or a URL (http, https, ws, wss); None: the LM Studio that
+                runs on this machine.
+            api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
+                ``LMSTUDIO_API_TOKEN``, else a guest.
+            timeout: Seconds for each whole call, unless it sets its own; None: no limit.
+            idle_timeout: Seconds of silence of the server, likewise; by default that of
+                `set_sync_api_timeout()`.
+            cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
+            connect_timeout: Seconds in which a connection must be open and accepted.
+            ssl_context: For https and wss, instead of the system's certificates.
+            headers: Sent with each websocket handshake, for example for a reverse proxy.
+            proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
+                environment are not looked at. None: no proxy.
+            max_upload_bytes: How big a file may be that is uploaded, in bytes; None: no limit.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        self._identity = Identity(api_token)
+        tunnel = None if proxy is None else parse_proxy(proxy)
+        if tunnel is not None and api_host is None:
+            raise LMStudioValueError("A proxy needs an api_host; local servers are asked directly.")
+        self._discovery = Discovery(api_host, headers or {}, ssl_context, tunnel)
+        connect_limit = check_seconds(connect_timeout, "connect_timeout")
+        grace = check_seconds(cancel_grace, "cancel_grace")
+        if connect_limit is None or grace is None:
+            raise LMStudioValueError("connect_timeout and cancel_grace must be finite.")
+        self._connect_timeout = connect_limit
+        self._line = Line(
+            Connector(
+                find_address=self._discovery.find,
+                identity=self._identity,
+                headers=dict(headers or {}),
+                ssl_context=ssl_context,
+                proxy=tunnel,
+            ),
+            connect_timeout=connect_limit,
+            timeout=check_seconds(timeout, "timeout"),
+            idle_timeout=...
+            if idle_timeout is ...
+            else check_seconds(idle_timeout, "idle_timeout"),
+            cancel_grace=grace,
+        )
+        discovery = self._discovery  # the namespaces must not hold the client
+
+        def find_host() -> str | None:
+            found = discovery.found
+            return None if found is None else found.api_host
+
+        self._llm = LlmNamespace(self._line, find_host, _restore_handle)
+        self._embedding = EmbeddingNamespace(self._line, find_host, _restore_handle)
+        self._system = SystemNamespace(self._llm, self._embedding)
+        self._repository = RepositoryNamespace(self._line)
+        self._files = FilesNamespace(self._line, check_max_bytes(max_upload_bytes))
+
+    def __repr__(self) -> str:
+        """Show the host, never the token."""
+        found = self._discovery.found
+        return f"{type(self).__name__}({found.api_host if found else None!r})"
+
+    def __enter__(self) -> Self:
+        """Make sure that the server answers.
+
+        Raises:
+            LMStudioWebsocketError: It does not.
+        """
+        self._discovery.check(Deadline(self._connect_timeout))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the client."""
+        self.close()
+
+    @property
+    def api_host(self) -> str:
+        """The server's ``host:port`` or URL.
+
+        Raises:
+            LMStudioRuntimeError: None was given, and none was looked for yet.
+        """
+        found = self._discovery.found
+        if found is None:
+            raise LMStudioRuntimeError("No server was looked for yet; make a call first.")
+        return found.api_host
+
+    @property
+    def llm(self) -> LlmNamespace:
+        """The language models."""
+        return self._llm
+
+    @property
+    def embedding(self) -> EmbeddingNamespace:
+        """The embedding models."""
+        return self._embedding
+
+    @property
+    def system(self) -> SystemNamespace:
+        """What concerns the whole server."""
+        return self._system
+
+    @property
+    def repository(self) -> RepositoryNamespace:
+        """The models that can be downloaded."""
+        return self._repository
+
+    @property
+    def files(self) -> FilesNamespace:
+        """The files that are put onto the server."""
+        return self._files
+
+    def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
+        """Upload an image, and return a handle that can be put into a chat.
+
+        See `Client.files.prepare_image()` for the arguments and what it raises.
+        """
+        return self._files.prepare_image(src, name, **limits)
+
+    def list_downloaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
+        """Return the models that are there for loading.
+
+        Args:
+            namespace: ``llm`` or ``embedding``; None: both.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: There is no such namespace.
+
+        Endpoint: rpc ``system/listDownloadedModels``.
+        """
+        wanted = _check(namespace)
+        models = self._system.list_downloaded_models(**limits)
+        return [model for model in models if wanted in (None, model.type)]
+
+    def list_loaded_models(
+        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[LLM | EmbeddingModel]:
+        """Return handles of the models that are loaded.
+
+        Args:
+            namespace: ``llm`` or ``embedding``; None: both.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: There is no such namespace.
+
+        Endpoint: rpc ``listLoaded``.
+        """
+        loaded: list[LLM | EmbeddingModel] = []
+        if _check(namespace) in (None, "llm"):
+            loaded.extend(self._llm.list_loaded(**limits))
+        if namespace in (None, "embedding"):
+            loaded.extend(self._embedding.list_loaded(**limits))
+        return loaded
+
+    def cancel_all(self, reason: Any = None) -> None:
+        """Cancel everything that runs on this client; it stays usable. Never blocks.
+
+        Args:
+            reason: Anything; it is found as `cancel_reason` on results.
+        """
+        self._line.cancel_all(reason)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Cancel what runs, say goodbye and end the client's thread.
+
+        Predictions end normally with what they have; other calls raise `LMStudioCancelledError`,
+        and later ones `LMStudioClientError`. No callback starts after this; one that is running in
+        another thread is awaited.
+
+        Args:
+            timeout: Seconds after which this returns at the latest.
+        """
+        self._line.close(check_seconds(timeout, "timeout"))
+
+    @classmethod
+    def is_valid_api_host(cls, api_host: str) -> bool:
+        """Return whether an LM Studio answers there, within a second.
+
+        Endpoint: ``GET /lmstudio-greeting``.
+
+        Raises:
+            LMStudioValueError: `api_host` cannot be read.
+        """
+        return is_lm_studio(parse_api_host(api_host), Deadline(None))
+
+    @classmethod
+    def find_default_local_api_host(cls) -> str | None:
+        """Return the ``host:port`` of the LM Studio on this machine, or None.
+
+        Raises:
+            LMStudioWebsocketError: No server answers where ``LMS_API_SERVER_INFO_PATH`` points.
+        """
+        found = find_local(Deadline(None))
+        return None if found is None else found.api_host
+
+
+def _check(namespace: str | None) -> str | None:
+    if namespace not in (None, "llm", "embedding"):
+        raise LMStudioValueError(
+            f"There is no model namespace {namespace!r}; there are 'llm' and 'embedding'."
+        )
+    return namespace
+
+
+# The namespaces of unpickled handles: handles of one server share a line while any of them lives.
+_restored: weakref.WeakValueDictionary[tuple[object, str, str | None], Namespace]
+_restored = weakref.WeakValueDictionary()
+_restored_lock = threading.Lock()
+
+
+def _restore_handle(kind: str, api_host: str | None, identifier: str) -> LLM | EmbeddingModel:
+    """Make a handle that was pickled, perhaps in another process."""
+    key = (_process.current, kind, api_host)  # a forked child needs a line of its own
+    with _restored_lock:
+        namespace = _restored.get(key)
+        if namespace is None:
+            client = Client(api_host)
+            namespace = _restored[key] = client.llm if kind == "llm" else client.embedding
+    if isinstance(namespace, LlmNamespace):
+        return LLM(identifier, namespace)
+    return EmbeddingModel(identifier, namespace)

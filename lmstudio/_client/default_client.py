@@ -1,0 +1,191 @@
+"""The default client, and the functions of the package that use it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._concurrency import fork as _process
+from .._concurrency.deadline import Deadline
+from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._connection.address import Identity, parse_api_host
+from .._connection.session import CallLimits
+from .._handles.handle import EmbeddingModel
+from .._handles.llm import LLM
+from .._handles.namespaces import (
+    DEFAULT_TTL,
+    DownloadedEmbeddingModel,
+    DownloadedLlm,
+    ModelLoadingCallback,
+)
+from .._values.local_file import LocalFileInput
+from .._values.messages import FileHandle
+from .client import Client
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "close_default_client",
+    "configure_default_client",
+    "embedding_model",
+    "get_default_client",
+    "list_downloaded_models",
+    "list_loaded_models",
+    "llm",
+    "prepare_image",
+]
+
+
+class _Default:
+    """The default client and what it is made with. The lock guards all of it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.process = _process.current
+        self.host: str | None = None
+        self.token: str | None = None
+        self.client: Client | None = None
+
+
+_default = _Default()
+
+
+def _current_default() -> _Default:
+    global _default
+    if _default.process is not _process.current:  # a forked child starts anew
+        inherited, _default = _default, _Default()
+        _default.host, _default.token = inherited.host, inherited.token
+    return _default
+
+
+def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
+    """Say which server the default client uses; a default client that exists is closed.
+
+    Args:
+        api_host: ``host:port`` or a URL; None: the LM Studio that runs on this machine.
+        api_token: An API token; None: the one in the environment, else a guest.
+
+    Raises:
+        LMStudioValueError: `api_host` or `api_token` cannot be read; nothing is changed.
+    """
+    if api_host is not None:
+        parse_api_host(api_host)
+    if api_token is not None:
+        Identity(api_token)
+    default = _current_default()
+    with default.lock:
+        if (api_host, api_token) == (default.host, default.token):
+            return
+        default.host, default.token = api_host, api_token
+        previous, default.client = default.client, None
+    if previous is not None:
+        previous.close()
+
+
+def get_default_client(api_host: str | None = None) -> Client:
+    """Return the default client, making it if there is none.
+
+    Args:
+        api_host: Makes the default client use this server from now on; None: as configured.
+
+    Raises:
+        LMStudioWebsocketError: No server answers.
+    """
+    if api_host is not None:
+        configure_default_client(api_host, _current_default().token)
+    default = _current_default()
+    client = _default_client()
+    try:
+        client._discovery.check_once(Deadline(client._connect_timeout))
+    except BaseException:
+        with default.lock:
+            if default.client is client:
+                default.client = None  # not closed: another thread may be using it
+        raise
+    return client
+
+
+def _default_client() -> Client:
+    """Return the default client without looking whether its server answers."""
+    default = _current_default()
+    with default.lock:
+        if default.client is None:
+            default.client = Client(default.host, default.token)
+        return default.client
+
+
+def close_default_client() -> None:
+    """Close the default client, if there is one; the next use makes a new one."""
+    default = _current_default()
+    with default.lock:
+        previous, default.client = default.client, None
+    if previous is not None:
+        previous.close()
+
+
+def llm(
+    model_key: str | None = None,
+    /,
+    *,
+    ttl: int | None = DEFAULT_TTL,
+    config: LlmLoadModelConfig | dict[str, Any] | None = None,
+    on_load_progress: ModelLoadingCallback | None = None,
+    **limits: Unpack[CallLimits],
+) -> LLM:
+    """Return a handle of a language model of the default client, loading it if need be.
+
+    See `Client.llm.model()` for the arguments and what it raises.
+    """
+    return _default_client().llm.model(
+        model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+    )
+
+
+def embedding_model(
+    model_key: str | None = None,
+    /,
+    *,
+    ttl: int | None = DEFAULT_TTL,
+    config: EmbeddingLoadModelConfig | dict[str, Any] | None = None,
+    on_load_progress: ModelLoadingCallback | None = None,
+    **limits: Unpack[CallLimits],
+) -> EmbeddingModel:
+    """Return a handle of an embedding model of the default client, loading it if need be.
+
+    See `Client.llm.model()` for the arguments and what it raises.
+    """
+    return _default_client().embedding.model(
+        model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+    )
+
+
+def prepare_image(
+    src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+) -> FileHandle:
+    """Upload an image to the default client's server, and return a handle for a chat.
+
+    See `Client.files.prepare_image()` for the arguments and what it raises.
+    """
+    return _default_client().prepare_image(src, name, **limits)
+
+
+def list_downloaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
+    """Return the default client's models that are there for loading.
+
+    See `Client.list_downloaded_models()`.
+    """
+    return _default_client().list_downloaded_models(namespace, **limits)
+
+
+def list_loaded_models(
+    namespace: str | None = None, **limits: Unpack[CallLimits]
+) -> Sequence[LLM | EmbeddingModel]:
+    """Return handles of the default client's models that are loaded.
+
+    See `Client.list_loaded_models()`.
+    """
+    return _default_client().list_loaded_models(namespace, **limits)

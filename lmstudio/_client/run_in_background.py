@@ -1,0 +1,172 @@
+"""`run_in_background()`: any blocking call of this package, in a thread of its own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._background.callback_queue import Dispatch, Outbox, check_callable
+from .._background.thread import BackgroundCall, add, check_interval
+from .._concurrency.callback_gate import CallbackGate
+from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
+from .._connection.session import Line
+from .._values.results import LlmPredictionFragment
+from ..errors import LMStudioRuntimeError, LMStudioValueError
+from . import default_client as _default_client
+
+__all__ = ["run_in_background"]
+
+T = TypeVar("T")
+
+
+def run_in_background(
+    call: Callable[..., T],
+    /,
+    *arguments: Any,
+    on_text: Callable[[str], Any] | None = None,
+    on_done: Callable[[T], Any] | None = None,
+    on_error: Callable[[BaseException], Any] | None = None,
+    dispatch: Dispatch | None = None,
+    interval: float = 0.04,
+    cancel_event: CancelEvent = None,
+    **options: Any,
+) -> BackgroundCall[T]:
+    """Call a method that blocks in a thread of its own: `act`, `model`, `download` and others.
+
+    Streams need no thread each: see `PredictionStream.run_in_background()`.
+
+    Exactly one of `on_done` and `on_error` is called, once, after all else, however the call ends;
+    nothing is called any more once the client or the window is closed. The callbacks of the call
+    itself (its keywords that begin with ``on_``) run in the same way. An exception in a callback
+    stops the call, and is what `on_error` and the future get. Callbacks that decide something, as
+    `guard_tool_call`, and tools run in the call's own threads.
+
+    Args:
+        call: What is called, as ``model.act``, ``client.llm.model`` or ``option.download``.
+        *arguments: Its arguments.
+        on_text: For calls with `on_prediction_fragment`: called with the text that was generated
+            since the last time.
+        on_done: Called with what the call returned.
+        on_error: Called with what the call raised, also if it was cancelled.
+        dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
+            `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
+            threads of the package.
+        interval: Seconds between two calls of `on_text`, at least.
+        cancel_event: An event, or several, that stop the call.
+        **options: The call's other keyword arguments.
+
+    Returns:
+        A `concurrent.futures.Future` of what the call returns; its `cancel()` stops the call. It is
+        done just before the last callback.
+
+    Raises:
+        LMStudioValueError: An argument cannot be used.
+        TypeError: The call does not take these arguments, or no `cancel_event`.
+        LMStudioRuntimeError: Python starts no threads any more.
+
+    Thread safety: may be called in any thread.
+    """
+    token = CancelToken()
+    outbox = Outbox(
+        _gate_of(call), dispatch, token.cancel, on_text=on_text, on_done=on_done, on_error=on_error
+    )
+    for name, callback in options.items():
+        if name.startswith("on_") and callback is not None:
+            check_callable(**{name: callback})
+            options[name] = functools.partial(outbox.run, callback)
+    if on_text is not None:
+        also = options.get("on_prediction_fragment")
+        options["on_prediction_fragment"] = _text_taker(outbox, also)
+    options["cancel_event"] = [token, *outbox.closed, *check_events(cancel_event)]
+    _check_arguments(call, arguments, options)
+    future: BackgroundCall[T] = BackgroundCall(token.cancel)
+    seconds = check_interval(interval)
+
+    def work() -> None:
+        future.worker = threading.get_ident()
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = call(*arguments, **options)
+        except BaseException as caught:
+            error = caught
+        error = outbox.failure or error
+        try:
+            future.finish(result, error)
+        finally:
+            outbox.end(result, error)
+
+    try:
+        threading.Thread(target=work, name="lmstudio-call", daemon=True).start()
+        if on_text is not None:
+            add(_TextJob(outbox, future, seconds))
+    except BaseException as error:
+        token.cancel("interrupted")
+        if isinstance(error, RuntimeError) and not isinstance(error, LMStudioRuntimeError):
+            raise LMStudioRuntimeError(
+                f"Nothing can be run in the background any more: {error}"
+            ) from None
+        raise
+    return future
+
+
+def _check_arguments(
+    call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Raise here what would be raised in the thread: a misspelt option is not found there."""
+    if not callable(call):
+        raise LMStudioValueError(
+            "What is to run must be a function with its arguments, as in "
+            f"run_in_background(model.act, chat, tools); a {type(call).__name__} was given."
+        )
+    name = getattr(call, "__name__", repr(call))
+    try:
+        signature = inspect.signature(call)
+    except ValueError:  # a function of C that tells nothing of itself
+        signature = inspect.Signature()
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    if "cancel_event" not in signature.parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise TypeError(
+            f"{name}() takes no cancel_event, by which it would be stopped. Give it such a "
+            "parameter, or run it in a thread of your own."
+        )
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
+
+
+class _TextJob:
+    """Brings the text of a call every now and then; whatever else it tells comes at once."""
+
+    call = None
+
+    def __init__(self, outbox: Outbox, future: BackgroundCall[Any], interval: float) -> None:
+        self.interval = interval
+        self._outbox = outbox
+        self._future = future
+
+    def turn(self) -> bool:
+        """Bring what has come."""
+        self._outbox.send()
+        return not self._future.done()
+
+
+def _text_taker(outbox: Outbox, also: Callable[..., Any] | None) -> Callable[..., None]:
+    def take(fragment: LlmPredictionFragment, *round_index: int) -> None:
+        outbox.text(fragment.content)
+        if also is not None:
+            also(fragment, *round_index)
+
+    return take
+
+
+def _gate_of(call: Callable[..., Any]) -> CallbackGate:
+    """Return what stops callbacks when the client is closed to which a method belongs."""
+    line: Line | None = getattr(getattr(call, "__self__", None), "_line", None)
+    if line is None and getattr(call, "__module__", None) == _default_client.__name__:
+        line = _default_client._default_client()._line
+    return CallbackGate() if line is None else line.callbacks

@@ -1,0 +1,65 @@
+"""Runs user callbacks, so that a closing client can stop new ones and wait for running ones."""
+
+from __future__ import annotations
+
+import queue
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from .deadline import Deadline, DeadlinePassed, receiver
+
+__all__ = ["CallbackGate", "CallbackRunner"]
+
+T = TypeVar("T")
+
+
+class CallbackRunner(Protocol):
+    """Runs user callbacks, here and now or elsewhere and later."""
+
+    def run(self, callback: Callable[..., Any], /, *arguments: Any) -> object:
+        """Have ``callback(*arguments)`` called."""
+        ...
+
+
+class CallbackGate:
+    """A gate in front of the callbacks of one client.
+
+    Thread safety: all threads. It takes no lock: who runs a callback announces itself and then
+    looks whether the gate is closed; who closes it does so and then looks who has announced.
+    """
+
+    def __init__(self) -> None:
+        """Make an open gate."""
+        self._running: dict[object, int] = {}
+        self._waiters: deque[queue.SimpleQueue[None]] = deque()
+        self._is_closed = False
+
+    def run(self, callback: Callable[..., T], /, *arguments: Any) -> T | None:
+        """Return ``callback(*arguments)``, called in this thread; None if the gate is closed."""
+        key = object()
+        self._running[key] = get_ident()
+        try:
+            return None if self._is_closed else callback(*arguments)
+        finally:
+            self._running.pop(key, None)
+            while self._waiters:
+                try:
+                    self._waiters.popleft().put(None)
+                except IndexError:  # another thread took the last one
+                    break
+
+    def close(self, deadline: Deadline) -> None:
+        """Let no callback start, and wait for those that other threads run."""
+        self._is_closed = True
+        me = get_ident()
+        while True:
+            waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+            self._waiters.append(waiter)
+            if all(ident == me for ident in list(self._running.values())):
+                return
+            try:
+                receiver(waiter, deadline)()
+            except DeadlinePassed:
+                return

@@ -1,0 +1,185 @@
+"""Reads configurations as LM Studio reports them: lists of keys and values, back into options."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
+
+import attrs
+
+from ..errors import LMStudioProtocolError
+from .options import (
+    AnyLoadConfig,
+    EmbeddingLoadModelConfig,
+    GpuSetting,
+    LlmLoadModelConfig,
+    LlmPredictionConfig,
+    LlmStructuredPredictionSetting,
+)
+from .reading import Config, fits
+from .to_wire import (
+    GPU_SPLIT_KEY,
+    SPLIT_STRATEGIES,
+    STRUCTURED_KEY,
+    Namespace,
+    ruled_values,
+)
+
+C = TypeVar("C", bound=Config)
+
+_ENGINES = ("llama", "mlx", "yuzu", "vllm")
+_GPU_DEFAULTS = {"ratio": "max", "num_cpu_expert_layers_ratio": "off"}
+
+
+def kv_to_prediction_config(kv_config: object) -> LlmPredictionConfig:
+    """Return the prediction options that a server's list of fields means.
+
+    Keys without a name here go to ``raw``, and so do values of an unexpected type.
+
+    Raises:
+        LMStudioProtocolError: it is no such list.
+    """
+    return _read_back(_by_key(kv_config), LlmPredictionConfig)
+
+
+@overload
+def kv_to_load_config(
+    kv_config: object, namespace: Literal["llm"], *, defaults: bool = False
+) -> LlmLoadModelConfig: ...
+@overload
+def kv_to_load_config(
+    kv_config: object, namespace: Literal["embedding"], *, defaults: bool = False
+) -> EmbeddingLoadModelConfig: ...
+@overload
+def kv_to_load_config(
+    kv_config: object, namespace: Namespace, *, defaults: bool = False
+) -> AnyLoadConfig: ...
+def kv_to_load_config(
+    kv_config: object, namespace: Namespace, *, defaults: bool = False
+) -> AnyLoadConfig:
+    """Return the load options that a server's list of fields means.
+
+    Keys without a name here go to ``raw``, and so do values of an unexpected type. The result can
+    be used for loading a model again: a configuration knows what of it was reported.
+
+    Args:
+        kv_config: ``{"fields": [{"key": ..., "value": ...}, ...]}``.
+        namespace: ``llm`` or ``embedding``.
+        defaults: fill what the server left out with the server's defaults (those of another
+            engine than the model's stay None).
+
+    Raises:
+        LMStudioProtocolError: it is no such list.
+    """
+    cls: type[AnyLoadConfig]
+    cls = EmbeddingLoadModelConfig if namespace == "embedding" else LlmLoadModelConfig
+    values = _by_key(kv_config)
+    given = set(values)
+    if defaults:
+        # Those reported come first: of several keys of one option the first counts.
+        values = values | _defaults(cls, values) | values
+    gpu = _read_gpu(values, cls)
+    config = _read_back(values, cls)
+    config.gpu = gpu
+    if isinstance(config, LlmLoadModelConfig):
+        config._reported = ruled_values(config)
+        if "llm.load.promptTemplate" not in given:
+            config._reported["prompt_template"] = copy.deepcopy(config.prompt_template)
+    return config
+
+
+def _by_key(kv_config: object) -> dict[str, Any]:
+    fields = kv_config.get("fields") if isinstance(kv_config, Mapping) else None
+    if not isinstance(fields, Sequence):
+        raise LMStudioProtocolError("Unexpected data: a configuration without a list of fields.")
+    return {
+        field["key"]: copy.deepcopy(field.get("value"))
+        for field in fields
+        if isinstance(field, Mapping) and isinstance(field.get("key"), str)
+    }
+
+
+def _attributes_by_key(cls: type[Config]) -> dict[str, Any]:
+    return {key: a for a in attrs.fields(cls) for key in a.metadata.get("keys", ())}
+
+
+def _ratio_keys(cls: type[AnyLoadConfig]) -> dict[str, str]:
+    keys: dict[str, str] = attrs.fields(cls).gpu.metadata["ratios"]
+    return keys
+
+
+def _read_back(values: dict[str, Any], cls: type[C]) -> C:
+    config = cls()
+    attributes = _attributes_by_key(cls)
+    raw = {}
+    for key, value in values.items():
+        attribute = attributes.get(key)
+        option = attribute and _from_wire(key, value, attribute.metadata["off"])
+        if attribute is None or not (option is None or fits(attribute.name, option, cls)):
+            raw[key] = value
+        elif getattr(config, attribute.name) is None:
+            setattr(config, attribute.name, option)
+    if raw:
+        config.raw = raw  # type: ignore[attr-defined]
+    return config
+
+
+def _from_wire(key: str, value: Any, off: Any) -> Any:
+    if off is not None and isinstance(value, Mapping):
+        if isinstance(off, dict):
+            return value if value.get("enabled") else False
+        return value.get("value") if value.get("checked") else False
+    if key == STRUCTURED_KEY and isinstance(value, Mapping):
+        return LlmStructuredPredictionSetting(
+            type=value.get("type", "none"),
+            json_schema=value.get("jsonSchema"),
+            gbnf_grammar=value.get("gbnfGrammar"),
+        )
+    return value
+
+
+def _defaults(cls: type[AnyLoadConfig], values: dict[str, Any]) -> dict[str, Any]:
+    defaults = {
+        key: copy.deepcopy(attribute.metadata["default"])
+        for key, attribute in _attributes_by_key(cls).items()
+        if attribute.metadata["default"] is not None
+    }
+    for name, key in _ratio_keys(cls).items():
+        defaults[key] = _GPU_DEFAULTS[name]
+    defaults[GPU_SPLIT_KEY] = {"strategy": "evenly"}
+    # The keys that the server sent tell the engine; the options of the others mean nothing.
+    engine = max(_ENGINES, key=lambda name: sum(_is_of(name, key) for key in values))
+    foreign = [name for name in _ENGINES if name != engine]
+    return {
+        key: value
+        for key, value in defaults.items()
+        if not any(_is_of(name, key) for name in foreign)
+    }
+
+
+def _is_of(engine: str, key: str) -> bool:
+    return f".load.{engine}." in key
+
+
+def _read_gpu(values: dict[str, Any], cls: type[AnyLoadConfig]) -> GpuSetting | None:
+    """Take the GPU keys out of ``values``; a split that cannot be expressed stays there."""
+    gpu = GpuSetting()
+    for name, key in _ratio_keys(cls).items():
+        if fits(name, values.get(key), GpuSetting):
+            setattr(gpu, name, values.pop(key, None))
+    split = values.get(GPU_SPLIT_KEY)
+    if isinstance(split, Mapping) and not split.get("customRatio"):
+        strategy = split.get("strategy")
+        strategy = "favorMainGpu" if strategy == "priorityOrder" else strategy
+        priority, disabled = split.get("priority") or [], split.get("disabledGpus") or []
+        if (
+            strategy in SPLIT_STRATEGIES
+            and all(fits("disabled_gpus", gpus, GpuSetting) for gpus in (priority, disabled))
+            and len(priority) <= 1
+        ):
+            del values[GPU_SPLIT_KEY]
+            gpu.split_strategy = strategy
+            gpu.main_gpu = next(iter(priority), None)
+            gpu.disabled_gpus = disabled
+    return gpu if gpu != GpuSetting() else None

@@ -1,0 +1,366 @@
+"""The connection to one namespace: opened when needed, replaced when lost.
+
+Thread safety: the I/O thread only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import selectors
+import socket
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..errors import (
+    LMStudioChannelClosedError,
+    LMStudioClientError,
+    LMStudioConnectionLostError,
+    LMStudioError,
+    LMStudioProtocolError,
+    LMStudioServerError,
+    LMStudioWebsocketError,
+)
+from .call import Call, Ending
+from .connect import Attempt
+from .frames import Pieces
+from .protocol import (
+    CLOSED,
+    ERROR,
+    NOTHING,
+    OUTCOME,
+    PACKET,
+    Protocol,
+)
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from .reactor import Loop
+
+__all__ = ["Link"]
+
+logger = logging.getLogger(__name__)
+
+SILENCE = 15.0  # seconds without a word from the server, after which it is asked for one
+_ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
+_QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
+
+_raw_decode = json.JSONDecoder().raw_decode
+
+
+class Link:
+    """One namespace's websocket, the calls on it, and those that wait for it to open."""
+
+    def __init__(self, loop: Loop, namespace: str) -> None:
+        """Start without a connection."""
+        self.loop = loop
+        self.namespace = namespace
+        self.protocol = Protocol()
+        self.transport: Transport | None = None
+        self._attempt: Attempt | None = None
+        self._waiting: deque[tuple[Call, bytes | Pieces]] = deque()
+        self._sending: Call | None = None  # whose message is being written
+        self._interest = 0
+        self.heard = 0.0  # when the server was heard last
+        self._answer_due: float | None = None  # when the answer to a ping must have come
+        self._plan: object = None  # to look for life; None while nothing is awaited
+
+    # -- calls --------------------------------------------------------------------------------
+
+    def start(self, call: Call, text: bytes | Pieces) -> None:
+        """Write a call's first message, or keep it until the connection is open."""
+        if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
+            logger.debug("%s: replacing a connection that ran out of warnings", self.namespace)
+            self._drop()
+        if self.transport is None or self.transport.is_busy or self._is_in_doubt():
+            self._waiting.append((call, text))  # what is not written can still be withdrawn
+            if self.transport is None and self._attempt is None:
+                self._connect()
+        else:
+            self._write(call, text)
+
+    def send_cancel(self, call: Call) -> bool:
+        """Tell the server to stop a call, where the protocol can.
+
+        Returns:
+            False if there is nothing to stop: the server has not got the whole call.
+        """
+        if not call.sent or (call.pieces is not None and not call.pieces.is_complete):
+            return False
+        if call.endpoint.channel:
+            self._send(call.cancel_text())
+        return True
+
+    def forget(self, call: Call) -> None:
+        """Drop what still comes for a call that has ended, and send no more of it."""
+        self.protocol.calls.pop(call.id, None)
+        if call.pieces is not None and call.pieces.cut():
+            self.loop.post(self.loop.write_on, self.namespace)  # not here: we may be reading
+
+    def _write(self, call: Call, text: bytes | Pieces) -> None:
+        if call.mark:
+            self.loop.end(call, Ending())  # withdrawn: neither create nor cancel is sent
+        elif call.ending is None:
+            self.protocol.calls[call.id] = call
+            call.sent = True
+            self._send(text)
+            if self.transport is not None and self.transport.is_busy:
+                self._sending = call
+            if self._plan is None:
+                self._look_at(monotonic() + SILENCE)
+
+    def _send(self, text: bytes | Pieces) -> None:
+        if self.transport is not None:
+            try:
+                self.transport.send_text(text)
+            except LMStudioError as error:
+                self.fail(error)
+            else:
+                self._update_interest()
+
+    # -- is anybody there? --------------------------------------------------------------------
+
+    def _is_in_doubt(self) -> bool:
+        """Whether to wait for a sign of life: after a sleep, an old connection may lead nowhere.
+
+        What was not written can go to a new connection; what was written must not be sent twice.
+        """
+        if not self.protocol.calls and self._answer_due is None:
+            now = monotonic()
+            if now - self.heard > SILENCE:
+                self._ask(now, _QUICK_ANSWER)
+        is_asked = self._answer_due is not None and not self.protocol.calls
+        return is_asked or self.transport is None  # the ping could not be written
+
+    def _ask(self, now: float, limit: float) -> None:
+        if self.transport is not None:
+            self._answer_due = now + limit
+            self._look_at(self._answer_due)
+            try:
+                self.transport.ping()
+            except LMStudioError as error:
+                self.fail(error)
+            else:
+                self._update_interest()
+
+    def _look_at(self, when: float) -> None:
+        """Look for life at a certain time; earlier plans to do so are dropped."""
+        self._plan = object()
+        self.loop.at(when, self._look_for_life, self._plan)
+
+    def _look_for_life(self, plan: object, now: float) -> None:
+        if plan is not self._plan:
+            return
+        if self._answer_due is not None:
+            self.fail(
+                LMStudioConnectionLostError(
+                    "The connection to LM Studio is lost: nothing was heard for "
+                    f"{now - self.heard:.0f} s, not even the answer to a ping. "
+                    "The next call connects again."
+                )
+            )
+        elif not self.protocol.calls:
+            self._plan = None
+        elif now - self.heard >= SILENCE:
+            self._ask(now, _ANSWER)
+        else:
+            self._look_at(self.heard + SILENCE)
+
+    def _note_life(self, now: float) -> None:
+        self.heard = now
+        if self._answer_due is not None:
+            self._answer_due = None
+            self._look_at(now + SILENCE)
+            self._start_waiting()
+
+    # -- the connection -----------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        attempt = self._attempt = Attempt(self.loop.connect_timeout)
+
+        def done(sock: socket.socket | None, error: LMStudioError | None) -> None:
+            self.loop.post(self._connected, attempt, sock, error)  # in the connector thread
+
+        try:
+            self.loop.connector.start(self.namespace, attempt, done)
+        except LMStudioError as error:
+            self._give_up(error)
+        else:
+            self.loop.at(attempt.deadline.at, self._attempt_expired, attempt)
+
+    def _connected(
+        self, attempt: Attempt, sock: socket.socket | None, error: LMStudioError | None
+    ) -> None:
+        if attempt is not self._attempt:  # expired, or the client was closed meanwhile
+            if sock is not None:
+                sock.close()
+            return
+        if sock is None:
+            self._give_up(error or LMStudioWebsocketError("Connecting failed."))
+            return
+        self._attempt = None
+        self.protocol = Protocol()
+        self.transport = Transport(sock)
+        self.heard = monotonic()
+        self._interest = selectors.EVENT_READ
+        self.loop.selector.register(sock, self._interest, self)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for call, text in waiting:
+            self.start(call, text)
+
+    def _attempt_expired(self, attempt: Attempt, _now: float) -> None:
+        if attempt is self._attempt:
+            self._give_up(
+                LMStudioWebsocketError(
+                    "LM Studio is not reachable: it did not answer within "
+                    f"connect_timeout={self.loop.connect_timeout:g} s."
+                )
+            )
+
+    def _give_up(self, error: LMStudioError) -> None:
+        if self._attempt is not None:
+            self._attempt.abort()
+            self._attempt = None
+        waiting, self._waiting = self._waiting, deque()
+        for call, _ in waiting:
+            self.loop.end(call, Ending(error=error))
+
+    def fail(self, error: LMStudioError) -> None:
+        """End every call on this connection; the next call opens a new one."""
+        calls = list(self.protocol.calls.values())
+        self._drop()
+        logger.debug("%s: %s, %d calls failed", self.namespace, type(error).__name__, len(calls))
+        for call in calls:
+            self.loop.end(call, Ending(error=error))
+        self._start_waiting()
+
+    def _drop(self) -> None:
+        transport, self.transport, self._sending = self.transport, None, None
+        self._answer_due = self._plan = None
+        self.protocol = Protocol()
+        if transport is not None:
+            self.loop.selector.unregister(transport.socket)
+            transport.close()
+
+    def close(self, flush: bool) -> bool:
+        """Leave; return whether bytes still wait to be written. Call until it returns False.
+
+        Args:
+            flush: Whether to say goodbye and let the socket take what is queued.
+        """
+        self._give_up(LMStudioClientError("The client is closed. Make a new one."))
+        if self.transport is None:
+            return False
+        if flush:
+            try:
+                if not self.transport.said_goodbye:
+                    self.transport.say_goodbye()
+                self.transport.flush()
+            except LMStudioError:
+                pass  # it is leaving anyway
+            else:
+                if self.transport.is_busy:
+                    self._update_interest()
+                    return True
+        self._drop()
+        return False
+
+    # -- the socket is ready ------------------------------------------------------------------
+
+    def on_ready(self, events: int, now: float) -> None:
+        """Read and write what the socket allows; `now` is the time of arrival."""
+        transport = self.transport
+        if transport is None:
+            return
+        try:
+            if events & selectors.EVENT_READ:  # first: it may tell more than a failed write
+                for payload in transport.receive():
+                    self._dispatch(payload, now)
+                if transport.failure is None:
+                    self._note_life(now)
+            if transport.failure is not None:
+                raise transport.failure
+            if events & selectors.EVENT_WRITE:
+                self._write_on(transport, now)
+            if transport is self.transport:
+                self._update_interest()
+        except LMStudioError as error:
+            self.fail(error)
+        except Exception as error:  # whatever a server sends, the thread goes on
+            logger.debug("%s: a message failed", self.namespace, exc_info=True)
+            self.fail(LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}"))
+
+    def _write_on(self, transport: Transport, now: float) -> None:
+        if transport.flush():
+            # A server that takes what we send is not silent, though it may have nothing to say.
+            if self._sending is not None:
+                self._sending.heard = now
+                self._note_life(now)
+            for call, _ in self._waiting:
+                call.heard = now
+        if not transport.is_busy:
+            self._sending = None
+            self._start_waiting()
+
+    def _update_interest(self) -> None:
+        transport = self.transport
+        if transport is not None:
+            interest = selectors.EVENT_READ
+            if transport.wants_to_write:
+                interest |= selectors.EVENT_WRITE
+            if interest != self._interest:
+                self._interest = interest
+                self.loop.selector.modify(transport.socket, interest, self)
+
+    def _dispatch(self, payload: bytes, now: float) -> None:
+        """Give a message to its call. This is the path of a token."""
+        try:
+            text = payload.decode()
+            message, end = _raw_decode(text)
+            if end != len(text):
+                message = json.loads(text)
+        except (ValueError, RecursionError):
+            message = _decode_odd(payload)
+        kind, call, data = self.protocol.receive(message)
+        if kind == PACKET:
+            call.heard = now  # type: ignore[union-attr]
+            call.inbox.put(data)  # type: ignore[union-attr]
+        elif kind != NOTHING:
+            self._conclude(kind, call, data)
+
+    def _conclude(self, kind: int, call: Call | None, data: Any) -> None:
+        if call is None:  # a warning: the server will not answer these calls
+            for unanswered in data.calls:
+                self.loop.end(unanswered, Ending(error=_refused(unanswered, data.text)))
+        elif kind == OUTCOME:
+            self.loop.end(call, Ending(data))
+        elif kind == ERROR:
+            details = data if isinstance(data, dict) else {"title": str(data)}
+            error = LMStudioServerError.from_details(f"{call.endpoint.label} failed", details)
+            self.loop.end(call, Ending(error=error))
+        elif kind == CLOSED:
+            error = LMStudioChannelClosedError(
+                f"{call.endpoint.label} failed: LM Studio closed the channel before the outcome."
+            )
+            self.loop.end(call, Ending(error=error))
+
+
+def _decode_odd(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)  # bytes, so that surrounding white space is accepted
+    except (ValueError, RecursionError):
+        raise LMStudioProtocolError(
+            "The server sent something that is not JSON; the connection was closed."
+        ) from None
+
+
+def _refused(call: Call, text: str) -> LMStudioError:
+    if not text.startswith("Received "):
+        return LMStudioProtocolError(f"{call.endpoint.label} failed: {text}.")
+    return LMStudioServerError(
+        f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"
+    )

@@ -1,0 +1,193 @@
+"""One open websocket on a non-blocking socket: bytes in, messages out, and the other way.
+
+Thread safety: the I/O thread only. It blocks nowhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+from collections import deque
+from collections.abc import Iterator
+
+from websocket import ABNF
+
+from ..errors import LMStudioConnectionLostError, LMStudioError
+from .frames import FrameReader, Pieces, frame_text
+
+__all__ = ["MAX_MESSAGE_BYTES", "Transport"]
+
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+_CHUNK = 64 * 1024
+_MANY_FRAMES = 100  # that wait for a server that does not read
+_TURN = 256 * 1024  # bytes written before other connections have their turn
+_READ_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Transport:
+    """An open websocket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over a socket on which the handshake and the authentication are done."""
+        sock.setblocking(False)
+        self.socket = sock
+        self.failure: LMStudioError | None = None  # why nothing more will come
+        self.said_goodbye = False
+        self._close_code: int | None = None
+        self._reader = FrameReader(MAX_MESSAGE_BYTES)
+        self._outgoing: deque[bytes | memoryview] = deque()
+        # Whose frames come after that. Only control frames may stand between those of the first.
+        self._messages: deque[Iterator[bytes | None]] = deque()
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether bytes are waiting for the socket to take them."""
+        return bool(self._outgoing)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits to be written, or a message is open that has more to come."""
+        return bool(self._outgoing or self._messages)
+
+    def receive(self) -> list[bytes]:
+        """Return the text messages that have arrived, perhaps none.
+
+        At the end of the connection, and at bytes that are no websocket frames, `failure` is
+        set; what came before that is returned first.
+        """
+        data = b""
+        try:
+            data = self.socket.recv(_CHUNK)
+            if not data:
+                self.failure = self._closed()
+            # select() does not see what OpenSSL holds decrypted, so take that too.
+            while self._is_tls and (pending := self.socket.pending()):  # type: ignore[attr-defined]
+                data += self.socket.recv(pending)
+        except _READ_AGAIN:
+            pass
+        except (OSError, ValueError) as error:
+            self.failure = _broke(error)
+        reader = self._reader
+        messages = reader.feed(data)
+        if reader.controls:
+            self._answer_controls()
+        if reader.error is not None:
+            self.failure = reader.error
+        return messages
+
+    def send_text(self, text: bytes | Pieces) -> None:
+        """Queue a message and write what the socket takes.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        if isinstance(text, Pieces):
+            self._queue(text)
+        elif self._messages:
+            self._queue(iter((frame_text(text),)))
+        else:
+            self._send(frame_text(text))
+
+    def flush(self) -> bool:
+        """Write what the socket takes of what is waiting, or a part of that if it is much.
+
+        Returns:
+            Whether the socket took something.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        outgoing, written = self._outgoing, 0
+        try:
+            while (outgoing or self._take_frame()) and written < _TURN:
+                piece = outgoing[0]
+                count = self.socket.send(piece)
+                written += count
+                if count == len(piece):
+                    outgoing.popleft()
+                else:
+                    outgoing[0] = memoryview(piece)[count:]
+        except _READ_AGAIN:
+            pass  # TLS wants the very same bytes again, and it will get them
+        except (OSError, ValueError) as error:
+            raise _broke(error) from None
+        return written > 0
+
+    def ping(self) -> None:
+        """Ask the server for a sign of life; its answer is a control frame.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        self._send(ABNF.create_frame(b"", ABNF.OPCODE_PING).format())
+
+    def say_goodbye(self) -> None:
+        """Queue a close frame; nobody waits for the answer.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        self.said_goodbye = True
+        frame = ABNF.create_frame(struct.pack("!H", 1000), ABNF.OPCODE_CLOSE).format()
+        self._queue(iter((frame,)))
+
+    def close(self) -> None:
+        """Close the socket."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self.socket.close()
+
+    def _send(self, frame: bytes) -> None:
+        self._outgoing.append(frame)
+        if len(self._outgoing) == 1:
+            self.flush()
+
+    def _queue(self, frames: Iterator[bytes | None]) -> None:
+        self._messages.append(frames)
+        if not self._outgoing:
+            self.flush()
+
+    def _take_frame(self) -> bool:
+        """Take the next frame of the messages, if it is made yet."""
+        while self._messages:
+            frame = next(self._messages[0], b"")
+            if frame:
+                self._outgoing.append(frame)
+                return True
+            if frame is None:
+                return False
+            self._messages.popleft()
+        return False
+
+    def _answer_controls(self) -> None:
+        controls, self._reader.controls = self._reader.controls, []
+        for opcode, payload in controls:
+            # An answer that cannot be sent loses nothing: reading will tell what is wrong.
+            with contextlib.suppress(LMStudioConnectionLostError):
+                if opcode == ABNF.OPCODE_PING:
+                    if len(self._outgoing) < _MANY_FRAMES:  # a server that never reads gets none
+                        self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
+                elif opcode == ABNF.OPCODE_CLOSE:
+                    if len(payload) >= 2:
+                        self._close_code = struct.unpack("!H", payload[:2])[0]
+                    self.failure = self._closed()
+                    self._messages.clear()  # nothing may follow the answer
+                    if not self.said_goodbye:
+                        self.say_goodbye()
+
+    def _closed(self) -> LMStudioConnectionLostError:
+        code = self._close_code
+        words = "" if code is None else f" (websocket close code {code})"
+        return LMStudioConnectionLostError(
+            f"LM Studio closed the connection{words}. The next call connects again.", code
+        )
+
+
+def _broke(error: Exception) -> LMStudioConnectionLostError:
+    return LMStudioConnectionLostError(
+        f"The connection to LM Studio broke: {error}. The next call connects again."
+    )

@@ -1,0 +1,75 @@
+"""The iterator over a stream's fragments: an object of its own, so that dropping it is noticed."""
+
+from __future__ import annotations
+
+import threading
+from _thread import get_ident
+from typing import TYPE_CHECKING
+
+from .._concurrency import fork as _process
+from .._concurrency.deadline import receiver
+from .._values.results import LlmPredictionFragment
+
+if TYPE_CHECKING:
+    from .stream import PredictionStream
+
+__all__ = ["FragmentIterator"]
+
+
+class FragmentIterator:
+    """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly.
+
+    Thread safety: one thread at a time; the stream's turn sees to it.
+    """
+
+    __slots__ = ("__weakref__", "_reader", "_receive", "_stream")
+
+    def __init__(self, stream: PredictionStream) -> None:
+        """Read the stream's inbox; the stream makes this."""
+        self._stream = stream
+        self._reader = stream._reader
+        self._receive = receiver(stream._call.inbox, None)
+
+    def __iter__(self) -> FragmentIterator:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> LlmPredictionFragment:
+        """Return the next fragment; this is the path of a token.
+
+        Raises:
+            StopIteration: The prediction ended, or was cancelled.
+            LMStudioRuntimeError: Another thread is reading.
+            LMStudioError: What ended the prediction.
+        """
+        stream, reader = self._stream, self._reader
+        if reader.is_at_end:
+            reader.raise_error()
+            raise StopIteration
+        if stream._call.loop.process is not _process.current:
+            _process.check_process(stream._call.loop.process, "stream")
+        turn, me = stream._turn, 0
+        try:
+            try:
+                me = get_ident()
+                if turn.setdefault(0, me) != me or reader.calling == me:
+                    me = 0
+                    raise stream._in_use()
+                if stream._owner[0] != me:
+                    stream._owner = (me, threading.current_thread())
+                fragment = reader.advance(self._receive)
+                if fragment is not None:
+                    return fragment
+                stream._finish_reading()
+            finally:  # inside, so that Ctrl-C here cancels as well
+                if turn.get(0) == me:
+                    turn.pop(0, None)
+        except Exception:  # of a callback, or the server's garbage
+            if me:
+                stream._end_by_exception()
+            raise
+        except BaseException:
+            stream._call.cancel("interrupted")
+            raise
+        reader.raise_error()
+        raise StopIteration

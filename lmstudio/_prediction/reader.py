@@ -1,0 +1,288 @@
+"""Reads one prediction: takes items from its inbox, folds them, and makes the outcome."""
+
+from __future__ import annotations
+
+import threading
+from _thread import get_ident
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from .._concurrency.callback_gate import CallbackRunner
+from .._connection.call import (
+    END,
+    STOP,
+    Call,
+    Ending,
+)
+from .._values.messages import AssistantResponse, TextData
+from .._values.results import Accumulator, LlmPredictionFragment, PredictionResult
+from ..errors import LMStudioError, LMStudioProtocolError, LMStudioValueError
+from .tool_requests import (
+    ToolCallRequestArgumentFragmentCallback,
+    ToolCallRequestEndCallback,
+    ToolCallRequestFailureCallback,
+    ToolCallRequestNameCallback,
+    ToolCallRequestStartCallback,
+    ToolRequests,
+)
+
+__all__ = [
+    "TOOL_REPORT",
+    "PredictionCallbacks",
+    "PredictionFirstTokenCallback",
+    "PredictionFragmentCallback",
+    "PredictionMessageCallback",
+    "PromptProcessingCallback",
+    "Reader",
+]
+
+# The type of what a running tool of act() puts into an inbox: no string, so no server can send it.
+TOOL_REPORT: Any = object()
+
+PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
+PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
+PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
+PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+
+
+@attrs.frozen(kw_only=True)
+class PredictionCallbacks:
+    """What to call while a prediction is read; in the reading thread, never in the I/O thread."""
+
+    on_message: PredictionMessageCallback | None = None
+    on_first_token: PredictionFirstTokenCallback | None = None
+    on_prediction_fragment: PredictionFragmentCallback | None = None
+    on_prompt_processing_progress: PromptProcessingCallback | None = None
+    on_tool_call_request_start: ToolCallRequestStartCallback | None = None
+    on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None
+    on_tool_call_request_argument_fragment_generated: (
+        ToolCallRequestArgumentFragmentCallback | None
+    ) = None
+    on_tool_call_request_end: ToolCallRequestEndCallback | None = None
+    on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None
+    # For act(): what its tools put into the inbox, and the number of the next tool call.
+    on_tool_report: Callable[[dict[str, Any]], None] | None = None
+    first_call_id: int = 0
+
+
+class Reader:
+    """What was read of one prediction.
+
+    Thread safety: `advance` for one thread at a time (the stream sees to it); the rest for all.
+    """
+
+    __slots__ = (
+        "_accumulator",
+        "_call",
+        "_callbacks",
+        "_failure",
+        "_final",
+        "_fold_lock",
+        "_has_fragment",
+        "_on_fragment",
+        "_progress",
+        "_response_type",
+        "_structured",
+        "_tool_requests",
+        "calling",
+        "gate",
+        "is_at_end",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        callbacks: PredictionCallbacks,
+        gate: CallbackRunner,
+        *,
+        structured: bool,
+        response_type: type | None = None,
+    ) -> None:
+        """Prepare to read the inbox of `call`; a reply may be `structured`, and have a type."""
+        self.is_at_end = False
+        self.calling = 0  # the thread that is inside a callback of this prediction
+        self._call = call
+        self._callbacks = callbacks
+        self._on_fragment = callbacks.on_prediction_fragment
+        self.gate = gate
+        self._structured = structured
+        self._response_type = response_type
+        self._accumulator = Accumulator()
+        self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
+        self._failure: LMStudioError | None = None  # a fragment that could not be read
+        self._progress = -1.0
+        self._tool_requests: ToolRequests | None = None
+        self._has_fragment = False
+        self._final: dict[int, PredictionResult] = {}  # set once, by setdefault
+
+    def hand_over(
+        self, runner: CallbackRunner, on_progress: PromptProcessingCallback | None
+    ) -> None:
+        """Have all callbacks run by `runner`, and `on_progress` be one of them.
+
+        Raises:
+            LMStudioValueError: There is one for the progress already.
+        """
+        if on_progress is not None:
+            if self._callbacks.on_prompt_processing_progress is not None:
+                raise LMStudioValueError(
+                    "on_progress does the same as on_prompt_processing_progress, with which this "
+                    "stream was made. Use one of them."
+                )
+            self._callbacks = attrs.evolve(
+                self._callbacks, on_prompt_processing_progress=on_progress
+            )
+        self.gate = runner
+
+    def advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:
+        """Return the next fragment, or None at the end. This is the path of a token.
+
+        Raises:
+            DeadlinePassed: `receive` came to its deadline.
+            LMStudioProtocolError: A fragment cannot be read; `partial` holds those before it.
+        """
+        call = self._call
+        mark = call.mark
+        while not mark:
+            item = receive()
+            if item is STOP:
+                continue
+            if item is END:
+                call.take_end()
+                break
+            if item["type"] != "fragment":
+                self._take_other(item)
+                continue
+            try:
+                with self._fold_lock:
+                    if mark:
+                        break
+                    fragment = self._accumulator.fragment(item.get("fragment"))
+            except LMStudioProtocolError as error:
+                self._failure = error
+                raise self._with_partial(error) from None
+            if not self._has_fragment:
+                self._take_first()
+            if self._on_fragment is not None:
+                self._call_back(self._on_fragment, fragment)
+            return fragment
+        self.is_at_end = True
+        call.notify()
+        return None
+
+    def _take_first(self) -> None:
+        self._has_fragment = True
+        self._report_progress(1.0)
+        if self._callbacks.on_first_token is not None:
+            self._call_back(self._callbacks.on_first_token)
+
+    def _take_other(self, packet: dict[str, Any]) -> None:
+        kind = packet["type"]
+        if kind is TOOL_REPORT:
+            if self._callbacks.on_tool_report is not None:
+                self._callbacks.on_tool_report(packet)
+        elif kind == "promptProcessingProgress":
+            progress = packet.get("progress")
+            if isinstance(progress, (int, float)) and 0 <= progress <= 1:
+                self._report_progress(float(progress))
+        elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
+            if self._tool_requests is None:
+                self._tool_requests = ToolRequests(
+                    self._callbacks, self._call_back, self._callbacks.first_call_id
+                )
+            try:
+                self._tool_requests.take(packet)
+            except LMStudioProtocolError as error:
+                self._failure = error
+                raise self._with_partial(error) from None
+
+    def _report_progress(self, progress: float) -> None:
+        """Report each step once, upwards, and from 0 to 1 even if the server skips the ends."""
+        callback, last = self._callbacks.on_prompt_processing_progress, self._progress
+        if callback is not None and progress > last:
+            self._progress = progress
+            if last < 0 < progress:
+                self._call_back(callback, 0.0)
+            self._call_back(callback, progress)
+
+    def _call_back(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        self.calling = get_ident()
+        try:
+            self.gate.run(callback, *arguments)
+        finally:
+            self.calling = 0
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def report_message(self) -> None:
+        """Give the whole reply to `on_message`, unless the prediction failed."""
+        callback = self._callbacks.on_message
+        if callback is not None and self._error() is None:
+            with self._fold_lock:
+                content = self._accumulator.content
+            self.gate.run(callback, AssistantResponse(content=[TextData(text=content)]))
+
+    def markdown(self, note: str) -> str:
+        """Return the text so far, for a notebook, with a note below it."""
+        with self._fold_lock:
+            return self._accumulator.markdown(note)
+
+    def raise_error(self) -> None:
+        """Raise what the prediction ended with, if that was an error, and a new one each time."""
+        error = self._error()
+        if error is not None:
+            raise self._with_partial(error)
+
+    def outcome(self) -> PredictionResult:
+        """Return the final result, or raise the final error, a new one each time."""
+        final = self._final.get(0)
+        if final is not None:
+            return final
+        self.raise_error()
+        ending = self._call.ending
+        success = None if ending is None or ending.error is not None else ending.value
+        try:
+            result = self._snapshot(success, "failed")
+        except LMStudioProtocolError as malformed:
+            raise self._with_partial(malformed) from None
+        return self._final.setdefault(0, result)
+
+    def outcome_so_far(self) -> PredictionResult | None:
+        """Return the final result if there is one already; None before, and after an error."""
+        if self._call.mark and self._call.ending is not None and self._error() is None:
+            return self.outcome()
+        return self._final.get(0)
+
+    def _error(self) -> LMStudioError | None:
+        """What the prediction ended with, if that was an error and no cancel came first."""
+        if self._failure is not None:
+            return self._failure
+        ending = self._call.ending
+        return None if ending is None or self._call.is_cancelled else ending.error
+
+    def _snapshot(self, success: dict[str, Any] | None, stop_reason: str) -> PredictionResult:
+        with self._fold_lock:
+            return self._accumulator.result(
+                success=success,
+                cancelled=self._call.is_cancelled,
+                cancel_reason=self._call.reason,
+                structured=self._structured,
+                response_type=self._response_type,
+                stop_reason=stop_reason,
+            )
+
+    def _with_partial(self, error: LMStudioError) -> LMStudioError:
+        """Return a new exception like `error` that carries what was received."""
+        fresh = Ending(error=error).fresh_error()
+        assert fresh is not None
+        with self._fold_lock:
+            fresh.partial = self._accumulator.result(
+                success=None,
+                cancelled=False,
+                cancel_reason=None,
+                structured=self._structured,
+                stop_reason="failed",
+            )
+        return fresh

@@ -1,0 +1,111 @@
+"""Follows the tool calls that a model writes during one prediction, and reports each step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .._json.converter import structure
+from .._values.messages import ToolCallRequest
+from ..errors import LMStudioPredictionError, LMStudioProtocolError
+
+if TYPE_CHECKING:
+    from .reader import PredictionCallbacks
+
+__all__ = [
+    "ToolCallRequestArgumentFragmentCallback",
+    "ToolCallRequestEndCallback",
+    "ToolCallRequestFailureCallback",
+    "ToolCallRequestNameCallback",
+    "ToolCallRequestStartCallback",
+    "ToolRequests",
+]
+
+ToolCallRequestStartCallback: TypeAlias = Callable[[int, "str | None"], Any]
+ToolCallRequestNameCallback: TypeAlias = Callable[[int, str], Any]
+ToolCallRequestArgumentFragmentCallback: TypeAlias = Callable[[int, str], Any]
+ToolCallRequestEndCallback: TypeAlias = Callable[[int, ToolCallRequest], Any]
+ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionError], Any]
+
+
+class ToolRequests:
+    """The tool calls of one prediction; a model writes one at a time.
+
+    Each step is reported as the server tells of it; but an end never comes without a start, a name
+    and arguments, even if the server left those out.
+
+    Thread safety: the thread that reads the prediction.
+    """
+
+    def __init__(
+        self, callbacks: PredictionCallbacks, call_back: Callable[..., None], first_id: int
+    ) -> None:
+        """Report by means of `call_back`; the first call gets the number `first_id`."""
+        self._callbacks = callbacks
+        self._call_back = call_back
+        self._id = first_id - 1
+        self._is_open = self._has_name = self._has_arguments = False
+
+    def take(self, packet: dict[str, Any]) -> None:
+        """Take a packet whose type begins with ``toolCallGeneration``.
+
+        Raises:
+            LMStudioProtocolError: A request cannot be read.
+        """
+        kind = packet["type"].removeprefix("toolCallGeneration")
+        if kind == "Start":
+            self._start(packet.get("toolCallId"))
+        elif kind == "NameReceived":
+            self._name(packet.get("name"))
+        elif kind == "ArgumentFragmentGenerated":
+            self._argument_fragment(packet.get("content"))
+        elif kind == "End":
+            self._end(packet.get("toolCallRequest"))
+        elif kind == "Failed":
+            self._fail(packet.get("error"))
+
+    def _report(self, callback: Callable[..., Any] | None, detail: Any) -> None:
+        if callback is not None:
+            self._call_back(callback, self._id, detail)
+
+    def _start(self, tool_call_id: Any) -> None:
+        self._id += 1
+        self._is_open, self._has_name, self._has_arguments = True, False, False
+        self._report(
+            self._callbacks.on_tool_call_request_start,
+            tool_call_id if isinstance(tool_call_id, str) else None,
+        )
+
+    def _name(self, name: Any) -> None:
+        if isinstance(name, str):
+            self._has_name = True
+            self._report(self._callbacks.on_tool_call_request_name_received, name)
+
+    def _argument_fragment(self, content: Any) -> None:
+        if isinstance(content, str):
+            self._has_arguments = True
+            self._report(self._callbacks.on_tool_call_request_argument_fragment_generated, content)
+
+    def _end(self, data: Any) -> None:
+        if isinstance(data, dict) and not isinstance(data.get("arguments"), (dict, NoneType)):
+            raise LMStudioProtocolError("Unexpected data: ToolCallRequest.arguments is no object.")
+        request: ToolCallRequest = structure(data, ToolCallRequest)
+        if not self._is_open:
+            self._start(request.id)
+        if not self._has_name:
+            self._name(request.name)
+        if not self._has_arguments:
+            self._argument_fragment(json.dumps(request.arguments or {}, ensure_ascii=False))
+        self._is_open = False
+        self._report(self._callbacks.on_tool_call_request_end, request)
+
+    def _fail(self, details: Any) -> None:
+        if not self._is_open:
+            self._start(None)
+        self._is_open = False
+        error = LMStudioPredictionError(
+            "Failed to parse tool call request", details if isinstance(details, dict) else None
+        )
+        self._report(self._callbacks.on_tool_call_request_failure, error)

@@ -1,0 +1,311 @@
+"""What LM Studio tells about models: on disk, loaded, offered; how to name them in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeAlias
+
+import attrs
+
+from .._json.converter import (
+    DictObject,
+    LMStudioStruct,
+    camel_keys,
+    unstructure,
+)
+from ..errors import LMStudioValueError
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ModelQuantization(LMStudioStruct):
+    """How the weights of a model are quantized.
+
+    Attributes:
+        name: such as ``Q4_K_M``.
+        bits: bits a weight; 0 if the server names no whole number.
+        extra: what the server said beyond this, by its JSON keys.
+
+    Thread safety: immutable.
+    """
+
+    _keeps_defaults: ClassVar[bool] = True
+    name: str
+    bits: int = 0
+    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class _ModelFacts(LMStudioStruct):
+    _keeps_defaults: ClassVar[bool] = True
+    model_key: str
+    path: str = ""
+    format: str = ""
+    display_name: str = ""
+    publisher: str | None = None
+    size_bytes: int = 0
+    indexed_model_identifier: str | None = None
+    device_identifier: str | None = None
+    params_string: str | None = None
+    architecture: str | None = None
+    quantization: ModelQuantization | None = None
+    variants: list[str] | None = None
+    selected_variant: str | None = None
+    max_context_length: int = 0
+    extra: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class LlmInfo(_ModelFacts):
+    """A language model on the server.
+
+    Attributes:
+        model_key: the key to load it with.
+        path: its file, relative to the server's model folder.
+        format: ``gguf``, ``safetensors``, or what a newer server may name.
+        size_bytes: size on disk in bytes.
+        device_identifier: the device that holds it; None is the server itself.
+        max_context_length: the longest context the model was trained for, in tokens.
+        vision: takes images.
+        trained_for_tool_use: was trained to call tools.
+        extra: what the server said beyond this, by its JSON keys; also a value of another type
+            than the attribute's, which then has its default.
+
+    Thread safety: immutable.
+    """
+
+    type: ClassVar[str] = "llm"
+    vision: bool = False
+    trained_for_tool_use: bool = False
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class LlmInstanceInfo(LlmInfo):
+    """A loaded language model: what ``LlmInfo`` says, and the facts of this instance.
+
+    Attributes:
+        identifier: the name of the instance in requests.
+        instance_reference: names this very instance, also after another took its identifier.
+        context_length: the context it was loaded with, in tokens.
+        ttl_ms: idle time after which the server unloads it, in milliseconds; None is never.
+        last_used_time: when it was last used, in milliseconds since 1970; None is never.
+
+    Thread safety: immutable.
+    """
+
+    identifier: str = ""
+    instance_reference: str = ""
+    context_length: int = 0
+    ttl_ms: float | None = None
+    last_used_time: float | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class EmbeddingModelInfo(_ModelFacts):
+    """An embedding model on the server; the attributes are those of ``LlmInfo``.
+
+    Thread safety: immutable.
+    """
+
+    type: ClassVar[str] = "embedding"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class EmbeddingModelInstanceInfo(EmbeddingModelInfo):
+    """A loaded embedding model; the attributes are those of ``LlmInstanceInfo``.
+
+    Thread safety: immutable.
+    """
+
+    identifier: str = ""
+    instance_reference: str = ""
+    context_length: int = 0
+    ttl_ms: float | None = None
+    last_used_time: float | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class UnknownModelInfo(_ModelFacts):
+    """A model of a kind that this package does not know; ``extra`` has what it cannot name.
+
+    Thread safety: immutable.
+    """
+
+    type: str = ""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ModelLoadResult(LMStudioStruct):
+    """Where a model was loaded from, and under which name; for annotations in programs."""
+
+    identifier: str
+    instance_reference: str
+    path: str
+
+
+ModelInfo: TypeAlias = LlmInfo | EmbeddingModelInfo | UnknownModelInfo
+ModelInstanceInfo: TypeAlias = LlmInstanceInfo | EmbeddingModelInstanceInfo | UnknownModelInfo
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ModelSearchResultIdentifierCatalog(LMStudioStruct):
+    """Names a model of LM Studio's own catalog.
+
+    Thread safety: immutable.
+    """
+
+    type: ClassVar[str] = "catalog"
+    identifier: str
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ModelSearchResultIdentifierHf(LMStudioStruct):
+    """Names a model of Hugging Face.
+
+    Thread safety: immutable.
+    """
+
+    type: ClassVar[str] = "hf"
+    identifier: str
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class UnknownModelSearchResultIdentifier(LMStudioStruct):
+    """Names a model of a place that this package does not know; ``type`` says which.
+
+    Thread safety: immutable.
+    """
+
+    _keeps_defaults: ClassVar[bool] = True
+    type: str = ""
+    identifier: str = ""
+
+
+ModelSearchResultIdentifier: TypeAlias = (
+    ModelSearchResultIdentifierCatalog
+    | ModelSearchResultIdentifierHf
+    | UnknownModelSearchResultIdentifier
+)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ModelSearchResultEntryData(LMStudioStruct):
+    """A model that was found in the repository.
+
+    Attributes:
+        name: its name, for people.
+        identifier: what names it in a request.
+        exact: its name is exactly what was searched; None if the server does not say.
+        staff_pick: LM Studio recommends it; None if the server does not say.
+        extra: what the server said beyond this, by its JSON keys.
+
+    Thread safety: immutable.
+    """
+
+    _keeps_defaults: ClassVar[bool] = True
+    name: str
+    identifier: ModelSearchResultIdentifier
+    exact: bool | None = None
+    staff_pick: bool | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class ModelSearchResultDownloadOptionData(LMStudioStruct):
+    """One of the forms in which a model can be downloaded.
+
+    Attributes:
+        name: its name, for people.
+        size_bytes: size of the download in bytes; 0 if the server does not say.
+        fit_estimation: ``fullGPUOffload``, ``partialGPUOffload``, ``fitWithoutGPU``,
+            ``willNotFit``, or what a newer server may name.
+        download_identifier: what names it in a request.
+        indexed_model_identifier: the path that the model will have on the server.
+        quantization: such as ``Q4_K_M``.
+        recommended: LM Studio recommends it; None if the server does not say.
+        compatibility_type: its format, as ``gguf``; older servers do not say.
+        extra: what the server said beyond this, by its JSON keys.
+
+    Thread safety: immutable.
+    """
+
+    _keeps_defaults: ClassVar[bool] = True
+    name: str
+    size_bytes: int = 0
+    fit_estimation: str = ""
+    download_identifier: str
+    indexed_model_identifier: str = ""
+    quantization: str | None = None
+    recommended: bool | None = None
+    compatibility_type: str | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class DownloadProgressUpdate(LMStudioStruct):
+    """How far a download has come.
+
+    Attributes:
+        downloaded_bytes: what is there, in bytes.
+        total_bytes: the size of the whole download, in bytes.
+        speed_bytes_per_second: the speed at this moment; 0.0 while the server cannot say.
+
+    Thread safety: immutable.
+    """
+
+    _keeps_defaults: ClassVar[bool] = True
+    downloaded_bytes: int
+    total_bytes: int
+    speed_bytes_per_second: float = 0.0
+
+
+@attrs.define(kw_only=True, repr=False)
+class ModelQuery(LMStudioStruct):
+    """Which loaded model a request means; fields that are None match every model."""
+
+    domain: str | None = None
+    identifier: str | None = None
+    path: str | None = None
+    vision: bool | None = None
+
+
+@attrs.define(kw_only=True, repr=False)
+class ModelSpecifierQuery(LMStudioStruct):
+    """A model named by a query."""
+
+    type: ClassVar[str] = "query"
+    query: ModelQuery
+
+
+@attrs.define(kw_only=True, repr=False)
+class ModelSpecifierInstanceReference(LMStudioStruct):
+    """A model named by the reference of one loaded instance."""
+
+    type: ClassVar[str] = "instanceReference"
+    instance_reference: str
+
+
+ModelSpecifier: TypeAlias = ModelSpecifierQuery | ModelSpecifierInstanceReference
+ModelQueryDict: TypeAlias = dict[str, Any]
+ModelSpecifierDict: TypeAlias = dict[str, Any]
+AnyModelSpecifier: TypeAlias = str | ModelSpecifier | ModelQuery | DictObject
+
+
+def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
+    """Return how a request names a model.
+
+    Args:
+        specifier: the identifier of a loaded model, a query, a specifier, or a dict of one.
+
+    Raises:
+        LMStudioValueError: it is none of these.
+    """
+    data: Any = specifier
+    if isinstance(specifier, (ModelQuery, ModelSpecifierQuery, ModelSpecifierInstanceReference)):
+        data = unstructure(specifier)
+    elif isinstance(specifier, str):
+        data = {"identifier": specifier}
+    if not isinstance(data, Mapping):
+        raise LMStudioValueError(f"A model is named by a string, query or dict, not {specifier!r}.")
+    data = camel_keys(data)
+    wire: dict[str, Any] = data if "type" in data else {"type": "query", "query": data}
+    return wire

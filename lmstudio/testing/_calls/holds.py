@@ -1,0 +1,100 @@
+"""The endpoints that a test answers itself: their calls wait here until it takes them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from .._core.channel import Channel
+from .._core.connection import Connection
+from .._endpoints.predict import new_record
+from .._protocol.names import check_held
+from .call import Call
+
+if TYPE_CHECKING:
+    from .._core.core import Core
+    from .session import Session
+
+
+class Holds:
+    """Which endpoints are held, and the calls that nobody has taken yet.
+
+    `hold`, `release`, `expect`: any thread. The others: the loop thread.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._held: frozenset[str] = frozenset()
+        self._parked: deque[Call] = deque()
+        self._open: set[Call] = set()
+
+    def hold(self, endpoint: str) -> None:
+        """Park the calls to an endpoint ("predict" or "llm/predict") from now on."""
+        check_held("endpoint", endpoint)
+        self._held = self._held | {endpoint}
+
+    def release(self, endpoint: str) -> None:
+        """Let the server answer the endpoint again, also the calls that are parked."""
+        check_held("endpoint", endpoint)
+        self._held = self._held - {endpoint}
+        self._core.loop.call(lambda: self._proceed_parked(endpoint))
+
+    def expect(self, endpoint: str, timeout: float) -> Call:
+        """Take the oldest parked call of the endpoint; wait for it if there is none."""
+        if endpoint not in self._held:
+            self.hold(endpoint)
+        return self._core.journal.wait(
+            lambda: self._take(endpoint),
+            timeout,
+            lambda: (
+                f"expected a call of {endpoint!r}, but none came: {self._core.journal.summary()}"
+            ),
+        )
+
+    def park_call(self, session: Session, message: dict[str, Any]) -> bool:
+        """Park an rpc call if its endpoint is held."""
+        if not self._is_held(session.namespace, message["endpoint"]):
+            return False
+        self._park(Call(self._core, session, message))
+        return True
+
+    def park_channel(self, session: Session, channel: Channel, message: dict[str, Any]) -> bool:
+        """Park a channel if its endpoint is held."""
+        if not self._is_held(session.namespace, message["endpoint"]):
+            return False
+        call = Call(self._core, session, message, channel)
+        if message["endpoint"] in ("predict", "completeRawText"):
+            instance = call.find_instance()
+            if instance is not None:
+                call.record = new_record(self._core, instance, message["creationParameter"])
+        channel.on_message = call.arrived
+        self._park(call)
+        return True
+
+    def connection_ended(self, connection: Connection) -> None:
+        """Tell the calls of a connection that their client is gone."""
+        for call in list(self._open):
+            if call.connection is connection:
+                call.client_gone()
+                self._open.discard(call)
+
+    def _park(self, call: Call) -> None:
+        self._open.add(call)
+        self._parked.append(call)
+
+    def _is_held(self, namespace: str, endpoint: str) -> bool:
+        return endpoint in self._held or f"{namespace}/{endpoint}" in self._held
+
+    def _take(self, endpoint: str) -> Call | None:
+        for call in list(self._parked):
+            if call.is_of(endpoint):
+                try:
+                    self._parked.remove(call)
+                except ValueError:  # another test thread was faster
+                    continue
+                return call
+        return None
+
+    def _proceed_parked(self, endpoint: str) -> None:
+        while (call := self._take(endpoint)) is not None:
+            call.proceed()

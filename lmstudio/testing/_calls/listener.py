@@ -1,0 +1,132 @@
+"""The listening socket of a server: HTTP answers, authentication, one session a websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+
+from .._core.connection import Connection
+from .._core.core import Core
+from .._protocol.names import NAMESPACES
+from .auth import Doorkeeper
+from .session import Session
+
+_CLOSE_HANDSHAKE = 0.25
+
+_logger = logging.getLogger("lmstudio.testing.websockets")
+_logger.setLevel(logging.INFO)  # below that it shows whole messages, tokens too
+
+
+class Listener:
+    """Accepts clients. Loop thread alone."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._door = Doorkeeper(core.options)
+        self._server: WebSocketServer | None = None
+        self._connections: set[Connection] = set()
+        self._stopping = asyncio.Event()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port."""
+        self._server = await serve(
+            self._handle,
+            host,
+            port,
+            process_request=self._process_request,
+            compression=None,
+            max_size=None,
+            open_timeout=None,
+            ping_interval=None,
+            close_timeout=_CLOSE_HANDSHAKE,
+            server_header=None,
+            logger=_logger,
+        )
+        address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
+        return address[1]
+
+    async def stop(self) -> None:
+        """Stop listening and end all connections: politely, then by force."""
+        if self._server is None:
+            return
+        self._stopping.set()
+        self._server.close()
+        try:
+            await asyncio.wait_for(self._server.wait_closed(), 2 * _CLOSE_HANDSHAKE)
+        except asyncio.TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
+
+    async def _process_request(
+        self, websocket: ServerConnection, request: Request
+    ) -> Response | None:
+        path = request.path.split("?")[0]
+        if path == "/lmstudio-greeting":
+            return _json_response({"lmstudio": True})
+        if path == "/lms-status":
+            return _json_response({"package": "lmstudio", "version": self._core.options.version})
+        if path.lstrip("/") in NAMESPACES:
+            return None
+        if self._core.options.unknown_path == "hang":
+            await self._stopping.wait()
+        return _json_response({"error": f"Unexpected endpoint: {path}"}, HTTPStatus.NOT_FOUND)
+
+    async def _handle(self, websocket: ServerConnection) -> None:
+        assert websocket.request is not None
+        path = websocket.request.path.split("?")[0]
+        connection = Connection(websocket, path, self._core.loop, self._core.journal)
+        self._connections.add(connection)
+        self._core.journal.connections.append(connection)
+        self._core.journal.touch()
+        writer = asyncio.ensure_future(connection.write_all())
+        session = Session(self._core, connection, path.lstrip("/"))
+        try:
+            if await self._door.let_in(connection):
+                try:
+                    while (frame := await connection.read()) is not None:
+                        session.receive(frame)
+                finally:
+                    self._door.let_out(connection)
+            else:
+                await connection.drain()
+                await _close_without_code(websocket)
+        finally:
+            writer.cancel()
+            connection.ended()
+            session.end()
+            self._connections.discard(connection)
+
+
+async def _close_without_code(websocket: ServerConnection) -> None:
+    """Close as LM Studio does when it refuses a client: the peer sees 1005."""
+    if websocket.state is not State.OPEN:
+        return
+    try:
+        websocket.protocol.send_close()
+        for data in websocket.protocol.data_to_send():
+            websocket.transport.write(data)
+        await asyncio.wait_for(websocket.wait_closed(), _CLOSE_HANDSHAKE)
+    except (ConnectionClosed, OSError, asyncio.TimeoutError):
+        websocket.transport.abort()
+
+
+def _json_response(value: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    body = json.dumps(value, separators=(",", ":")).encode()
+    headers = Headers(
+        [
+            ("Content-Type", "application/json; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ]
+    )
+    return Response(status.value, status.phrase, headers, body)

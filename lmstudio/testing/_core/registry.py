@@ -1,0 +1,243 @@
+"""Which models are downloaded and which are loaded: identifiers, queries, idle limits."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from .._engines.models_on_disk import Domain, Model
+from .._protocol import errors as _errors
+from .prediction import Prediction
+
+
+class Running(Protocol):
+    """A prediction on an instance."""
+
+    record: Prediction
+
+    def stop(self, reason: str) -> None:
+        """End the prediction with this reason."""
+
+
+class Instance:
+    """A loaded model. Loop thread only, but for `info`."""
+
+    def __init__(
+        self,
+        model: Model,
+        identifier: str,
+        fields: list[dict[str, Any]],
+        ttl_ms: int | None,
+        jit: bool,
+    ) -> None:
+        self.model = model
+        self.identifier = identifier
+        self.reference = secrets.token_urlsafe(12)
+        self.fields = fields
+        self.ttl_ms = ttl_ms
+        self.jit = jit
+        self.last_used: int | None = None
+        self.running: set[Running] = set()
+        self.embedding = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self._waiting: deque[asyncio.Event] = deque()
+        self._busy = 0
+
+    @property
+    def context_length(self) -> int:
+        """Context length in tokens: what the load config says, else a common default."""
+        for field in self.fields:
+            if field["key"].endswith(".load.contextLength") and field.get("value"):
+                return int(field["value"])
+        return min(4096, self.model.max_context_length)
+
+    @property
+    def queued(self) -> int:
+        """How many predictions wait for a free slot."""
+        return len(self._waiting)
+
+    def info(self) -> dict[str, Any]:
+        """Return the description that goes over the wire."""
+        return {
+            **self.model.info(),
+            "identifier": self.identifier,
+            "instanceReference": self.reference,
+            "ttlMs": self.ttl_ms,
+            "lastUsedTime": self.last_used,
+            "contextLength": self.context_length,
+        }
+
+    def status(self) -> str:
+        """Return what the instance does now, in the words of the wire."""
+        phases = [one.record.phase for one in self.running]
+        if "generating" in phases:
+            return "generating"
+        if "prefill" in phases:
+            return "processingPrompt"
+        return "computingEmbedding" if self.embedding else "idle"
+
+    def load_config(self) -> dict[str, Any]:
+        """Return the load config that is in force."""
+        key = f"{self.model.type}.load.contextLength"
+        fields = [field for field in self.fields if field["key"] != key]
+        return {"fields": [*fields, {"key": key, "value": self.context_length}]}
+
+    async def enter(self, slots: int, stopped: asyncio.Event) -> bool:
+        """Wait for a slot, first come first served; False if stopped before."""
+        if self._busy < slots and not self._waiting:
+            self._busy += 1
+            return True
+        turn = asyncio.Event()
+        self._waiting.append(turn)
+        waits = [asyncio.ensure_future(turn.wait()), asyncio.ensure_future(stopped.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._give_up(turn)
+            raise
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if stopped.is_set():
+            self._give_up(turn)
+            return False
+        return True
+
+    def _give_up(self, turn: asyncio.Event) -> None:
+        if turn.is_set():
+            self.leave()
+        else:
+            self._waiting.remove(turn)
+
+    def leave(self) -> None:
+        """Give the slot to the next one that waits."""
+        if self._waiting:
+            self._waiting.popleft().set()
+        else:
+            self._busy -= 1
+
+
+class Registry:
+    """The models of a server. Loop thread only."""
+
+    def __init__(self, models: Sequence[Model], changed: Callable[[], None]) -> None:
+        self.models: list[Model] = list(models)
+        self._instances: dict[str, Instance] = {}
+        self._changed = changed
+
+    def loaded(self, domain: Domain | None = None) -> list[Instance]:
+        """Return the loaded instances, of one domain or all."""
+        return [
+            one for one in self._instances.values() if domain is None or one.model.type == domain
+        ]
+
+    def model(self, key: str, domain: Domain) -> Model:
+        """Return the downloaded model of the domain with the key (or path, or variant)."""
+        model = self.any_model(key)
+        if model.type != domain:
+            raise _errors.domain_mismatch(key, model.type, domain)
+        return model
+
+    def any_model(self, key: str) -> Model:
+        """Return the downloaded model with the key (or path, or variant)."""
+        for model in self.models:
+            if key in (model.key, model.file_path(), *model.variants):
+                return model
+        raise _errors.path_not_found(key, [one.key for one in self.models])
+
+    def get(self, identifier: str, domain: Domain) -> Instance | None:
+        """Return the instance with exactly this identifier."""
+        found = self._instances.get(identifier)
+        return found if found is not None and found.model.type == domain else None
+
+    def find(self, domain: Domain, specifier: dict[str, Any]) -> Instance:
+        """Return the instance that a specifier means, or raise the error for the client."""
+        instances = self.loaded(domain)
+        if specifier["type"] == "instanceReference":
+            for one in instances:
+                if one.reference == specifier["instanceReference"]:
+                    return one
+            raise _errors.specific_model_unloaded()
+        query = specifier["query"]
+        matches = [one for one in instances if _matches(one, query, domain)]
+        if not matches:
+            raise _errors.no_model_matching_query(query, [one.identifier for one in instances])
+        return max(matches, key=lambda one: one.last_used or 0)
+
+    def is_taken(self, identifier: str) -> bool:
+        """Whether a loaded instance has the identifier."""
+        return identifier in self._instances
+
+    def free_identifier(self, key: str) -> str:
+        """Return the key, or the key with ":2", ":3", ... if it is taken."""
+        if key not in self._instances:
+            return key
+        return next(
+            name for n in itertools.count(2) if (name := f"{key}:{n}") not in self._instances
+        )
+
+    def add(
+        self,
+        model: Model,
+        identifier: str,
+        fields: list[dict[str, Any]],
+        ttl_ms: int | None = None,
+        jit: bool = False,
+    ) -> Instance:
+        """Add a loaded instance."""
+        if identifier in self._instances:
+            raise _errors.identifier_taken(identifier)
+        instance = Instance(model, identifier, fields, ttl_ms, jit)
+        self._instances[identifier] = instance
+        self.rest(instance)
+        self._changed()
+        return instance
+
+    def remove(self, instance: Instance) -> None:
+        """Unload an instance; what it generates ends with "modelUnloaded"."""
+        if self._instances.get(instance.identifier) is instance:
+            del self._instances[instance.identifier]
+        if instance.timer is not None:
+            instance.timer.cancel()
+        for one in list(instance.running):
+            one.stop("modelUnloaded")
+        self._changed()
+
+    def unload(self, identifier: str, domain: Domain) -> None:
+        """Unload the instance with the identifier."""
+        instance = self.get(identifier, domain)
+        if instance is None:
+            raise _errors.identifier_not_found(identifier, list(self._instances))
+        self.remove(instance)
+
+    def use(self, instance: Instance) -> None:
+        """Note that the instance is used now: its idle time starts anew."""
+        instance.last_used = int(time.time() * 1000)
+        if instance.timer is not None:
+            instance.timer.cancel()
+            instance.timer = None
+
+    def rest(self, instance: Instance) -> None:
+        """Note that a use is over: an instance with an idle limit will be unloaded."""
+        if instance.timer is not None:
+            instance.timer.cancel()
+        if instance.ttl_ms is not None and not (instance.running or instance.embedding):
+            loop = asyncio.get_running_loop()
+            instance.timer = loop.call_later(instance.ttl_ms / 1000, self.remove, instance)
+
+
+def _matches(instance: Instance, query: dict[str, Any], domain: Domain) -> bool:
+    model = instance.model
+    path = query.get("path")
+    return (
+        query.get("domain", domain) == domain
+        and query.get("identifier", instance.identifier) == instance.identifier
+        and (path is None or path == model.key or model.file_path().startswith(path))
+        and (query.get("vision") is None or query["vision"] == model.vision)
+        and query.get("deviceIdentifier") is None
+    )

@@ -1,0 +1,65 @@
+"""The worker threads of a server: one for each running generation or slow call."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from .loop_thread import LoopThread
+
+T = TypeVar("T")
+
+_numbers = itertools.count(1)
+
+
+class Workers:
+    """Starts daemon threads and joins them at the end.
+
+    `run`: the loop thread. `join`: any other thread.
+    """
+
+    def __init__(self, loop: LoopThread) -> None:
+        self._loop = loop
+        self._threads: set[threading.Thread] = set()
+
+    def run(self, function: Callable[[], T], purpose: str) -> asyncio.Future[T]:
+        """Call the function in a thread of its own; the future has its outcome."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def work() -> None:
+            try:
+                result = function()
+            except BaseException as problem:
+                self._loop.post(_fail, future, problem)
+            else:
+                self._loop.post(_succeed, future, result)
+            finally:
+                self._threads.discard(threading.current_thread())
+
+        name = f"lmstudio-testing-{purpose}-{next(_numbers)}"
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return future
+
+    def join(self, timeout: float) -> list[str]:
+        """Wait for all threads, `timeout` seconds together; return the names of the rest."""
+        deadline = time.monotonic() + timeout
+        threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return [thread.name for thread in threads if thread.is_alive()]
+
+
+def _succeed(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[T], problem: BaseException) -> None:
+    if not future.done():
+        future.set_exception(problem)

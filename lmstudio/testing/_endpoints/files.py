@@ -1,0 +1,151 @@
+"""The namespace `files`: uploads, their types, parsing and retrieval."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os.path
+from typing import Any
+
+import attrs
+
+from .._core.channel import Channel
+from .._core.core import Core
+from .._engines.models_on_disk import Domain
+from .._protocol.errors import EndpointError
+
+PARSER = {"library": "testing", "version": "1.0.0"}
+_CHUNK = 512
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image"),
+    (b"\xff\xd8\xff", "image"),
+    (b"GIF8", "image"),
+    (b"BM", "image"),
+    (b"%PDF-", "application/pdf"),
+)
+_EXTENSIONS = {
+    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"),
+    "text/plain": (".txt",),
+    "application/pdf": (".pdf",),
+    "application/word": (".docx", ".doc"),
+    "text/other": (
+        *(".md", ".csv", ".json", ".xml", ".html", ".yaml", ".yml", ".toml", ".log"),
+        *(".py", ".js", ".ts", ".c", ".h", ".rs", ".go"),
+    ),
+}
+
+
+@attrs.frozen
+class StoredFile:
+    """A file that a client has uploaded."""
+
+    name: str
+    content: bytes
+    type: str
+
+    def text(self) -> str:
+        """Return the content as text."""
+        return self.content.decode("utf-8", "replace")
+
+
+def file_type(name: str, content: bytes) -> str:
+    """Return the type of a file: by its first bytes, else by its name."""
+    for magic, found in _MAGIC:
+        if content.startswith(magic):
+            return found
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image"
+    extension = os.path.splitext(name)[1].lower()
+    for kind, extensions in _EXTENSIONS.items():
+        if extension in extensions:
+            return kind
+    return "unknown"
+
+
+def upload(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `uploadFileBase64`: the same content has the same identifier."""
+    name = parameter["name"]
+    try:
+        content = base64.b64decode(parameter["contentBase64"], validate=True)
+    except (binascii.Error, ValueError) as problem:
+        raise EndpointError("The content is not valid base64.", cause=str(problem)) from None
+    extension = os.path.splitext(name)[1].lower()
+    identifier = hashlib.sha256(content).hexdigest() + extension
+    stored = StoredFile(name, content, file_type(name, content))
+    core.files[identifier] = stored
+    return {"identifier": identifier, "fileType": stored.type, "sizeBytes": len(content)}
+
+
+def local_path(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `getLocalFileAbsolutePath`: where the app would keep the file."""
+    name = parameter["fileName"]
+    _stored(core, name)
+    return {"path": f"/lmstudio-testing/user-files/{name}"}
+
+
+def parsing_library(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `getDocumentParsingLibrary`."""
+    _stored(core, parameter["fileIdentifier"])
+    return dict(PARSER)
+
+
+async def parse_document(core: Core, channel: Channel, parameter: Any) -> None:
+    """Serve `parseDocument`: the content of a file as text."""
+    stored = _stored(core, parameter["fileIdentifier"])
+    channel.send({"type": "parserLoaded", "parser": dict(PARSER)})
+    for progress in (0, 0.5, 1):
+        if await channel.sleep(0.0):
+            return
+        channel.send({"type": "progress", "progress": progress})
+    channel.send({"type": "result", "content": stored.text(), "parser": dict(PARSER)})
+
+
+async def retrieve(core: Core, channel: Channel, parameter: Any) -> None:
+    """Serve `retrieve`: the pieces of the files that share most words with the query."""
+    files = [_stored(core, identifier) for identifier in parameter["fileIdentifiers"]]
+    channel.send({"type": "onFileProcessList", "indices": list(range(len(files)))})
+    entries: list[dict[str, Any]] = []
+    for index, stored in enumerate(files):
+        channel.send({"type": "onFileProcessingStart", "index": index})
+        for step in ("loading", "chunking", "embedding"):
+            if await channel.sleep(0.0):
+                return
+            at = {"index": index, "step": step}
+            channel.send({"type": "onFileProcessingStepStart", **at})
+            channel.send({"type": "onFileProcessingStepProgress", **at, "progress": 1})
+            channel.send({"type": "onFileProcessingStepEnd", **at})
+        channel.send({"type": "onFileProcessingEnd", "index": index})
+        entries.extend(_scored(stored.text(), parameter["query"], index))
+    channel.send({"type": "onSearchingStart"})
+    limit = _limit(parameter["config"])
+    best = sorted(entries, key=lambda entry: -entry["score"])[:limit]
+    channel.send({"type": "onSearchingEnd"})
+    channel.send({"type": "result", "result": {"entries": best}})
+
+
+def _stored(core: Core, identifier: str) -> StoredFile:
+    stored = core.files.get(identifier)
+    if stored is None:
+        raise EndpointError(f'Cannot find a file with identifier "{identifier}"')
+    return stored
+
+
+def _scored(text: str, query: str, index: int) -> list[dict[str, Any]]:
+    words = set(query.lower().split())
+    chunks = [text[at : at + _CHUNK] for at in range(0, len(text), _CHUNK)]
+    return [
+        {
+            "content": chunk,
+            "score": len(words & set(chunk.lower().split())) / max(1, len(words)),
+            "sourceIndex": index,
+        }
+        for chunk in chunks
+    ]
+
+
+def _limit(config: dict[str, Any]) -> int:
+    for field in config["fields"]:
+        if field["key"] == "retrieval.limit":
+            return int(field.get("value") or 5)
+    return 5

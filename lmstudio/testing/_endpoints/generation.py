@@ -1,0 +1,293 @@
+"""Runs one prediction: asks the engine for tokens and turns them into packets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from .._core.channel import Channel
+from .._core.loop_thread import logger
+from .._core.prediction import Prediction
+from .._core.registry import Instance
+from .._engines.engine import (
+    Event,
+    Fault,
+    Finish,
+    GenerationRequest,
+    Token,
+    ToolCall,
+    split_tokens,
+)
+from .._engines.stop_strings import StopStrings
+from .._protocol.errors import EndpointError, serialize
+
+if TYPE_CHECKING:
+    from .._core.core import Core
+
+
+class Generation:
+    """A prediction that runs in a worker thread.
+
+    `run`: the worker thread. `stop` and `abandon`: the loop thread.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        channel: Channel,
+        instance: Instance,
+        record: Prediction,
+        raw_prompt: bool,
+        fields: list[dict[str, Any]],
+        script: Any,
+    ) -> None:
+        self._core = core
+        self._channel = channel
+        self._instance = instance
+        self._fields = fields
+        self.record = record
+        self.stopped = asyncio.Event()  # loop thread only
+        self._reason: str | None = None
+        self.request = GenerationRequest(
+            model=instance.model,
+            messages=record.messages,
+            prompt=record.prompt,
+            raw=raw_prompt,
+            config=record.config,
+            context_length=instance.context_length,
+            stop=threading.Event(),
+            abandoned=threading.Event(),
+            report_progress=self._progress,
+            script=script,
+        )
+        self._strings = StopStrings(self.request.stop_strings)
+        self._started = time.monotonic()
+        self._first: float | None = None
+        self._prompt_tokens: int | None = None
+        self._predicted = 0
+
+    def stop(self, reason: str) -> None:
+        """Tell the engine to stop; the prediction then ends with this reason."""
+        if self._reason is None:
+            self._reason = reason
+        self.request.stop.set()
+        self.stopped.set()
+
+    def abandon(self) -> None:
+        """Tell the engine to end now: nobody waits for it."""
+        self.stop("userStopped")
+        self.request.abandoned.set()
+
+    def run(self) -> bool:
+        """Generate and send; False if the channel is to stay open in silence."""
+        self.record.note_phase("prefill")
+        self._started = time.monotonic()
+        try:
+            return self._generate()
+        except EndpointError as problem:
+            self._end(None, str(problem))
+            raise
+        except Exception as problem:
+            logger.debug("the engine failed", exc_info=problem)
+            self._end(None, str(problem) or type(problem).__name__)
+            raise
+
+    def finish(self, finish: Finish) -> None:
+        """Send the success packet."""
+        stats = {"stopReason": finish.stop_reason, **self._stats(), **finish.stats}
+        self._channel.send(
+            {
+                "type": "success",
+                "stats": stats,
+                "modelInfo": self._instance.info(),
+                "loadModelConfig": self._instance.load_config(),
+                "predictionConfig": {"fields": self._fields},
+            }
+        )
+        self._end(stats["stopReason"])
+
+    def finish_unstarted(self) -> None:
+        """Send the success packet of a prediction that was stopped while queued."""
+        self.finish(Finish(self._reason or "userStopped"))
+
+    def _end(self, stop_reason: str | None, error: str | None = None) -> None:
+        if not self._channel.connection.open:
+            stop_reason, error = None, "connection lost"
+        # When all is written: a test that waits for the end then reads the final number of tokens.
+        self._channel.connection.after(lambda: self.record.note_end(stop_reason, error))
+
+    def _generate(self) -> bool:
+        if self.record.needs_prompt():
+            request = self.request
+            prompt = self._core.engine.apply_template(request.model, request.messages)
+            self.record.note_prompt(prompt)
+            self.request = attrs.evolve(request, prompt=prompt)
+        limit = self._limit()
+        events = iter(self._core.engine.generate(self.request))
+        finish: Finish | None = None
+        try:
+            while finish is None:
+                if limit is not None and self._predicted >= limit[0]:
+                    finish = Finish(limit[1])
+                    break
+                event = next(events, None)
+                if event is None:
+                    finish = Finish()
+                elif isinstance(event, Fault):
+                    return self._fail(event)
+                elif isinstance(event, Finish):
+                    finish = event
+                else:
+                    finish = self._take(event)
+        finally:
+            # The engine may hold native resources: it must know that nobody takes more.
+            close = getattr(events, "close", None)
+            if close is not None:
+                close()
+        self._emit(Token(self._strings.rest(), count=0))
+        if self._reason is not None:
+            finish = Finish(self._reason, finish.stats)
+        self.finish(finish)
+        return True
+
+    def _limit(self) -> tuple[int, str] | None:
+        limits = []
+        if self.request.max_tokens is not None:
+            limits.append((self.request.max_tokens, "maxPredictedTokensReached"))
+        if self.request.config.get("llm.prediction.contextOverflowPolicy") == "stopAtLimit":
+            room = self.request.context_length - len(split_tokens(self.request.prompt))
+            limits.append((max(0, room), "contextLengthReached"))
+        return min(limits, default=None)
+
+    def _take(self, event: Event) -> Finish | None:
+        if isinstance(event, ToolCall):
+            self._call_tool(event)
+            return None
+        token = Token(event) if isinstance(event, str) else event
+        assert isinstance(token, Token)
+        self._predicted += token.count
+        if self._first is None:
+            self._first = time.monotonic()
+            self.record.note_phase("generating")
+        if token.reasoning_type != "none" or token.is_structural:
+            self._emit(token)
+            return None
+        text, found = self._strings.feed(token.text)
+        self._emit(token if text == token.text else _with_text(token, text))
+        if found is not None:
+            return Finish("stopStringFound", {"stopString": found})
+        return None
+
+    def _emit(self, token: Token) -> None:
+        if not token.text:
+            return
+        fragment: dict[str, Any] = {
+            "content": token.text,
+            "tokensCount": token.count,
+            "containsDrafted": token.contains_drafted,
+            "reasoningType": token.reasoning_type,
+            "isStructural": token.is_structural,
+        }
+        if token.tokens is not None:
+            fragment["tokens"] = list(token.tokens)
+        self._channel.send(
+            {"type": "fragment", "fragment": fragment},
+            lambda: self.record.note_sent(token.count),
+        )
+        self._channel.connection.wait_room(self.request.stop.is_set)
+
+    def _call_tool(self, call: ToolCall) -> None:
+        self.record.note_phase("generating")
+        call_id = call.id or f"call_{next(self._core.numbers)}"
+        text = json.dumps(call.arguments, separators=(",", ":"))
+        self._channel.send({"type": "toolCallGenerationStart", "toolCallId": call_id})
+        self._channel.send({"type": "toolCallGenerationNameReceived", "name": call.name})
+        size = max(1, math.ceil(len(text) / max(1, call.pieces)))
+        for at in range(0, len(text), size):
+            self._channel.send(
+                {
+                    "type": "toolCallGenerationArgumentFragmentGenerated",
+                    "content": text[at : at + size],
+                }
+            )
+        if call.failure is not None:
+            self._channel.send(
+                {
+                    "type": "toolCallGenerationFailed",
+                    "error": serialize(call.failure),
+                    "rawContent": text,
+                }
+            )
+            return
+        request = {
+            "id": call_id,
+            "type": "function",
+            "arguments": call.arguments,
+            "name": call.name,
+        }
+        self._channel.send(
+            {"type": "toolCallGenerationEnd", "toolCallRequest": request, "rawContent": text}
+        )
+
+    def _fail(self, fault: Fault) -> bool:
+        connection = self._channel.connection
+        if fault.kind == "error":
+            raise EndpointError(fault.title, **fault.fields)
+        self._end(None, fault.title or fault.kind)
+        if fault.kind == "drop":
+            connection.flush()
+            connection.drop()
+        elif fault.kind == "garbage":
+            connection.send_text(fault.title)
+        return fault.kind == "close"
+
+    def _progress(self, processed: int, total: int, cached: int = 0) -> None:
+        self._prompt_tokens = total
+        self._channel.send(progress_packet(processed, total, cached))
+
+    def _stats(self) -> dict[str, Any]:
+        now = time.monotonic()
+        prompt = self._prompt_tokens
+        if prompt is None:
+            prompt = len(split_tokens(self.request.prompt))
+        stats: dict[str, Any] = {
+            "numGpuLayers": -1,
+            "totalTimeSec": now - self._started,
+            "promptTokensCount": prompt,
+            "predictedTokensCount": self._predicted,
+            "totalTokensCount": prompt + self._predicted,
+        }
+        if self._first is not None:
+            stats["timeToFirstTokenSec"] = self._first - self._started
+            if now > self._first:
+                stats["tokensPerSecond"] = self._predicted / (now - self._first)
+        return stats
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return a part of a whole, from 0 to 1, the ends as JavaScript writes them."""
+    return 1 if part >= whole else part / whole or 0
+
+
+def progress_packet(processed: int, total: int, cached: int = 0) -> dict[str, Any]:
+    """Return the packet that reports prompt processing."""
+    return {
+        "type": "promptProcessingProgress",
+        "progress": ratio(processed, total),
+        "details": {
+            "cachedTokenCount": cached,
+            "totalPromptTokenCount": total,
+            "processedPromptTokenCount": processed,
+            "unprocessedPromptTokenCount": total - processed,
+        },
+    }
+
+
+def _with_text(token: Token, text: str) -> Token:
+    return Token(text, contains_drafted=token.contains_drafted, count=token.count)

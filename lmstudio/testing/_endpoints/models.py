@@ -1,0 +1,143 @@
+"""The rpc endpoints of the namespaces `llm` and `embedding`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from .._core.core import Core
+from .._core.registry import Instance
+from .._engines.models_on_disk import Domain
+from .._protocol import errors as _errors
+from .._protocol.json_checks import MISSING
+from .predict import merge_layers
+
+
+def list_loaded(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `listLoaded`."""
+    return [instance.info() for instance in core.registry.loaded(domain)]
+
+
+def get_model_info(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `getModelInfo`: no result at all if nothing matches and that is no error."""
+    instance = _find(core, domain, parameter)
+    return MISSING if instance is None else instance.info()
+
+
+def get_load_config(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `getLoadConfig`."""
+    return core.registry.find(domain, parameter["specifier"]).load_config()
+
+
+def get_base_prediction_config(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `getBasePredictionConfig`: the config in force before a call adds its own."""
+    core.registry.find(domain, parameter["specifier"])
+    if domain == "embedding":
+        return {"fields": []}
+    return {
+        "fields": [
+            {"key": "llm.prediction.temperature", "value": 0.8},
+            {"key": "llm.prediction.topKSampling", "value": 40},
+            {"key": "llm.prediction.contextOverflowPolicy", "value": "truncateMiddle"},
+        ]
+    }
+
+
+def get_processing_state(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `getInstanceProcessingState`."""
+    instance = _find(core, domain, parameter)
+    if instance is None:
+        return MISSING
+    return {"status": instance.status(), "queued": instance.queued}
+
+
+def estimate_model_usage(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `estimateModelUsage`: the file's size, and 1 KB for each token of context."""
+    model = core.registry.model(parameter["modelKey"], domain)
+    fields = merge_layers(parameter["loadConfigStack"])
+    context = Instance(model, model.key, fields, None, False).context_length * 1024
+    return {
+        "memory": {
+            "confidence": "low",
+            "modelVramBytes": 0,
+            "contextVramBytes": 0,
+            "totalVramBytes": 0,
+            "modelBytes": model.size_bytes,
+            "contextBytes": context,
+            "totalBytes": model.size_bytes + context,
+        },
+        "passesGuardrails": True,
+    }
+
+
+def unload_model(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `unloadModel`."""
+    core.registry.unload(parameter["identifier"], domain)
+    return MISSING
+
+
+def tokenize(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
+    """Answer `tokenize`."""
+    instance = core.registry.find(domain, parameter["specifier"])
+
+    async def answer() -> Any:
+        text = parameter["inputString"]
+        return {"tokens": await core.slow(lambda: core.engine.tokenize(instance.model, text))}
+
+    return answer()
+
+
+def count_tokens(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
+    """Answer `countTokens`."""
+    answer = tokenize(core, domain, parameter)
+
+    async def count() -> Any:
+        return {"tokenCount": len((await answer)["tokens"])}
+
+    return count()
+
+
+def apply_prompt_template(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
+    """Answer `applyPromptTemplate`."""
+    instance = core.registry.find(domain, parameter["specifier"])
+
+    async def answer() -> Any:
+        messages = parameter["history"]["messages"]
+        formatted = await core.slow(lambda: core.engine.apply_template(instance.model, messages))
+        return {"formatted": formatted}
+
+    return answer()
+
+
+def preload_draft_model(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `preloadDraftModel`: nothing to preload, but the names must be right."""
+    core.registry.find(domain, parameter["specifier"])
+    core.registry.model(parameter["draftModelKey"], "llm")
+    return MISSING
+
+
+def embed_string(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
+    """Answer `embedString`."""
+    instance = core.registry.find(domain, parameter["modelSpecifier"])
+    text = parameter["inputString"]
+
+    async def answer() -> Any:
+        core.registry.use(instance)
+        instance.embedding += 1
+        try:
+            vector = await core.slow(lambda: core.engine.embed(instance.model, text))
+        finally:
+            instance.embedding -= 1
+            core.registry.rest(instance)
+        return {"embedding": vector}
+
+    return answer()
+
+
+def _find(core: Core, domain: Domain, parameter: Any) -> Instance | None:
+    try:
+        return core.registry.find(domain, parameter["specifier"])
+    except _errors.EndpointError:
+        if parameter["throwIfNotFound"]:
+            raise
+        return None

@@ -1,0 +1,106 @@
+"""The channels `predict` and `completeRawText`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from .._core.channel import Channel
+from .._core.prediction import Prediction
+from .._core.registry import Instance
+from .._engines.engine import text_of
+from .._protocol import errors as _errors
+from .generation import Generation
+
+if TYPE_CHECKING:
+    from .._core.core import Core
+
+_COMPLETE_LAYER = "completeModeFormatting"
+
+
+def merge_layers(stack: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the fields of a config stack; a later layer overrides an earlier one."""
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in stack["layers"]:
+        for field in layer["config"]["fields"]:
+            merged[field["key"]] = field
+    return list(merged.values())
+
+
+def new_record(core: Core, instance: Instance, parameter: dict[str, Any]) -> Prediction:
+    """Record a new prediction."""
+    fields = merge_layers(parameter["predictionConfigStack"])
+    messages = parameter.get("history", {}).get("messages", [])
+    prompt = raw_prompt(parameter)
+    if prompt is None and not core.engine.blocking:
+        prompt = core.engine.apply_template(instance.model, messages)
+    record = Prediction(
+        core.journal,
+        instance.identifier,
+        prompt,
+        messages,
+        {field["key"]: field.get("value") for field in fields},
+    )
+    core.journal.predictions.append(record)
+    core.journal.touch()
+    return record
+
+
+def raw_prompt(parameter: dict[str, Any]) -> str | None:
+    """Return the text to continue, if this is a completion and not a chat."""
+    if "rawPrompt" in parameter:
+        return str(parameter["rawPrompt"])
+    layers = parameter["predictionConfigStack"]["layers"]
+    if any(layer["layerName"] == _COMPLETE_LAYER for layer in layers):
+        return "".join(text_of(message) for message in parameter["history"]["messages"])
+    return None
+
+
+async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
+    """Serve a prediction from the query to the success packet."""
+    preset = parameter.get("fuzzyPresetIdentifier")
+    if preset is not None and preset not in core.options.presets:
+        raise _errors.preset_not_found(preset, core.options.presets)
+    instance = core.registry.find("llm", parameter["modelSpecifier"])
+    # Nothing is awaited before its turn: predictions run in the order in which they came.
+    record = new_record(core, instance, parameter)
+    raw = raw_prompt(parameter) is not None
+    fields = merge_layers(parameter["predictionConfigStack"])
+    script = core.engine.admit()
+    generation = Generation(core, channel, instance, record, raw, fields, script)
+
+    def cancel() -> None:
+        record.note_cancel()
+        generation.stop("userStopped")
+
+    channel.on_cancel = cancel
+    if channel.cancelled.is_set():
+        cancel()
+    core.registry.use(instance)
+    instance.running.add(generation)
+    try:
+        await _in_turn(core, channel, instance, generation)
+    finally:
+        # Also when the task was cancelled: the connection is gone, or the server closes.
+        generation.abandon()
+        instance.running.discard(generation)
+        core.registry.use(instance)
+        core.registry.rest(instance)
+
+
+async def _in_turn(
+    core: Core, channel: Channel, instance: Instance, generation: Generation
+) -> None:
+    try:
+        entered = await instance.enter(core.options.parallel, generation.stopped)
+    except asyncio.CancelledError:
+        generation.record.note_end(None, "connection lost")
+        raise
+    if not entered:
+        generation.finish_unstarted()
+        return
+    worker = core.workers.run(generation.run, "prediction")
+    # The slot is free when the engine has really ended, also if the client is long gone.
+    worker.add_done_callback(lambda done: instance.leave())
+    if not await asyncio.shield(worker):
+        await channel.never()

@@ -1,0 +1,59 @@
+"""Every command on the page about the terminal programs runs."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+COMMANDS = re.findall(r"^```sh\n(.*?)\n```", PAGE, re.MULTILINE | re.DOTALL)
+LIMIT = 30.0  # seconds
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_works(server, tmp_path, command):
+    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    lines = [{"prompt": f"Question {number}"} for number in range(6)]
+    (tmp_path / "questions.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    (tmp_path / "person.json").write_text(json.dumps(schema))
+    server.reply('{"name": "Ada"}', repeat=6)
+    python, *arguments = shlex.split(command)
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "LMS_API_SERVER_INFO_PATH": str(tmp_path / "http-server.json")},
+        input="Hello.\n",
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 0, done.stderr
+    if "chat" in command:
+        assert done.stdout == '{"name": "Ada"}\n'
+        assert server.predictions[0].messages[0]["role"] == "system"
+    elif "batch" in command:
+        (output,) = (
+            tmp_path / name for name in ("answers.jsonl", "people.jsonl") if name in command
+        )
+        records = [json.loads(line) for line in output.read_text().splitlines()]
+        assert sorted(record["line"] for record in records) == [1, 2, 3, 4, 5, 6]
+        if "--schema" in command:
+            assert all(record["parsed"] == {"name": "Ada"} for record in records)
+    else:
+        assert "All is well." in done.stdout
+
+
+def test_each_program_is_on_the_page():
+    assert [re.search("chat|batch|doctor", command)[0] for command in COMMANDS] == [
+        "chat",
+        "batch",
+        "batch",
+        "doctor",
+    ]

@@ -1,0 +1,627 @@
+"""Connections: opened once, refused clearly, lost, replaced; and what garbage does to them."""
+
+import logging
+import socket
+import threading
+
+import pytest
+from helpers import Worker, eventually
+
+import lmstudio as lms
+from lmstudio._connection import discovery as _discovery
+from lmstudio.testing import Server
+
+TOKEN = "sk-lm-abcdEFGH:abcdefghijklmnopqrst"
+
+
+@pytest.fixture
+def model(client):
+    return client.llm.model()
+
+
+@pytest.fixture
+def listener():
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+# -- opening ----------------------------------------------------------------------------------
+
+
+def test_twelve_threads_racing_the_first_call_open_one_websocket(server, client):
+    barrier = threading.Barrier(12)
+
+    def first_call():
+        barrier.wait(5)
+        return client.llm.model().count_tokens("a b c")
+
+    workers = [Worker(first_call) for _ in range(12)]
+
+    assert {worker.result() for worker in workers} == {3}
+    assert len(server.connections) == 1
+
+
+def test_a_client_has_one_thread_and_starts_it_with_the_first_call(server):
+    before = threading.active_count()
+    client = lms.Client(server.host)
+    assert threading.active_count() == before
+
+    client.llm.list_loaded()
+    client.llm.model().count_tokens("a")
+
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("lmstudio-io") == 1
+    client.close()
+    assert "lmstudio-io" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_thread_of_a_client_that_was_dropped_ends(server):
+    client = lms.Client(server.host)
+    client.llm.list_loaded()
+    (thread,) = [t for t in threading.enumerate() if t.name == "lmstudio-io"]
+
+    del client
+    thread.join(5)
+
+    assert not thread.is_alive()
+
+
+def test_a_stream_keeps_its_line_alive_when_the_client_is_dropped(server):
+    server.reply(["a", "b"])
+    stream = lms.Client(server.host).llm.model().respond_stream("hi")
+
+    assert [fragment.content for fragment in stream] == ["a", "b"]
+
+
+@pytest.mark.parametrize("form", ["{}", "http://{}", "http://{}/v1", "ws://{}/llm", " {} "])
+def test_a_host_may_be_a_url(server, form):
+    with lms.Client(form.format(server.host)) as client:
+        assert client.api_host == server.host
+        assert client.llm.list_loaded()
+
+
+def test_nothing_listening_is_a_quick_and_clear_error():
+    port = free_port()
+    client = lms.Client(f"127.0.0.1:{port}")
+
+    with pytest.raises(lms.LMStudioWebsocketError, match=f"not reachable.*:{port}.*refused"):
+        client.llm.list_loaded()
+    with pytest.raises(lms.LMStudioWebsocketError, match="not reachable"), client:
+        pass
+    client.close()
+
+
+def test_each_waiter_for_a_failed_connection_gets_an_exception_of_its_own():
+    client = lms.Client(f"127.0.0.1:{free_port()}")
+    workers = [Worker(client.llm.list_loaded) for _ in range(4)]
+
+    errors = [worker.error() for worker in workers]
+
+    assert all(isinstance(error, lms.LMStudioWebsocketError) for error in errors)
+    assert len({id(error) for error in errors}) == 4
+    client.close()
+
+
+def test_a_port_that_never_answers_is_given_up_at_the_connect_timeout(listener):
+    client = lms.Client(listener, connect_timeout=0.1)
+
+    with pytest.raises(lms.LMStudioWebsocketError, match="connect_timeout"):
+        client.llm.list_loaded()
+    client.close()
+
+
+def test_close_ends_a_connection_that_is_being_made(listener):
+    client = lms.Client(listener, connect_timeout=60)
+    worker = Worker(client.llm.list_loaded)
+    eventually(lambda: client._line._loop.open)
+
+    client.close()
+
+    assert isinstance(worker.error(), lms.LMStudioCancelledError)
+
+
+def test_another_kind_of_server_is_a_clear_error(server):
+    client = lms.Client(f"http://{server.host}/elsewhere")
+
+    with pytest.raises(lms.LMStudioWebsocketError, match="HTTP status 404"):
+        client.llm.list_loaded()
+    client.close()
+
+
+def test_proxy_variables_do_not_capture_a_local_server(server, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+
+    with lms.Client(server.host) as client:
+        assert client.llm.list_loaded()
+
+
+# -- discovery --------------------------------------------------------------------------------
+
+
+def test_without_a_host_the_known_ports_are_asked_at_once(server, monkeypatch):
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (free_port(), server.port, free_port()))
+    client = lms.Client()
+    with pytest.raises(lms.LMStudioRuntimeError, match="looked for"):
+        client.api_host  # noqa: B018
+
+    assert client.llm.list_loaded()
+    assert client.api_host == server.host
+    client.close()
+
+
+def test_without_a_server_the_error_says_what_was_tried(monkeypatch):
+    ports = (free_port(), free_port())
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ports)
+    client = lms.Client()
+
+    with pytest.raises(
+        lms.LMStudioWebsocketError, match=f"{ports[0]}, {ports[1]}.*Start LM Studio"
+    ):
+        client.llm.list_loaded()
+    client.close()
+
+
+def test_a_server_that_restarts_on_another_known_port_is_found_again(monkeypatch):
+    with Server() as first:
+        monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (first.port,))
+        client = lms.Client()
+        assert client.llm.list_loaded()
+    with Server() as second:
+        monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (first.port, second.port))
+        eventually_answers(client)
+        assert client.api_host == second.host
+    client.close()
+
+
+def eventually_answers(client):
+    """Call until the loss of the old connection was noticed."""
+
+    def answers():
+        try:
+            return client.llm.list_loaded()
+        except lms.LMStudioWebsocketError:
+            return None
+
+    eventually(answers)
+
+
+def test_a_host_is_valid_if_an_lm_studio_greets_there(server, listener):
+    assert lms.Client.is_valid_api_host(server.host)
+    assert not lms.Client.is_valid_api_host(f"127.0.0.1:{free_port()}")
+
+
+def test_the_default_client_is_made_once_and_may_be_reconfigured(server):
+    lms.configure_default_client(server.host)
+    try:
+        workers = [Worker(lms.get_default_client) for _ in range(8)]
+        clients = {id(worker.result()) for worker in workers}
+        assert len(clients) == 1
+        assert lms.llm().count_tokens("a b") == 2
+        old = lms.get_default_client()
+        lms.configure_default_client(f"http://{server.host}/", api_token=None)
+        assert lms.get_default_client() is not old
+        with pytest.raises(lms.LMStudioClientError, match="closed"):
+            old.llm.list_loaded()
+        assert lms.llm("test-llm").count_tokens("a b c") == 3
+    finally:
+        lms.configure_default_client(None)
+
+
+# -- authentication ---------------------------------------------------------------------------
+
+
+def test_a_token_opens_a_server_that_wants_one(monkeypatch):
+    with Server(token=TOKEN) as server:
+        with lms.Client(server.host, TOKEN) as client:
+            assert client.llm.list_loaded()
+        monkeypatch.setenv("LM_API_TOKEN", TOKEN)
+        with lms.Client(server.host) as client:
+            assert client.llm.list_loaded()
+        assert {c.client_identifier for c in server.connections} == {"abcdEFGH"}
+
+
+def test_a_refused_client_gets_the_words_of_the_server():
+    with Server(auth="refuse") as server:
+        client = lms.Client(server.host)
+
+        with pytest.raises(
+            lms.LMStudioServerError, match=r"(?s)refused the connection.*If it wants an"
+        ):
+            client.llm.list_loaded()
+        client.close()
+
+
+def test_a_token_that_is_refused_is_told_by_where_it_came_from(monkeypatch):
+    refused = r"\(api_token was used\.\)"
+    with Server(auth="refuse") as server, lms.Client(server.host, TOKEN) as client:
+        with pytest.raises(lms.LMStudioServerError, match=refused) as caught:
+            client.llm.list_loaded()
+        assert TOKEN not in str(caught.value)
+        monkeypatch.setenv("LM_API_TOKEN", TOKEN)
+        with (
+            lms.Client(server.host) as other,
+            pytest.raises(lms.LMStudioServerError, match="variable LM_API_TOKEN was used"),
+        ):
+            other.llm.list_loaded()
+
+
+def test_a_server_that_is_silent_about_the_authentication_is_given_up():
+    with Server(auth="silent") as server:
+        client = lms.Client(server.host, connect_timeout=0.2)
+
+        with pytest.raises(lms.LMStudioWebsocketError, match="connect_timeout"):
+            client.llm.list_loaded()
+        client.close()
+
+
+def test_a_token_is_in_no_log_repr_or_exception(caplog):
+    caplog.set_level(logging.DEBUG)
+    with Server(token=TOKEN[:-1] + "Z") as server:
+        client = lms.Client(server.host, TOKEN)
+        with pytest.raises(lms.LMStudioServerError) as caught:
+            client.llm.list_loaded()
+        client.close()
+
+    secret = TOKEN.partition(":")[2]
+    logged = [
+        record.getMessage()
+        for record in caplog.records
+        if not record.name.startswith("lmstudio.testing")  # the server shows what it received
+    ]
+    shown = [repr(client), repr(client._line), repr(caught.value), str(caught.value), *logged]
+    assert not any(secret in text for text in shown)
+
+
+# -- garbage and loss -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[1, 2]",
+        '"text"',
+        "{}",
+        '{"type": "brandNew"}',
+        '{"type": "channelSend", "channelId": 987654, "message": {"type": "fragment"}}',
+        '{"type": "rpcResult", "callId": 987654, "result": 1}',
+        '{"type": "channelSend", "channelId": [], "message": 1}',
+        '{"type": "communicationWarning"}',
+        '{"type": "signalUpdate", "subscribeId": 1, "patches": [], "tags": []}',
+        ' {"type": "keepAliveAck"} ',
+    ],
+)
+def test_messages_that_concern_nobody_are_dropped(server, model, message):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    call.connection.send_text(message)
+    call.connection.send_bytes(b"\0\1binary")
+    call.fragment("a")
+    call.success()
+
+    assert worker.result().content == "a"
+    assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda connection: connection.send_text("{not json"),
+        lambda connection: connection.send_text('{"type": "rpcResult"} trailing'),
+        lambda connection: connection.send_text("[" * 100_000),
+        lambda connection: connection.send_raw(b"\x81\x02\xff\xfe"),  # invalid UTF-8
+        lambda connection: connection.send_raw(b"\xff\xff\xff\xff"),  # no frame at all
+        lambda connection: connection.send_raw(b"\x81\x7f" + b"\x7f" * 8),  # huge
+    ],
+    ids=["no JSON", "trailing text", "deep nesting", "no UTF-8", "no frame", "huge frame"],
+)
+def test_garbage_fails_what_runs_on_that_connection_and_the_next_call_works(server, model, send):
+    server.hold("predict")
+    predicting = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    server.hold("countTokens")
+    counting = Worker(model.count_tokens, "a")
+    server.expect("countTokens")
+    call.fragment("a")
+    send(call.connection)
+
+    error = predicting.error()
+
+    assert isinstance(error, lms.LMStudioProtocolError)
+    assert error.partial.content == "a"
+    assert isinstance(counting.error(), lms.LMStudioProtocolError)
+    again = Worker(model.respond, "again")
+    call = server.expect("predict")
+    call.success()
+    assert again.result().content == ""
+
+
+@pytest.mark.parametrize("half", [b"\x81", b"\x81\x7e\x01", b"\x81\x05hel"])
+def test_a_half_frame_then_the_end_is_a_lost_connection(server, model, half):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    call.connection.send_raw(half)
+    call.connection.drop()
+
+    assert isinstance(worker.error(), lms.LMStudioConnectionLostError)
+
+
+def test_a_lost_connection_fails_what_runs_at_once_with_the_partial_result(server, model):
+    server.hold("predict")
+    workers = [Worker(model.respond, "hi") for _ in range(3)]
+    calls = [server.expect("predict") for _ in workers]
+    for call in calls:
+        call.fragment("a")
+    calls[0].connection.drop()
+
+    errors = [worker.error() for worker in workers]
+
+    assert all(isinstance(error, lms.LMStudioConnectionLostError) for error in errors)
+    assert len({id(error) for error in errors}) == 3
+    again = Worker(model.respond, "again")
+    call = server.expect("predict")
+    call.fragment("fine")
+    call.success()
+    assert again.result().content == "fine"
+    assert len({c.client_identifier for c in server.connections}) == 1  # the same identity
+
+
+def test_a_clean_close_tells_its_code(server, model):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    call.fragment("a")
+    call.connection.close(code=1001)
+
+    error = worker.error()
+
+    assert isinstance(error, lms.LMStudioConnectionLostError)
+    assert error.close_code == 1001
+    assert "1001" in str(error)
+    assert error.partial.content == "a"
+
+
+def test_a_loss_after_a_cancel_is_no_error(server, model):
+    server.hold("predict")
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = server.expect("predict")
+    stream.cancel()
+    call.expect_cancel()
+    call.connection.drop()
+
+    result = stream.result()
+
+    assert (result.cancelled, result.acknowledged) == (True, False)
+
+
+def test_pings_are_answered(server, model):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    pong = server._core.loop.run(call.connection._websocket.ping(), 5.0)
+
+    async def answered():
+        await pong
+
+    server._core.loop.run(answered(), 5.0)
+    call.success()
+    worker.result()
+
+
+def test_an_endpoint_that_the_server_does_not_know_is_an_error_and_no_hang(server, model):
+    server.hold("countTokens")
+    worker = Worker(model.count_tokens, "a")
+    call = server.expect("countTokens")
+    call.connection.send_text(
+        '{"type": "communicationWarning", "kind": "rpcEndpointUnknown", '
+        '"warning": "Received rpcCall for unknown endpoint, endpoint = countTokens"}'
+    )
+
+    error = worker.error()
+
+    assert isinstance(error, lms.LMStudioServerError)
+    assert "unknown endpoint" in str(error)
+
+
+def test_a_connection_that_ran_out_of_warnings_is_replaced_when_it_is_idle(server, model):
+    server.hold("countTokens")
+    worker = Worker(model.count_tokens, "a")
+    call = server.expect("countTokens")
+    for _ in range(5):
+        call.connection.send_text(
+            '{"type": "communicationWarning", "kind": "channelUnknown", '
+            '"warning": "Received channelSend for unknown channel, channelId = 1"}'
+        )
+    call.result({"tokenCount": 1})
+    assert worker.result() == 1
+
+    again = Worker(model.count_tokens, "a")
+    server.expect("countTokens").result({"tokenCount": 2})
+
+    assert again.result() == 2
+    assert len(server.connections) == 2
+
+
+def test_a_failure_of_the_io_thread_wakes_every_waiter(server, client, model):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    server.expect("predict")
+
+    client._line._loop.post(lambda: 1 / 0)
+
+    error = worker.error()
+    assert isinstance(error, lms.LMStudioRuntimeError)
+    assert "ZeroDivisionError" in str(error)
+    assert model.count_tokens("a b") == 2  # a new thread, and a new connection
+
+
+# -- time -------------------------------------------------------------------------------------
+
+
+def test_silence_ends_a_prediction_and_tells_the_server(server, model):
+    server.hold("predict")
+    worker = Worker(lambda: model.respond("hi", idle_timeout=0.05))
+    call = server.expect("predict")
+    call.fragment("a")
+    call.expect_cancel()
+
+    error = worker.error()
+
+    assert isinstance(error, lms.LMStudioTimeoutError)
+    assert isinstance(error, TimeoutError)
+    assert "idle_timeout=0.05" in str(error)
+    assert error.partial.content == "a"
+    assert error.partial.stats.stop_reason == "failed"
+
+
+def test_the_whole_time_limit_holds_though_the_server_goes_on_talking(server, model):
+    server.reply("word " * 10_000, delay=0.001)
+
+    with pytest.raises(lms.LMStudioTimeoutError, match=r"timeout=0\.1 s") as caught:
+        model.respond("hi", timeout=0.1)
+
+    assert caught.value.partial.content.startswith("word")
+    server.predictions[-1].wait_finished()
+    assert server.predictions[-1].stop_reason == "userStopped"
+
+
+def test_a_time_limit_acts_with_nobody_reading_and_the_backlog_comes_first(server, model):
+    server.hold("predict")
+    stream = model.respond_stream("hi", idle_timeout=0.05)
+    stream.start()
+    call = server.expect("predict")
+    call.fragment("a")
+    call.expect_cancel()
+    taken = []
+
+    with pytest.raises(lms.LMStudioTimeoutError):
+        for fragment in stream:
+            taken.append(fragment.content)
+
+    assert taken == ["a"]
+
+
+def test_a_slow_reader_causes_no_timeout(server, model):
+    server.reply(["a", "b", "c"])
+    stream = model.respond_stream("hi", timeout=0.2, idle_timeout=0.2)
+    stream.start()
+    eventually(stream.done)
+    threading.Event().wait(0.3)  # longer than both limits
+
+    assert stream.result().content == "abc"
+
+
+def test_progress_counts_as_a_sign_of_life(server, model):
+    server.hold("predict")
+    worker = Worker(lambda: model.respond("hi", idle_timeout=0.5))
+    call = server.expect("predict")
+    loop = model._line._loop
+    (pending,) = loop.open.values()
+    heard = pending.heard
+    call.progress(0.5)
+
+    eventually(lambda: pending.heard > heard)
+    call.success()
+    assert worker.result().content == ""
+
+
+def test_the_default_limit_of_silence_is_set_for_all(server, model):
+    server.hold("predict")
+    before = lms.get_sync_api_timeout()
+    assert before == 60
+    lms.set_sync_api_timeout(0.05)
+    try:
+        worker = Worker(model.respond, "hi")
+        server.expect("predict").expect_cancel()
+        assert isinstance(worker.error(), lms.LMStudioTimeoutError)
+    finally:
+        lms.set_sync_api_timeout(before)
+
+
+def test_the_limits_of_the_client_hold_where_the_call_sets_none(server):
+    server.hold("countTokens")
+    with lms.Client(server.host, timeout=0.05) as client:
+        model = client.llm.model(timeout=10)
+        worker = Worker(model.count_tokens, "a")
+        server.expect("countTokens")
+
+        assert isinstance(worker.error(), lms.LMStudioTimeoutError)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), "5", True])
+def test_a_limit_that_is_no_number_of_seconds_is_refused(server, client, value):
+    model = lms.LLM("test-llm", client.llm)
+
+    with pytest.raises(lms.LMStudioValueError, match="timeout must be a number of seconds"):
+        model.respond_stream("hi", timeout=value)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type": "communicationWarning", "kind": "rpcParameterTypeError", "warning": '
+        '"Received invalid parameter, endpointName = countTokens, parameter = ' + "[" * 5000 + '"}',
+        '{"type": "rpcError", "callId": %d, "error": {"title": "x", "displayData": '
+        + '{"a":' * 900
+        + "1"
+        + "}" * 900
+        + "}}",
+    ],
+    ids=["nested echo", "nested error data"],
+)
+def test_deeply_nested_data_does_not_end_the_io_thread(server, model, message):
+    server.hold("countTokens")
+    worker = Worker(model.count_tokens, "a")
+    call = server.expect("countTokens")
+    call.connection.send_text(message % call.id if "%d" in message else message)
+
+    assert isinstance(worker.error(), lms.LMStudioError)
+    again = Worker(model.count_tokens, "a")
+    server.expect("countTokens").result({"tokenCount": 1})
+    assert again.result() == 1
+
+
+def test_a_set_event_keeps_the_default_client_from_being_asked(monkeypatch):
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (free_port(),))
+    token = lms.CancelToken()
+    token.cancel("stop")
+
+    with pytest.raises(lms.LMStudioCancelledError, match="stop"):
+        lms.llm("test-llm", cancel_event=token)
+    lms.close_default_client()
+
+
+def test_an_event_that_is_broken_from_the_start_is_a_clear_error(model):
+    class Broken:
+        def is_set(self):
+            raise OSError("gone")
+
+    stream = model.respond_stream("hi", cancel_event=Broken())
+
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioRuntimeError, match=r"cannot be watched.*gone"):
+            stream.result()
+
+
+def test_messages_before_a_close_frame_are_delivered_and_the_close_is_answered(server, model):
+    server.hold("predict")
+    worker = Worker(model.respond, "hi")
+    call = server.expect("predict")
+    text = '{"type": "channelSend", "channelId": %d, "message": {"type": "fragment", %s}}'
+    text %= call.id, '"fragment": {"content": "a"}'
+    data = text.encode()
+    call.connection.send_raw(bytes([0x81, len(data)]) + data + b"\x88\x02\x03\xe9" + b"\x81\x02{}")
+
+    error = worker.error()
+
+    assert error.partial.content == "a"
+    assert error.close_code == 1001

@@ -1,0 +1,177 @@
+"""After a sleep, and behind dead routers: a connection whose other end is gone is noticed."""
+
+import pytest
+from helpers import Worker, eventually
+
+import lmstudio as lms
+from lmstudio._connection import port as _link
+from lmstudio._connection.transport import Transport
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch):
+    monkeypatch.setattr(_link, "SILENCE", 0.05)
+    monkeypatch.setattr(_link, "_ANSWER", 0.1)
+    monkeypatch.setattr(_link, "_QUICK_ANSWER", 0.1)
+
+
+@pytest.fixture
+def pings(monkeypatch):
+    """The pings that were sent."""
+    sent, ping = [], Transport.ping
+
+    def note(transport):
+        sent.append(transport)
+        ping(transport)
+
+    monkeypatch.setattr(Transport, "ping", note)
+    return sent
+
+
+@pytest.fixture
+def model(client):
+    return client.llm.model()
+
+
+def link(client):
+    return client._line._loop._links["llm"]
+
+
+def rest(client):
+    """Forged: the connection has rested for a minute."""
+    link(client).heard -= 60.0
+
+
+def creates(server):
+    return server.received(type="channelCreate", endpoint="predict")
+
+
+def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, client, model):
+    server.hold("predict")
+    stream = model.respond_stream("hi", idle_timeout=None)
+    iterator = iter(stream)
+    call = server.expect("predict")
+    call.fragment("so far")
+    next(iterator)
+    call.connection.pause()  # it takes nothing and says nothing, as a laptop that sleeps
+
+    with pytest.raises(lms.LMStudioConnectionLostError, match="answer to a ping") as caught:
+        next(iterator)
+
+    assert caught.value.partial.content == "so far"
+    server.release("predict")
+    assert model.respond("again").content  # on a new connection
+    assert len([c for c in server.connections if c.path == "/llm"]) == 2
+    call.connection.resume()
+
+
+def test_a_remote_call_whose_server_is_gone_is_lost(server, model):
+    server.hold("countTokens")
+    worker = Worker(lambda: model.count_tokens("a b", idle_timeout=None))
+    call = server.expect("countTokens")
+    call.connection.pause()
+
+    assert isinstance(worker.error(), lms.LMStudioConnectionLostError)
+    call.connection.resume()
+
+
+def test_a_server_that_thinks_for_long_is_alive_while_it_answers_pings(server, model, pings):
+    server.hold("predict")
+    worker = Worker(lambda: model.respond("hi", idle_timeout=None))
+    call = server.expect("predict")
+    eventually(lambda: len(pings) >= 3)
+
+    call.fragment("at last")
+    call.success()
+
+    assert worker.result().content == "at last"
+    assert len([c for c in server.connections if c.path == "/llm"]) == 1
+
+
+def test_a_pong_is_no_word_of_the_server_for_the_idle_timeout(server, model, pings):
+    server.hold("predict")
+    worker = Worker(lambda: model.respond("hi", idle_timeout=0.3))
+    call = server.expect("predict")
+
+    assert isinstance(worker.error(), lms.LMStudioTimeoutError)
+    assert pings
+    call.expect_cancel()
+    call.success("userStopped")
+
+
+def test_a_connection_at_rest_is_not_asked(server, client, model, pings):
+    model.count_tokens("a")
+    plan = link(client)._plan
+    eventually(lambda: link(client)._plan is not plan)  # the look that was planned has passed
+
+    assert not pings
+
+
+def test_after_a_rest_a_living_connection_is_used_again(server, client, model, pings):
+    rest(client)
+
+    assert model.count_tokens("a b") == 2
+
+    assert len(pings) == 1
+    assert len([c for c in server.connections if c.path == "/llm"]) == 1
+
+
+def test_after_a_rest_a_dead_connection_is_replaced_and_nothing_is_sent_twice(
+    server, client, model, pings
+):
+    (old,) = [c for c in server.connections if c.path == "/llm"]
+    old.pause()
+    rest(client)
+    server.reply("Fine.")
+
+    assert model.respond("hi").content == "Fine."
+
+    old.resume()
+    assert len(pings) == 1
+    assert len(creates(server)) == 1
+    assert len([c for c in server.connections if c.path == "/llm"]) == 2
+
+
+def test_several_calls_wait_for_one_sign_of_life(server, client, model, pings):
+    rest(client)
+    server.reply("Fine.", repeat=4)
+
+    workers = [Worker(model.respond, "hi") for _ in range(4)]
+
+    assert [worker.result().content for worker in workers] == ["Fine."] * 4
+    assert len(pings) <= 4
+    assert len([c for c in server.connections if c.path == "/llm"]) == 1
+
+
+def test_a_call_that_waits_for_a_sign_of_life_is_withdrawn_by_a_cancel(
+    server, client, model, monkeypatch
+):
+    monkeypatch.setattr(_link, "_QUICK_ANSWER", 5.0)
+    (old,) = [c for c in server.connections if c.path == "/llm"]
+    old.pause()
+    rest(client)
+    stream = model.respond_stream("hi")
+    stream.start()
+    eventually(lambda: link(client)._waiting)
+
+    stream.cancel("no")
+
+    assert stream.result().cancelled
+    old.resume()
+    assert model.count_tokens("a") == 1  # on the same connection, after its sign of life
+    assert not creates(server)
+
+
+def test_a_connection_that_broke_at_rest_is_replaced_when_the_ping_cannot_be_written(
+    server, client, model, monkeypatch
+):
+    """Forged: the ping fails, and nobody has read the end yet."""
+
+    def fail(transport):
+        raise lms.LMStudioConnectionLostError("broken pipe")
+
+    monkeypatch.setattr(Transport, "ping", fail)
+    rest(client)
+
+    assert model.count_tokens("a b c") == 3
+    assert len([c for c in server.connections if c.path == "/llm"]) == 2

@@ -1,0 +1,194 @@
+"""The chat window in Tk: real events, and what the server saw of them.
+
+`test_gui_tk.py` runs these tests in a process of their own, on a virtual screen: Tk keeps its
+connection to the screen as long as the process lives, and ends the process if the screen goes.
+"""
+
+import importlib.util
+import threading
+import tkinter
+from pathlib import Path
+
+import pytest
+from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until
+
+import lmstudio as lms
+
+pytestmark = pytest.mark.gui
+EXAMPLE = Path(__file__).parents[2] / "examples" / "tk_chat.py"
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("tk_chat", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def no_leaks():
+    """Tk keeps a socket; threads are counted below."""
+
+
+@pytest.fixture
+def window(example, client):
+    window = example.ChatWindow(client)
+    turn_until(window.update, lambda: window.model is not None)
+    yield window
+    if not window.dispatch.closed.is_set():
+        window.destroy()
+
+
+def ask(window, text):
+    """Type a question and press Return, as the keyboard does."""
+    window.entry.focus_force()  # there is no window manager
+    window.update()
+    for letter in text:
+        keysym = {" ": "space", "?": "question"}.get(letter, letter)
+        window.entry.event_generate(f"<KeyPress-{keysym}>")
+    window.update()
+    assert window.entry.get() == text
+    window.entry.event_generate("<Return>")
+
+
+def click(window, button):
+    """Press and release the mouse on a button."""
+    window.update()
+    button.event_generate("<Enter>")
+    button.event_generate("<ButtonPress-1>", x=5, y=5)
+    button.event_generate("<ButtonRelease-1>", x=5, y=5)
+
+
+def shown(window):
+    return window.view.get("1.0", "end")
+
+
+def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
+    server.hold("predict")
+    ask(window, "why is the sky blue?")
+    call = server.expect("predict")
+    call.progress(0.5)
+    turn_until(window.update, lambda: float(window.progress["value"]) == 0.5)
+    assert "50%" in window.status["text"]
+    assert "disabled" in window.send_button.state()
+
+    click(window, window.stop_button)  # before the first token
+    call.expect_cancel()
+    call.success("userStopped")
+    turn_until(window.update, lambda: window.reply is None)
+    assert "(stopped)" in shown(window)
+    assert "disabled" in window.stop_button.state()
+    assert len(window.chat) == 1  # the question is still there, without an answer
+
+    ask(window, "please answer")
+    call = server.expect("predict")
+    for word in ("Air ", "scatters ", "short ", "waves ", "of ", "light ", "more "):
+        call.fragment(word)
+    turn_until(window.update, lambda: "more" in shown(window))
+    click(window, window.stop_button)  # in the middle
+    call.expect_cancel()
+    call.success("userStopped")
+    turn_until(window.update, lambda: window.reply is None)
+    assert window.chat[-1].content[0].text == "Air scatters short waves of light more "
+
+    ask(window, "go on")
+    call = server.expect("predict")
+    call.progress(1.0)
+    call.fragment("than long ones, so that blue light comes from all over the sky.")
+    turn_until(window.update, lambda: "all over the sky" in shown(window))
+    take_picture(window, tmp_path)
+    call.success(tokens_per_second=42.0)
+    turn_until(window.update, lambda: window.reply is None)
+    assert window.status["text"] == "42 tokens/s"
+    assert [message.role for message in window.chat] == ["user", "assistant", "user", "assistant"]
+
+
+def take_picture(window, tmp_path):
+    from PIL import ImageGrab
+
+    window.update()
+    x, y = window.winfo_rootx(), window.winfo_rooty()
+    box = (x, y, x + window.winfo_width(), y + window.winfo_height())
+    image = ImageGrab.grab(bbox=box)
+    image.save(picture_path("tk_chat.png", tmp_path), optimize=True)
+    assert_shows_something(image)
+
+
+def test_an_error_is_shown_and_the_next_question_works(server, window):
+    server.reply("one two", error_after=1, error="Out of memory")
+    server.reply("All is well.")
+    ask(window, "hello")
+    turn_until(window.update, lambda: window.reply is None)
+    assert "Out of memory" in shown(window)
+    ask(window, "again")
+    turn_until(window.update, lambda: "All is well." in shown(window) and window.reply is None)
+
+
+def test_closing_the_window_in_the_middle_stops_the_model_and_nothing_follows(
+    server, window, monkeypatch
+):
+    before = set(threading.enumerate())
+    late = []
+    monkeypatch.setattr(window, "report_callback_exception", lambda *what: late.append(what))
+    server.hold("predict")
+    ask(window, "hello")
+    call = server.expect("predict")
+    call.fragment("one ")
+    turn_until(window.update, lambda: "one" in shown(window))
+    stream = window.reply
+    window.destroy()
+
+    call.expect_cancel()
+    call.fragment("two ")
+    call.success("userStopped")
+    assert stream.result(LIMIT).cancel_reason == "the window was closed"
+    assert len(server.received(type="channelSend")) == 1
+    assert not late
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "lmstudio-background":
+            thread.join(LIMIT)
+            assert not thread.is_alive()
+
+
+def test_the_window_stays_alive_while_a_fast_reply_streams(server, window):
+    longest = Longest()
+
+    def tick():
+        longest()
+        ticking[0] = window.after(2, tick)
+
+    ticking = [window.after(2, tick)]
+    server.reply(["word "] * 5000)
+    ask(window, "hello")
+    turn_until(window.update, lambda: window.reply is None)
+    window.after_cancel(ticking[0])
+    print(f"Tk's thread was held for {1000 * longest.seconds:.0f} ms at most")
+    assert shown(window).count("word") == 5000
+
+
+def test_the_dispatcher_keeps_order_survives_errors_and_ends_with_its_widget(monkeypatch):
+    root = tkinter.Tk()
+    errors, log = [], []
+    monkeypatch.setattr(root, "report_callback_exception", lambda *what: errors.append(what[0]))
+    frame = tkinter.Frame(root)
+    dispatch = lms.TkDispatcher(frame)
+    thread = threading.Thread(
+        target=lambda: [
+            dispatch(lambda: log.append(threading.current_thread())),
+            dispatch(lambda: 1 / 0),
+            dispatch(lambda: log.append("after the error")),
+            dispatch(frame.destroy),
+            dispatch(lambda: log.append("too late")),
+        ]
+    )
+    thread.start()
+    turn_until(root.update, dispatch.closed.is_set)
+    thread.join(LIMIT)
+    dispatch(lambda: log.append("much too late"))
+    root.update()
+    root.destroy()
+
+    assert log == [threading.main_thread(), "after the error"]
+    assert errors == [ZeroDivisionError]
+    assert dispatch.closed.reason == "the window was closed"

@@ -1,0 +1,67 @@
+"""The example notebook is executed in a real kernel, and interrupted there."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
+WORDS = [f"word{number} " for number in range(5000)]
+
+
+@pytest.fixture(autouse=True)
+def no_leaks():
+    """The kernel's client keeps its sockets until the process ends."""
+
+
+@pytest.mark.gui
+def test_the_notebook_runs_and_an_interrupt_of_the_kernel_keeps_the_partial_reply(
+    server, monkeypatch, tmp_path
+):
+    nbclient = pytest.importorskip("nbclient", reason="did not run: nbclient is not here")
+    pytest.importorskip("ipykernel", reason="did not run: ipykernel is not here")
+    import nbformat
+
+    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "http-server.json"))
+    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    server.reply("Hello!")
+    server.reply(WORDS, delay=0.005)
+    server.reply("It was *dark*.")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "committed without outputs"
+    client = nbclient.NotebookClient(notebook, timeout=40, kernel_name="python3")
+
+    def interrupt():
+        server.wait_prediction(1).wait_tokens(20)
+        os.kill(client.km.provisioner.pid, signal.SIGINT)  # as the square button does
+
+    with client.setup_kernel(cwd=os.fspath(tmp_path)):
+        for index, cell in enumerate(notebook.cells):
+            if "interrupt" not in cell.metadata.get("tags", ()):
+                client.execute_cell(cell, index)
+                continue
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(nbclient.exceptions.CellExecutionError, match="KeyboardInterrupt"):
+                client.execute_cell(cell, index)
+            thread.join(10)
+
+    texts = [rendered(cell) for cell in notebook.cells if cell.cell_type == "code"]
+    assert texts[1] == "Hello!"
+    assert texts[2].startswith("word0 word1 ")
+    assert "*(running" in texts[2]  # the last update before the interrupt
+    assert texts[3].startswith("word0 word1 ")
+    assert texts[3].endswith("*(stopped: interrupted)*")
+    assert texts[4] == "It was *dark*."
+    story = server.predictions[1].wait_finished()
+    assert story.stop_reason == "userStopped"
+    assert story.tokens_sent < len(WORDS)
+
+
+def rendered(cell):
+    """The Markdown that a cell shows."""
+    texts = [output["data"]["text/markdown"] for output in cell.outputs if "data" in output]
+    return "".join("".join(text) for text in texts)

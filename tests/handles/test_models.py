@@ -1,0 +1,332 @@
+"""Handles and namespaces: what can be asked of models, loaded and downloaded."""
+
+import gc
+import json
+import pickle
+import subprocess
+import sys
+import threading
+
+import pytest
+from helpers import Worker, eventually
+
+import lmstudio as lms
+from lmstudio._connection import discovery as _discovery
+from lmstudio.testing import Server
+
+
+@pytest.fixture
+def model(client):
+    return client.llm.model()
+
+
+@pytest.fixture
+def embedder(client):
+    return client.embedding.model()
+
+
+def test_models_are_listed_by_kind(client):
+    assert [m.identifier for m in client.llm.list_loaded()] == ["test-llm"]
+    assert [m.identifier for m in client.embedding.list_loaded()] == ["test-embedding"]
+    assert [m.identifier for m in client.list_loaded_models()] == ["test-llm", "test-embedding"]
+    assert client.list_loaded_models("embedding") == client.embedding.list_loaded()
+    assert {m.type for m in client.list_downloaded_models()} == {"llm", "embedding"}
+    assert [m.model_key for m in client.list_downloaded_models("llm")] == ["test-llm", "test-vlm"]
+    assert client.llm.list_downloaded()[0].path.endswith(".gguf")
+
+
+def test_an_unknown_namespace_is_refused(client):
+    for method in (client.list_loaded_models, client.list_downloaded_models):
+        with pytest.raises(lms.LMStudioValueError, match="'llm' and 'embedding'"):
+            method("llms")
+
+
+def test_a_downloaded_model_is_loaded_through_its_listing(server, client):
+    (listing,) = [m for m in client.list_downloaded_models() if m.model_key == "test-vlm"]
+    progress = []
+
+    model = listing.model(on_load_progress=progress.append, ttl=60, config={"contextLength": 512})
+    second = listing.load_new_instance(instance_identifier="another", ttl=None)
+
+    assert "test-vlm" in repr(listing)
+    assert listing.info.vision
+    assert (model.identifier, second.identifier) == ("test-vlm", "another")
+    assert model.get_context_length() == 512
+    assert progress[-1] == 1.0
+    created = [m["creationParameter"] for m in server.received(type="channelCreate")]
+    assert created[0]["loadTtlMs"] == 60_000
+    assert "ttlMs" not in created[1]
+
+
+def test_a_new_instance_has_a_name_of_its_own_and_can_be_unloaded(client):
+    first = client.llm.load_new_instance("test-llm")
+    second = client.llm.load_new_instance("test-llm", "mine", config={"context_length": 1024})
+    names = {m.identifier for m in client.llm.list_loaded()}
+    assert {first.identifier, "mine", "test-llm"} == names
+
+    second.unload()
+    client.llm.unload(first.identifier)
+
+    assert [m.identifier for m in client.llm.list_loaded()] == ["test-llm"]
+    with pytest.raises(lms.LMStudioModelNotFoundError):
+        second.unload()
+    with pytest.raises(lms.LMStudioModelNotFoundError):
+        second.respond("hi")
+
+
+def test_the_load_configuration_is_read_back_with_its_defaults(client):
+    model = client.llm.load_new_instance("test-llm", "mine", config={"contextLength": 1024})
+
+    config = model.get_load_config()
+
+    assert isinstance(config, lms.LlmLoadModelConfig)
+    assert config.context_length == 1024
+
+
+def test_what_the_server_says_about_a_model_is_typed(client, model, embedder):
+    info = model.get_info()
+    assert isinstance(info, lms.LlmInstanceInfo)
+    assert info.identifier == model.identifier
+    assert info.context_length == model.get_context_length()
+    assert isinstance(embedder.get_info(), lms.EmbeddingModelInstanceInfo)
+    for specifier in (
+        "test-llm",
+        {"identifier": "test-llm"},
+        lms.ModelQuery(identifier="test-llm"),
+    ):
+        assert client.llm.get_model_info(specifier) == info
+    with pytest.raises(lms.LMStudioModelNotFoundError):
+        client.llm.get_model_info("missing")
+
+
+def test_tokens_and_templates(model, embedder):
+    tokens = model.tokenize("a b c")
+
+    assert len(tokens) == model.count_tokens("a b c") == 3
+    assert model.tokenize(["a b c", "a"]) == [tokens, tokens[:1]]
+    assert model.tokenize([]) == []
+    assert embedder.count_tokens("a b") == 2
+    chat = lms.Chat("Be brief.")
+    chat.add_user_message("How are you?")
+    assert "How are you?" in model.apply_prompt_template(chat)
+    assert "How are you?" in model.apply_prompt_template("How are you?", {"omitBosToken": True})
+
+
+def test_embeddings_of_a_text_and_of_several(embedder):
+    one = embedder.embed("hello")
+
+    assert all(isinstance(number, float) for number in one)
+    assert embedder.embed(["hello", "world"])[0] == one
+    assert embedder.embed(text for text in ("hello",)) == [one]
+
+
+@pytest.mark.parametrize("wrong", [1, b"bytes", ["a", 1]])
+def test_what_is_no_text_is_refused_before_anything_is_sent(server, model, embedder, wrong):
+    count = len(server.received(type="rpcCall"))
+
+    with pytest.raises(lms.LMStudioValueError, match="string"):
+        embedder.embed(wrong)
+    with pytest.raises(lms.LMStudioValueError, match="string"):
+        model.tokenize(wrong)
+
+    assert len(server.received(type="rpcCall")) == count
+
+
+def test_a_list_is_sent_without_waiting_for_each_answer(server, embedder):
+    server.hold("embedString")
+    worker = Worker(embedder.embed, [str(number) for number in range(200)])
+    calls = [server.expect("embedString") for _ in range(64)]
+    assert [call.parameter["inputString"] for call in calls] == [str(n) for n in range(64)]
+    for call in reversed(calls):
+        call.result({"embedding": [float(call.parameter["inputString"])]})
+    for _ in range(200 - 64):
+        call = server.expect("embedString")
+        call.result({"embedding": [float(call.parameter["inputString"])]})
+
+    assert worker.result() == [[float(number)] for number in range(200)]
+
+
+def test_an_error_in_a_list_cancels_the_rest_of_it(server, client, embedder):
+    server.hold("embedString")
+    worker = Worker(embedder.embed, ["a", "b", "c"])
+    calls = [server.expect("embedString") for _ in range(3)]
+    calls[0].result({"embedding": [1.0]})
+    calls[1].error("out of memory")
+
+    assert "out of memory" in str(worker.error())
+    eventually(lambda: not client._line._loop.open)
+
+
+def test_a_list_is_cancelled_as_one(server, client, embedder):
+    server.hold("embedString")
+    event = threading.Event()
+    worker = Worker(lambda: embedder.embed(["a"] * 100, cancel_event=event))
+    server.expect("embedString")
+
+    event.set()
+
+    assert isinstance(worker.error(), lms.LMStudioCancelledError)
+    eventually(lambda: not client._line._loop.open)
+
+
+def test_a_time_limit_holds_for_the_whole_list(server, client, embedder):
+    server.hold("embedString")
+    worker = Worker(lambda: embedder.embed(["a"] * 100, timeout=0.05))
+    server.expect("embedString")
+
+    assert isinstance(worker.error(), lms.LMStudioTimeoutError)
+    eventually(lambda: not client._line._loop.open)
+
+
+@pytest.mark.parametrize("answer", [None, {}, [], {"tokenCount": "many"}, {"tokenCount": None}])
+def test_a_malformed_answer_is_a_protocol_error(server, model, answer):
+    server.hold("countTokens")
+    worker = Worker(model.count_tokens, "a")
+    server.expect("countTokens").result(answer)
+
+    assert isinstance(worker.error(), lms.LMStudioProtocolError)
+
+
+@pytest.mark.parametrize("ttl", [0, -1, True, "long"])
+def test_a_time_to_live_is_a_positive_number_of_seconds(client, ttl):
+    with pytest.raises(lms.LMStudioValueError, match="ttl"):
+        client.llm.model("test-llm", ttl=ttl)
+
+
+def test_without_a_loaded_model_the_error_says_what_to_do():
+    with Server(loaded=[]) as server, lms.Client(server.host) as client:
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="No language model is loaded"):
+            client.llm.model()
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="No embedding model") as caught:
+            client.embedding.model()
+        assert caught.value.server_error.display_data["code"] == "generic.noModelMatchingQuery"
+
+
+# -- handles as values ------------------------------------------------------------------------
+
+
+def test_handles_compare_and_hash(server, client, model, embedder):
+    with lms.Client(server.host) as other:
+        assert other.llm.model() == model
+        assert {other.llm.model(), model} == {model}
+    assert model != client.llm.model("test-vlm")
+    assert model != embedder
+    assert model != "test-llm"
+
+
+def test_handles_are_pickled_with_host_and_identifier_and_never_a_token(server, model, embedder):
+    data = pickle.dumps([model, embedder])
+
+    restored, restored_embedder = pickle.loads(data)
+
+    assert restored == model
+    assert restored.count_tokens("a b") == 2
+    assert restored_embedder.embed("a") == embedder.embed("a")
+    assert pickle.loads(data)[0]._line is restored._line
+    assert b"guest" not in data
+    line = restored._line
+    restored = restored_embedder = None
+    gc.collect()
+    line.close(1)
+
+
+def test_a_pickled_handle_works_in_another_process(server, model):
+    code = (
+        "import pickle, sys; model = pickle.loads(bytes.fromhex(sys.argv[1])); "
+        "print(model.count_tokens('a b c'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, pickle.dumps(model).hex()],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+
+
+# -- the default client -----------------------------------------------------------------------
+
+
+def test_the_module_level_functions_use_the_default_client(server):
+    lms.configure_default_client(server.host)
+    try:
+        assert lms.llm().identifier == "test-llm"
+        assert lms.embedding_model("test-embedding").embed("a")
+        assert [m.identifier for m in lms.list_loaded_models("llm")] == ["test-llm"]
+        assert {m.model_key for m in lms.list_downloaded_models("embedding")} == {"test-embedding"}
+    finally:
+        lms.configure_default_client(None)
+
+
+# -- discovery by LM Studio's info file -------------------------------------------------------
+
+
+def test_the_info_file_in_the_home_folder_leads_to_the_server(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ())
+    folder = tmp_path / ".lmstudio" / ".internal"
+    folder.mkdir(parents=True)
+    info = {"host": "127.0.0.1", "pid": 1, "port": server.port}
+    (folder / "http-server.json").write_text(json.dumps(info))
+
+    assert lms.Client.find_default_local_api_host() == server.host
+
+
+def test_the_home_folder_may_be_elsewhere(server, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ())
+    folder = tmp_path / "elsewhere" / ".internal"
+    folder.mkdir(parents=True)
+    (folder / "http-server.json").write_text(json.dumps({"port": server.port}))
+    (tmp_path / ".lmstudio-home-pointer").write_text(f"{tmp_path / 'elsewhere'}\n")
+
+    assert lms.Client.find_default_local_api_host() == server.host
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"port": 0}', '{"port": 1.5}', '{"port": 65536}']
+)
+def test_an_info_file_that_says_nothing_falls_back_to_the_ports(
+    server, monkeypatch, tmp_path, text
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
+    folder = tmp_path / ".cache" / "lm-studio" / ".internal"
+    folder.mkdir(parents=True)
+    (folder / "http-server.json").write_text(text)
+
+    assert lms.Client.find_default_local_api_host() == server.host
+
+
+def test_an_info_file_that_was_chosen_is_strict(server, monkeypatch, tmp_path):
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
+    path = tmp_path / "info.json"
+    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(path))
+    with pytest.raises(lms.LMStudioWebsocketError, match="LMS_API_SERVER_INFO_PATH"):
+        lms.Client.find_default_local_api_host()
+    path.write_text(json.dumps({"port": server.port}))
+
+    assert lms.Client.find_default_local_api_host() == server.host
+
+
+def test_a_client_refuses_to_be_pickled_and_names_what_works(client):
+    for held in (client, client.llm, client.llm.model().respond_many(["hi"])):
+        with pytest.raises(TypeError, match="A Client holds connections and cannot be pickled"):
+            pickle.dumps(held)
+    assert pickle.loads(pickle.dumps(client.llm.model())).identifier == "test-llm"
+
+
+@pytest.mark.parametrize("wrong", [3, {"a": 1}, b"a", ["a", 3]])
+def test_what_is_no_text_is_named_by_the_method(model, embedder, wrong):
+    with pytest.raises(lms.LMStudioValueError, match=r"The input of embed\(\) must be a string"):
+        embedder.embed(wrong)
+    with pytest.raises(lms.LMStudioValueError, match=r"The input of tokenize\(\) must be a string"):
+        model.tokenize(wrong)
+
+
+def test_a_schema_that_cannot_be_followed_is_told_by_the_server(model):
+    schema = {"type": "object", "properties": ["a"]}
+    with pytest.raises(lms.LMStudioServerError, match="the JSON schema cannot be followed"):
+        model.respond("hi", response_format=schema)
