@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         ToolFunctionDefDict,
     )
     from ._background.dispatchers import QtDispatcher, TkDispatcher
-    from ._background.thread import BackgroundCall
+    from ._background.future import BackgroundCall
     from ._batch.batch import Batch
     from ._client.client import Client
     from ._client.default_client import (
@@ -42,25 +42,21 @@ if TYPE_CHECKING:
         LlmStructuredPredictionSetting,
     )
     from ._config.to_wire import ResponseSchema
-    from ._connection.session import get_sync_api_timeout, set_sync_api_timeout
-    from ._handles.handle import EmbeddingModel, SyncModelHandle
+    from ._connection.limits import get_sync_api_timeout, set_sync_api_timeout
+    from ._handles.downloaded import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
+    from ._handles.embedding_model import EmbeddingModel
+    from ._handles.handle import SyncModelHandle
     from ._handles.llm import LLM
-    from ._handles.namespaces import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
-    from ._handles.repository import DownloadFinalizedCallback, DownloadProgressCallback
     from ._json.converter import AnyLMStudioStruct, DictObject
-    from ._json.json_schema import (
-        BaseModel,
-        DictSchema,
-        ModelSchema,
-        ValidationError,
-    )
-    from ._prediction.reader import (
+    from ._json.json_schema import BaseModel, DictSchema, ModelSchema, ValidationError
+    from ._prediction.callbacks import (
         PredictionFirstTokenCallback,
         PredictionFragmentCallback,
         PredictionMessageCallback,
         PromptProcessingCallback,
     )
     from ._prediction.stream import PredictionStream
+    from ._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
     from ._values.chat import Chat
     from ._values.local_file import LocalFileInput
     from ._values.messages import (
@@ -242,8 +238,62 @@ __all__ = [
 # Where each name is defined. It is imported when it is used first: `import lmstudio` itself takes a
 # millisecond, so that a program starts at once that may never need a model.
 _HOMES = {
-    "_background.thread": ["BackgroundCall"],
-    "_batch.batch": ["Batch"],
+    "errors": [
+        "LMStudioCancelledError",
+        "LMStudioChannelClosedError",
+        "LMStudioClientError",
+        "LMStudioConnectionLostError",
+        "LMStudioError",
+        "LMStudioModelNotFoundError",
+        "LMStudioOSError",
+        "LMStudioPredictionError",
+        "LMStudioPresetNotFoundError",
+        "LMStudioProtocolError",
+        "LMStudioRuntimeError",
+        "LMStudioServerError",
+        "LMStudioTimeoutError",
+        "LMStudioUnknownMessageWarning",
+        "LMStudioValueError",
+        "LMStudioWebsocketError",
+        "SerializedLMSExtendedError",
+    ],
+    "_concurrency.cancel_token": [
+        "CancelToken",
+    ],
+    "_json.converter": [
+        "AnyLMStudioStruct",
+        "DictObject",
+    ],
+    "_json.json_schema": [
+        "BaseModel",
+        "DictSchema",
+        "ModelSchema",
+        "ValidationError",
+    ],
+    "_config.options": [
+        "AnyLoadConfig",
+        "EmbeddingLoadModelConfig",
+        "EmbeddingLoadModelConfigDict",
+        "GpuSetting",
+        "LlmLoadModelConfig",
+        "LlmLoadModelConfigDict",
+        "LlmPredictionConfig",
+        "LlmPredictionConfigDict",
+        "LlmStructuredPredictionSetting",
+    ],
+    "_config.to_wire": [
+        "ResponseSchema",
+    ],
+    "_connection.limits": [
+        "get_sync_api_timeout",
+        "set_sync_api_timeout",
+    ],
+    "_values.chat": [
+        "Chat",
+    ],
+    "_values.local_file": [
+        "LocalFileInput",
+    ],
     "_values.messages": [
         "AnyChatMessage",
         "AnyChatMessageDict",
@@ -266,76 +316,6 @@ _HOMES = {
         "UserMessageContent",
         "UserMessageDict",
     ],
-    "_json.converter": [
-        "AnyLMStudioStruct",
-        "DictObject",
-    ],
-    "_client.default_client": [
-        "close_default_client",
-        "configure_default_client",
-        "embedding_model",
-        "get_default_client",
-        "list_downloaded_models",
-        "list_loaded_models",
-        "llm",
-        "prepare_image",
-    ],
-    "_config.to_wire": ["ResponseSchema"],
-    "_connection.session": [
-        "get_sync_api_timeout",
-        "set_sync_api_timeout",
-    ],
-    "_handles.llm": ["LLM"],
-    "_prediction.reader": [
-        "PredictionFirstTokenCallback",
-        "PredictionFragmentCallback",
-        "PredictionMessageCallback",
-        "PromptProcessingCallback",
-    ],
-    "_client.run_in_background": ["run_in_background"],
-    "_concurrency.cancel_token": ["CancelToken"],
-    "_handles.namespaces": [
-        "AnyDownloadedModel",
-        "DownloadedEmbeddingModel",
-        "DownloadedLlm",
-    ],
-    "_values.chat": ["Chat"],
-    "_client.client": ["Client"],
-    "_config.options": [
-        "AnyLoadConfig",
-        "EmbeddingLoadModelConfig",
-        "EmbeddingLoadModelConfigDict",
-        "GpuSetting",
-        "LlmLoadModelConfig",
-        "LlmLoadModelConfigDict",
-        "LlmPredictionConfig",
-        "LlmPredictionConfigDict",
-        "LlmStructuredPredictionSetting",
-    ],
-    "_background.dispatchers": [
-        "QtDispatcher",
-        "TkDispatcher",
-    ],
-    "errors": [
-        "LMStudioCancelledError",
-        "LMStudioChannelClosedError",
-        "LMStudioClientError",
-        "LMStudioConnectionLostError",
-        "LMStudioError",
-        "LMStudioModelNotFoundError",
-        "LMStudioOSError",
-        "LMStudioPredictionError",
-        "LMStudioPresetNotFoundError",
-        "LMStudioProtocolError",
-        "LMStudioRuntimeError",
-        "LMStudioServerError",
-        "LMStudioTimeoutError",
-        "LMStudioUnknownMessageWarning",
-        "LMStudioValueError",
-        "LMStudioWebsocketError",
-        "SerializedLMSExtendedError",
-    ],
-    "_values.local_file": ["LocalFileInput"],
     "_values.model_info": [
         "AnyModelSpecifier",
         "DownloadProgressUpdate",
@@ -351,15 +331,6 @@ _HOMES = {
         "ModelSpecifier",
         "ModelSpecifierDict",
     ],
-    "_handles.handle": [
-        "EmbeddingModel",
-        "SyncModelHandle",
-    ],
-    "_prediction.stream": ["PredictionStream"],
-    "_handles.repository": [
-        "DownloadFinalizedCallback",
-        "DownloadProgressCallback",
-    ],
     "_values.results": [
         "ActResult",
         "LlmPredictionFragment",
@@ -367,11 +338,28 @@ _HOMES = {
         "PredictionResult",
         "PredictionRoundResult",
     ],
-    "_json.json_schema": [
-        "BaseModel",
-        "DictSchema",
-        "ModelSchema",
-        "ValidationError",
+    "_requests.repository": [
+        "DownloadFinalizedCallback",
+        "DownloadProgressCallback",
+    ],
+    "_background.dispatchers": [
+        "QtDispatcher",
+        "TkDispatcher",
+    ],
+    "_background.future": [
+        "BackgroundCall",
+    ],
+    "_prediction.callbacks": [
+        "PredictionFirstTokenCallback",
+        "PredictionFragmentCallback",
+        "PredictionMessageCallback",
+        "PromptProcessingCallback",
+    ],
+    "_prediction.stream": [
+        "PredictionStream",
+    ],
+    "_batch.batch": [
+        "Batch",
     ],
     "_agent.tools": [
         "GuardToolCallController",
@@ -381,8 +369,57 @@ _HOMES = {
         "ToolFunctionDef",
         "ToolFunctionDefDict",
     ],
+    "_handles.downloaded": [
+        "AnyDownloadedModel",
+        "DownloadedEmbeddingModel",
+        "DownloadedLlm",
+    ],
+    "_handles.embedding_model": [
+        "EmbeddingModel",
+    ],
+    "_handles.handle": [
+        "SyncModelHandle",
+    ],
+    "_handles.llm": [
+        "LLM",
+    ],
+    "_client.client": [
+        "Client",
+    ],
+    "_client.default_client": [
+        "close_default_client",
+        "configure_default_client",
+        "embedding_model",
+        "get_default_client",
+        "list_downloaded_models",
+        "list_loaded_models",
+        "llm",
+        "prepare_image",
+    ],
+    "_client.run_in_background": [
+        "run_in_background",
+    ],
 }
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+# Parts of messages and descriptions that programs seldom name, but that pickles do.
+_UNLISTED = {
+    "_values.messages": [
+        "ToolCallRequestData",
+    ],
+    "_values.model_info": [
+        "ModelQuantization",
+        "ModelSearchResultDownloadOptionData",
+        "ModelSearchResultEntryData",
+        "ModelSearchResultIdentifierCatalog",
+        "ModelSearchResultIdentifierHf",
+        "ModelSpecifierInstanceReference",
+        "ModelSpecifierQuery",
+        "UnknownModelInfo",
+        "UnknownModelSearchResultIdentifier",
+    ],
+}
+_HOME = {
+    name: home for homes in (_HOMES, _UNLISTED) for home, names in homes.items() for name in names
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,8 +24,6 @@ The tree::
             `-- LMStudioConnectionLostError
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -33,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._values.results import PredictionResult
 
 __all__ = [
@@ -64,7 +64,20 @@ class LMStudioError(Exception):
             then (`stats.stop_reason` is ``"failed"``); otherwise None.
     """
 
-    partial: PredictionResult | None = None
+    if TYPE_CHECKING:
+        partial: PredictionResult | None
+    else:
+        partial = None
+
+    def fresh(self) -> "Self":
+        """Return a copy without traceback: one object raised by many would grow one of them all.
+
+        By hand, since packages such as Dask change what `copy` does with exceptions.
+        """
+        copy = type(self).__new__(type(self), *self.args)
+        copy.args = self.args
+        vars(copy).update(vars(self))
+        return copy
 
 
 class LMStudioOSError(OSError, LMStudioError):
@@ -96,7 +109,7 @@ class SerializedLMSExtendedError:
     root_title: Any = None
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SerializedLMSExtendedError:
+    def from_dict(cls, data: Mapping[str, Any]) -> "SerializedLMSExtendedError":
         """Read what a server sent, with camelCase keys; others are ignored."""
         # By hand: an error must be readable even if it is malformed, and without cattrs.
         return cls(**{name: data[key] for name, key in _KEYS.items() if key in data})
@@ -137,7 +150,7 @@ class LMStudioServerError(LMStudioError):
         super().__init__(message)
 
     @staticmethod
-    def from_details(message: str, details: Mapping[str, Any]) -> LMStudioServerError:
+    def from_details(message: str, details: Mapping[str, Any]) -> "LMStudioServerError":
         """Return the class that fits the server's error code, ready to be raised."""
         display_data = details.get("displayData")
         code = display_data.get("code") if isinstance(display_data, Mapping) else None
@@ -232,3 +245,7 @@ def _shown(data: Any) -> str:
         return json.dumps(data, default=str)
     except (ValueError, RecursionError):  # however odd it is, it must not hide the error
         return "(cannot be shown)"
+
+
+for _name in __all__:  # pickles and texts name the package, not this file
+    globals()[_name].__module__ = "lmstudio"

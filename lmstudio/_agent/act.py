@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import itertools
 import logging
+import queue
 from collections.abc import Callable
-from time import monotonic, perf_counter
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
-from .._concurrency.cancel_token import CancelToken, attach
+from .._api.checks import check_functions
+from .._concurrency.cancel_token import check_events
+from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline
-from .._connection.reactor import CLOSED_REASON
-from .._connection.scope import Scope
-from .._connection.session import Line
-from .._prediction.reader import PredictionCallbacks
+from .._connection.dispatcher import CLOSED_REASON
+from .._connection.limits import CallLimits
+from .._connection.scope import CancelScope
+from .._connection.session import Session
+from .._prediction.callbacks import PredictionCallbacks
+from .._prediction.request import PredictionOptions
 from .._prediction.stream import PredictionStream
 from .._values.chat import Chat
-from .._values.messages import (
-    AssistantResponse,
-    TextData,
-    ToolCallRequest,
-    ToolResultMessage,
-)
+from .._values.messages import AssistantResponse, TextData, ToolCallRequest, ToolResultMessage
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
     PredictionResult,
     PredictionRoundResult,
 )
-from ..errors import (
-    LMStudioClientError,
-    LMStudioPredictionError,
-    LMStudioRuntimeError,
-    LMStudioTimeoutError,
-)
+from ..errors import LMStudioClientError, LMStudioPredictionError, LMStudioTimeoutError
 from .tool_calls import ToolCalls, ToolRules
 
 __all__ = ["Act", "ActCallbacks", "ActMessageCallback"]
@@ -62,19 +56,9 @@ class ActCallbacks:
     on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = None
     on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = None
 
-
-class _Predict(Protocol):
-    """What makes the stream of one round."""
-
-    def __call__(
-        self,
-        history: dict[str, Any],
-        callbacks: PredictionCallbacks,
-        *,
-        offer_tools: bool,
-        cancel_event: CancelToken,
-        since: float,
-    ) -> PredictionStream: ...
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no function."""
+        check_functions(**attrs.asdict(self, recurse=False))
 
 
 class Act:
@@ -86,39 +70,46 @@ class Act:
 
     def __init__(
         self,
-        line: Line,
-        predict: _Predict,
+        session: Session,
+        specifier: dict[str, Any],
+        options: PredictionOptions,
         chat: Chat,
         rules: ToolRules,
         callbacks: ActCallbacks,
+        limits: CallLimits,
         *,
-        events: list[Any],
         max_rounds: int | None,
-        timeout: float | None,
     ) -> None:
         """Prepare a run.
 
         Args:
-            line: The line to the server.
-            predict: Makes the stream of a round.
+            session: Who makes the predictions.
+            specifier: Names the model, as JSON data.
+            options: What each prediction is asked for; tools are added here.
             chat: The chat; it is added to.
             rules: How tools are run.
             callbacks: What to call.
-            events: What cancels it.
+            limits: What stops it; its `timeout` is for all of it.
             max_rounds: How many predictions are made at most; in the last no tool is offered.
-            timeout: Seconds for all of it, or None.
+
+        Raises:
+            LMStudioValueError: A limit cannot be used.
         """
-        self._line = line
-        self._predict = predict
+        self._session = session
+        self._specifier = specifier
+        self._with_tools = options.with_tools([t.definition for t in rules.tools.values()])
+        self._without_tools = options.with_tools(None)
         self._chat = chat
         self._rules = rules
         self._callbacks = callbacks
+        self._limits = limits
         self._max_rounds = max_rounds
-        self._timeout = timeout
+        self._events = check_events(limits.get("cancel_event"))
+        self._timeout = session.check_timeout(limits.get("timeout", ...))
         self._since = monotonic()
-        self._deadline = Deadline(timeout)
-        self._events = events
-        self._scope = Scope()
+        self._deadline = Deadline(self._timeout)
+        # The waker gets the inbox of each round's prediction.
+        self._scope = CancelScope(session, queue.SimpleQueue())
         self._next_call_id = 0
         self._rounds = 0
         self._is_cancelled = False
@@ -130,31 +121,27 @@ class Act:
             LMStudioError: A round failed.
             BaseException: What a callback raised.
         """
-        started = perf_counter()
         scope = self._scope
         try:
-            self._line.scopes[id(scope)] = scope  # for cancel_all() and close()
-            attach(scope, self._events)
+            scope.open(self._events)
             for index in itertools.count():
                 if scope.is_set():
                     self._is_cancelled = True
                     break
                 if not self._round(index):
                     break
-            if scope.failure is not None:
-                words = f"cancel_event cannot be watched: its is_set() raised {scope.failure!r}"
-                raise LMStudioRuntimeError(words)
+            scope.check_events()
         except BaseException:
             self._stop("act() was left by an exception")
             raise
         finally:
             try:
-                self._leave()
+                scope.close()
             finally:  # Ctrl-C may have interrupted it
-                self._leave()
+                scope.close()
         return ActResult(
             rounds=self._rounds,
-            total_time_seconds=perf_counter() - started,
+            total_time_seconds=monotonic() - self._since,
             cancelled=self._is_cancelled,
             cancel_reason=scope.reason if self._is_cancelled else None,
         )
@@ -165,19 +152,22 @@ class Act:
         rules = attrs.evolve(self._rules, tools={}) if is_last else self._rules
         self._rounds = index + 1
         self._call_back(self._callbacks.on_round_start, index)
-        calls = ToolCalls(rules, self._scope, self._line.callbacks, index)
-        stream = self._predict(
+        calls = ToolCalls(rules, self._scope, self._session.callback_gate, index)
+        stream = PredictionStream(
+            self._session,
+            self._without_tools if is_last else self._with_tools,
+            self._specifier,
             self._chat._to_wire(),
             self._callbacks_of(index, calls),
-            offer_tools=not is_last,
-            cancel_event=self._scope,
+            {**self._limits, "cancel_event": self._scope},
             since=self._since,
         )
+        # Before the prediction starts: no tool runs yet that would report elsewhere.
         self._scope.waker.inbox = calls.inbox = stream._call.inbox
         try:
             result = stream.result()
         except LMStudioClientError:
-            if index == 0 or stream._call.sent or not self._line.is_closed:
+            if index == 0 or stream._call.is_sent or not self._session.is_closed:
                 raise
             self._stop(CLOSED_REASON)  # between two rounds, which ends the run normally
             self._rounds = index
@@ -204,8 +194,8 @@ class Act:
             error.partial = result
             raise error
         if self._scope.is_set():
-            since = self._scope.waker.since.get(0, monotonic())
-            calls.settle(Deadline(max(0.0, since + self._line.cancel_grace - monotonic())))
+            since = self._scope.waker.since.value or monotonic()
+            calls.settle(Deadline(max(0.0, since + self._session.cancel_grace - monotonic())))
 
     def _tell(self, result: PredictionResult, calls: ToolCalls) -> None:
         """Give the messages of a round to `on_message`."""
@@ -230,19 +220,24 @@ class Act:
         """Return the callbacks of one round's prediction."""
         callbacks = self._callbacks
 
+        first = self._next_call_id  # tool calls are numbered over all rounds
+
         def with_index(callback: Callable[..., Any] | None) -> Any:
             return None if callback is None else lambda *arguments: callback(*arguments, index)
 
-        def start(call_id: int, tool_call_id: str | None) -> None:
-            self._next_call_id = call_id + 1
-            self._call_back(callbacks.on_tool_call_request_start, call_id, tool_call_id, index)
+        def with_number(callback: Callable[..., Any] | None) -> Any:
+            return None if callback is None else lambda at, what: callback(first + at, what, index)
 
-        def end(call_id: int, request: ToolCallRequest) -> None:
-            self._call_back(callbacks.on_tool_call_request_end, call_id, request, index)
-            calls.add(call_id, request)
+        def start(at: int, tool_call_id: str | None) -> None:
+            self._next_call_id = first + at + 1
+            self._call_back(callbacks.on_tool_call_request_start, first + at, tool_call_id, index)
 
-        def failure(call_id: int, error: LMStudioPredictionError) -> None:
-            self._call_back(callbacks.on_tool_call_request_failure, call_id, error, index)
+        def end(at: int, request: ToolCallRequest) -> None:
+            self._call_back(callbacks.on_tool_call_request_end, first + at, request, index)
+            calls.add(first + at, request)
+
+        def failure(at: int, error: LMStudioPredictionError) -> None:
+            self._call_back(callbacks.on_tool_call_request_failure, first + at, error, index)
             calls.refuse(None, str(error))
 
         return PredictionCallbacks(
@@ -250,26 +245,20 @@ class Act:
             on_prediction_fragment=with_index(callbacks.on_prediction_fragment),
             on_prompt_processing_progress=with_index(callbacks.on_prompt_processing_progress),
             on_tool_call_request_start=start,
-            on_tool_call_request_name_received=with_index(
+            on_tool_call_request_name_received=with_number(
                 callbacks.on_tool_call_request_name_received
             ),
-            on_tool_call_request_argument_fragment_generated=with_index(
+            on_tool_call_request_argument_fragment_generated=with_number(
                 callbacks.on_tool_call_request_argument_fragment_generated
             ),
             on_tool_call_request_end=end,
             on_tool_call_request_failure=failure,
-            on_tool_report=calls.take,
-            first_call_id=self._next_call_id,
+            on_wake=calls.take_reports,
         )
 
     def _call_back(self, callback: Callable[..., Any] | None, *arguments: Any) -> None:
         if callback is not None:
-            self._line.callbacks.run(callback, *arguments)
-
-    def _leave(self) -> None:
-        """Let nothing cancel it any more."""
-        self._line.scopes.pop(id(self._scope), None)
-        self._scope.retire()
+            self._session.callback_gate.run(callback, *arguments)
 
     def _stop(self, reason: Any) -> None:
         """Cancel what still runs."""

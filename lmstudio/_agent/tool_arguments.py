@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
-from .._json.annotations import fields_of, plain
+from .._json.annotations import fields_of, to_json_data
 from .._json.from_json import from_json
 from .._json.json_schema import json_schema
 from ..errors import LMStudioValueError
@@ -128,7 +128,7 @@ class Parameters:
         for key, default in defaults.items():
             with contextlib.suppress(TypeError, ValueError):  # JSON has no form for it
                 told = self.schema["properties"][key]
-                self.schema["properties"][key] = {**told, "default": plain(default)}
+                self.schema["properties"][key] = {**told, "default": to_json_data(default)}
         self._types = {field.name: field.type for field in fields_of(cls)}
         self._defaults = defaults
 

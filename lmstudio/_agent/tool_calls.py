@@ -1,8 +1,8 @@
 """Runs the tools that a model asks for in one round of `act()`, each call in a thread of its own.
 
-A tool's thread ("lmstudio-tool") blocks where the tool does, and nobody ever joins it: it puts
-reports into the inbox of the round's prediction, which the thread in `act()` reads anyway. So
-everything here but the tools runs in that one thread, and needs no lock.
+A tool's thread ("lmstudio-tool") blocks where the tool does, and nobody ever joins it: it appends
+a report, and wakes the thread in `act()`, which reads the inbox of the round's prediction anyway.
+So everything here but the tools runs in that one thread, and needs no lock.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ import functools
 import json
 import logging
 import queue
-import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
+from .._api.checks import check_functions
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import attach
+from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
-from .._connection.scope import Retirable, Scope
-from .._json.annotations import to_plain
-from .._prediction.reader import TOOL_REPORT
+from .._connection.call import WAKE
+from .._connection.scope import CancelScope, ScopedToken
+from .._json.annotations import json_default
 from .._values.messages import ToolCallRequest, ToolCallResultData
 from ..errors import (
     LMStudioCancelledError,
@@ -33,7 +35,7 @@ from ..errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from .tools import GuardToolCallController, Tool, ToolCallContext
+from .tools import GuardToolCallController, Report, Tool, ToolCallContext
 
 __all__ = [
     "GuardToolCallCallback",
@@ -77,6 +79,15 @@ class ToolRules:
     on_tool_call_status: ToolCallReportCallback | None = None
     on_tool_call_warning: ToolCallReportCallback | None = None
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse callbacks that are no functions."""
+        check_functions(
+            guard_tool_call=self.guard_tool_call,
+            handle_invalid_tool_request=self.handle_invalid_tool_request,
+            on_tool_call_status=self.on_tool_call_status,
+            on_tool_call_warning=self.on_tool_call_warning,
+        )
+
 
 class _ToolCall:
     """One call: what the model asked for, and what it is told."""
@@ -88,7 +99,15 @@ class _ToolCall:
         self.request = request
         self.content: str | None = None
         self.start: Callable[[], None]
-        self.token = Retirable()
+        self.token = ScopedToken()
+
+
+class _ToolReport(NamedTuple):
+    """What there is to tell of a call."""
+
+    call: _ToolCall
+    kind: Report
+    value: Any
 
 
 class ToolCalls:
@@ -97,7 +116,7 @@ class ToolCalls:
     def __init__(
         self,
         rules: ToolRules,
-        scope: Scope,
+        scope: CancelScope,
         gate: CallbackGate,
         round_index: int,
     ) -> None:
@@ -112,7 +131,8 @@ class ToolCalls:
         self._rules = rules
         self._scope = scope
         self._gate = gate
-        self.inbox: queue.SimpleQueue[Any]  # where tools put their reports
+        self.inbox: queue.SimpleQueue[Any]  # which the thread in act() reads
+        self._reports: deque[_ToolReport] = deque()  # appended by the threads of the tools
         self._round_index = round_index
         self._calls: list[_ToolCall] = []
         self._pending: deque[_ToolCall] = deque()
@@ -162,35 +182,42 @@ class ToolCalls:
             self._pending.append(call)
             self._start_pending()
 
-    def take(self, report: dict[str, Any]) -> None:
-        """Take what a tool's thread has put into the inbox.
+    def take_reports(self, *, only_ends: bool = False) -> None:
+        """Take what the threads of tools have reported until now.
 
         Raises:
             BaseException: What a callback raised, or a tool if it was no `Exception`.
         """
-        call, kind, value = report["call"], report["kind"], report["value"]
+        for _ in range(len(self._reports)):
+            report = self._reports.popleft()
+            if not only_ends or report.kind in (Report.ENDED, Report.FAILED):
+                self._take(report)
+
+    def _take(self, report: _ToolReport) -> None:
+        call, kind, value = report
         if call.id not in self._running:
             return  # its time was over before
-        if kind == "ended":
+        if kind is Report.ENDED:
             self._finish(call, value)
-        elif kind == "failed":
+        elif kind is Report.FAILED:
             self._fail(call, value)
-        elif kind == "expired" and not self._scope.is_set():
+        elif kind is Report.STATUS:
+            self._tell(self._rules.on_tool_call_status, call, value)
+        elif kind is Report.WARNING:
+            self._tell(self._rules.on_tool_call_warning, call, value)
+        elif not self._scope.is_set():  # its time is over
             self._fail(call, LMStudioCancelledError())
-        elif kind in ("status", "warning"):
-            is_status = kind == "status"
-            callback = (
-                self._rules.on_tool_call_status if is_status else self._rules.on_tool_call_warning
-            )
-            if callback is not None:
-                self._gate.run(callback, call.id, value, self._round_index)
+
+    def _tell(self, callback: ToolCallReportCallback | None, call: _ToolCall, text: str) -> None:
+        if callback is not None:
+            self._gate.run(callback, call.id, text, self._round_index)
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until all tools have ended or all is cancelled; return False at the deadline."""
         while self._running and not self._scope.is_set():
             if not self._take_next(deadline):
                 return not self._running
-            self._scope.look_round()
+            self._scope.follow_interrupted()
         return True
 
     def settle(self, deadline: Deadline) -> None:
@@ -201,23 +228,15 @@ class ToolCalls:
                 self._running.clear()  # abandoned
 
     def _take_next(self, deadline: Deadline) -> bool:
-        """Take one item, or wait a while in vain; return False at the deadline."""
+        """Take what is reported next, or wait a while in vain; return False at the deadline."""
         if deadline.remaining() == 0:
             # What ended in time counts. A tool may say more than can be read: no word of that.
-            for _ in range(self.inbox.qsize()):
-                self._take_item(self.inbox.get(), only=("ended", "failed"))
+            self.take_reports(only_ends=True)
             return False
-        try:
-            item = receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))()
-        except DeadlinePassed:
-            return True
-        self._take_item(item)
+        with suppress(DeadlinePassed):
+            receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))()
+        self.take_reports()
         return True
-
-    def _take_item(self, item: Any, only: tuple[str, ...] | None = None) -> None:
-        is_report = isinstance(item, dict) and item.get("type") is TOOL_REPORT
-        if is_report and (only is None or item["kind"] in only):
-            self.take(item)
 
     def refuse(
         self, request: ToolCallRequest | None, words: str, cause: Exception | None = None
@@ -277,26 +296,27 @@ class ToolCalls:
             self._running[call.id] = call
             try:
                 call.start()
-            except RuntimeError as error:  # Python starts no thread any more
+            except LMStudioRuntimeError as error:  # Python starts no thread any more
                 _raise_interrupt(error)
                 self._fail(call, error)
 
     def _start(self, call: _ToolCall, tool: Tool, arguments: dict[str, Any]) -> None:
-        report = functools.partial(_report, self.inbox, call)
+        report = functools.partial(self._report, call)
         if self._rules.timeout is not None:
-            call.token = Retirable.after(self._rules.timeout)
-            call.token.on_cancel(functools.partial(report, "expired", None))
+            call.token = ScopedToken.after(self._rules.timeout)
+            call.token.on_cancel(functools.partial(report, Report.EXPIRED, None))
         attach(call.token, [self._scope])
         if tool.context_parameter is not None:
             arguments[tool.context_parameter] = ToolCallContext(
                 call.id, self._round_index, call.token, report
             )
-        threading.Thread(
-            target=_run,
-            args=(tool.implementation, arguments, report),
-            name="lmstudio-tool",
-            daemon=True,
-        ).start()
+        run = functools.partial(_run, tool.implementation, arguments, report)
+        start_daemon(run, "lmstudio-tool", refusal="No tool can be run")
+
+    def _report(self, call: _ToolCall, kind: Report, value: Any) -> None:
+        """Any thread: have something taken by the thread in `act()`."""
+        self._reports.append(_ToolReport(call, kind, value))  # before it is woken
+        self.inbox.put(WAKE)
 
     # -- after it -----------------------------------------------------------------------------
 
@@ -335,20 +355,16 @@ def _raise_interrupt(error: BaseException | None) -> None:
         error = error.__context__
 
 
-def _report(inbox: queue.SimpleQueue[Any], call: _ToolCall, kind: str, value: Any) -> None:
-    inbox.put({"type": TOOL_REPORT, "call": call, "kind": kind, "value": value})
-
-
 def _run(
     implementation: Callable[..., Any],
     arguments: dict[str, Any],
-    report: Callable[[str, Any], None],
+    report: Callable[[Report, Any], None],
 ) -> None:
     """Run a tool, in its own thread."""
     try:
         value = implementation(**arguments)
-        content = json.dumps(value, ensure_ascii=False, default=to_plain)
+        content = json.dumps(value, ensure_ascii=False, default=json_default)
     except BaseException as error:
-        report("failed", error)
+        report(Report.FAILED, error)
     else:
-        report("ended", content)
+        report(Report.ENDED, content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -10,17 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
 
 import attrs
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelToken
-from .._json.annotations import bare, is_union, plain
+from .._json.annotations import is_union, to_json_data, unwrap
 from .._values.messages import ToolCallRequest
 from ..errors import LMStudioRuntimeError, LMStudioValueError
-from .tool_arguments import (
-    BY_NAME,
-    Parameters,
-    annotated_parameters,
-    name_and_doc,
-    parameters_of,
-)
+from .tool_arguments import BY_NAME, Parameters, annotated_parameters, name_and_doc, parameters_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "GuardToolCallController",
     "RawFunctionTool",
+    "Report",
     "Tool",
     "ToolCallContext",
     "ToolDefinition",
@@ -37,6 +34,16 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+
+class Report(enum.Enum):
+    """What the thread of a tool, or its time limit, tells `act()`."""
+
+    ENDED = "the tool returned"
+    FAILED = "the tool raised"
+    EXPIRED = "its time is over"
+    STATUS = "how far it is"
+    WARNING = "what it coped with"
 
 
 class ToolCallContext:
@@ -67,7 +74,7 @@ class ToolCallContext:
         call_id: int,
         round_index: int,
         cancel_token: CancelToken,
-        report: Callable[[str, str], object],
+        report: Callable[[Report, str], object],
     ) -> None:
         """Tell a tool about its call; `act()` makes contexts.
 
@@ -75,7 +82,7 @@ class ToolCallContext:
             call_id: The number of the call.
             round_index: The round that asked for it.
             cancel_token: What the tool should look at.
-            report: Called with ``status`` or ``warning``, and the text.
+            report: Called with the kind of report and the text.
         """
         self.call_id = call_id
         self.round_index = round_index
@@ -85,12 +92,12 @@ class ToolCallContext:
     def status(self, text: str) -> None:
         """Say how far the tool is; `act()` passes it to `on_tool_call_status`."""
         logger.debug("tool call %d: status %r", self.call_id, text)
-        self._report("status", text)
+        self._report(Report.STATUS, text)
 
     def warn(self, text: str) -> None:
         """Say that something went wrong that the tool coped with; see `on_tool_call_warning`."""
         logger.debug("tool call %d: warning %r", self.call_id, text)
-        self._report("warning", text)
+        self._report(Report.WARNING, text)
 
 
 class ToolFunctionDefDict(TypedDict):
@@ -221,7 +228,7 @@ class GuardToolCallController:
                 f"The arguments of a tool are a dict; {new_parameters!r} was given."
             )
         try:
-            arguments = plain(dict(new_parameters))
+            arguments = to_json_data(dict(new_parameters))
         except (TypeError, ValueError) as error:  # the chat has to be sent
             raise LMStudioValueError(f"The arguments of a tool are JSON data: {error}") from None
         self._decide("override", arguments)
@@ -238,6 +245,10 @@ class GuardToolCallController:
         if self._decision is not None:
             raise LMStudioRuntimeError("It was decided before whether this tool call may go on.")
         self._decision = (decision, detail)
+
+
+public(ToolCallContext, ToolFunctionDef, ToolFunctionDefDict, RawFunctionTool)
+public(GuardToolCallController)
 
 
 @attrs.frozen
@@ -339,7 +350,11 @@ def _from_dict(definition: Mapping[str, Any]) -> ToolFunctionDef | RawFunctionTo
 
 def _raw_schema(tool: RawFunctionTool) -> dict[str, Any]:
     try:  # a server takes no schema without these two
-        schema = {"type": "object", "properties": {}, **plain(dict(tool.parameters_json_schema))}
+        schema = {
+            "type": "object",
+            "properties": {},
+            **to_json_data(dict(tool.parameters_json_schema)),
+        }
     except (TypeError, ValueError):
         schema = {"type": None}
     if schema["type"] != "object":
@@ -369,7 +384,7 @@ def _is_async(function: Any) -> bool:
 
 
 def _is_context(tp: Any) -> bool:
-    tp, _ = bare(tp)
+    tp, _ = unwrap(tp)
     return tp is ToolCallContext or (is_union(tp) and ToolCallContext in get_args(tp))
 
 

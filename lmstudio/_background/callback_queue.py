@@ -5,35 +5,39 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from .._api.checks import check_functions
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelToken
-from ..errors import LMStudioValueError
+from .._concurrency.once import Once
 
-__all__ = ["Dispatch", "Outbox", "check_callable"]
+__all__ = ["CallbackQueue", "Dispatch"]
 
 # Takes a function without arguments and has it called in the right thread, soon and in order.
 Dispatch: TypeAlias = Callable[[Callable[[], None]], Any]
 
 
-def check_callable(**functions: object) -> None:
-    """Check what was given as callbacks.
-
-    Raises:
-        LMStudioValueError: One is no function.
-    """
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise LMStudioValueError(f"{name} must be a function; {function!r} was given.")
+class _Callback(NamedTuple):
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
 
 
-class Outbox:
+class _Text(NamedTuple):
+    text: str
+
+
+class _End(NamedTuple):
+    result: Any
+    error: BaseException | None
+
+
+class CallbackQueue:
     """The callbacks of one operation that runs in the background.
 
-    At most one visit to the other thread is under way. A visit runs what is there when it begins:
-    consecutive texts as one, so that a thread that is busy gets fewer and longer ones. Without
-    `dispatch` a visit is made by whoever puts something in, one at a time.
+    At most one flush is under way. It runs in the thread to which `dispatch` leads, and takes what
+    is there when it begins: consecutive texts as one, so that a thread that is busy gets fewer and
+    longer ones. Without `dispatch` whoever puts something in flushes, one at a time.
 
     Thread safety: all threads; it takes no lock.
     """
@@ -61,16 +65,16 @@ class Outbox:
         Raises:
             LMStudioValueError: `dispatch`, or a callback, is no function.
         """
-        check_callable(dispatch=dispatch, on_text=on_text, on_done=on_done, on_error=on_error)
+        check_functions(dispatch=dispatch, on_text=on_text, on_done=on_done, on_error=on_error)
         self._gate = gate
         self._dispatch = dispatch
         self._cancel = cancel
         self._on_text = on_text
         self._on_done = on_done
         self._on_error = on_error
-        self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._visit: dict[int, object] = {}  # [0] while one is under way; set by setdefault
-        self._failures: dict[int, BaseException] = {}  # [0] is the first; set by setdefault
+        self._waiting: deque[_Callback | _Text | _End] = deque()
+        self._flushing = Once()  # set while a flush is under way, with what tells it from others
+        self._failure = Once()
 
     @property
     def closed(self) -> list[CancelToken]:
@@ -81,28 +85,30 @@ class Outbox:
     @property
     def failure(self) -> BaseException | None:
         """What a callback, or `dispatch`, raised first."""
-        return self._failures.get(0)
+        failure: BaseException | None = self._failure.value
+        return failure
 
     def run(self, callback: Callable[..., Any], /, *arguments: Any) -> None:
         """Have ``callback(*arguments)`` called, after what is waiting already."""
-        self._waiting.append((callback, arguments))
-        self.send()
+        self._waiting.append(_Callback(callback, arguments))
+        self.flush()
 
     def text(self, text: str) -> None:
-        """Have a text given to `on_text`, with the next `send` or `run`."""
+        """Have a text given to `on_text`, with the next `flush` or `run`."""
         if self._on_text is not None and text:
-            self._waiting.append((self._give_text, (text,)))
+            self._waiting.append(_Text(text))
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """Have `on_done` or `on_error` called, after everything else."""
-        self.run(self._end, result, error)
+        self._waiting.append(_End(result, error))
+        self.flush()
 
-    def send(self) -> None:
-        """Visit the other thread if something is waiting, and no visit is under way."""
+    def flush(self) -> None:
+        """Have what is waiting called, unless a flush is under way."""
         while self._waiting:
             me = object()
-            if self._visit.setdefault(0, me) is not me:
-                return  # that visit looks again when it is over
+            if not self._flushing.set(me):
+                return  # that flush looks again when it is over
             if self._dispatch is None:
                 try:
                     self._run_waiting()
@@ -110,20 +116,20 @@ class Outbox:
                     _report(error)
                 continue
             try:
-                self._dispatch(self._run_and_send)
+                self._dispatch(self._run_and_flush)
             except BaseException as error:
-                if self._visit.get(0) is me:  # there is no such thread any more
+                if self._flushing.value is me:  # there is no such thread any more
                     self._waiting.clear()
                     self._fail(error)
                 else:  # it was called here and now, and this is of the last callback
                     _report(error)
             return
 
-    def _run_and_send(self) -> None:
+    def _run_and_flush(self) -> None:
         try:
             self._run_waiting()
         finally:
-            self.send()
+            self.flush()
 
     def _run_waiting(self) -> None:
         """Run what is there, and no more: more may come for ever."""
@@ -131,19 +137,21 @@ class Outbox:
             for _ in range(len(self._waiting)):
                 if not self._waiting:  # texts were taken together
                     return
-                callback, arguments = self._waiting.popleft()
-                if callback == self._end:
-                    callback(*arguments)
-                elif not self._failures:
-                    if callback == self._give_text:
-                        arguments = (self._with_following(arguments[0]),)
-                    self._run(callback, arguments)
+                item = self._waiting.popleft()
+                if isinstance(item, _End):
+                    self._run_end(item)
+                elif not self._failure:
+                    self._run(item)
         finally:
-            self._visit.pop(0, None)
+            # Given back first; then whoever ran this looks at what came meanwhile.
+            self._flushing.clear()
 
-    def _run(self, callback: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def _run(self, item: _Callback | _Text) -> None:
         try:
-            self._gate.run(callback, *arguments)
+            if isinstance(item, _Callback):
+                self._gate.run(item.function, *item.arguments)
+            elif self._on_text is not None:
+                self._gate.run(self._on_text, self._with_following(item.text))
         except BaseException as error:
             self._fail(error)
             if self._dispatch is not None and not isinstance(error, Exception):
@@ -151,24 +159,21 @@ class Outbox:
 
     def _with_following(self, text: str) -> str:
         texts = [text]
-        while self._waiting and self._waiting[0][0] == self._give_text:
-            texts.append(self._waiting.popleft()[1][0])
+        while self._waiting and isinstance(following := self._waiting[0], _Text):
+            texts.append(following.text)
+            self._waiting.popleft()
         return "".join(texts)
 
-    def _give_text(self, text: str) -> None:
-        if self._on_text is not None:
-            self._on_text(text)
-
     def _fail(self, error: BaseException) -> None:
-        self._failures.setdefault(0, error)
+        self._failure.set(error)
         self._cancel("a callback raised an exception")
 
-    def _end(self, result: Any, error: BaseException | None) -> None:
+    def _run_end(self, end: _End) -> None:
         failure = self.failure
-        error = failure or error
+        error = failure or end.error
         if error is None:
             if self._on_done is not None:
-                self._gate.run(self._on_done, result)
+                self._gate.run(self._on_done, end.result)
         elif self._on_error is not None:
             self._gate.run(self._on_error, error)
         elif failure is not None:

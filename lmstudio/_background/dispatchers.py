@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelToken
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
@@ -154,3 +155,6 @@ def _qt_core() -> Any:
         except ImportError:
             continue
     raise LMStudioRuntimeError(f"QtDispatcher needs one of {' and '.join(_QT_BINDINGS)}.")
+
+
+public(TkDispatcher, QtDispatcher)

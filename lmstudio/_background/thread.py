@@ -1,138 +1,60 @@
-"""The thread "lmstudio-background": reads what nobody waits for, and hands it to futures.
+"""The thread "lmstudio-background": reads what nobody waits for.
 
-One for the process, while there is something to read. It blocks in the `get` of its wake-up queue:
-until a new job, the end of a call, or the next turn of a job (at most a second); and for half a
-second on a future that somebody left locked.
+One for the process, while there is something to read. It blocks in the `get` of its queue of news,
+until a job is added or has news, for at most a second; in what a job's callbacks do, if they have
+no `dispatch`; and for half a second on a future that somebody left locked.
+
+A job is polled once in its `interval` while its packets come. When none has come, a `_Doorbell`
+takes the place of the call's inbox: the I/O thread rings it with the next packet, which puts the
+inbox back. So a job that rests costs nothing.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
-import os
 import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
-from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from .._concurrency import fork as _process
-from .._concurrency.deadline import check_seconds
+from .._api.checks import check_seconds
+from .._concurrency.clock import monotonic
+from .._concurrency.daemon import start_daemon
+from .._concurrency.fork import PerProcess
 from .._connection.call import Call
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
-__all__ = ["BackgroundCall", "Job", "add", "check_interval", "check_other_thread"]
+__all__ = [
+    "WAITS_FOR_ITSELF",
+    "Job",
+    "add",
+    "check_interval",
+    "check_other_thread",
+    "is_this_thread",
+]
 
 logger = logging.getLogger(__name__)
 
-_WAITS_FOR_ITSELF = (
+WAITS_FOR_ITSELF = (
     "A callback waits for something that the thread it runs in has to bring. Use on_done, or pass "
     "dispatch= to have callbacks run in a thread of yours."
 )
-
-T = TypeVar("T")
-
-_LOOK_AGAIN = 1.0  # seconds after which every job gets a turn
-_PATIENCE = 0.5  # seconds that one future may hold up all others
-
-
-class _Condition(threading.Condition):
-    """Entered and left in one step of C each, so that Ctrl-C cannot leave it locked for ever."""
-
-    __enter__ = property(lambda self: self._lock.__enter__)
-    __exit__ = property(lambda self: self._lock.__exit__)
-
-
-class BackgroundCall(Future[T]):
-    """The outcome of something that runs in the background: a future with a stop button.
-
-    It is a `concurrent.futures.Future`, for `as_completed()`, `wait()`, `add_done_callback()` and
-    `asyncio.wrap_future()`. A prediction that is cancelled ends normally: `result()` gives what had
-    arrived. What else is cancelled ends with `LMStudioCancelledError`.
-
-    Thread safety: everything may be called from any thread.
-    """
-
-    def __init__(self, stop: Callable[[Any], bool]) -> None:
-        """Make the future of something that runs; `run_in_background()` does."""
-        super().__init__()
-        self._condition = _Condition()
-        self._stop = stop
-        self._process = _process.current
-        self.worker = 0  # the thread that brings the outcome, if it has one of its own
-        self.set_running_or_notify_cancel()
-
-    def cancel(self, reason: Any = None) -> bool:
-        """Stop the operation; it never blocks. The future is done a little later.
-
-        Args:
-            reason: Anything; it is found as `cancel_reason` on the result, or as `reason` on the
-                error.
-
-        Returns:
-            True for the caller that stopped it; False for all others, and after the end.
-        """
-        return self._stop(reason)
-
-    def result(self, timeout: float | None = None) -> T:
-        """Return the result, waiting for it for `timeout` seconds at most (None: no limit).
-
-        Raises:
-            concurrent.futures.TimeoutError: `timeout` passed; the operation goes on.
-            LMStudioRuntimeError: This is a forked child, or a callback waits for its own end.
-            BaseException: What ended the operation, or what one of its callbacks raised.
-        """
-        self.check_waiter()
-        return super().result(timeout)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what ended the operation, None for a result; waits and raises as `result()`."""
-        self.check_waiter()
-        return super().exception(timeout)
-
-    def check_waiter(self) -> None:
-        """Raise where waiting would never end.
-
-        Raises:
-            LMStudioRuntimeError: In a forked child, and in a callback before the end.
-        """
-        _process.check_process(self._process, "future")
-        if (is_this_thread() or threading.get_ident() == self.worker) and not self.done():
-            raise LMStudioRuntimeError(_WAITS_FOR_ITSELF)
-
-    def finish(self, result: Any, error: BaseException | None) -> None:
-        """Make it done, in the thread that brings the outcome.
-
-        Raises:
-            BaseException: What a done callback raised, unless it is an `Exception`.
-        """
-
-        def work() -> None:
-            if error is None:
-                self.set_result(result)
-            else:
-                self.set_exception(error)
-
-        if self._condition.acquire(timeout=_PATIENCE):
-            self._condition.release()
-            work()
-        else:
-            # Ctrl-C has left it locked, in `concurrent.futures.wait` or the like.
-            threading.Thread(target=work, name="lmstudio-future", daemon=True).start()
+_LOOK_AGAIN = 1.0  # seconds after which this looks at jobs that rest, even if nothing rang
 
 
 class Job(Protocol):
     """Something that this thread reads."""
 
-    interval: float  # seconds between two turns
+    interval: float  # seconds between two polls
 
     @property
     def call(self) -> Call | None:
-        """The call whose end gives it a turn at once, if there is one."""
+        """The call whose packets and end give it a poll; None: it is polled all the time."""
         ...
 
-    def turn(self) -> bool:
+    def poll(self) -> bool:
         """Do what there is to do, without waiting; return whether more will come."""
         ...
 
@@ -144,24 +66,15 @@ class _State:
         self.lock = threading.Lock()
         self.arriving: list[Job] = []
         self.ident = 0  # of the thread; 0: there is none
-        self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[_Doorbell | None] = queue.SimpleQueue()
 
 
-_state = _State()
-
-
-def _renew() -> None:
-    global _state
-    _state = _State()  # in a forked child: no thread came along, and the lock may be held
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+_state = PerProcess(lambda _: _State())
 
 
 def is_this_thread() -> bool:
     """Whether the caller runs in this thread, which must not wait for itself."""
-    return threading.get_ident() == _state.ident
+    return threading.get_ident() == _state.value.ident
 
 
 def check_other_thread() -> None:
@@ -171,11 +84,11 @@ def check_other_thread() -> None:
         LMStudioRuntimeError: The caller is a callback that runs in it.
     """
     if is_this_thread():
-        raise LMStudioRuntimeError(_WAITS_FOR_ITSELF)
+        raise LMStudioRuntimeError(WAITS_FOR_ITSELF)
 
 
 def check_interval(interval: object) -> float:
-    """Return the seconds between two turns.
+    """Return the seconds between two polls.
 
     Raises:
         LMStudioValueError: It is no positive number.
@@ -187,66 +100,155 @@ def check_interval(interval: object) -> float:
 
 
 def add(job: Job) -> None:
-    """Give a job turns until it is over.
+    """Poll a job until it is over.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more.
     """
-    state = _state
+    state = _state.value
     with state.lock:
         if not state.ident:
-            thread = threading.Thread(
-                target=_run, args=(state,), name="lmstudio-background", daemon=True
-            )
-            try:
-                thread.start()
-            except RuntimeError as error:
-                raise LMStudioRuntimeError(
-                    f"Nothing runs in the background any more: {error}"
-                ) from None
+            refusal = "Nothing runs in the background"
+            thread = start_daemon(_run, "lmstudio-background", state, refusal=refusal)
             state.ident = thread.ident or 0
         state.arriving.append(job)
-    state.wake.put(None)
+    state.news.put(None)
+
+
+class _Doorbell(queue.SimpleQueue[Any]):
+    """Tells the thread of news of one job: as a waiter of its end, and in place of its inbox.
+
+    Thread safety: `put` for all threads; the rest for the background thread.
+    """
+
+    def __init__(self, job: Job, news: queue.SimpleQueue[_Doorbell | None]) -> None:
+        self.job = job
+        self.last_poll = 0.0
+        self.next_poll: float | None = None  # None: it rests
+        self._news = news
+        self._call = job.call
+        self._inbox = None if self._call is None else self._call.inbox
+        if self._call is not None:
+            self._call.waiters.append(self)
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Take what is for the inbox, or the None that waiters get, and ring."""
+        if item is not None and self._call is not None and self._inbox is not None:
+            self._call.inbox = self._inbox  # first: what follows need not come this way
+            self._inbox.put(item)
+        self._news.put(self)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to read; always, for a job without a call."""
+        if self._call is None or self._inbox is None:
+            return True
+        return self._call.outcome is not None or not self._inbox.empty()
+
+    def hang_up(self) -> bool:
+        """Take the place of the inbox; return False if something has come meanwhile."""
+        if self._call is not None:
+            self._call.inbox = self
+        # In place first, looked at second: what the I/O thread put before that is found here.
+        if not self.has_news:
+            return True
+        self.take_down()
+        return False
+
+    def leave(self) -> None:
+        """Its job is over: be no waiter any more."""
+        if self._call is not None:
+            with suppress(ValueError):
+                self._call.waiters.remove(self)
+
+    def take_down(self) -> None:
+        """Give the call its inbox back."""
+        if self._call is not None and self._inbox is not None:
+            self._call.inbox = self._inbox
+
+
+class _Poller:
+    """When each job is polled. It belongs to the background thread."""
+
+    def __init__(self) -> None:
+        self._jobs: set[_Doorbell] = set()
+        self._polls: list[tuple[float, int, _Doorbell]] = []  # a heap; some may be out of date
+        self._counter = itertools.count()
+        self._next_look = 0.0  # at the jobs that rest
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._jobs
+
+    def admit(self, bell: _Doorbell) -> None:
+        """Take a new job."""
+        self._jobs.add(bell)
+        self._plan(bell, 0.0)
+
+    def seconds_to_rest(self) -> float:
+        """Return how long nothing is to be done, if nothing rings."""
+        when = self._next_look
+        if self._polls:
+            when = min(when, self._polls[0][0])
+        return max(when - monotonic(), 0.0)
+
+    def note(self, bell: _Doorbell) -> None:
+        """Somebody rang: poll the job, at once at its end, otherwise when its interval is over."""
+        if bell in self._jobs:
+            has_ended = bell.job.call is not None and bell.job.call.outcome is not None
+            self._plan(bell, 0.0 if has_ended else bell.last_poll + bell.job.interval)
+
+    def poll_due(self) -> None:
+        """Poll every job whose time has come."""
+        now = monotonic()
+        while self._polls and self._polls[0][0] <= now:
+            when, _, bell = heapq.heappop(self._polls)
+            if when == bell.next_poll and bell in self._jobs:
+                self._poll(bell, now)
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_AGAIN
+            for bell in self._jobs:  # a switch of threads may have hidden a packet from its bell
+                if bell.next_poll is None and bell.has_news:
+                    self._plan(bell, now)
+
+    def _plan(self, bell: _Doorbell, when: float) -> None:
+        if bell.next_poll != when:
+            bell.next_poll = when
+            heapq.heappush(self._polls, (when, next(self._counter), bell))
+
+    def _poll(self, bell: _Doorbell, now: float) -> None:
+        bell.last_poll = now
+        bell.next_poll = None
+        if not bell.has_news and bell.hang_up():
+            return
+        bell.take_down()
+        try:
+            goes_on = bell.job.poll()
+        except BaseException:  # of a done callback, or a bug of ours: the other jobs must go on
+            logger.debug("a job of the background thread failed", exc_info=True)
+            goes_on = False
+        if goes_on:
+            self._plan(bell, now + bell.job.interval)
+        else:
+            self._jobs.discard(bell)
+            bell.leave()
 
 
 def _run(state: _State) -> None:
-    turns: dict[Job, float] = {}  # when each job gets its next turn
+    poller = _Poller()
     while True:
         with state.lock:
-            turns.update(dict.fromkeys(state.arriving, 0.0))
-            state.arriving.clear()
-            if not turns:
-                state.ident = 0
+            arriving, state.arriving = state.arriving, []
+            if not arriving and poller.is_empty:
+                state.ident = 0  # under the lock: the next job gets a new thread
                 return
-        now = monotonic()
-        for job, when in list(turns.items()):
-            if when <= now or (job.call is not None and job.call.ending is not None):
-                if _takes_turn(job, state):
-                    turns[job] = now + min(job.interval, _LOOK_AGAIN)
-                else:
-                    del turns[job]
-        rest = min(turns.values(), default=now) - monotonic()
-        del job  # nothing that is over may be kept alive while waiting
-        try:
-            state.wake.get(timeout=max(rest, 0.0))
-        except queue.Empty:
-            pass
-
-
-def _takes_turn(job: Job, state: _State) -> bool:
-    call, wake = job.call, state.wake
-    had_ended = call is not None and call.ending is not None
-    if call is not None:
-        with suppress(ValueError):
-            call.waiters.remove(wake)  # the turn itself may notify all waiters
-    try:
-        if not job.turn():
-            return False
-    except BaseException:  # of a done callback, or a bug of ours: the other jobs must go on
-        logger.debug("a job of the background thread failed", exc_info=True)
-        return False
-    if call is not None:
-        call.waiters.append(wake)
-        if call.ending is not None and not had_ended:  # it came before this thread waited for it
-            wake.put(None)
-    return True
+        while arriving:  # nothing that is over may be kept alive by a name while waiting
+            poller.admit(_Doorbell(arriving.pop(), state.news))
+        poller.poll_due()
+        with suppress(queue.Empty):
+            bell = state.news.get(timeout=poller.seconds_to_rest())
+            while True:
+                if bell is not None:
+                    poller.note(bell)
+                bell = None
+                bell = state.news.get_nowait()

@@ -5,22 +5,23 @@ from __future__ import annotations
 import functools
 import queue
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from .._background.thread import BackgroundCall, add, check_other_thread
-from .._concurrency.cancel_token import CancelEvent, attach, check_events
+from .._api.checks import check_count
+from .._api.public import public
+from .._background.future import BackgroundCall
+from .._background.thread import add, check_other_thread
+from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
-from .._connection.call import Call, Leash
-from .._connection.scope import Scope
-from .._connection.session import Line
-from ..errors import (
-    LMStudioClientError,
-    LMStudioError,
-    LMStudioRuntimeError,
-    LMStudioValueError,
-)
+from .._connection.call import Call
+from .._connection.limits import Limit
+from .._connection.request import Request
+from .._connection.scope import CancelScope
+from .._connection.session import Session
+from ..errors import LMStudioError, LMStudioValueError
 from .progress import Progress, show_progress
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = ["Batch", "Start", "call_in_background"]
 R = TypeVar("R")
 
 # Starts one input under a scope that may cancel it.
-Start: TypeAlias = "Callable[[Any, Scope], tuple[Call, BackgroundCall[R]]]"
+Start: TypeAlias = "Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]"
 
 _AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
 _LEFT = "the loop over the batch was left"
@@ -58,7 +59,7 @@ class Batch(Generic[R]):
 
     def __init__(
         self,
-        line: Line,
+        session: Session,
         start: Start[R],
         inputs: Iterable[Any],
         *,
@@ -74,19 +75,13 @@ class Batch(Generic[R]):
             LMStudioClientError: The client is closed.
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
-        is_count = isinstance(max_parallel, int) and not isinstance(max_parallel, bool)
-        if not is_count or max_parallel < 1:
-            raise LMStudioValueError(
-                f"max_parallel must be at least 1; {max_parallel!r} was given."
-            )
+        check_count(max_parallel, "max_parallel", or_none=False)
         if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {inputs!r} was given."
             )
         events = check_events(cancel_event)
-        if line.is_closed:
-            raise LMStudioClientError("The client is closed. Make a new one.")
-        self._line = line
+        session.check_open()
         self._start = start
         self._inputs: Iterator[Any] | None = iter(inputs)
         self._input_error: Exception | None = None
@@ -94,12 +89,11 @@ class Batch(Generic[R]):
         self._ordered = ordered
         self._count = 0  # of inputs that were read
         self._outcomes: dict[int, BackgroundCall[R] | LMStudioError] = {}  # by index, until given
-        self._scope = Scope()
-        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
-        self._scope.waker.inbox = self._ended
+        self._ended: deque[int] = deque()  # of these, those that have ended, in that order
+        self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
+        self._scope = CancelScope(session, self._bell)
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
-        line.scopes[id(self._scope)] = self._scope  # for cancel_all() and close()
-        attach(self._scope, events)
+        self._scope.open(events)
         total = len(inputs) if isinstance(inputs, Sized) else None
         self._progress = show_progress(progress, total, self)
 
@@ -156,14 +150,15 @@ class Batch(Generic[R]):
                 index = self._next_index()
                 if index is not None:
                     outcome = index, _outcome(self._outcomes[index])
-                    # Ctrl-C cannot come between this statement and the next.
+                    # If Ctrl-C comes between these two, `_running` forgets the second.
                     del self._outcomes[index]
+                    self._ended.remove(index)
                     return outcome
                 if not self._outcomes:
                     self._finish()
                     raise StopIteration
                 with suppress(DeadlinePassed):
-                    receiver(self._ended, Deadline(_LOOK_AGAIN))()
+                    receiver(self._bell, Deadline(_LOOK_AGAIN))()
         except StopIteration:
             raise
         except BaseException:
@@ -171,7 +166,10 @@ class Batch(Generic[R]):
             raise
 
     def _running(self) -> int:
-        return sum(not _has_ended(outcome) for outcome in self._outcomes.values())
+        """Return how many inputs are under way."""
+        while self._ended and self._ended[0] not in self._outcomes:
+            self._ended.popleft()
+        return len(self._outcomes) - len(self._ended)
 
     def _start_more(self) -> None:
         """Read inputs and start them, as long as there is room."""
@@ -193,34 +191,29 @@ class Batch(Generic[R]):
                 call, future = self._start(item, self._scope)
             except LMStudioError as error:
                 self._outcomes[index] = error
+                self._ended.append(index)
                 continue
             self._outcomes[index] = future
-            iterator = None if self._iterator is None else self._iterator()
-            owners = [self] if iterator is None else [self, iterator]
-            call.leashes += [Leash(owner, call) for owner in owners]
-            if call.ending is not None:
-                call.leashes.clear()  # the I/O thread did this before
-            future.add_done_callback(functools.partial(_ring, self._ended))
+            call.cancel_when_dropped(self)
+            if self._iterator is not None and (iterator := self._iterator()) is not None:
+                call.cancel_when_dropped(iterator)
+            # Neither may hold the batch, which is to be noticed when it is dropped.
+            future.add_done_callback(functools.partial(_note_end, self._ended, self._bell, index))
 
     def _next_index(self) -> int | None:
         """Return the index of the outcome to be given now, if there is one."""
-        for index, outcome in self._outcomes.items():
-            if _has_ended(outcome):
-                return index
-            if self._ordered:
-                break
-        return None
+        self._running()  # looks at what Ctrl-C has left
+        if not self._ordered:
+            return self._ended[0] if self._ended else None
+        index = self._count - len(self._outcomes)  # as many as were given
+        return index if index in self._outcomes and _has_ended(self._outcomes[index]) else None
 
     def _finish(self) -> None:
-        failure, input_error = self._scope.failure, self._input_error
-        self._input_error = None
-        self._line.scopes.pop(id(self._scope), None)
-        self._scope.retire()
+        input_error, self._input_error = self._input_error, None
+        self._scope.close()
         self._progress(self._count)
         self._progress.close()
-        if failure is not None:
-            words = f"cancel_event cannot be watched: its is_set() raised {failure!r}"
-            raise LMStudioRuntimeError(words)
+        self._scope.check_events()
         if input_error is not None:
             raise input_error
 
@@ -240,8 +233,11 @@ class _BatchIterator(Generic[R]):
         return next(self._batch)
 
 
-def _ring(ended: queue.SimpleQueue[Any], _future: BackgroundCall[Any]) -> None:
-    ended.put(None)
+def _note_end(
+    ended: deque[int], bell: queue.SimpleQueue[Any], index: int, _future: BackgroundCall[Any]
+) -> None:
+    ended.append(index)  # first: whoever is woken looks there
+    bell.put(None)
 
 
 def _has_ended(outcome: BackgroundCall[R] | LMStudioError) -> bool:
@@ -259,32 +255,43 @@ def _outcome(ended: BackgroundCall[R] | LMStudioError) -> R | LMStudioError:
 
 
 def call_in_background(
-    line: Line, call: Call, read: Callable[[Any], R], scope: Scope
-) -> BackgroundCall[R]:
-    """Start a remote procedure, and return the future of what `read` finds in its result."""
+    session: Session,
+    request: Request[R],
+    scope: CancelScope,
+    *,
+    timeout: Limit,
+    idle_timeout: Limit,
+) -> tuple[Call, BackgroundCall[R]]:
+    """Start a remote procedure, and return it with the future of its result."""
+    call = session.new_call(
+        request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
+    )
     future: BackgroundCall[R] = BackgroundCall(call.cancel)
-    line.start(call, [scope])
-    add(_CallJob(line, call, read, future))
-    return future
+    session.start(call, [scope])
+    add(_CallJob(session, call, request, future))
+    return call, future
 
 
 class _CallJob:
     interval = _LOOK_AGAIN
 
     def __init__(
-        self, line: Line, call: Call, read: Callable[[Any], R], future: BackgroundCall[R]
+        self, session: Session, call: Call, request: Request[R], future: BackgroundCall[R]
     ) -> None:
         self.call = call
-        self._line = line
-        self._read = read
+        self._session = session
+        self._request = request
         self._future = future
 
-    def turn(self) -> bool:
+    def poll(self) -> bool:
         """Take the end, if it has come."""
-        if self.call.ending is None:
+        if self.call.outcome is None:
             return True
         try:
-            self._future.set_result(self._read(self._line.wait(self.call)))
+            self._future.set_result(self._request.result(self._session.wait(self.call)))
         except BaseException as error:
             self._future.set_exception(error)
         return False
+
+
+public(Batch)

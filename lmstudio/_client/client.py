@@ -9,22 +9,21 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency import fork as _process
-from .._concurrency.deadline import Deadline, check_seconds
-from .._connection.address import Identity, parse_api_host, parse_proxy
+from .._api.checks import check_seconds
+from .._api.public import public
+from .._concurrency.deadline import Deadline
+from .._concurrency.fork import PerProcess
+from .._connection.address import Identity, Route, parse_api_host, parse_proxy
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
-from .._connection.session import CallLimits, Limit, Line
+from .._connection.limits import CallLimits, Limit
+from .._connection.session import Session
+from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm
+from .._handles.embedding_model import EmbeddingModel
 from .._handles.files import FilesNamespace
-from .._handles.handle import EmbeddingModel, Namespace
+from .._handles.handle import Namespace
 from .._handles.llm import LLM
-from .._handles.namespaces import (
-    DownloadedEmbeddingModel,
-    DownloadedLlm,
-    EmbeddingNamespace,
-    LlmNamespace,
-    SystemNamespace,
-)
+from .._handles.namespaces import EmbeddingNamespace, LlmNamespace, SystemNamespace
 from .._handles.repository import RepositoryNamespace
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput, check_max_bytes
 from .._values.messages import FileHandle
@@ -84,21 +83,20 @@ class Client:
         tunnel = None if proxy is None else parse_proxy(proxy)
         if tunnel is not None and api_host is None:
             raise LMStudioValueError("A proxy needs an api_host; local servers are asked directly.")
-        self._discovery = Discovery(api_host, headers or {}, ssl_context, tunnel)
+        route = Route(headers=dict(headers or {}), ssl_context=ssl_context, proxy=tunnel)
+        self._discovery = Discovery(api_host, route)
         connect_limit = check_seconds(connect_timeout, "connect_timeout")
         grace = check_seconds(cancel_grace, "cancel_grace")
         if connect_limit is None or grace is None:
             raise LMStudioValueError("connect_timeout and cancel_grace must be finite.")
         self._connect_timeout = connect_limit
-        self._line = Line(
+        self._session = Session(
             Connector(
                 find_address=self._discovery.find,
                 identity=self._identity,
-                headers=dict(headers or {}),
-                ssl_context=ssl_context,
-                proxy=tunnel,
+                route=route,
+                timeout=connect_limit,
             ),
-            connect_timeout=connect_limit,
             timeout=check_seconds(timeout, "timeout"),
             idle_timeout=...
             if idle_timeout is ...
@@ -111,11 +109,11 @@ class Client:
             found = discovery.found
             return None if found is None else found.api_host
 
-        self._llm = LlmNamespace(self._line, find_host, _restore_handle)
-        self._embedding = EmbeddingNamespace(self._line, find_host, _restore_handle)
+        self._llm = LlmNamespace(self._session, find_host, Client._restore_handle)
+        self._embedding = EmbeddingNamespace(self._session, find_host, Client._restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
-        self._repository = RepositoryNamespace(self._line)
-        self._files = FilesNamespace(self._line, check_max_bytes(max_upload_bytes))
+        self._repository = RepositoryNamespace(self._session)
+        self._files = FilesNamespace(self._session, check_max_bytes(max_upload_bytes))
 
     def __repr__(self) -> str:
         """Show the host, never the token."""
@@ -231,7 +229,7 @@ class Client:
         Args:
             reason: Anything; it is found as `cancel_reason` on results.
         """
-        self._line.cancel_all(reason)
+        self._session.cancel_all(reason)
 
     def close(self, timeout: float = 2.0) -> None:
         """Cancel what runs, say goodbye and end the client's thread.
@@ -243,7 +241,7 @@ class Client:
         Args:
             timeout: Seconds after which this returns at the latest.
         """
-        self._line.close(check_seconds(timeout, "timeout"))
+        self._session.close(check_seconds(timeout, "timeout"))
 
     @classmethod
     def is_valid_api_host(cls, api_host: str) -> bool:
@@ -266,6 +264,25 @@ class Client:
         found = find_local(Deadline(None))
         return None if found is None else found.api_host
 
+    @classmethod
+    def _restore_handle(
+        cls, kind: str, api_host: str | None, identifier: str
+    ) -> LLM | EmbeddingModel:
+        """Make a handle that was pickled, perhaps in another process."""
+        restored = _restored.value
+        with restored.lock:
+            namespace = restored.namespaces.get((kind, api_host))
+            if namespace is None:
+                client = Client(api_host)
+                namespace = client.llm if kind == "llm" else client.embedding
+                restored.namespaces[kind, api_host] = namespace
+        if isinstance(namespace, LlmNamespace):
+            return LLM(identifier, namespace)
+        return EmbeddingModel(identifier, namespace)
+
+
+public(Client)
+
 
 def _check(namespace: str | None) -> str | None:
     if namespace not in (None, "llm", "embedding"):
@@ -275,20 +292,13 @@ def _check(namespace: str | None) -> str | None:
     return namespace
 
 
-# The namespaces of unpickled handles: handles of one server share a line while any of them lives.
-_restored: weakref.WeakValueDictionary[tuple[object, str, str | None], Namespace]
-_restored = weakref.WeakValueDictionary()
-_restored_lock = threading.Lock()
+class _Restored:
+    """The namespaces of unpickled handles, which share one while any of them lives."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.namespaces: weakref.WeakValueDictionary[tuple[str, str | None], Namespace]
+        self.namespaces = weakref.WeakValueDictionary()
 
 
-def _restore_handle(kind: str, api_host: str | None, identifier: str) -> LLM | EmbeddingModel:
-    """Make a handle that was pickled, perhaps in another process."""
-    key = (_process.current, kind, api_host)  # a forked child needs a line of its own
-    with _restored_lock:
-        namespace = _restored.get(key)
-        if namespace is None:
-            client = Client(api_host)
-            namespace = _restored[key] = client.llm if kind == "llm" else client.embedding
-    if isinstance(namespace, LlmNamespace):
-        return LLM(identifier, namespace)
-    return EmbeddingModel(identifier, namespace)
+_restored = PerProcess(lambda _: _Restored())

@@ -6,19 +6,15 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency import fork as _process
 from .._concurrency.deadline import Deadline
+from .._concurrency.fork import PerProcess
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.address import Identity, parse_api_host
-from .._connection.session import CallLimits
-from .._handles.handle import EmbeddingModel
+from .._connection.limits import CallLimits
+from .._handles.downloaded import DEFAULT_TTL, DownloadedEmbeddingModel, DownloadedLlm
+from .._handles.embedding_model import EmbeddingModel
 from .._handles.llm import LLM
-from .._handles.namespaces import (
-    DEFAULT_TTL,
-    DownloadedEmbeddingModel,
-    DownloadedLlm,
-    ModelLoadingCallback,
-)
+from .._requests.models import ModelLoadingCallback
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
@@ -41,23 +37,14 @@ __all__ = [
 class _Default:
     """The default client and what it is made with. The lock guards all of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: _Default | None) -> None:
         self.lock = threading.Lock()
-        self.process = _process.current
-        self.host: str | None = None
-        self.token: str | None = None
+        self.host: str | None = None if inherited is None else inherited.host
+        self.token: str | None = None if inherited is None else inherited.token
         self.client: Client | None = None
 
 
-_default = _Default()
-
-
-def _current_default() -> _Default:
-    global _default
-    if _default.process is not _process.current:  # a forked child starts anew
-        inherited, _default = _default, _Default()
-        _default.host, _default.token = inherited.host, inherited.token
-    return _default
+_default = PerProcess(_Default)
 
 
 def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
@@ -74,7 +61,7 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
         parse_api_host(api_host)
     if api_token is not None:
         Identity(api_token)
-    default = _current_default()
+    default = _default.value
     with default.lock:
         if (api_host, api_token) == (default.host, default.token):
             return
@@ -94,8 +81,8 @@ def get_default_client(api_host: str | None = None) -> Client:
         LMStudioWebsocketError: No server answers.
     """
     if api_host is not None:
-        configure_default_client(api_host, _current_default().token)
-    default = _current_default()
+        configure_default_client(api_host, _default.value.token)
+    default = _default.value
     client = _default_client()
     try:
         client._discovery.check_once(Deadline(client._connect_timeout))
@@ -109,7 +96,7 @@ def get_default_client(api_host: str | None = None) -> Client:
 
 def _default_client() -> Client:
     """Return the default client without looking whether its server answers."""
-    default = _current_default()
+    default = _default.value
     with default.lock:
         if default.client is None:
             default.client = Client(default.host, default.token)
@@ -118,7 +105,7 @@ def _default_client() -> Client:
 
 def close_default_client() -> None:
     """Close the default client, if there is one; the next use makes a new one."""
-    default = _current_default()
+    default = _default.value
     with default.lock:
         previous, default.client = default.client, None
     if previous is not None:

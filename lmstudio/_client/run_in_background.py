@@ -8,14 +8,17 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .._background.callback_queue import Dispatch, Outbox, check_callable
-from .._background.thread import BackgroundCall, add, check_interval
+from .._api.checks import check_functions
+from .._background.callback_queue import CallbackQueue, Dispatch
+from .._background.future import BackgroundCall
+from .._background.thread import add, check_interval
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
-from .._connection.session import Line
+from .._concurrency.daemon import start_daemon
+from .._connection.session import Session
 from .._values.results import LlmPredictionFragment
-from ..errors import LMStudioRuntimeError, LMStudioValueError
-from . import default_client as _default_client
+from ..errors import LMStudioValueError
+from . import default_client
 
 __all__ = ["run_in_background"]
 
@@ -70,17 +73,17 @@ def run_in_background(
     Thread safety: may be called in any thread.
     """
     token = CancelToken()
-    outbox = Outbox(
+    callbacks = CallbackQueue(
         _gate_of(call), dispatch, token.cancel, on_text=on_text, on_done=on_done, on_error=on_error
     )
     for name, callback in options.items():
         if name.startswith("on_") and callback is not None:
-            check_callable(**{name: callback})
-            options[name] = functools.partial(outbox.run, callback)
+            check_functions(**{name: callback})
+            options[name] = functools.partial(callbacks.run, callback)
     if on_text is not None:
         also = options.get("on_prediction_fragment")
-        options["on_prediction_fragment"] = _text_taker(outbox, also)
-    options["cancel_event"] = [token, *outbox.closed, *check_events(cancel_event)]
+        options["on_prediction_fragment"] = _text_taker(callbacks, also)
+    options["cancel_event"] = [token, *callbacks.closed, *check_events(cancel_event)]
     _check_arguments(call, arguments, options)
     future: BackgroundCall[T] = BackgroundCall(token.cancel)
     seconds = check_interval(interval)
@@ -93,22 +96,18 @@ def run_in_background(
             result = call(*arguments, **options)
         except BaseException as caught:
             error = caught
-        error = outbox.failure or error
+        error = callbacks.failure or error
         try:
             future.finish(result, error)
         finally:
-            outbox.end(result, error)
+            callbacks.end(result, error)
 
     try:
-        threading.Thread(target=work, name="lmstudio-call", daemon=True).start()
+        start_daemon(work, "lmstudio-call", refusal="Nothing can be run in the background")
         if on_text is not None:
-            add(_TextJob(outbox, future, seconds))
-    except BaseException as error:
+            add(_TextJob(callbacks, future, seconds))
+    except BaseException:
         token.cancel("interrupted")
-        if isinstance(error, RuntimeError) and not isinstance(error, LMStudioRuntimeError):
-            raise LMStudioRuntimeError(
-                f"Nothing can be run in the background any more: {error}"
-            ) from None
         raise
     return future
 
@@ -144,20 +143,22 @@ class _TextJob:
 
     call = None
 
-    def __init__(self, outbox: Outbox, future: BackgroundCall[Any], interval: float) -> None:
+    def __init__(
+        self, callbacks: CallbackQueue, future: BackgroundCall[Any], interval: float
+    ) -> None:
         self.interval = interval
-        self._outbox = outbox
+        self._callbacks = callbacks
         self._future = future
 
-    def turn(self) -> bool:
+    def poll(self) -> bool:
         """Bring what has come."""
-        self._outbox.send()
+        self._callbacks.flush()
         return not self._future.done()
 
 
-def _text_taker(outbox: Outbox, also: Callable[..., Any] | None) -> Callable[..., None]:
+def _text_taker(callbacks: CallbackQueue, also: Callable[..., Any] | None) -> Callable[..., None]:
     def take(fragment: LlmPredictionFragment, *round_index: int) -> None:
-        outbox.text(fragment.content)
+        callbacks.text(fragment.content)
         if also is not None:
             also(fragment, *round_index)
 
@@ -166,7 +167,7 @@ def _text_taker(outbox: Outbox, also: Callable[..., Any] | None) -> Callable[...
 
 def _gate_of(call: Callable[..., Any]) -> CallbackGate:
     """Return what stops callbacks when the client is closed to which a method belongs."""
-    line: Line | None = getattr(getattr(call, "__self__", None), "_line", None)
-    if line is None and getattr(call, "__module__", None) == _default_client.__name__:
-        line = _default_client._default_client()._line
-    return CallbackGate() if line is None else line.callbacks
+    session: Session | None = getattr(getattr(call, "__self__", None), "_session", None)
+    if session is None and getattr(call, "__module__", None) == default_client.__name__:
+        session = default_client._default_client()._session
+    return CallbackGate() if session is None else session.callback_gate

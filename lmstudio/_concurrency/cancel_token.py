@@ -8,29 +8,20 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from .._api.checks import check_seconds
+from .._api.public import public
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
-from .deadline import (
-    Deadline,
-    DeadlinePassed,
-    check_seconds,
-    receiver,
-)
-from .event_watcher import (
-    Alarm,
-    EventLike,
-    Target,
-    watch,
-)
+from .deadline import Deadline, DeadlinePassed, receiver
+from .event_watcher import Alarm, EventLike, Target, watch
+from .once import Once
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .._connection.call import Call
-
 __all__ = ["CancelEvent", "CancelToken", "attach", "check_events"]
 
 EVENT_REASON = "cancel_event was set"
-_MANY_TARGETS = 100  # from then on, a token looks for those that were dropped
+_MANY_TARGETS = 100  # a token that has so many looks for those that were dropped
 
 
 class CancelToken:
@@ -43,12 +34,21 @@ class CancelToken:
     take no lock, so they are safe in signal handlers and finalisers too.
     """
 
-    __slots__ = ("__weakref__", "_callbacks", "_mark", "_sources", "_targets", "_waiters")
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_claim",
+        "_purge_at",
+        "_sources",
+        "_targets",
+        "_waiters",
+    )
 
     def __init__(self) -> None:
         """Make a token that is not set."""
-        self._mark: dict[int, tuple[object, Any]] = {}
+        self._claim = Once()  # the reason of the first cancel()
         self._targets: dict[int, weakref.ref[Any]] = {}
+        self._purge_at = _MANY_TARGETS
         self._callbacks: deque[Callable[[], Any]] = deque()
         self._waiters: deque[queue.SimpleQueue[None]] = deque()
         self._sources: list[CancelToken] = []  # which cancel this one
@@ -64,10 +64,7 @@ class CancelToken:
         limit = check_seconds(seconds, "seconds")
         token = cls()
         if limit is not None:
-            try:
-                watch(Alarm(limit), token, f"{limit:g} s have passed")
-            except RuntimeError as error:
-                raise LMStudioRuntimeError(f"No time can be waited for any more: {error}") from None
+            watch(Alarm(limit), token, f"{limit:g} s have passed")
         return token
 
     @classmethod
@@ -96,8 +93,7 @@ class CancelToken:
     @property
     def reason(self) -> Any:
         """What the first `cancel()` was given; None before that."""
-        mark = self._mark.get(0)
-        return None if mark is None else mark[1]
+        return self._claim.value
 
     def cancel(self, reason: Any = None) -> bool:
         """Set the token and stop everything that was started with it.
@@ -139,7 +135,7 @@ class CancelToken:
 
     def is_set(self) -> bool:
         """Return whether it was cancelled."""
-        return bool(self._mark)
+        return bool(self._claim)
 
     def clear(self) -> NoReturn:
         """Refuse: a token is one-shot.
@@ -154,7 +150,7 @@ class CancelToken:
         waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._waiters.append(waiter)
         try:
-            if self._mark:
+            if self._claim:
                 return True
             receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
         except DeadlinePassed:
@@ -164,7 +160,7 @@ class CancelToken:
                 self._waiters.remove(waiter)
             except ValueError:
                 pass  # cancel() took it
-        return bool(self._mark)
+        return bool(self._claim)
 
     def on_cancel(self, callback: Callable[[], Any]) -> None:
         """Call `callback()` once, in the cancelling thread; at once if it is cancelled already.
@@ -173,7 +169,7 @@ class CancelToken:
         cancelled the token, it is only logged, at debug level.
         """
         self._callbacks.append(callback)
-        if self._mark:
+        if self._claim:
             self._run_callbacks()
 
     def raise_if_cancelled(self) -> None:
@@ -182,14 +178,13 @@ class CancelToken:
         Raises:
             LMStudioCancelledError: With the token's reason.
         """
-        if self._mark:
+        if self._claim:
             words = "" if self.reason is None else f": {self.reason}"
             raise LMStudioCancelledError(f"The operation was cancelled{words}", self.reason)
 
     def _announce(self, reason: Any) -> bool:
         """Do what `cancel` does before any callback is run: those may take long."""
-        me = object()
-        first = self._mark.setdefault(0, (me, reason))[0] is me
+        first = self._claim.set(reason)
         for waiter in self._waiters.copy():
             waiter.put(None)
         for _, target in self._living_targets():
@@ -209,7 +204,7 @@ class CancelToken:
 
         Ctrl-C may have interrupted the `cancel` of the other before it came to this one.
         """
-        if self._mark:
+        if self._claim:
             return self
         fired = (source._fired() for source in self._sources)
         return next((token for token in fired if token is not None), None)
@@ -217,7 +212,7 @@ class CancelToken:
     @property
     def _is_over(self) -> bool:
         """Whether it needs no watching any more."""
-        return bool(self._mark)
+        return bool(self._claim)
 
     @property
     def _runs_user_code(self) -> bool:
@@ -228,15 +223,23 @@ class CancelToken:
         """Cancel, since one of the events it depends on is broken."""
         self.cancel(error)
 
+    def _follow(self, token: CancelToken) -> None:
+        self._sources.append(token)
+        token._link(self)
+
     def _link(self, target: Target) -> None:
         """Cancel `target` together with this token, until `_unlink`. It is held weakly."""
-        if len(self._targets) > _MANY_TARGETS:
+        if len(self._targets) >= self._purge_at:
             for key in list(self._targets):
                 reference = self._targets.get(key)
                 if reference is not None and reference() is None:
                     self._targets.pop(key, None)
+            # When there are twice as many: so a link costs the same, however many there are.
+            self._purge_at = 2 * len(self._targets) + _MANY_TARGETS
         self._targets[id(target)] = weakref.ref(target)
-        if self._mark:
+        # Linked first, looked at second, while cancel() in another thread claims first and looks
+        # for targets second: one of the two finds the other.
+        if self._claim:
             target.cancel(self.reason)
 
     def _unlink(self, target: Target) -> None:
@@ -289,7 +292,7 @@ def check_events(events: Any) -> list[Any]:
     return sources
 
 
-def attach(target: CancelToken | Call, sources: list[Any]) -> None:
+def attach(target: Target, sources: list[Any]) -> None:
     """Cancel `target` when one of `sources` is set, at once if one is set already.
 
     Raises:
@@ -302,11 +305,11 @@ def attach(target: CancelToken | Call, sources: list[Any]) -> None:
                 return
         for source in sources:
             if isinstance(source, CancelToken):
-                # A call unties them at its end.
-                tied = target._sources if isinstance(target, CancelToken) else target.tokens
-                tied.append(source)
-                source._link(target)
+                target._follow(source)
             else:
                 watch(source, target, EVENT_REASON)
     except Exception as error:  # what a user's is_set() raises, or no thread can be started
         raise LMStudioRuntimeError(f"cancel_event cannot be watched: {error!r}") from error
+
+
+public(CancelToken)

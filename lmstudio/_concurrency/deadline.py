@@ -7,32 +7,15 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
-from ..errors import LMStudioValueError
+from .clock import monotonic
 
-__all__ = ["Deadline", "DeadlinePassed", "check_seconds", "receiver"]
+__all__ = ["Deadline", "DeadlinePassed", "receiver"]
 
 # Before 3.14 a wait in Windows' main thread does not see Ctrl-C, so it is cut into slices.
 _SLICED = sys.platform == "win32" and sys.version_info < (3, 14)
 _SLICE = 0.2
-
-
-def check_seconds(value: object, name: str) -> float | None:
-    """Return a time limit as a float, or None for no limit.
-
-    Raises:
-        LMStudioValueError: It is not a number of seconds of at least 0.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise LMStudioValueError(
-            f"{name} must be a number of seconds of at least 0, or None; {value!r} was given."
-        )
-    # What a lock cannot wait for is as good as for ever.
-    return None if value >= threading.TIMEOUT_MAX else float(value)
 
 
 class DeadlinePassed(Exception):

@@ -14,12 +14,18 @@ I/O thread, since a user's `is_set()` may block:
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import LMStudioRuntimeError
+from .clock import monotonic, sleep
+from .daemon import start_daemon
+from .fork import PerProcess
+
+if TYPE_CHECKING:
+    from .cancel_token import CancelToken
 
 __all__ = ["Alarm", "EventLike", "Target", "watch"]
 
@@ -46,6 +52,10 @@ class Target(Protocol):
         """Stop it."""
         ...
 
+    def _follow(self, token: CancelToken) -> None:
+        """Let a token cancel it, until it is over."""
+        ...
+
     @property
     def _is_over(self) -> bool:
         """Whether it need not be watched any more."""
@@ -68,15 +78,15 @@ class Alarm:
 
     def __init__(self, seconds: float) -> None:
         """Start the clock."""
-        self._at = time.monotonic() + seconds
+        self._at = monotonic() + seconds
 
     def is_set(self) -> bool:
         """Return whether the time has passed."""
-        return time.monotonic() >= self._at
+        return monotonic() >= self._at
 
     def wait(self, timeout: float) -> bool:
         """Sleep until it is set, for at most `timeout` seconds."""
-        time.sleep(max(0.0, min(timeout, self._at - time.monotonic())))
+        sleep(max(0.0, min(timeout, self._at - monotonic())))
         return self.is_set()
 
 
@@ -114,10 +124,10 @@ class _Watched:
 def _stop(target: Target, stop: Callable[[Any], object], argument: Any) -> None:
     if target._runs_user_code:
         try:
-            _start(_carefully, "lmstudio-cancel", stop, argument)
+            start_daemon(_carefully, "lmstudio-cancel", stop, argument, refusal="No callback runs")
             return
-        except RuntimeError:  # no thread can be started: then it is done here
-            pass
+        except LMStudioRuntimeError:
+            pass  # then it is done here
     _carefully(stop, argument)
 
 
@@ -141,16 +151,8 @@ class _State:
         self.waits_for_one = False
 
 
-_state = _State()
-
-
-def _renew() -> None:
-    global _state
-    _state = _State()  # in a forked child: no thread came along, and the lock may be held
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+_state = PerProcess(lambda _: _State())
+_REFUSAL = "No event can be watched"
 
 
 def watch(event: EventLike, target: Target, reason: Any) -> None:
@@ -159,9 +161,9 @@ def watch(event: EventLike, target: Target, reason: Any) -> None:
     The watch ends when the target is over or collected.
 
     Raises:
-        RuntimeError: Python starts no threads any more (it is exiting).
+        LMStudioRuntimeError: Python starts no threads any more (it is exiting).
     """
-    state = _state
+    state = _state.value
     is_plain = type(event) in (threading.Event, Alarm)
     with state.lock:
         table = state.watched if is_plain else state.others
@@ -169,26 +171,29 @@ def watch(event: EventLike, target: Target, reason: Any) -> None:
         is_new = entry is None
         if entry is None:
             entry = _Watched(event, reason)
+        # A new list: the watching thread walks through the old one without the lock.
         entry.targets = [r for r in entry.targets if r() is not None] + [weakref.ref(target)]
-        table[id(event)] = entry
+        table[id(event)] = entry  # before a thread is started, which looks for it at once
         try:
             if not is_plain:
                 if is_new:
-                    _start(_watch_other, "lmstudio-watch-other", state, entry)
+                    start_daemon(
+                        _watch_other, "lmstudio-watch-other", state, entry, refusal=_REFUSAL
+                    )
             elif not state.generation or (is_new and state.waits_for_one):
-                # A thread that waits for another event cannot be woken: a new one takes over.
+                # A thread that waits for another event cannot be woken: a new one takes over, and
+                # the old one ends when it looks at its generation. The new one waits for the lock,
+                # so it cannot look before its generation is written.
                 state.generations += 1
-                _start(_watch_plain, "lmstudio-watch", state, state.generations)
+                start_daemon(
+                    _watch_plain, "lmstudio-watch", state, state.generations, refusal=_REFUSAL
+                )
                 state.generation = state.generations
                 state.waits_for_one = False
         except BaseException:
             if is_new:
                 del table[id(event)]
             raise
-
-
-def _start(function: Any, name: str, *arguments: Any) -> None:
-    threading.Thread(target=function, name=name, args=arguments, daemon=True).start()
 
 
 def _watch_plain(state: _State, generation: int) -> None:
@@ -201,12 +206,13 @@ def _watch_plain(state: _State, generation: int) -> None:
                 entries = list(state.watched.values())
                 if not entries:
                     return
+                # Under the lock: who adds an event from now on knows that this thread waits.
                 state.waits_for_one = len(entries) == 1
             if len(entries) == 1:
                 entries[0].event.wait(_SLICE)
             else:
-                time.sleep(_PERIOD)
-            now = time.monotonic()
+                sleep(_PERIOD)
+            now = monotonic()
             if now < next_look:
                 entries = [entry for entry in entries if entry.event.is_set()]
             else:
@@ -220,15 +226,15 @@ def _watch_plain(state: _State, generation: int) -> None:
 
 def _watch_other(state: _State, entry: _Watched) -> None:
     while True:
-        before = time.monotonic()
+        before = monotonic()
         if not entry.check():
             _forget(state, state.others, [entry])
             if state.others.get(id(entry.event)) is not entry:
                 return
             continue  # a target was added meanwhile
-        pause = max(_OTHER_PERIOD, _COST_FACTOR * (time.monotonic() - before))
+        pause = max(_OTHER_PERIOD, _COST_FACTOR * (monotonic() - before))
         while pause > 0 and entry.living_targets():  # a long pause ends when nothing is left
-            time.sleep(min(pause, _SLICE))
+            sleep(min(pause, _SLICE))
             pause -= _SLICE
 
 

@@ -18,13 +18,7 @@ from .options import (
     LlmStructuredPredictionSetting,
 )
 from .reading import Config, fits
-from .to_wire import (
-    GPU_SPLIT_KEY,
-    SPLIT_STRATEGIES,
-    STRUCTURED_KEY,
-    Namespace,
-    ruled_values,
-)
+from .to_wire import GPU_SPLIT_KEY, SPLIT_STRATEGIES, STRUCTURED_KEY, ModelKind, ruled_values
 
 C = TypeVar("C", bound=Config)
 
@@ -45,18 +39,18 @@ def kv_to_prediction_config(kv_config: object) -> LlmPredictionConfig:
 
 @overload
 def kv_to_load_config(
-    kv_config: object, namespace: Literal["llm"], *, defaults: bool = False
+    kv_config: object, kind: Literal["llm"], *, defaults: bool = False
 ) -> LlmLoadModelConfig: ...
 @overload
 def kv_to_load_config(
-    kv_config: object, namespace: Literal["embedding"], *, defaults: bool = False
+    kv_config: object, kind: Literal["embedding"], *, defaults: bool = False
 ) -> EmbeddingLoadModelConfig: ...
 @overload
 def kv_to_load_config(
-    kv_config: object, namespace: Namespace, *, defaults: bool = False
+    kv_config: object, kind: ModelKind, *, defaults: bool = False
 ) -> AnyLoadConfig: ...
 def kv_to_load_config(
-    kv_config: object, namespace: Namespace, *, defaults: bool = False
+    kv_config: object, kind: ModelKind, *, defaults: bool = False
 ) -> AnyLoadConfig:
     """Return the load options that a server's list of fields means.
 
@@ -65,7 +59,7 @@ def kv_to_load_config(
 
     Args:
         kv_config: ``{"fields": [{"key": ..., "value": ...}, ...]}``.
-        namespace: ``llm`` or ``embedding``.
+        kind: ``llm`` or ``embedding``.
         defaults: fill what the server left out with the server's defaults (those of another
             engine than the model's stay None).
 
@@ -73,7 +67,7 @@ def kv_to_load_config(
         LMStudioProtocolError: it is no such list.
     """
     cls: type[AnyLoadConfig]
-    cls = EmbeddingLoadModelConfig if namespace == "embedding" else LlmLoadModelConfig
+    cls = EmbeddingLoadModelConfig if kind == "embedding" else LlmLoadModelConfig
     values = _by_key(kv_config)
     given = set(values)
     if defaults:

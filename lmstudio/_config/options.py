@@ -8,13 +8,12 @@ as here, or camelCase.
 # Each call of _option() declares one field; nothing mutable is shared by instances.
 # ruff: noqa: RUF009
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from .._api.public import public_module
 from .reading import Config, Reported
 
 Off: TypeAlias = Literal[False]
@@ -323,3 +322,5 @@ LlmPredictionConfigDict: TypeAlias = dict[str, Any]
 LlmLoadModelConfigDict: TypeAlias = dict[str, Any]
 EmbeddingLoadModelConfigDict: TypeAlias = dict[str, Any]
 AnyLoadConfig: TypeAlias = EmbeddingLoadModelConfig | LlmLoadModelConfig
+
+public_module(globals())

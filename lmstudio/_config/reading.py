@@ -7,16 +7,12 @@ import functools
 import sys
 import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 
-from .._json.converter import (
-    DictObject,
-    LMStudioStruct,
-    camel_case,
-    camel_keys,
-)
+from .._json.annotations import type_hints
+from .._json.converter import DictObject, LMStudioStruct, camel_case, camel_keys
 from ..errors import LMStudioValueError
 
 if TYPE_CHECKING:
@@ -106,9 +102,7 @@ def _names(cls: Any) -> dict[str, str]:
     return {camel_case(name): name for name in names} | {name: name for name in names}
 
 
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls)
+_hints = functools.cache(type_hints)
 
 
 def _unknown_option(key: object, cls: Any) -> LMStudioValueError:

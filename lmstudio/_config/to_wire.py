@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from .._json.converter import DictObject, unstructure
-from .._json.dereference import inline_refs
+from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
 from ..errors import LMStudioValueError
 from .options import (
@@ -21,7 +21,7 @@ from .options import (
 from .reading import Config, read_config
 
 KvField: TypeAlias = dict[str, Any]
-Namespace: TypeAlias = Literal["llm", "embedding"]
+ModelKind: TypeAlias = Literal["llm", "embedding"]
 ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[Any]
 
 TOOLS_KEY = "llm.prediction.tools"
@@ -61,24 +61,24 @@ def prediction_config_to_kv(
             raise LMStudioValueError("Give either response_format or the option structured.")
         options.structured = _structured_setting(response_format)
     if options.structured is not None and options.structured.json_schema is not None:
-        options.structured.json_schema = inline_refs(options.structured.json_schema)
+        options.structured.json_schema = dereference(options.structured.json_schema)
     return _with_raw(_named_fields(options), options.raw)
 
 
 def load_config_to_kv(
     config: LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None,
-    namespace: Namespace,
+    kind: ModelKind,
 ) -> list[KvField]:
     """Return the fields for the options of loading a model.
 
     Args:
         config: the options, as an object or as a dict with camelCase or snake_case keys.
-        namespace: ``llm`` or ``embedding``.
+        kind: ``llm`` or ``embedding``.
 
     Raises:
         LMStudioValueError: an unknown option, a value of the wrong type, or a contradiction.
     """
-    if namespace == "embedding":
+    if kind == "embedding":
         embedding = read_config(config, EmbeddingLoadModelConfig)
         if embedding.gpu and embedding.gpu.num_cpu_expert_layers_ratio is not None:
             raise LMStudioValueError("num_cpu_expert_layers_ratio is for language models only.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import uuid
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,7 +15,15 @@ import attrs
 
 from ..errors import LMStudioValueError
 
-__all__ = ["DEFAULT_PORTS", "Address", "Identity", "Proxy", "parse_api_host", "parse_proxy"]
+__all__ = [
+    "DEFAULT_PORTS",
+    "Address",
+    "Identity",
+    "Proxy",
+    "Route",
+    "parse_api_host",
+    "parse_proxy",
+]
 
 # The ports on which LM Studio serves its API, in the order in which it tries them.
 DEFAULT_PORTS = (41343, 52993, 16141, 39414, 22931)
@@ -41,10 +51,10 @@ class Address:
             return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.prefix}"
         return f"{host}:{self.port}"
 
-    def websocket_url(self, namespace: str) -> str:
+    def websocket_url(self, path: str) -> str:
         """The URL of a namespace's websocket."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}{self.prefix}/{namespace}"
+        return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}{self.prefix}/{path}"
 
 
 def parse_api_host(text: str) -> Address:
@@ -116,6 +126,21 @@ def parse_proxy(text: str) -> Proxy:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Proxy-Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
     return Proxy(parts.hostname, parts.port, headers)
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """How each connection of a client is made, whatever it is for.
+
+    Attributes:
+        headers: Sent with each request, for example for a reverse proxy.
+        ssl_context: For https and wss; None: the system's certificates.
+        proxy: What opens the tunnel to the server; None: it is reached directly.
+    """
+
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    ssl_context: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
 
 
 class Identity:

@@ -7,34 +7,31 @@ import json
 import queue
 import weakref
 from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import (
-    LMStudioCancelledError,
-    LMStudioError,
-    LMStudioRuntimeError,
-    LMStudioValueError,
-)
-from .frames import FRAME_BYTES, Pieces, cut_text
+from .._concurrency.clock import monotonic
+from .._concurrency.once import Once
+from ..errors import LMStudioCancelledError, LMStudioError, LMStudioRuntimeError, LMStudioValueError
+from .frames import FRAME_BYTES, FragmentedMessage, fragment_text
 
 if TYPE_CHECKING:
     from .._concurrency.cancel_token import CancelToken
+    from .dispatcher import Dispatcher
     from .endpoints import Endpoint
-    from .reactor import Loop
 
-__all__ = ["END", "STOP", "Call", "Ending", "Leash"]
+__all__ = ["END", "WAKE", "Call", "CancelOnDrop", "Outcome", "encode"]
 
-# What an inbox holds besides packets: any number of stop markers, at most one terminal item.
-STOP: Any = "stop marker"
+# What an inbox holds besides packets: any number of markers that make the reader look again, and
+# at most one terminal item.
+WAKE: Any = "wake-up marker"
 END: Any = "terminal item"
 
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_TAKEN = "the end was taken"
+_END_TAKEN = object()  # the claim of whoever took the end: no cancel came before that
 _ids = itertools.count(1)  # shared by RPCs and channels, never used twice in a process
 
 
-class Ending:
+class Outcome:
     """How a call ended. The I/O thread stores it on the call, once, before it posts END."""
 
     __slots__ = ("error", "value")
@@ -44,44 +41,32 @@ class Ending:
         self.value = value
         self.error = error
 
-    def fresh_error(self) -> LMStudioError | None:
-        """Return a copy: one object raised by many would grow a traceback of all of them.
 
-        By hand, since packages such as Dask change what `copy` does with exceptions.
-        """
-        error = self.error
-        if error is None:
-            return None
-        fresh = type(error).__new__(type(error), *error.args)
-        fresh.args = error.args
-        vars(fresh).update(vars(error))
-        return fresh
-
-
-class Leash(weakref.ref[Any]):
-    """A weak reference that knows the call to cancel when its object is dropped."""
+class CancelOnDrop(weakref.ref[Any]):
+    """A weak reference to what a user holds, that knows the call to cancel when it is dropped."""
 
     __slots__ = ("call",)
     call: Call
 
-    def __new__(cls, target: object, call: Call) -> Leash:
+    def __new__(cls, target: object, call: Call) -> CancelOnDrop:
         """Watch `target`. The callback is a C function, so Ctrl-C cannot interrupt it."""
-        leash = super().__new__(cls, target, call.loop.orphans.append)
-        leash.call = call
-        return leash
+        reference = super().__new__(cls, target, call.dispatcher.dropped.append)
+        reference.call = call
+        return reference
 
 
 class Call:
     """A call and its inbox.
 
     Thread safety: `cancel` anywhere, at any time. The attributes under "I/O thread" are
-    written by that thread alone; `ending` may be read by all.
+    written by that thread alone; `outcome` may be read by all.
     """
 
     __slots__ = (
         "__weakref__",
         "cancel_seen",
-        "ending",
+        "claim",
+        "dispatcher",
         "endpoint",
         "grace",
         "grace_ends",
@@ -89,12 +74,11 @@ class Call:
         "id",
         "idle_timeout",
         "inbox",
-        "leashes",
-        "loop",
-        "mark",
+        "is_sent",
+        "message",
+        "outcome",
+        "owners",
         "parameter",
-        "pieces",
-        "sent",
         "started",
         "timeout",
         "tokens",
@@ -103,7 +87,7 @@ class Call:
 
     def __init__(
         self,
-        loop: Loop,
+        dispatcher: Dispatcher,
         endpoint: Endpoint,
         parameter: Any = None,
         *,
@@ -114,30 +98,30 @@ class Call:
         """Prepare a call; nothing is sent yet.
 
         Args:
-            loop: What runs in the I/O thread.
+            dispatcher: What will look after it, in the I/O thread.
             endpoint: What is called.
             parameter: Its parameter as JSON data; None if it has none.
             timeout: Seconds for the whole call, or None.
             idle_timeout: Seconds of silence of the server, or None.
             grace: Seconds to wait for the server's last word after a cancel.
         """
-        self.loop = loop
+        self.dispatcher = dispatcher
         self.endpoint = endpoint
         self.parameter = parameter
         self.timeout = timeout
         self.idle_timeout = idle_timeout
         self.grace = grace
         self.id = next(_ids)
-        # mark[0] is (who, reason) of whoever came first: a cancel, or the taker of the end.
-        self.mark: dict[int, tuple[object, Any]] = {}
+        # Who came first: a cancel, with its reason, or the taker of the end.
+        self.claim = Once()
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
-        self.tokens: list[CancelToken] = []  # which cancel it, until `untie`
-        self.leashes: list[Leash] = []
-        self.pieces: Pieces | None = None  # the message that starts it, if it is a big one
+        self.tokens: list[CancelToken] = []  # which cancel it, until `unfollow`
+        self.owners: list[CancelOnDrop] = []  # who cancel it by being dropped
+        self.message: FragmentedMessage | None = None  # what starts it, if that is big
         # I/O thread:
-        self.ending: Ending | None = None
-        self.sent = False
+        self.outcome: Outcome | None = None
+        self.is_sent = False
         self.cancel_seen = False
         self.started = self.heard = monotonic()
         self.grace_ends: float | None = None
@@ -148,36 +132,35 @@ class Call:
         """Stop the call; return whether this caller was the first. Takes no lock, never blocks.
 
         It may run in a signal handler or a finaliser, and be interrupted between any two steps:
-        each call repeats them all, and the I/O thread looks at the marks by itself as well.
+        each call repeats them all, and the I/O thread looks at the claims by itself as well.
         """
-        me = object()
-        first = self.mark.setdefault(0, (me, reason))[0] is me
-        self.inbox.put(STOP)
-        self.loop.cancelled(self)
+        first = self.claim.set(reason)
+        # After the claim: the reader that wakes looks at it, and so does the I/O thread.
+        self.inbox.put(WAKE)
+        dispatcher = self.dispatcher
+        dispatcher.reactor.commands.append((dispatcher.cancelled, (self,)))
+        dispatcher.reactor.wake()
         return first
 
     @property
     def is_cancelled(self) -> bool:
         """Whether a cancel came before anybody took the end."""
-        mark = self.mark.get(0)
-        return mark is not None and mark[0] is not _TAKEN
+        return bool(self.claim) and self.claim.value is not _END_TAKEN
 
     @property
     def end_is_taken(self) -> bool:
         """Whether the end was taken, so that a cancel does nothing any more."""
-        mark = self.mark.get(0)
-        return mark is not None and mark[0] is _TAKEN
+        return self.claim.value is _END_TAKEN
 
     @property
     def reason(self) -> Any:
         """The reason of the cancel that came first, or None."""
-        mark = self.mark.get(0)
-        return None if mark is None else mark[1]
+        return self.claim.value if self.is_cancelled else None
 
     @property
     def _is_over(self) -> bool:
         """Whether no event need be watched for it any more."""
-        return bool(self.mark)  # not before the end was taken: until then a cancel wins
+        return bool(self.claim)  # not before the end was taken: until then a cancel wins
 
     @property
     def _runs_user_code(self) -> bool:
@@ -187,15 +170,19 @@ class Call:
     def _watch_failed(self, error: Exception) -> None:
         """End the call, since the event it was given is broken."""
         words = f"cancel_event cannot be watched: its is_set() raised {error!r}"
-        self.loop.post(self.loop.fail, self, LMStudioRuntimeError(words))
+        self.dispatcher.reactor.post(self.dispatcher.fail, self, LMStudioRuntimeError(words))
 
-    def take_end(self) -> bool:
-        """Claim the terminal item; return False if a cancel came first."""
-        is_taken = self.mark.setdefault(0, (_TAKEN, None))[0] is _TAKEN
-        self.untie()
-        return is_taken
+    def _follow(self, token: CancelToken) -> None:
+        self.tokens.append(token)
+        token._link(self)
 
-    def untie(self) -> None:
+    def claim_end(self) -> bool:
+        """Take the terminal item; return False if a cancel came first."""
+        self.claim.set(_END_TAKEN)
+        self.unfollow()
+        return self.end_is_taken
+
+    def unfollow(self) -> None:
         """Let no token cancel it any more."""
         while self.tokens:
             try:
@@ -203,32 +190,53 @@ class Call:
             except IndexError:  # another thread took the last one
                 return
 
-    def notify(self) -> None:
-        """Wake everybody in `wait_for_change`."""
-        while self.waiters:
-            try:
-                self.waiters.popleft().put(None)
-            except IndexError:  # another thread took the last one
-                return
+    def cancel_when_dropped(self, owner: object) -> CancelOnDrop:
+        """Cancel it when `owner` is dropped before its end."""
+        reference = CancelOnDrop(owner, self)
+        self.owners.append(reference)
+        # Added first, looked at second: the I/O thread stores the outcome and then clears these.
+        if self.outcome is not None:
+            self.owners.clear()
+        return reference
 
-    def text(self) -> bytes | Pieces:
+    def notify(self) -> None:
+        """Wake everybody who waits for its end, or for the right to read it."""
+        for waiter in list(self.waiters):  # each takes itself out
+            waiter.put(None)
+
+    def text(self) -> bytes | FragmentedMessage:
         """Return the message that starts the call, as JSON.
 
         Raises:
             LMStudioValueError: The parameter holds something that JSON has no word for.
         """
-        if self.pieces is None:
-            text = _encode(self.endpoint.start_message(self.id, self.parameter))
+        if self.message is None:
+            text = encode(self.endpoint.start_message(self.id, self.parameter))
             if len(text) <= FRAME_BYTES:
                 return text
-            self.pieces = Pieces(cut_text(text))
-        return self.pieces
+            self.message = FragmentedMessage(fragment_text(text))
+        return self.message
 
     def cancel_text(self) -> bytes:
         """Return the message that cancels the call, as JSON."""
-        return _encode({"type": "channelSend", "channelId": self.id, "message": {"type": "cancel"}})
+        return encode({"type": "channelSend", "channelId": self.id, "message": {"type": "cancel"}})
 
     # -- the waiter ---------------------------------------------------------------------------
+
+    def answer(self) -> Any:
+        """Return what the server answered, once END has come, and take the end.
+
+        Raises:
+            LMStudioCancelledError: A cancel came first.
+            LMStudioError: What else ended the call, a new exception each time.
+        """
+        if not self.claim_end():
+            self.raise_cancelled()
+        outcome = self.outcome
+        assert outcome is not None, "END has not come"
+        if outcome.error is not None:
+            raise outcome.error.fresh()
+        return outcome.value
 
     def raise_cancelled(self) -> NoReturn:
         """Raise the error of a cancelled call that is not a prediction.
@@ -241,7 +249,12 @@ class Call:
         raise LMStudioCancelledError(f"{self.endpoint.label} was cancelled{words}", reason)
 
 
-def _encode(message: dict[str, Any]) -> bytes:
+def encode(message: dict[str, Any]) -> bytes:
+    """Return a message as JSON.
+
+    Raises:
+        LMStudioValueError: It holds something that JSON has no word for.
+    """
     try:
         return _to_json(message).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:

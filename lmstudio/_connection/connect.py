@@ -2,7 +2,9 @@
 
 Each attempt runs in a short-lived daemon thread. It may block in the name lookup (nothing
 unblocks that; the thread is abandoned and closes what it opens), and in connect, handshake and
-authentication (socket timeouts unblock those, and `Attempt.abort` from the I/O thread).
+authentication (socket timeouts unblock those, and `Attempt.abort` from the I/O thread). What it
+hands over is the socket and the reader that has read the welcome: the first thing that the I/O
+thread reads may lie in it already.
 """
 
 from __future__ import annotations
@@ -12,29 +14,29 @@ import json
 import logging
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 import websocket
 
+from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline
 from ..errors import (
     LMStudioError,
     LMStudioProtocolError,
-    LMStudioRuntimeError,
     LMStudioServerError,
     LMStudioWebsocketError,
 )
-from .address import Address, Identity, Proxy
-from .frames import frame_text
+from .address import Address, Identity, Proxy, Route
+from .frames import FrameReader, frame_text
 
-__all__ = ["Attempt", "Connector", "check_websocket_package", "reason_of"]
+__all__ = ["Attempt", "Connected", "Connector", "check_websocket_package", "reason_of"]
 
 logger = logging.getLogger(__name__)
 
 _MOST_WELCOME = 64 * 1024  # bytes that the answer to the authentication may have
+_CHUNK = 4096
 # What TLS says where the peer does not speak it.
 _PLAIN = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST")
 _KEEPALIVE = [
@@ -83,58 +85,69 @@ class Attempt:
                 sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that is blocked in recv
 
 
+@attrs.frozen
+class Connected:
+    """An authenticated websocket, and the reader of what it receives."""
+
+    socket: socket.socket
+    reader: FrameReader
+
+
 @attrs.frozen(kw_only=True)
 class Connector:
     """How to reach the server; opens one authenticated websocket per call.
 
     Thread safety: used by several connector threads at once; nothing here changes.
+
+    Attributes:
+        find_address: Says where the server is, within a deadline.
+        identity: Who we are to the server.
+        route: How connections are made.
+        timeout: Seconds that one attempt may take, or None.
     """
 
     find_address: Callable[[Deadline], Address]
     identity: Identity
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    ssl_context: ssl.SSLContext | None = None
-    proxy: Proxy | None = None
+    route: Route
+    timeout: float | None = 5.0
 
     def start(
         self,
-        namespace: str,
+        path: str,
         attempt: Attempt,
-        done: Callable[[socket.socket | None, LMStudioError | None], None],
+        done: Callable[[Connected | LMStudioError], None],
     ) -> None:
-        """Start a thread that ends by calling `done` with a socket or an error.
+        """Start a thread that ends by calling `done` with a connection or an error.
 
         Raises:
             LMStudioRuntimeError: Python starts no threads any more (it is exiting).
         """
 
         def connect() -> None:
+            outcome: Connected | LMStudioError
             try:
-                sock, error = self._open(namespace, attempt), None
+                outcome = self._open(path, attempt)
             except LMStudioError as caught:
-                sock, error = None, caught
+                outcome = caught
             except Exception as caught:  # a waiter must learn of it, whatever it is
-                sock, error = None, LMStudioWebsocketError(f"Connecting failed: {caught!r}")
-            if attempt.aborted and sock is not None:
-                sock.close()
+                outcome = LMStudioWebsocketError(f"Connecting failed: {caught!r}")
+            if attempt.aborted and isinstance(outcome, Connected):
+                outcome.socket.close()  # nobody waits for it any more
                 return
-            done(sock, error)
+            done(outcome)
 
-        try:
-            threading.Thread(target=connect, name="lmstudio-connect", daemon=True).start()
-        except RuntimeError as error:
-            raise LMStudioRuntimeError(f"No connection can be opened any more: {error}") from None
+        start_daemon(connect, "lmstudio-connect", refusal="No connection can be opened")
 
-    def _open(self, namespace: str, attempt: Attempt) -> socket.socket:
+    def _open(self, path: str, attempt: Attempt) -> Connected:
         address = self.find_address(attempt.deadline)
-        url = address.websocket_url(namespace)
+        url = address.websocket_url(path)
         try:
             sock = self._open_socket(address, attempt)
             try:
-                client = self._shake_hands(url, sock, attempt)
+                self._shake_hands(url, sock, attempt)
                 # Not by websocket-client, which prints what it sends if its trace is on.
                 sock.sendall(frame_text(json.dumps(self.identity.auth_packet()).encode()))
-                self._check_welcome(client, url)
+                reader = self._read_welcome(url, sock, attempt)
             except BaseException:
                 sock.close()
                 raise
@@ -147,16 +160,16 @@ class Connector:
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {url}: {reason_of(error)}"
             ) from None
-        return sock
+        return Connected(sock, reader)
 
     def _open_socket(self, address: Address, attempt: Attempt) -> socket.socket:
         # Our own socket: proxy variables would capture even 127.0.0.1 otherwise.
-        if self.proxy is None:
+        if self.route.proxy is None:
             sock = socket.create_connection(
                 (address.host, address.port), timeout=attempt.deadline.remaining()
             )
         else:
-            sock = _open_tunnel(self.proxy, address, attempt)
+            sock = _open_tunnel(self.route.proxy, address, attempt)
         try:
             attempt.adopt(sock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -164,7 +177,7 @@ class Connector:
             for option in _KEEPALIVE:
                 sock.setsockopt(*option)
             if address.secure:
-                context = self.ssl_context or ssl.create_default_context()
+                context = self.route.ssl_context or ssl.create_default_context()
                 sock.settimeout(attempt.deadline.remaining())
                 sock = context.wrap_socket(
                     sock, server_hostname=address.host, do_handshake_on_connect=False
@@ -176,36 +189,37 @@ class Connector:
             raise
         return sock
 
-    def _shake_hands(self, url: str, sock: socket.socket, attempt: Attempt) -> websocket.WebSocket:
+    def _shake_hands(self, url: str, sock: socket.socket, attempt: Attempt) -> None:
         sock.settimeout(attempt.deadline.remaining())
         client = websocket.WebSocket(skip_utf8_validation=True)
         client.connect(  # type: ignore[no-untyped-call]
             url,
             socket=sock,
             timeout=attempt.deadline.remaining(),
-            header=dict(self.headers),
+            header=dict(self.route.headers),
             suppress_origin=True,
             redirect_limit=0,  # a redirect would hand the token to another server
         )
-        return client
 
-    def _check_welcome(self, client: websocket.WebSocket, url: str) -> None:
-        frames, left = client.frame_buffer, _MOST_WELCOME
-        receive = frames.recv
-
-        def receive_little(count: int) -> bytes:  # websocket-client would hold whatever comes
-            nonlocal left
-            data: bytes = receive(count)
+    def _read_welcome(self, url: str, sock: socket.socket, attempt: Attempt) -> FrameReader:
+        """Read the answer to the authentication; what follows it stays in the reader."""
+        reader = FrameReader(_MOST_WELCOME)
+        messages: list[bytes] = []
+        left = _MOST_WELCOME
+        while not messages and left > 0 and not reader.is_at_end:
+            seconds = attempt.deadline.remaining()
+            if seconds == 0:
+                raise TimeoutError
+            sock.settimeout(seconds)  # for all of it together, not for each part
+            data = sock.recv(min(left, _CHUNK))
+            if not data:
+                raise ConnectionResetError("connection to remote host was lost")
             left -= len(data)
-            if left < 0:
-                raise ValueError("This is no answer to an authentication.")
-            return data
-
-        frames.recv = receive_little
+            messages = reader.feed(data)
         try:
-            reply: Any = json.loads(client.recv())
+            reply: Any = json.loads(messages[0])
             success = reply["success"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             raise LMStudioProtocolError(
                 f"What answers at {url} does not speak LM Studio's protocol."
             ) from None
@@ -218,6 +232,7 @@ class Connector:
                 {"title": str(reply.get("error")), "suggestion": suggestion},
             )
         logger.debug("connected to %s", url)
+        return reader
 
 
 def _open_tunnel(proxy: Proxy, address: Address, attempt: Attempt) -> socket.socket:

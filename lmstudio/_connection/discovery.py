@@ -5,24 +5,18 @@ The latter writes its port into a file in its home folder; without that, a few p
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import queue
-import ssl
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .._api.checks import is_whole
+from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
-from ..errors import LMStudioRuntimeError, LMStudioWebsocketError
-from .address import (
-    DEFAULT_PORTS,
-    Address,
-    Proxy,
-    parse_api_host,
-)
+from ..errors import LMStudioWebsocketError
+from .address import DEFAULT_PORTS, Address, Route, parse_api_host
 from .connect import reason_of
 
 __all__ = ["Discovery", "find_local", "is_lm_studio", "server_version"]
@@ -30,6 +24,8 @@ __all__ = ["Discovery", "find_local", "is_lm_studio", "server_version"]
 _PROBE_SECONDS = 1.0
 _GREETING = "/lmstudio-greeting"
 _MAX_ANSWER = 4096  # bytes of an answer that are looked at
+_REFUSAL = "No server can be looked for"
+_LOCAL = Route()  # to a server on this machine
 
 
 class Discovery:
@@ -39,13 +35,7 @@ class Discovery:
     no harm.
     """
 
-    def __init__(
-        self,
-        api_host: str | None,
-        headers: Mapping[str, str],
-        ssl_context: ssl.SSLContext | None,
-        proxy: Proxy | None,
-    ) -> None:
+    def __init__(self, api_host: str | None, route: Route) -> None:
         """Remember what was given.
 
         Raises:
@@ -54,9 +44,7 @@ class Discovery:
         self.given = None if api_host is None else parse_api_host(api_host)
         self.found: Address | None = self.given
         self._was_checked = False
-        self._headers = headers
-        self._ssl_context = ssl_context
-        self._proxy = proxy
+        self._route = route
 
     def find(self, deadline: Deadline) -> Address:
         """Return the given address as it is; without one, look again at each new connection.
@@ -96,9 +84,7 @@ class Discovery:
         """
         address = self.find(deadline)
         if self.given is not None:
-            greeting, error = _ask(
-                address, _GREETING, deadline, self._headers, self._ssl_context, self._proxy
-            )
+            greeting, error = _ask(address, _GREETING, deadline, self._route)
             if greeting.get("lmstudio") is not True:
                 reason = (
                     "what answers there is no LM Studio." if error is None else reason_of(error)
@@ -162,17 +148,11 @@ def _read_info_file(path: Path) -> Address | None:
         port = json.loads(path.read_text(encoding="utf-8"))["port"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    is_port = isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= 65535
-    return Address("127.0.0.1", port) if is_port else None
+    return Address("127.0.0.1", port) if is_whole(port) and 1 <= port <= 65535 else None
 
 
 def _ask(
-    address: Address,
-    path: str,
-    deadline: Deadline,
-    headers: Mapping[str, str] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    proxy: Proxy | None = None,
+    address: Address, path: str, deadline: Deadline, route: Route = _LOCAL
 ) -> tuple[dict[str, Any], Exception | None]:
     """Return the JSON object that is served there, or an empty one and what went wrong.
 
@@ -184,9 +164,9 @@ def _ask(
 
     def probe() -> None:
         # May block in name lookup, connect and recv; after the deadline nobody waits for it.
-        answers.put(_get_json(address, path, seconds, headers, ssl_context, proxy))
+        answers.put(_get_json(address, path, seconds, route))
 
-    _start_probe(probe)
+    start_daemon(probe, "lmstudio-probe", refusal=_REFUSAL)
     try:
         answer: tuple[dict[str, Any], Exception | None] = receiver(answers, deadline)()
         return answer
@@ -195,25 +175,21 @@ def _ask(
 
 
 def _get_json(
-    address: Address,
-    path: str,
-    seconds: float | None,
-    headers: Mapping[str, str] | None,
-    ssl_context: ssl.SSLContext | None,
-    proxy: Proxy | None,
+    address: Address, path: str, seconds: float | None, route: Route
 ) -> tuple[dict[str, Any], Exception | None]:
     import http.client  # not needed by clients that are given a host
 
+    proxy = route.proxy
     host, port = (address.host, address.port) if proxy is None else (proxy.host, proxy.port)
     connection = (
-        http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl_context)
+        http.client.HTTPSConnection(host, port, timeout=seconds, context=route.ssl_context)
         if address.secure
         else http.client.HTTPConnection(host, port, timeout=seconds)
     )
     if proxy is not None:
         connection.set_tunnel(address.host, address.port, headers=proxy.headers)
     try:
-        connection.request("GET", address.prefix + path, headers=dict(headers or {}))
+        connection.request("GET", address.prefix + path, headers=dict(route.headers))
         response = connection.getresponse()
         answer = json.loads(response.read(_MAX_ANSWER))
         return (answer if response.status == 200 and isinstance(answer, dict) else {}), None
@@ -223,13 +199,6 @@ def _get_json(
         return {}, None
     finally:
         connection.close()
-
-
-def _start_probe(probe: Callable[[], None]) -> None:
-    try:
-        threading.Thread(target=probe, name="lmstudio-probe", daemon=True).start()
-    except RuntimeError as error:
-        raise LMStudioRuntimeError(f"No server can be looked for any more: {error}") from None
 
 
 def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | None:
@@ -242,12 +211,12 @@ def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | No
 
     def probe(address: Address) -> None:
         # May block in connect and recv, for at most the probe's time limit each.
-        greeting, _ = _get_json(address, _GREETING, _PROBE_SECONDS, None, None, None)
+        greeting, _ = _get_json(address, _GREETING, _PROBE_SECONDS, _LOCAL)
         answers.put(address if greeting.get("lmstudio") is True else None)
 
     asked = 0
     for address in addresses:
-        _start_probe(functools.partial(probe, address))
+        start_daemon(probe, "lmstudio-probe", address, refusal=_REFUSAL)
         asked += 1
     receive = receiver(answers, deadline.at_most(2 * _PROBE_SECONDS))
     try:

@@ -1,4 +1,4 @@
-"""The endpoints of LM Studio that this package calls, as data."""
+"""The endpoints of LM Studio, as data: where each is, what a call of it does, how it ends."""
 
 from __future__ import annotations
 
@@ -6,45 +6,28 @@ from typing import Any
 
 import attrs
 
-__all__ = ["DOWNLOAD", "PREDICT", "Endpoint", "get_or_load", "load_model", "rpc"]
-
-
-_LABELS = {
-    "predict": "The prediction",
-    "getOrLoad": "Loading the model",
-    "loadModel": "Loading the model",
-    "unloadModel": "Unloading the model",
-    "getModelInfo": "Looking for the model",
-    "listLoaded": "Listing the loaded models",
-    "listDownloadedModels": "Listing the downloaded models",
-    "countTokens": "Counting tokens",
-    "tokenize": "Tokenizing",
-    "embedString": "Embedding",
-    "applyPromptTemplate": "Applying the prompt template",
-    "getLoadConfig": "Reading the load configuration",
-    "searchModels": "Searching for models",
-    "getModelDownloadOptions": "Listing the download options",
-    "downloadModel": "The download",
-    "uploadFileBase64": "The upload",
-}
+__all__ = ["Endpoint", "channel", "rpc"]
 
 
 @attrs.frozen
 class Endpoint:
-    """An endpoint: where it is, and for a channel which packets are its outcome.
+    """An endpoint of LM Studio.
 
-    Every channel of LM Studio that this package opens takes the packet ``{"type": "cancel"}``.
+    Every channel that this package opens takes the packet ``{"type": "cancel"}``.
+
+    Attributes:
+        path: The path of its websocket, such as ``llm``.
+        name: Its name there.
+        label: What a call of it does, in a user's words, for the beginning of a sentence.
+        channel: It is a channel, not a remote procedure.
+        finals: The types of the packets that are the outcome of a channel.
     """
 
-    namespace: str
+    path: str
     name: str
+    label: str
     channel: bool = False
     finals: frozenset[str] = frozenset()
-
-    @property
-    def label(self) -> str:
-        """What a call of it does, in a user's words, for the beginning of a sentence."""
-        return _LABELS.get(self.name, f"The call of {self.name}")
 
     def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
         """Return the message that starts a call. A parameter of None is left out, as it must be."""
@@ -61,21 +44,11 @@ class Endpoint:
         return message
 
 
-PREDICT = Endpoint("llm", "predict", channel=True, finals=frozenset({"success"}))
-DOWNLOAD = Endpoint("repository", "downloadModel", channel=True, finals=frozenset({"success"}))
-
-
-def get_or_load(namespace: str) -> Endpoint:
-    """Return the channel that gets a model, loading it if it is not loaded."""
-    finals = frozenset({"alreadyLoaded", "loadSuccess"})
-    return Endpoint(namespace, "getOrLoad", channel=True, finals=finals)
-
-
-def load_model(namespace: str) -> Endpoint:
-    """Return the channel that loads a new instance of a model."""
-    return Endpoint(namespace, "loadModel", channel=True, finals=frozenset({"success"}))
-
-
-def rpc(namespace: str, name: str) -> Endpoint:
+def rpc(path: str, name: str, label: str | None = None) -> Endpoint:
     """Return a remote procedure."""
-    return Endpoint(namespace, name)
+    return Endpoint(path, name, label or f"The call of {name}")
+
+
+def channel(path: str, name: str, label: str, *finals: str) -> Endpoint:
+    """Return a channel that ends with one of the packets `finals`."""
+    return Endpoint(path, name, label, channel=True, finals=frozenset(finals))

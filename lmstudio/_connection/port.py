@@ -1,18 +1,19 @@
-"""The connection to one namespace: opened when needed, replaced when lost.
+"""The websocket of one namespace: opened when needed, replaced when lost.
 
 Thread safety: the I/O thread only.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import selectors
-import socket
 from collections import deque
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+from .._concurrency.clock import monotonic
 from ..errors import (
     LMStudioChannelClosedError,
     LMStudioClientError,
@@ -22,23 +23,14 @@ from ..errors import (
     LMStudioServerError,
     LMStudioWebsocketError,
 )
-from .call import Call, Ending
-from .connect import Attempt
-from .frames import Pieces
-from .protocol import (
-    CLOSED,
-    ERROR,
-    NOTHING,
-    OUTCOME,
-    PACKET,
-    Protocol,
-)
+from .call import Call, Outcome
+from .connect import Attempt, Connected, Connector
+from .frames import FragmentedMessage
+from .protocol import Kind, Protocol
+from .reactor import Reactor
 from .transport import Transport
 
-if TYPE_CHECKING:
-    from .reactor import Loop
-
-__all__ = ["Link"]
+__all__ = ["ClientPort"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +38,36 @@ SILENCE = 15.0  # seconds without a word from the server, after which it is aske
 _ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
 _QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
 
+_PACKET = Kind.PACKET
 _raw_decode = json.JSONDecoder().raw_decode
 
 
-class Link:
+class ClientPort:
     """One namespace's websocket, the calls on it, and those that wait for it to open."""
 
-    def __init__(self, loop: Loop, namespace: str) -> None:
-        """Start without a connection."""
-        self.loop = loop
-        self.namespace = namespace
+    def __init__(
+        self,
+        path: str,
+        reactor: Reactor,
+        connector: Connector,
+        end: Callable[[Call, Outcome], None],
+    ) -> None:
+        """Start without a connection.
+
+        Args:
+            path: The path of the websocket.
+            reactor: The thread that all of this runs in.
+            connector: Opens connections.
+            end: Called with a call that has ended, and how it did.
+        """
+        self.path = path
+        self._reactor = reactor
+        self._connector = connector
+        self._end = end
         self.protocol = Protocol()
         self.transport: Transport | None = None
         self._attempt: Attempt | None = None
-        self._waiting: deque[tuple[Call, bytes | Pieces]] = deque()
+        self._waiting: deque[tuple[Call, bytes | FragmentedMessage]] = deque()
         self._sending: Call | None = None  # whose message is being written
         self._interest = 0
         self.heard = 0.0  # when the server was heard last
@@ -68,10 +76,10 @@ class Link:
 
     # -- calls --------------------------------------------------------------------------------
 
-    def start(self, call: Call, text: bytes | Pieces) -> None:
+    def start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         """Write a call's first message, or keep it until the connection is open."""
         if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
-            logger.debug("%s: replacing a connection that ran out of warnings", self.namespace)
+            logger.debug("%s: replacing a connection that ran out of warnings", self.path)
             self._drop()
         if self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
@@ -86,7 +94,7 @@ class Link:
         Returns:
             False if there is nothing to stop: the server has not got the whole call.
         """
-        if not call.sent or (call.pieces is not None and not call.pieces.is_complete):
+        if not call.is_sent or (call.message is not None and not call.message.is_complete):
             return False
         if call.endpoint.channel:
             self._send(call.cancel_text())
@@ -95,22 +103,23 @@ class Link:
     def forget(self, call: Call) -> None:
         """Drop what still comes for a call that has ended, and send no more of it."""
         self.protocol.calls.pop(call.id, None)
-        if call.pieces is not None and call.pieces.cut():
-            self.loop.post(self.loop.write_on, self.namespace)  # not here: we may be reading
+        if call.message is not None and call.message.cut():
+            self._reactor.post(self.write_on)  # not here: we may be reading
 
-    def _write(self, call: Call, text: bytes | Pieces) -> None:
-        if call.mark:
-            self.loop.end(call, Ending())  # withdrawn: neither create nor cancel is sent
-        elif call.ending is None:
+    def _write(self, call: Call, text: bytes | FragmentedMessage) -> None:
+        if call.claim:
+            self._end(call, Outcome())  # withdrawn: neither create nor cancel is sent
+        elif call.outcome is None:
+            # Open before it is written: what the server answers may come while we write.
             self.protocol.calls[call.id] = call
-            call.sent = True
+            call.is_sent = True
             self._send(text)
             if self.transport is not None and self.transport.is_busy:
                 self._sending = call
             if self._plan is None:
                 self._look_at(monotonic() + SILENCE)
 
-    def _send(self, text: bytes | Pieces) -> None:
+    def _send(self, text: bytes | FragmentedMessage) -> None:
         if self.transport is not None:
             try:
                 self.transport.send_text(text)
@@ -147,7 +156,7 @@ class Link:
     def _look_at(self, when: float) -> None:
         """Look for life at a certain time; earlier plans to do so are dropped."""
         self._plan = object()
-        self.loop.at(when, self._look_for_life, self._plan)
+        self._reactor.at(when, functools.partial(self._look_for_life, self._plan))
 
     def _look_for_life(self, plan: object, now: float) -> None:
         if plan is not self._plan:
@@ -177,35 +186,36 @@ class Link:
     # -- the connection -----------------------------------------------------------------------
 
     def _connect(self) -> None:
-        attempt = self._attempt = Attempt(self.loop.connect_timeout)
+        attempt = self._attempt = Attempt(self._connector.timeout)
 
-        def done(sock: socket.socket | None, error: LMStudioError | None) -> None:
-            self.loop.post(self._connected, attempt, sock, error)  # in the connector thread
+        def done(outcome: Connected | LMStudioError) -> None:
+            self._reactor.post(self._connected, attempt, outcome)  # in the connector thread
 
         try:
-            self.loop.connector.start(self.namespace, attempt, done)
+            self._connector.start(self.path, attempt, done)
         except LMStudioError as error:
             self._give_up(error)
         else:
-            self.loop.at(attempt.deadline.at, self._attempt_expired, attempt)
+            expire = functools.partial(self._attempt_expired, attempt)
+            self._reactor.at(attempt.deadline.at, expire)
 
-    def _connected(
-        self, attempt: Attempt, sock: socket.socket | None, error: LMStudioError | None
-    ) -> None:
+    def _connected(self, attempt: Attempt, outcome: Connected | LMStudioError) -> None:
         if attempt is not self._attempt:  # expired, or the client was closed meanwhile
-            if sock is not None:
-                sock.close()
-            return
-        if sock is None:
-            self._give_up(error or LMStudioWebsocketError("Connecting failed."))
-            return
-        self._attempt = None
-        self.protocol = Protocol()
-        self.transport = Transport(sock)
-        self.heard = monotonic()
-        self._interest = selectors.EVENT_READ
-        self.loop.selector.register(sock, self._interest, self)
-        self._start_waiting()
+            if isinstance(outcome, Connected):
+                outcome.socket.close()
+        elif isinstance(outcome, Connected):
+            self._attempt = None
+            self.protocol = Protocol()
+            self.transport = Transport(outcome.socket, outcome.reader)
+            self.heard = monotonic()
+            self._interest = selectors.EVENT_READ
+            self._reactor.register(outcome.socket, self)
+            # What came together with the welcome is in the reader or in OpenSSL already, and
+            # select() would not tell of it.
+            self.on_ready(selectors.EVENT_READ, self.heard)
+            self._start_waiting()
+        else:
+            self._give_up(outcome)
 
     def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
@@ -217,7 +227,7 @@ class Link:
             self._give_up(
                 LMStudioWebsocketError(
                     "LM Studio is not reachable: it did not answer within "
-                    f"connect_timeout={self.loop.connect_timeout:g} s."
+                    f"connect_timeout={self._connector.timeout:g} s."
                 )
             )
 
@@ -227,15 +237,15 @@ class Link:
             self._attempt = None
         waiting, self._waiting = self._waiting, deque()
         for call, _ in waiting:
-            self.loop.end(call, Ending(error=error))
+            self._end(call, Outcome(error=error))
 
     def fail(self, error: LMStudioError) -> None:
         """End every call on this connection; the next call opens a new one."""
         calls = list(self.protocol.calls.values())
         self._drop()
-        logger.debug("%s: %s, %d calls failed", self.namespace, type(error).__name__, len(calls))
+        logger.debug("%s: %s, %d calls failed", self.path, type(error).__name__, len(calls))
         for call in calls:
-            self.loop.end(call, Ending(error=error))
+            self._end(call, Outcome(error=error))
         self._start_waiting()
 
     def _drop(self) -> None:
@@ -243,7 +253,7 @@ class Link:
         self._answer_due = self._plan = None
         self.protocol = Protocol()
         if transport is not None:
-            self.loop.selector.unregister(transport.socket)
+            self._reactor.selector.unregister(transport.socket)
             transport.close()
 
     def close(self, flush: bool) -> bool:
@@ -285,16 +295,20 @@ class Link:
             if transport.failure is not None:
                 raise transport.failure
             if events & selectors.EVENT_WRITE:
-                self._write_on(transport, now)
+                self._write_more(transport, now)
             if transport is self.transport:
                 self._update_interest()
         except LMStudioError as error:
             self.fail(error)
         except Exception as error:  # whatever a server sends, the thread goes on
-            logger.debug("%s: a message failed", self.namespace, exc_info=True)
+            logger.debug("%s: a message failed", self.path, exc_info=True)
             self.fail(LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}"))
 
-    def _write_on(self, transport: Transport, now: float) -> None:
+    def write_on(self) -> None:
+        """Write what there is: a frame more of a message was made, or a message was cut short."""
+        self.on_ready(selectors.EVENT_WRITE, monotonic())
+
+    def _write_more(self, transport: Transport, now: float) -> None:
         if transport.flush():
             # A server that takes what we send is not silent, though it may have nothing to say.
             if self._sending is not None:
@@ -314,7 +328,7 @@ class Link:
                 interest |= selectors.EVENT_WRITE
             if interest != self._interest:
                 self._interest = interest
-                self.loop.selector.modify(transport.socket, interest, self)
+                self._reactor.selector.modify(transport.socket, interest, self)
 
     def _dispatch(self, payload: bytes, now: float) -> None:
         """Give a message to its call. This is the path of a token."""
@@ -325,28 +339,29 @@ class Link:
                 message = json.loads(text)
         except (ValueError, RecursionError):
             message = _decode_odd(payload)
-        kind, call, data = self.protocol.receive(message)
-        if kind == PACKET:
-            call.heard = now  # type: ignore[union-attr]
-            call.inbox.put(data)  # type: ignore[union-attr]
-        elif kind != NOTHING:
-            self._conclude(kind, call, data)
+        received = self.protocol.receive(message)
+        if received is not None:
+            kind, call, data = received
+            if kind is _PACKET:
+                call.heard = now
+                call.inbox.put(data)
+            else:
+                self._conclude(kind, call, data)
 
-    def _conclude(self, kind: int, call: Call | None, data: Any) -> None:
-        if call is None:  # a warning: the server will not answer these calls
-            for unanswered in data.calls:
-                self.loop.end(unanswered, Ending(error=_refused(unanswered, data.text)))
-        elif kind == OUTCOME:
-            self.loop.end(call, Ending(data))
-        elif kind == ERROR:
+    def _conclude(self, kind: Kind, call: Call, data: Any) -> None:
+        label = call.endpoint.label
+        if kind is Kind.OUTCOME:
+            self._end(call, Outcome(data))
+        elif kind is Kind.ERROR:
             details = data if isinstance(data, dict) else {"title": str(data)}
-            error = LMStudioServerError.from_details(f"{call.endpoint.label} failed", details)
-            self.loop.end(call, Ending(error=error))
-        elif kind == CLOSED:
-            error = LMStudioChannelClosedError(
-                f"{call.endpoint.label} failed: LM Studio closed the channel before the outcome."
-            )
-            self.loop.end(call, Ending(error=error))
+            error = LMStudioServerError.from_details(f"{label} failed", details)
+            self._end(call, Outcome(error=error))
+        elif kind is Kind.CLOSED:
+            words = f"{label} failed: LM Studio closed the channel before the outcome."
+            self._end(call, Outcome(error=LMStudioChannelClosedError(words)))
+        else:
+            for unanswered in data.calls:
+                self._end(unanswered, Outcome(error=_refused(unanswered, data.text)))
 
 
 def _decode_odd(payload: bytes) -> Any:

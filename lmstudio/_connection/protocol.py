@@ -6,31 +6,28 @@ Thread safety: one thread only (the I/O thread). Nothing here raises for what a 
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 from typing import Any, NamedTuple, TypeAlias
 
 from .call import Call
 
-__all__ = [
-    "CLOSED",
-    "ERROR",
-    "NOTHING",
-    "OUTCOME",
-    "PACKET",
-    "WARNING",
-    "Protocol",
-    "Received",
-    "Warned",
-]
+__all__ = ["Kind", "Protocol", "Received", "Refusal"]
 
-# What a message tells about a call:
-NOTHING = 0  # nobody waits for it
-PACKET = 1  # a packet of a channel that goes on
-OUTCOME = 2  # a channel's final packet, or the result of an RPC
-ERROR = 3  # the server's error object
-CLOSED = 4  # the channel was closed before its outcome
-WARNING = 5  # the server will not answer: a `Warned`
+
+class Kind(enum.Enum):
+    """What a message tells about a call."""
+
+    PACKET = "a packet of a channel that goes on"
+    OUTCOME = "a channel's final packet, or the result of an RPC"
+    ERROR = "the server's error object"
+    CLOSED = "the channel was closed before its outcome"
+    REFUSED = "the server will not answer: a `Refusal`"
+
+
+# On the path of a token a member of an enum is looked up in its class each time; not these.
+PACKET, OUTCOME = Kind.PACKET, Kind.OUTCOME
 
 # The kinds of warning after which a call stays unanswered. (`channelUnknown`, which a late
 # cancel draws, and the others concern nobody.)
@@ -46,15 +43,15 @@ _ECHO = re.compile(r"\b(?:creationP|p)arameter = ")
 MAX_WARNINGS = 5
 
 
-class Warned(NamedTuple):
+class Refusal(NamedTuple):
     """The calls that a warning ends, and its text."""
 
     calls: list[Call]
     text: str
 
 
-Received: TypeAlias = "tuple[int, Call | None, Any]"
-_NOTHING: Received = (NOTHING, None, None)
+# What a message is about: its kind, the call and its data. None: nobody waits for it.
+Received: TypeAlias = "tuple[Kind, Call, Any] | None"
 
 
 class Protocol:
@@ -77,7 +74,7 @@ class Protocol:
             if kind == "channelSend":
                 call = self.calls.get(message["channelId"])
                 if call is None or not call.endpoint.channel:
-                    return _NOTHING
+                    return None
                 packet = message["message"]
                 if packet["type"] in call.endpoint.finals:
                     return OUTCOME, call, packet
@@ -85,24 +82,24 @@ class Protocol:
             if kind == "rpcResult":
                 return self._rpc(message, OUTCOME, message.get("result"))
             if kind == "rpcError":
-                return self._rpc(message, ERROR, message.get("error"))
+                return self._rpc(message, Kind.ERROR, message.get("error"))
             if kind == "channelClose":
-                return self._channel(message, CLOSED, None)
+                return self._channel(message, Kind.CLOSED, None)
             if kind == "channelError":
-                return self._channel(message, ERROR, message.get("error"))
+                return self._channel(message, Kind.ERROR, message.get("error"))
             if kind == "communicationWarning":
                 return self._warning(message)
         except (KeyError, TypeError, AttributeError):
             return self._malformed(message)
-        return _NOTHING
+        return None
 
-    def _rpc(self, message: dict[str, Any], kind: int, data: Any) -> Received:
+    def _rpc(self, message: dict[str, Any], kind: Kind, data: Any) -> Received:
         call = self.calls.get(message["callId"])
-        return _NOTHING if call is None or call.endpoint.channel else (kind, call, data)
+        return None if call is None or call.endpoint.channel else (kind, call, data)
 
-    def _channel(self, message: dict[str, Any], kind: int, data: Any) -> Received:
+    def _channel(self, message: dict[str, Any], kind: Kind, data: Any) -> Received:
         call = self.calls.get(message["channelId"])
-        return _NOTHING if call is None or not call.endpoint.channel else (kind, call, data)
+        return None if call is None or not call.endpoint.channel else (kind, call, data)
 
     def _malformed(self, message: Any) -> Received:
         """A packet without a type fails its channel; anything else concerns nobody."""
@@ -110,15 +107,16 @@ class Protocol:
             number = message.get("channelId")
             call = self.calls.get(number) if isinstance(number, int) else None
             if call is not None and call.endpoint.channel:
-                return WARNING, None, Warned([call], "LM Studio sent a packet without a type")
-        return _NOTHING
+                refusal = Refusal([call], "LM Studio sent a packet without a type")
+                return Kind.REFUSED, call, refusal
+        return None
 
     def _warning(self, message: dict[str, Any]) -> Received:
         self.warnings += 1
         kind, text = message.get("kind"), str(message.get("warning", ""))
         match = _ENDPOINT.search(text)
         if match is None or not (kind in _ENDPOINT_KINDS or kind in _PARAMETER_KINDS):
-            return _NOTHING
+            return None
         channel = str(kind).startswith("channel")
         calls = [
             call
@@ -127,7 +125,7 @@ class Protocol:
         ]
         if kind in _PARAMETER_KINDS:
             calls = _with_echoed_parameter(calls, text)
-        return WARNING, None, Warned(calls, text)
+        return (Kind.REFUSED, calls[0], Refusal(calls, text)) if calls else None
 
 
 def _with_echoed_parameter(calls: list[Call], text: str) -> list[Call]:

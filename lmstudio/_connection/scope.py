@@ -1,18 +1,23 @@
-"""The cancellation of one `act()`: a token for all of it, and one for each tool call."""
+"""What cancels several calls at once: the rounds and tools of an `act()`, the inputs of a batch."""
 
 from __future__ import annotations
 
 import queue
-from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._concurrency.cancel_token import CancelToken
-from .call import STOP
+from .._concurrency.cancel_token import CancelToken, attach
+from .._concurrency.clock import monotonic
+from .._concurrency.once import Once
+from ..errors import LMStudioRuntimeError
+from .call import WAKE
 
-__all__ = ["Retirable", "Scope", "Waker"]
+if TYPE_CHECKING:
+    from .session import Session
+
+__all__ = ["CancelScope", "InboxWaker", "ScopedToken"]
 
 
-class Retirable(CancelToken):
+class ScopedToken(CancelToken):
     """A token that nothing happens with any more, once what it belongs to has ended."""
 
     __slots__ = ("_is_retired",)
@@ -24,11 +29,12 @@ class Retirable(CancelToken):
 
     def retire(self) -> None:
         """Do not follow other tokens any more, and forget all callbacks. May be repeated."""
+        # First: a cancel that comes from now on changes nothing any more.
         self._is_retired = True
         for source in self._sources:
             source._unlink(self)
         self._sources.clear()
-        if not self._mark:  # else they are being run
+        if not self._claim:  # else they are being run
             self._callbacks.clear()
 
     def cancel(self, reason: Any = None) -> bool:
@@ -43,51 +49,77 @@ class Retirable(CancelToken):
         return self._is_retired or super()._is_over
 
 
-class Waker:
-    """Tells the thread in `act()` of a cancel. Thread safety: `cancel` in any thread.
+class InboxWaker:
+    """Tells the thread that waits for several calls of a cancel. Thread safety: all threads.
 
     Attributes:
         inbox: What that thread reads.
-        since: [0] is the time of the cancel, on the monotonic clock.
+        since: The time of the cancel, on the monotonic clock.
     """
 
     __slots__ = ("__weakref__", "inbox", "since")
 
-    def __init__(self) -> None:
+    def __init__(self, inbox: queue.SimpleQueue[Any]) -> None:
         """Wait for a cancel."""
-        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.since: dict[int, float] = {}
+        self.inbox = inbox
+        self.since = Once()
 
     def cancel(self, _reason: Any = None) -> bool:
         """Note the time, and wake the thread."""
-        self.since.setdefault(0, monotonic())
-        self.inbox.put(STOP)
+        self.since.set(monotonic())
+        self.inbox.put(WAKE)
         return True
 
 
-class Scope(Retirable):
-    """What cancels one `act()`; it remembers when, and whether an event could not be watched.
+class CancelScope(ScopedToken):
+    """What cancels one `act()` or one batch; it remembers when, and which event is broken.
 
     Attributes:
-        waker: Wakes the thread in `act()`.
+        waker: Wakes the thread that waits.
         failure: What an event's `is_set()` raised.
     """
 
-    __slots__ = ("failure", "waker")
+    __slots__ = ("_session", "failure", "waker")
 
-    def __init__(self) -> None:
-        """Make a token that is not set."""
+    def __init__(self, session: Session, inbox: queue.SimpleQueue[Any]) -> None:
+        """Make a token that is not set; `inbox` is what the thread reads that has to be woken."""
         super().__init__()
+        self._session = session
         self.failure: Exception | None = None
-        self.waker = Waker()
+        self.waker = InboxWaker(inbox)
         # Of a target only `cancel` is called.
         self._link(self.waker)  # type: ignore[arg-type]
 
-    def look_round(self) -> None:
+    def open(self, events: list[Any]) -> None:
+        """Let events cancel it, and `cancel_all()` and `close()` of the client.
+
+        Raises:
+            LMStudioRuntimeError: An event cannot be watched.
+        """
+        self._session.scopes[id(self)] = self
+        attach(self, events)
+
+    def close(self) -> None:
+        """Let nothing cancel it any more. May be repeated."""
+        self._session.scopes.pop(id(self), None)
+        self.retire()
+
+    def follow_interrupted(self) -> None:
         """Follow a source whose own `cancel()` was interrupted by Ctrl-C."""
         fired = self._fired()
         if fired is not None and fired is not self:
             self.cancel(fired.reason)
+
+    def check_events(self) -> None:
+        """Raise if it was cancelled because an event is broken.
+
+        Raises:
+            LMStudioRuntimeError: One is.
+        """
+        if self.failure is not None:
+            raise LMStudioRuntimeError(
+                f"cancel_event cannot be watched: its is_set() raised {self.failure!r}"
+            )
 
     def _watch_failed(self, error: Exception) -> None:
         self.failure = error

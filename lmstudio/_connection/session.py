@@ -1,4 +1,4 @@
-"""The line to a server, seen from outside the I/O thread: start calls, wait for them, close."""
+"""A client's session with a server, seen from outside the I/O thread: start calls, wait, close."""
 
 from __future__ import annotations
 
@@ -11,84 +11,39 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from time import monotonic
-from types import EllipsisType
-from typing import Any, NoReturn, TypeAlias, TypedDict, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from .._concurrency import fork as _process
+from .._api.checks import check_seconds
+from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackGate
-from .._concurrency.cancel_token import (
-    CancelEvent,
-    CancelToken,
-    attach,
-    check_events,
-)
-from .._concurrency.deadline import Deadline, check_seconds, receiver
-from ..errors import LMStudioClientError, LMStudioRuntimeError
-from .call import (
-    END,
-    STOP,
-    Call,
-    Ending,
-)
+from .._concurrency.cancel_token import CancelEvent, CancelToken, attach, check_events
+from .._concurrency.clock import monotonic
+from .._concurrency.daemon import start_daemon
+from .._concurrency.deadline import Deadline, receiver
+from ..errors import LMStudioRuntimeError
+from .call import END, WAKE, Call, Outcome
 from .connect import Connector
+from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
-from .reactor import CLOSED_REASON, Loop
+from .limits import Limit, get_sync_api_timeout
+from .request import Request
 
-__all__ = ["CallLimits", "Limit", "Line", "get_sync_api_timeout", "set_sync_api_timeout"]
+__all__ = ["Session"]
 
 logger = logging.getLogger(__name__)
-
-# Seconds; None for no limit; `...` for the client's default.
-Limit: TypeAlias = "float | EllipsisType | None"
-
-
-class CallLimits(TypedDict, total=False):
-    """What every blocking call takes.
-
-    `cancel_event`: an event, or several, that stop the call. `timeout`: seconds for the whole call;
-    None for no limit. `idle_timeout`: seconds of silence of the server; None for no limit.
-    """
-
-    cancel_event: CancelEvent
-    timeout: Limit
-    idle_timeout: Limit
-
 
 _AT_EXIT = 0.5  # seconds that interpreter exit may wait for cancels to be written
 _MANY_CALLS = 64  # calls of one list that are under way at most ...
 _FEW_CALLS = 32  # ... and when more are started
 _COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
 
-_default_idle_timeout: float | None = 60.0
 T = TypeVar("T")
 
-_loops: weakref.WeakValueDictionary[int, Loop] = weakref.WeakValueDictionary()
+_dispatchers: weakref.WeakValueDictionary[int, Dispatcher] = weakref.WeakValueDictionary()
 
 
-def get_sync_api_timeout() -> float | None:
-    """Return how many seconds of silence of the server are allowed by default; None: any."""
-    return _default_idle_timeout
-
-
-def set_sync_api_timeout(timeout: float | None) -> None:
-    """Set how many seconds of silence of the server are allowed by default.
-
-    It holds for calls that start from now on, unless the call or its client sets its own
-    `idle_timeout`.
-
-    Args:
-        timeout: Seconds; None for no limit. The initial value is 60.
-
-    Raises:
-        LMStudioValueError: It is negative or not a number.
-    """
-    global _default_idle_timeout
-    _default_idle_timeout = check_seconds(timeout, "timeout")
-
-
-class Line:
-    """Owns the I/O thread, which ends when the line is closed or collected.
+class Session:
+    """Makes calls and waits for them; the I/O thread ends when it is closed or collected.
 
     Thread safety: all threads.
     """
@@ -97,14 +52,12 @@ class Line:
         self,
         connector: Connector,
         *,
-        connect_timeout: float | None,
         timeout: float | None,
         idle_timeout: Limit,
         cancel_grace: float,
     ) -> None:
         """Prepare; the thread starts with the first call."""
         self._connector = connector
-        self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._idle_timeout = idle_timeout
         self.cancel_grace = cancel_grace  # seconds
@@ -112,23 +65,25 @@ class Line:
         # What runs over several calls, by identity; cancel_all() cancels these too.
         self.scopes: weakref.WeakValueDictionary[int, CancelToken]
         self.scopes = weakref.WeakValueDictionary()
-        self._thread_lock = threading.Lock()  # guards the start of the thread
-        self.callbacks = CallbackGate()
-        self._loop = self._new_loop()
+        self.callback_gate = CallbackGate()
+        self._renewal_lock = threading.Lock()  # guards the making of another dispatcher
+        self.dispatcher = self._new_dispatcher()
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled, with all that holds a line: clients, namespaces, batches."""
+        """Refuse to be pickled, with all that holds a session: clients, namespaces, batches."""
         raise TypeError(
             "A Client holds connections and cannot be pickled. Pass its host and make one there, "
             "or pickle the handle of a model."
         )
 
-    def _new_loop(self) -> Loop:
-        loop = Loop(self._connector, self._connect_timeout)
-        _loops[id(loop)] = loop
-        finalizer = weakref.finalize(self, _leave, loop)
+    def _new_dispatcher(self) -> Dispatcher:
+        dispatcher = Dispatcher(self._connector)
+        _dispatchers[id(dispatcher)] = dispatcher
+        finalizer = weakref.finalize(self, _leave, dispatcher)
         finalizer.atexit = False  # the exit hook below does it, within its limit
-        return loop
+        return dispatcher
+
+    # -- calls --------------------------------------------------------------------------------
 
     def new_call(
         self,
@@ -147,13 +102,13 @@ class Line:
         if idle_timeout is ...:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
-            idle_timeout = _default_idle_timeout
-        if self._loop.has_ended:
-            with self._thread_lock:
-                if self._loop.has_ended and not self.is_closed:  # it failed: start anew
-                    self._loop = self._new_loop()
+            idle_timeout = get_sync_api_timeout()
+        if self.dispatcher.reactor.has_ended:
+            with self._renewal_lock:
+                if self.dispatcher.reactor.has_ended and not self.is_closed:  # it failed
+                    self.dispatcher = self._new_dispatcher()
         return Call(
-            self._loop,
+            self.dispatcher,
             endpoint,
             parameter,
             timeout=self.check_timeout(timeout),
@@ -168,6 +123,15 @@ class Line:
             LMStudioValueError: It is negative or not a number.
         """
         return check_seconds(self._timeout if timeout is ... else timeout, "timeout")
+
+    def check_open(self) -> None:
+        """Raise if the client is closed.
+
+        Raises:
+            LMStudioClientError: It is.
+        """
+        if self.is_closed:
+            raise closed_error()
 
     def start(
         self, call: Call, cancel_event: CancelEvent = None, since: float | None = None
@@ -185,23 +149,35 @@ class Line:
                 Python starts no threads any more.
             LMStudioValueError: The parameter or `cancel_event` cannot be used.
         """
-        loop = call.loop
-        _process.check_process(loop.process, "client")
+        dispatcher, reactor = call.dispatcher, call.dispatcher.reactor
+        fork.check_process(dispatcher.process, "client")
         text = call.text()
         attach(call, check_events(cancel_event))
         if call.is_cancelled:
-            call.ending = Ending()
-            call.untie()
+            call.outcome = Outcome()
+            call.unfollow()
             return
-        if self.is_closed:
-            raise LMStudioClientError("The client is closed. Make a new one.")
-        self._ensure_thread(loop)
+        self.check_open()
+        reactor.start()
         call.heard = monotonic()
         call.started = call.heard if since is None else since
-        loop.open[call.id] = call
-        loop.post(loop.begin, call, text)
-        if loop.has_ended:  # set before the thread looked for late calls for the last time
-            loop.settle_leftovers()
+        # Open before it is posted: close() and cancel_all() find it from now on.
+        dispatcher.open[call.id] = call
+        reactor.post(dispatcher.begin, call, text)
+        if reactor.has_ended:  # set before the thread looked for late calls for the last time
+            reactor.drain_late_commands()
+
+    # -- waiting in the calling thread --------------------------------------------------------
+
+    def wait(self, call: Call, on_packet: Callable[[Any], None] | None = None) -> Any:
+        """Wait for the outcome of a started call, and take it; see `run`."""
+        receive = receiver(call.inbox, None)
+        while True:
+            item = receive()
+            if call.claim or item is END:
+                return call.answer()
+            if item is not WAKE and on_packet is not None:
+                on_packet(item)
 
     def run(
         self,
@@ -228,23 +204,40 @@ class Line:
                 call.cancel("interrupted")
             raise
 
-    def call_each(
+    def call(
         self,
-        endpoint: Endpoint,
-        parameters: Iterable[Any],
+        request: Request[T],
         *,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> list[Any]:
-        """Call a remote procedure with each parameter; return the results in the same order.
+    ) -> T:
+        """Ask for one thing, and return what the answer means.
+
+        Raises:
+            LMStudioCancelledError: It was cancelled.
+            LMStudioError: Whatever else ended it.
+        """
+        call = self.new_call(
+            request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
+        )
+        return request.result(self.run(call, cancel_event, request.on_packet))
+
+    def call_each(
+        self,
+        requests: Iterable[Request[T]],
+        *,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> list[T]:
+        """Ask for several things; return what the answers mean, in the same order.
 
         Some calls are always under way, so that the server need not wait for the next one, and
         few enough that the silence of one says something about the server.
 
         Args:
-            endpoint: The procedure.
-            parameters: Its parameters, as JSON data.
+            requests: What is asked for.
             cancel_event: What stops all of it.
             timeout: Seconds for all of it.
             idle_timeout: Seconds of silence of the server.
@@ -253,66 +246,35 @@ class Line:
             LMStudioCancelledError: It was cancelled.
             LMStudioError: Whatever else ended one of the calls; the others are cancelled.
         """
-        sources = check_events(cancel_event)
+        events = check_events(cancel_event)
         since = monotonic()
-        waiting = iter(parameters)
-        running: deque[Call] = deque()
-        results: list[Any] = []
+        waiting = iter(requests)
+        running: deque[tuple[Request[T], Call]] = deque()
+        results: list[T] = []
         try:
             while True:
                 if len(running) <= _FEW_CALLS:
-                    for parameter in itertools.islice(waiting, _MANY_CALLS - len(running)):
+                    for request in itertools.islice(waiting, _MANY_CALLS - len(running)):
                         call = self.new_call(
-                            endpoint,
-                            parameter,
+                            request.endpoint,
+                            request.parameter,
                             timeout=timeout,
                             idle_timeout=idle_timeout,
                         )
-                        running.append(call)
-                        self.start(call, sources, since)
+                        running.append((request, call))
+                        self.start(call, events, since)
                 if not running:
                     return results
-                results.append(self.wait(running[0]))
+                request, call = running[0]
+                results.append(request.result(self.wait(call)))
                 running.popleft()
         except BaseException:
-            for call in running:
+            for _, call in running:
                 if not call.end_is_taken:
                     call.cancel("another call of the same list failed")
             raise
 
-    def wait(self, call: Call, on_packet: Callable[[Any], None] | None = None) -> Any:
-        """Wait for the outcome of a started call, and take it; see `run`."""
-        receive = receiver(call.inbox, None)
-        while True:
-            item = receive()
-            if call.mark or item is END:
-                break
-            if item is not STOP and on_packet is not None:
-                on_packet(item)
-        if not call.take_end():
-            call.raise_cancelled()
-        ending = call.ending
-        assert ending is not None
-        error = ending.fresh_error()
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # no cycle through this frame
-        return ending.value
-
-    def call(
-        self,
-        endpoint: Endpoint,
-        parameter: Any = None,
-        *,
-        cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-    ) -> Any:
-        """Call a remote procedure and return its result as JSON data."""
-        call = self.new_call(endpoint, parameter, timeout=timeout, idle_timeout=idle_timeout)
-        return self.run(call, cancel_event)
+    # -- the end ------------------------------------------------------------------------------
 
     def cancel_all(self, reason: Any = None) -> None:
         """Cancel whatever runs. Blocks only where a callback of a tool's token does."""
@@ -323,48 +285,31 @@ class Line:
         scopes = _living(self.scopes)
         for scope in scopes:
             scope._announce(reason)
-        for call in list(self._loop.open.values()):
+        for call in list(self.dispatcher.open.values()):
             call.cancel(reason)
         return scopes
 
     def close(self, timeout: float | None) -> None:
         """Cancel what runs and end the thread, within `timeout` seconds."""
-        loop = self._loop
-        if loop.process is not _process.current:
+        dispatcher = self.dispatcher
+        if dispatcher.process is not fork.current:
             return  # a forked child: thread and sockets are the parent's
         deadline = Deadline(timeout)
+        # Closed first: what is started from now on is refused, or found by the I/O thread, which
+        # cancels what is open when it comes to the command below.
         self.is_closed = True
         scopes = self._cancel_calls(CLOSED_REASON)
-        loop.post(loop.close, deadline)
+        dispatcher.reactor.post(dispatcher.close, deadline)
         if scopes:  # in a thread, since nobody knows how long callbacks of tools take
-            arguments = (scopes, CLOSED_REASON)
-            runner = threading.Thread(
-                target=_run_callbacks, args=arguments, name="lmstudio-cancel", daemon=True
-            )
+            run = functools.partial(_run_callbacks, scopes, CLOSED_REASON)
             try:
-                runner.start()
-            except RuntimeError:  # Python starts no threads any more
-                _run_callbacks(*arguments)
+                runner = start_daemon(run, "lmstudio-cancel", refusal="No callback runs")
+            except LMStudioRuntimeError:
+                run()
             else:
                 runner.join(deadline.remaining())
-        with self._thread_lock:  # nobody is starting it now
-            thread = loop.thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(deadline.remaining())
-        self.callbacks.close(deadline)
-
-    def _ensure_thread(self, loop: Loop) -> None:
-        if loop.thread is None:
-            with self._thread_lock:
-                if loop.thread is None:
-                    thread = threading.Thread(target=loop.run, name="lmstudio-io", daemon=True)
-                    try:
-                        thread.start()
-                    except RuntimeError as error:
-                        raise LMStudioRuntimeError(
-                            f"No connection can be opened any more: {error}"
-                        ) from None
-                    loop.thread = thread
+        dispatcher.reactor.join(deadline.remaining())
+        self.callback_gate.close(deadline)
 
 
 def _living(values: weakref.WeakValueDictionary[int, T]) -> list[T]:
@@ -380,9 +325,9 @@ def _run_callbacks(scopes: list[CancelToken], reason: Any) -> None:
             logger.debug("a callback of a cancel token failed", exc_info=True)
 
 
-def _leave(loop: Loop) -> None:
-    if loop.process is _process.current:
-        loop.post(loop.close, Deadline(_COLLECTED))
+def _leave(dispatcher: Dispatcher) -> None:
+    if dispatcher.process is fork.current:
+        dispatcher.reactor.post(dispatcher.close, Deadline(_COLLECTED))
 
 
 @atexit.register
@@ -391,9 +336,9 @@ def _cancel_at_exit() -> None:
     written: queue.SimpleQueue[None] = queue.SimpleQueue()
     deadline = Deadline(_AT_EXIT)
     try:
-        busy = [loop for loop in _living(_loops) if loop.process is _process.current and loop.open]
-        for loop in busy:
-            loop.post(loop.send_cancels, functools.partial(written.put, None))
+        busy = [d for d in _living(_dispatchers) if d.process is fork.current and d.open]
+        for dispatcher in busy:
+            dispatcher.reactor.post(dispatcher.send_cancels, functools.partial(written.put, None))
         for _ in busy:
             written.get(timeout=deadline.remaining())
     except (queue.Empty, KeyboardInterrupt):

@@ -15,28 +15,32 @@ from collections.abc import Iterator
 from websocket import ABNF
 
 from ..errors import LMStudioConnectionLostError, LMStudioError
-from .frames import FrameReader, Pieces, frame_text
+from .frames import FragmentedMessage, FrameReader, frame_control, frame_text
 
 __all__ = ["MAX_MESSAGE_BYTES", "Transport"]
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MANY_FRAMES = 100  # that wait for a server that does not read
-_TURN = 256 * 1024  # bytes written before other connections have their turn
+_MOST_WRITTEN = 256 * 1024  # bytes at once, before other connections have their turn
 _READ_AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Transport:
     """An open websocket."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Take over a socket on which the handshake and the authentication are done."""
+    def __init__(self, sock: socket.socket, reader: FrameReader) -> None:
+        """Take over a socket on which the handshake and the authentication are done.
+
+        What the reader has read beyond that is told by the first `receive`.
+        """
         sock.setblocking(False)
+        reader.max_bytes = MAX_MESSAGE_BYTES
         self.socket = sock
         self.failure: LMStudioError | None = None  # why nothing more will come
         self.said_goodbye = False
         self._close_code: int | None = None
-        self._reader = FrameReader(MAX_MESSAGE_BYTES)
+        self._reader = reader
         self._outgoing: deque[bytes | memoryview] = deque()
         # Whose frames come after that. Only control frames may stand between those of the first.
         self._messages: deque[Iterator[bytes | None]] = deque()
@@ -78,13 +82,13 @@ class Transport:
             self.failure = reader.error
         return messages
 
-    def send_text(self, text: bytes | Pieces) -> None:
+    def send_text(self, text: bytes | FragmentedMessage) -> None:
         """Queue a message and write what the socket takes.
 
         Raises:
             LMStudioConnectionLostError: The connection ended.
         """
-        if isinstance(text, Pieces):
+        if isinstance(text, FragmentedMessage):
             self._queue(text)
         elif self._messages:
             self._queue(iter((frame_text(text),)))
@@ -102,14 +106,14 @@ class Transport:
         """
         outgoing, written = self._outgoing, 0
         try:
-            while (outgoing or self._take_frame()) and written < _TURN:
-                piece = outgoing[0]
-                count = self.socket.send(piece)
+            while (outgoing or self._take_frame()) and written < _MOST_WRITTEN:
+                data = outgoing[0]
+                count = self.socket.send(data)
                 written += count
-                if count == len(piece):
+                if count == len(data):
                     outgoing.popleft()
                 else:
-                    outgoing[0] = memoryview(piece)[count:]
+                    outgoing[0] = memoryview(data)[count:]
         except _READ_AGAIN:
             pass  # TLS wants the very same bytes again, and it will get them
         except (OSError, ValueError) as error:
@@ -122,7 +126,7 @@ class Transport:
         Raises:
             LMStudioConnectionLostError: The connection ended.
         """
-        self._send(ABNF.create_frame(b"", ABNF.OPCODE_PING).format())
+        self._send(frame_control(ABNF.OPCODE_PING, b""))
 
     def say_goodbye(self) -> None:
         """Queue a close frame; nobody waits for the answer.
@@ -131,8 +135,7 @@ class Transport:
             LMStudioConnectionLostError: The connection ended.
         """
         self.said_goodbye = True
-        frame = ABNF.create_frame(struct.pack("!H", 1000), ABNF.OPCODE_CLOSE).format()
-        self._queue(iter((frame,)))
+        self._queue(iter((frame_control(ABNF.OPCODE_CLOSE, struct.pack("!H", 1000)),)))
 
     def close(self) -> None:
         """Close the socket."""
@@ -170,7 +173,7 @@ class Transport:
             with contextlib.suppress(LMStudioConnectionLostError):
                 if opcode == ABNF.OPCODE_PING:
                     if len(self._outgoing) < _MANY_FRAMES:  # a server that never reads gets none
-                        self._send(ABNF.create_frame(payload, ABNF.OPCODE_PONG).format())
+                        self._send(frame_control(ABNF.OPCODE_PONG, payload))
                 elif opcode == ABNF.OPCODE_CLOSE:
                     if len(payload) >= 2:
                         self._close_code = struct.unpack("!H", payload[:2])[0]

@@ -1,30 +1,41 @@
-"""`LLM`: a handle of a loaded language model, for predictions, agents and templates."""
+"""`LLM`: a handle of a loaded language model, for predictions, batches, agents and templates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
-from .._concurrency.deadline import check_seconds
+from .._api.checks import check_count, check_seconds
+from .._api.public import public
+from .._concurrency.cancel_token import CancelEvent
 from .._config.options import LlmPredictionConfig
-from .._config.to_wire import (
-    config_stack,
-    prediction_config_to_kv,
-    wants_structured,
-    with_tools,
+from .._config.to_wire import ResponseSchema
+from .._connection.limits import CallLimits, Limit
+from .._prediction.callbacks import (
+    PredictionCallbacks,
+    PredictionFirstTokenCallback,
+    PredictionFragmentCallback,
+    PredictionMessageCallback,
+    PromptProcessingCallback,
+    ToolCallRequestArgumentFragmentCallback,
+    ToolCallRequestEndCallback,
+    ToolCallRequestFailureCallback,
+    ToolCallRequestNameCallback,
+    ToolCallRequestStartCallback,
 )
-from .._connection.session import CallLimits, Limit
-from .._json.converter import camel_keys
-from .._prediction.reader import PredictionCallbacks
+from .._prediction.request import PredictionOptions, chat_history, completion_history
 from .._prediction.stream import PredictionStream
+from .._requests import models
 from .._values.chat import Chat
 from .._values.messages import ChatHistoryDataDict, ToolCallRequest
-from .._values.results import ActResult, LlmPredictionFragment, PredictionRoundResult
-from ..errors import LMStudioPredictionError, LMStudioValueError
-from .handle import read_answer
-from .many import BatchMethods
-from .predictions import chat_history, check_callbacks
+from .._values.results import (
+    ActResult,
+    LlmPredictionFragment,
+    PredictionResult,
+    PredictionRoundResult,
+)
+from ..errors import LMStudioPredictionError
+from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -36,11 +47,18 @@ if TYPE_CHECKING:
         ToolCallReportCallback,
     )
     from .._agent.tools import ToolDefinition
+    from .._background.future import BackgroundCall
+    from .._batch.batch import Batch
+    from .._batch.progress import Progress
+    from .._connection.call import Call
+    from .._connection.scope import CancelScope
 
 __all__ = ["LLM"]
 
+_SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
-class LLM(BatchMethods):
+
+class LLM(SyncModelHandle):
     """A handle of a loaded language model.
 
     Thread safety: all methods may be called from several threads at once.
@@ -48,6 +66,295 @@ class LLM(BatchMethods):
     Attributes:
         identifier: The name of the loaded model, as `lms ps` shows it.
     """
+
+    # -- one prediction -----------------------------------------------------------------------
+
+    def respond_stream(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_tool_call_request_start: ToolCallRequestStartCallback | None = None,
+        on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None,
+        on_tool_call_request_argument_fragment_generated: (
+            ToolCallRequestArgumentFragmentCallback | None
+        ) = None,
+        on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
+        on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream:
+        """Prepare a reply in a chat, to be iterated over.
+
+        Endpoint: channel ``predict``.
+
+        Nothing is sent before the stream is started, iterated over or waited for.
+
+        Args:
+            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            response_format: A JSON schema, or a class that gives one, for structured replies.
+            config: Options of the prediction, as an object or a dict; names in camelCase or
+                snake_case.
+            preset: The name of a preset of LM Studio.
+            on_message: Called with the whole reply as a message, for `Chat.append`.
+            on_first_token: Called before the first fragment.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with the share of the prompt that is processed,
+                from 0 to 1.
+            on_tool_call_request_start: Called with the number of a tool call (from 0) and its
+                id or None, when the model begins to write it. Tools are offered by the option
+                ``raw_tools``; here you call them yourself, in `act()` they are called for you.
+            on_tool_call_request_name_received: Called with the number and the tool's name.
+            on_tool_call_request_argument_fragment_generated: Called with the number and the next
+                piece of the arguments' text, which need not be JSON.
+            on_tool_call_request_end: Called with the number and the whole `ToolCallRequest`.
+            on_tool_call_request_failure: Called with the number and an
+                `LMStudioPredictionError`, instead of the end, if the call cannot be read.
+            cancel_event: An event, or several, that stop the prediction: `threading.Event`,
+                `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
+            timeout: Seconds for the whole prediction; None: no limit.
+            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+
+        Returns:
+            A stream. Callbacks run in the thread that iterates or waits, and what they raise
+            stops the prediction and is raised there.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_tool_call_request_start=on_tool_call_request_start,
+            on_tool_call_request_name_received=on_tool_call_request_name_received,
+            on_tool_call_request_argument_fragment_generated=(
+                on_tool_call_request_argument_fragment_generated
+            ),
+            on_tool_call_request_end=on_tool_call_request_end,
+            on_tool_call_request_failure=on_tool_call_request_failure,
+        )
+        options = PredictionOptions.read(config, preset, response_format)
+        limits = _limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, chat_history(history), callbacks, limits)
+
+    def respond(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_tool_call_request_start: ToolCallRequestStartCallback | None = None,
+        on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None,
+        on_tool_call_request_argument_fragment_generated: (
+            ToolCallRequestArgumentFragmentCallback | None
+        ) = None,
+        on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
+        on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult:
+        """Return a reply in a chat.
+
+        Endpoint: channel ``predict``.
+
+        The same as ``respond_stream(...).result()``; see there for the arguments. If it is
+        cancelled it returns what was received, with `cancelled` set.
+
+        Raises:
+            LMStudioTimeoutError: A time limit passed; `partial` holds what was received.
+            LMStudioServerError: LM Studio reported a problem.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+            LMStudioValueError: An argument cannot be used.
+        """
+        return self.respond_stream(
+            history,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_tool_call_request_start=on_tool_call_request_start,
+            on_tool_call_request_name_received=on_tool_call_request_name_received,
+            on_tool_call_request_argument_fragment_generated=(
+                on_tool_call_request_argument_fragment_generated
+            ),
+            on_tool_call_request_end=on_tool_call_request_end,
+            on_tool_call_request_failure=on_tool_call_request_failure,
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        ).result()
+
+    def complete_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream:
+        """Prepare a continuation of a text, without a chat.
+
+        Endpoint: channel ``predict``.
+
+        `prompt` is the text to continue; the other arguments, and what is returned, are those of
+        `respond_stream()`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+        )
+        history = completion_history(prompt)
+        options = PredictionOptions.read(config, preset, response_format, completion=True)
+        limits = _limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, history, callbacks, limits)
+
+    def complete(
+        self,
+        prompt: str,
+        *,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult:
+        """Return a continuation of a text, without a chat.
+
+        Endpoint: channel ``predict``.
+
+        The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
+        """
+        return self.complete_stream(
+            prompt,
+            response_format=response_format,
+            config=config,
+            preset=preset,
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        ).result()
+
+    # -- many predictions ---------------------------------------------------------------------
+
+    def respond_many(
+        self,
+        inputs: Iterable[Chat | ChatHistoryDataDict | str],
+        *,
+        max_parallel: int = 4,
+        ordered: bool = False,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        progress: Progress = None,
+    ) -> Batch[PredictionResult]:
+        """Return an iterator over the replies to many inputs, which are read as they are needed.
+
+        Endpoint: channel ``predict``, once for each input.
+
+        Args:
+            inputs: An iterable of what `respond()` takes. It is read in the iterating thread.
+            max_parallel: How many predictions are under way at once. LM Studio itself answers as
+                many at once as the model was loaded for, and queues the others.
+            ordered: Give the outcomes in the order of the inputs, not as they finish.
+            response_format: A JSON schema, or a class that gives one, for structured replies.
+            config: Options of the predictions, as in `respond()`.
+            preset: The name of a preset of LM Studio.
+            cancel_event: An event, or several, that stop all of it.
+            timeout: Seconds for each prediction; None: no limit. (For all of them:
+                ``cancel_event=CancelToken.after(seconds)``.)
+            idle_timeout: Seconds of silence of the server in each; None: no limit.
+            progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
+                a function of the number of inputs that are done, and of all (None if unknown).
+
+        Returns:
+            A `Batch`: an iterator over pairs ``(index, result)`` or ``(index, error)``.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioClientError: The client is closed.
+            LMStudioRuntimeError: `cancel_event` cannot be watched.
+        """
+        return self._many(
+            inputs,
+            chat_history,
+            PredictionOptions.read(config, preset, response_format),
+            _limits(cancel_event, timeout, idle_timeout),
+            max_parallel=max_parallel,
+            ordered=ordered,
+            progress=progress,
+        )
+
+    def complete_many(
+        self,
+        inputs: Iterable[str],
+        *,
+        max_parallel: int = 4,
+        ordered: bool = False,
+        response_format: ResponseSchema | None = None,
+        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        preset: str | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        progress: Progress = None,
+    ) -> Batch[PredictionResult]:
+        """Return an iterator over the continuations of many texts; see `respond_many()`.
+
+        Endpoint: channel ``predict``, once for each input.
+        """
+        return self._many(
+            inputs,
+            completion_history,
+            PredictionOptions.read(config, preset, response_format, completion=True),
+            _limits(cancel_event, timeout, idle_timeout),
+            max_parallel=max_parallel,
+            ordered=ordered,
+            progress=progress,
+        )
+
+    # -- templates and agents -----------------------------------------------------------------
 
     def apply_prompt_template(
         self,
@@ -64,13 +371,8 @@ class LLM(BatchMethods):
 
         Endpoint: rpc ``applyPromptTemplate``.
         """
-        parameter = {
-            "history": chat_history(history),
-            "predictionConfigStack": {"layers": []},
-            "opts": camel_keys(opts),
-        }
-        result = self._call("applyPromptTemplate", parameter, limits)
-        return read_answer(lambda answer: str(answer["formatted"]), result, "applyPromptTemplate")
+        request = models.apply_prompt_template(self.identifier, chat_history(history), opts)
+        return self._session.call(request, **limits)
 
     def act(
         self,
@@ -172,7 +474,6 @@ class LLM(BatchMethods):
         from .._agent.tool_calls import ToolRules
         from .._agent.tools import prepare_tools
 
-        events = check_events(cancel_event)
         callbacks = ActCallbacks(
             on_message=on_message,
             on_first_token=on_first_token,
@@ -189,59 +490,70 @@ class LLM(BatchMethods):
             on_tool_call_request_end=on_tool_call_request_end,
             on_tool_call_request_failure=on_tool_call_request_failure,
         )
-        check_callbacks(callbacks)
         rules = ToolRules(
             tools=prepare_tools(tools),
-            max_parallel=_check_count(max_parallel_tool_calls, "max_parallel_tool_calls"),
+            max_parallel=check_count(max_parallel_tool_calls, "max_parallel_tool_calls"),
             timeout=check_seconds(tool_timeout, "tool_timeout"),
             guard_tool_call=guard_tool_call,
             handle_invalid_tool_request=handle_invalid_tool_request,
             on_tool_call_status=on_tool_call_status,
             on_tool_call_warning=on_tool_call_warning,
         )
-        check_callbacks(rules)
-        fields = prediction_config_to_kv(config)
-        definitions = [tool.definition for tool in rules.tools.values()]
-        with_all, without_any = (
-            config_stack(with_tools(fields, offered)) for offered in (definitions, None)
-        )
-
-        def predict(
-            history: dict[str, Any],
-            callbacks: PredictionCallbacks,
-            *,
-            offer_tools: bool,
-            cancel_event: CancelToken,
-            since: float,
-        ) -> PredictionStream:
-            return self._predict(
-                history,
-                with_all if offer_tools else without_any,
-                preset,
-                callbacks,
-                structured=wants_structured(fields),
-                response_type=None,
-                cancel_event=cancel_event,
-                timeout=timeout,
-                idle_timeout=idle_timeout,
-                since=since,
-            )
-
-        act = Act(
-            self._line,
-            predict,
+        return Act(
+            self._session,
+            self._specifier,
+            PredictionOptions.read(config, preset),
             Chat.from_history(chat),
             rules,
             callbacks,
-            events=events,
-            max_rounds=_check_count(max_prediction_rounds, "max_prediction_rounds"),
-            timeout=self._line.check_timeout(timeout),
+            _limits(cancel_event, timeout, idle_timeout),
+            max_rounds=check_count(max_prediction_rounds, "max_prediction_rounds"),
+        ).run()
+
+    # -- how all of these do it ---------------------------------------------------------------
+
+    def _predict(
+        self,
+        options: PredictionOptions,
+        history: dict[str, Any],
+        callbacks: PredictionCallbacks,
+        limits: CallLimits,
+    ) -> PredictionStream:
+        return PredictionStream(self._session, options, self._specifier, history, callbacks, limits)
+
+    def _many(
+        self,
+        inputs: Iterable[Any],
+        to_history: Callable[[Any], dict[str, Any]],
+        options: PredictionOptions,
+        limits: CallLimits,
+        *,
+        max_parallel: int,
+        ordered: bool,
+        progress: Progress,
+    ) -> Batch[PredictionResult]:
+        from .._batch.batch import Batch  # not needed by most programs
+
+        callbacks = PredictionCallbacks()
+
+        def start(item: Any, scope: CancelScope) -> tuple[Call, BackgroundCall[PredictionResult]]:
+            own: CallLimits = {**limits, "cancel_event": scope}
+            stream = self._predict(options, to_history(item), callbacks, own)
+            return stream._call, stream.run_in_background(interval=_SELDOM)
+
+        return Batch(
+            self._session,
+            start,
+            inputs,
+            max_parallel=max_parallel,
+            ordered=ordered,
+            cancel_event=limits["cancel_event"],
+            progress=progress,
         )
-        return act.run()
 
 
-def _check_count(value: object, name: str) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if value is not None and not is_count:
-        raise LMStudioValueError(f"{name} must be at least 1, or None; {value!r} was given.")
-    return value  # type: ignore[return-value]
+def _limits(cancel_event: CancelEvent, timeout: Limit, idle_timeout: Limit) -> CallLimits:
+    return {"cancel_event": cancel_event, "timeout": timeout, "idle_timeout": idle_timeout}
+
+
+public(LLM)

@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic
 
+from .._api.checks import check_text
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
-from .._config.to_wire import config_stack, load_config_to_kv
-from .._connection.endpoints import (
-    Endpoint,
-    get_or_load,
-    load_model,
-    rpc,
-)
-from .._connection.session import CallLimits, Limit
-from .._json.converter import structure
-from .._values.model_info import (
-    AnyModelSpecifier,
-    EmbeddingModelInfo,
-    LlmInfo,
-    ModelInstanceInfo,
-)
-from ..errors import LMStudioModelNotFoundError, LMStudioProtocolError, LMStudioValueError
-from .handle import (
-    EmbeddingModel,
-    Namespace,
-    SyncModelHandle,
-    get_model_info,
-    text_of,
-)
+from .._config.to_wire import load_config_to_kv
+from .._connection.limits import CallLimits, Limit
+from .._connection.request import Request
+from .._requests import models
+from .._requests.models import LoadProgress, ModelLoadingCallback
+from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
+from ..errors import LMStudioModelNotFoundError
+from .downloaded import DEFAULT_TTL, C, DownloadedEmbeddingModel, DownloadedLlm, H, I
+from .embedding_model import EmbeddingModel
+from .handle import Namespace
 from .llm import LLM
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = [
-    "DEFAULT_TTL",
-    "AnyDownloadedModel",
-    "DownloadedEmbeddingModel",
-    "DownloadedLlm",
-    "EmbeddingNamespace",
-    "LlmNamespace",
-    "ModelLoadingCallback",
-    "SystemNamespace",
-]
-
-DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
-
-ModelLoadingCallback: TypeAlias = Callable[[float], Any]
-H = TypeVar("H", bound=SyncModelHandle)  # the handle of a loaded model
-C = TypeVar("C", LlmLoadModelConfig, EmbeddingLoadModelConfig)
-I = TypeVar("I", LlmInfo, EmbeddingModelInfo)  # noqa: E741
+__all__ = ["EmbeddingNamespace", "LlmNamespace", "SystemNamespace"]
 
 
 class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
@@ -62,8 +34,6 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
     Thread safety: all methods may be called from several threads at once.
     """
-
-    name: Literal["llm", "embedding"]
 
     @abstractmethod
     def _handle(self, identifier: str) -> H:
@@ -109,16 +79,15 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
             "idle_timeout": idle_timeout,
         }
         if model_key is None:
-            load_config_to_kv(config, self.name)  # not needed, but a misspelt option is an error
-            query = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
+            load_config_to_kv(config, self.kind)  # not needed, but a misspelt option is an error
             try:
-                info = self._line.call(rpc(self.name, "getModelInfo"), query, **limits)
+                return self._handle(self._session.call(models.loaded_model(self.kind), **limits))
             except LMStudioModelNotFoundError as error:
-                raise _nothing_loaded(self.name, error) from None
-            return self._handle(_identifier(info))
-        parameter = {"identifier": text_of(model_key, "A model key")}
-        endpoint = get_or_load(self.name)
-        return self._load(endpoint, parameter, "loadTtlMs", ttl, config, on_load_progress, limits)
+                raise _nothing_loaded(self.kind, error) from None
+        key = check_text(model_key, "A model key")
+        progress = LoadProgress(on_load_progress, self._session.callback_gate)
+        request = models.get_or_load(self.kind, key, ttl, config, progress)
+        return self._load(request, progress, limits)
 
     def load_new_instance(
         self,
@@ -139,56 +108,40 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
         Endpoint: channel ``loadModel``.
         """
-        parameter = {"modelKey": text_of(model_key, "A model key")}
-        if instance_identifier is not None:
-            parameter["identifier"] = text_of(instance_identifier, "instance_identifier")
+        progress = LoadProgress(on_load_progress, self._session.callback_gate)
+        request = models.load_new_instance(
+            self.kind, model_key, instance_identifier, ttl, config, progress
+        )
         limits: CallLimits = {
             "cancel_event": cancel_event,
             "timeout": timeout,
             "idle_timeout": idle_timeout,
         }
-        endpoint = load_model(self.name)
-        return self._load(endpoint, parameter, "ttlMs", ttl, config, on_load_progress, limits)
+        return self._load(request, progress, limits)
 
-    def _load(
-        self,
-        endpoint: Endpoint,
-        parameter: dict[str, Any],
-        ttl_key: str,
-        ttl: int | None,
-        config: C | dict[str, Any] | None,
-        on_load_progress: ModelLoadingCallback | None,
-        limits: CallLimits,
-    ) -> H:
-        parameter["loadConfigStack"] = config_stack(load_config_to_kv(config, self.name))
-        if ttl is not None:
-            parameter[ttl_key] = _milliseconds(ttl)
-        call = self._line.new_call(
-            endpoint, parameter, timeout=limits["timeout"], idle_timeout=limits["idle_timeout"]
-        )
-        progress = _LoadProgress(on_load_progress, self)
-        packet = self._line.run(call, limits["cancel_event"], progress.take)
+    def _load(self, request: Request[str], progress: LoadProgress, limits: CallLimits) -> H:
+        identifier = self._session.call(request, **limits)
         progress.report(1.0)
-        return self._handle(_identifier(packet.get("info")))
+        return self._handle(identifier)
 
     def list_loaded(self, **limits: Unpack[CallLimits]) -> Sequence[H]:
         """Return handles of the models that are loaded.
 
         Endpoint: rpc ``listLoaded``.
         """
-        infos = self._line.call(rpc(self.name, "listLoaded"), **limits)
-        return [self._handle(_identifier(info)) for info in _listed(infos)]
+        identifiers = self._session.call(models.list_loaded(self.kind), **limits)
+        return [self._handle(identifier) for identifier in identifiers]
 
     def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[Any]:
         """Return the models of this kind that are there for loading.
 
         Endpoint: rpc ``system/listDownloadedModels``.
         """
-        infos = self._line.call(rpc("system", "listDownloadedModels"), **limits)
-        return [self._downloaded(info) for info in _listed(infos) if info.get("type") == self.name]
+        infos: list[Any] = self._session.call(models.list_downloaded(self.kind), **limits)
+        return [self._downloaded(info) for info in infos]
 
     @abstractmethod
-    def _downloaded(self, info: dict[str, Any]) -> Any:
+    def _downloaded(self, info: I) -> Any:
         """Return a model that is there for loading."""
 
     def unload(self, model_identifier: str, **limits: Unpack[CallLimits]) -> None:
@@ -199,8 +152,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
         Endpoint: rpc ``unloadModel``.
         """
-        parameter = {"identifier": text_of(model_identifier, "A model identifier")}
-        self._line.call(rpc(self.name, "unloadModel"), parameter, **limits)
+        self._session.call(models.unload(self.kind, model_identifier), **limits)
 
     def get_model_info(
         self, model_specifier: AnyModelSpecifier, **limits: Unpack[CallLimits]
@@ -216,108 +168,19 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
         Endpoint: rpc ``getModelInfo``.
         """
-        return get_model_info(self, model_specifier, limits)
-
-
-class DownloadedModel(Generic[H, C, I]):
-    """A model that is there for loading.
-
-    Thread safety: immutable; all methods may be called from several threads at once.
-
-    Attributes:
-        info: What the server says about it.
-    """
-
-    def __init__(self, info: I, namespace: ModelNamespace[H, C, I]) -> None:
-        """Describe a model; the lists of downloaded models make these."""
-        self.info: I = info
-        self._namespace: ModelNamespace[H, C, I] = namespace
-        self._line = namespace._line
-
-    def __repr__(self) -> str:
-        """Show what tells it from others."""
-        info: Any = self.info
-        shown = f"model_key={info.model_key!r}, display_name={info.display_name!r}"
-        vision = f", vision={info.vision!r}" if isinstance(info, LlmInfo) else ""
-        return f"{type(self).__name__}({shown}, architecture={info.architecture!r}{vision})"
-
-    @property
-    def type(self) -> str:
-        """Its kind: ``llm`` or ``embedding``."""
-        return self._namespace.name
-
-    @property
-    def path(self) -> str:
-        """Its path below the server's folder of models."""
-        return str(self.info.path)
-
-    @property
-    def model_key(self) -> str:
-        """The key by which it is loaded."""
-        return str(self.info.model_key)
-
-    def model(
-        self,
-        *,
-        ttl: int | None = DEFAULT_TTL,
-        config: C | dict[str, Any] | None = None,
-        on_load_progress: ModelLoadingCallback | None = None,
-        **limits: Unpack[CallLimits],
-    ) -> H:
-        """Return a handle of this model, loading it if it is not loaded.
-
-        See `Client.llm.model()` for the arguments and what it raises.
-        """
-        return self._namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
-        )
-
-    def load_new_instance(
-        self,
-        *,
-        ttl: int | None = DEFAULT_TTL,
-        instance_identifier: str | None = None,
-        config: C | dict[str, Any] | None = None,
-        on_load_progress: ModelLoadingCallback | None = None,
-        **limits: Unpack[CallLimits],
-    ) -> H:
-        """Load this model once more, and return a handle of the new instance.
-
-        See `Client.llm.load_new_instance()` for the arguments and what it raises.
-        """
-        return self._namespace.load_new_instance(
-            self.model_key,
-            instance_identifier,
-            ttl=ttl,
-            config=config,
-            on_load_progress=on_load_progress,
-            **limits,
-        )
-
-
-class DownloadedLlm(DownloadedModel[LLM, LlmLoadModelConfig, LlmInfo]):
-    """A language model that is there for loading."""
-
-
-class DownloadedEmbeddingModel(
-    DownloadedModel[EmbeddingModel, EmbeddingLoadModelConfig, EmbeddingModelInfo]
-):
-    """An embedding model that is there for loading."""
-
-
-AnyDownloadedModel: TypeAlias = DownloadedModel[Any, Any, Any]
+        return self._session.call(models.get_info(self.kind, model_specifier), **limits)
 
 
 class LlmNamespace(ModelNamespace[LLM, LlmLoadModelConfig, LlmInfo]):
     """Language models, as `Client.llm`."""
 
-    name = "llm"
+    kind = "llm"
 
     def _handle(self, identifier: str) -> LLM:
         return LLM(identifier, self)
 
-    def _downloaded(self, info: dict[str, Any]) -> DownloadedLlm:
-        return DownloadedLlm(structure(info, LlmInfo), self)
+    def _downloaded(self, info: LlmInfo) -> DownloadedLlm:
+        return DownloadedLlm(info, self)
 
 
 class EmbeddingNamespace(
@@ -325,13 +188,13 @@ class EmbeddingNamespace(
 ):
     """Embedding models, as `Client.embedding`."""
 
-    name = "embedding"
+    kind = "embedding"
 
     def _handle(self, identifier: str) -> EmbeddingModel:
         return EmbeddingModel(identifier, self)
 
-    def _downloaded(self, info: dict[str, Any]) -> DownloadedEmbeddingModel:
-        return DownloadedEmbeddingModel(structure(info, EmbeddingModelInfo), self)
+    def _downloaded(self, info: EmbeddingModelInfo) -> DownloadedEmbeddingModel:
+        return DownloadedEmbeddingModel(info, self)
 
 
 class SystemNamespace:
@@ -352,41 +215,13 @@ class SystemNamespace:
 
         Endpoint: rpc ``system/listDownloadedModels``.
         """
-        infos = self._llm._line.call(rpc("system", "listDownloadedModels"), **limits)
-        models: list[DownloadedLlm | DownloadedEmbeddingModel] = []
-        for info in _listed(infos):
-            if info.get("type") == "llm":
-                models.append(self._llm._downloaded(info))
-            elif info.get("type") == "embedding":
-                models.append(self._embedding._downloaded(info))
-        return models
-
-
-class _LoadProgress:
-    """Reports each step of a load once, upwards, up to 1."""
-
-    def __init__(self, callback: ModelLoadingCallback | None, namespace: Namespace) -> None:
-        self._callback = callback
-        self._gate = namespace._line.callbacks
-        self._last = -1.0
-
-    def take(self, packet: dict[str, Any]) -> None:
-        if packet["type"] == "startLoading":
-            self.report(0.0)
-        elif packet["type"] in ("loadProgress", "progress"):
-            self.report(packet.get("progress"))
-
-    def report(self, progress: Any) -> None:
-        if isinstance(progress, (int, float)) and self._last < progress <= 1:
-            self._last = float(progress)
-            if self._callback is not None:
-                self._gate.run(self._callback, self._last)
-
-
-def _milliseconds(ttl: object) -> int:
-    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not 0 < ttl < 1e12:
-        raise LMStudioValueError(f"ttl must be a positive number of seconds or None, not {ttl!r}.")
-    return max(1, round(ttl * 1000))
+        infos = self._llm._session.call(models.list_downloaded("llm", "embedding"), **limits)
+        return [
+            self._llm._downloaded(info)
+            if isinstance(info, LlmInfo)
+            else self._embedding._downloaded(info)
+            for info in infos
+        ]
 
 
 def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:
@@ -396,16 +231,3 @@ def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioMod
     )
     clearer.server_error = error.server_error
     return clearer
-
-
-def _identifier(info: Any) -> str:
-    identifier = info.get("identifier") if isinstance(info, dict) else None
-    if not isinstance(identifier, str):
-        raise LMStudioProtocolError("LM Studio described a loaded model without its identifier.")
-    return identifier
-
-
-def _listed(infos: Any) -> list[dict[str, Any]]:
-    if not isinstance(infos, list) or not all(isinstance(info, dict) for info in infos):
-        raise LMStudioProtocolError("LM Studio's list of models is malformed.")
-    return infos

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.endpoints import DOWNLOAD, rpc
-from .._connection.session import CallLimits, Limit, Line
+from .._connection.limits import CallLimits, Limit
+from .._connection.session import Session
 from .._json.converter import structure
-from .._values.model_info import (
-    DownloadProgressUpdate,
-    ModelSearchResultDownloadOptionData,
-    ModelSearchResultEntryData,
-)
-from ..errors import LMStudioProtocolError, LMStudioValueError
-from .handle import text_of
+from .._requests import repository
+from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
+from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = [
-    "AvailableModel",
-    "DownloadFinalizedCallback",
-    "DownloadProgressCallback",
-    "ModelDownloadOption",
-    "RepositoryNamespace",
-]
-
-DownloadProgressCallback: TypeAlias = Callable[[DownloadProgressUpdate], Any]
-DownloadFinalizedCallback: TypeAlias = Callable[[], Any]
-
-_MOST_RESULTS = 25  # LM Studio refuses to return more at once
+__all__ = ["AvailableModel", "ModelDownloadOption", "RepositoryNamespace"]
 
 
 class RepositoryNamespace:
@@ -40,9 +25,9 @@ class RepositoryNamespace:
     Thread safety: all methods may be called from several threads at once.
     """
 
-    def __init__(self, line: Line) -> None:
-        """Offer what a line can reach; `Client` makes namespaces."""
-        self._line = line
+    def __init__(self, session: Session) -> None:
+        """Offer what a session can reach; `Client` makes namespaces."""
+        self._session = session
 
     def search_models(
         self,
@@ -72,19 +57,8 @@ class RepositoryNamespace:
 
         Endpoint: rpc ``searchModels``.
         """
-        options: dict[str, Any] = {}
-        if search_term is not None and text_of(search_term, "search_term"):
-            options["searchTerm"] = search_term
-        if limit is not None:
-            options["limit"] = _checked_limit(limit)
-        if compatibility_types is not None and (formats := _texts(compatibility_types)):
-            options["compatibilityTypes"] = formats
-        if not options:
-            raise LMStudioValueError(
-                "Say what to search for: a search_term, a limit or compatibility_types."
-            )
-        answer = self._line.call(rpc("repository", "searchModels"), {"opts": options}, **limits)
-        return [AvailableModel(entry, self._line) for entry in _results(answer, "searchModels")]
+        request = repository.search_models(search_term, limit, compatibility_types)
+        return [AvailableModel(e, self._session) for e in self._session.call(request, **limits)]
 
 
 class AvailableModel:
@@ -96,14 +70,14 @@ class AvailableModel:
         search_result: What the server says about it.
     """
 
-    def __init__(self, search_result: dict[str, Any], line: Line) -> None:
+    def __init__(self, search_result: dict[str, Any], session: Session) -> None:
         """Describe a model; `Client.repository.search_models()` makes these."""
         self.search_result: ModelSearchResultEntryData = structure(
             search_result, ModelSearchResultEntryData
         )
         # As it came: a newer server may put more into it than the typed form can hold.
         self._identifier = search_result["identifier"]
-        self._line = line
+        self._session = session
 
     def __repr__(self) -> str:
         """Show what the server says about it."""
@@ -124,10 +98,9 @@ class AvailableModel:
 
         Endpoint: rpc ``getModelDownloadOptions``.
         """
-        name = "getModelDownloadOptions"
-        parameter = {"modelSearchResultIdentifier": self._identifier}
-        answer = self._line.call(rpc("repository", name), parameter, **limits)
-        return [ModelDownloadOption(option, self._line) for option in _results(answer, name)]
+        request = repository.get_download_options(self._identifier)
+        options = self._session.call(request, **limits)
+        return [ModelDownloadOption(option, self._session) for option in options]
 
 
 class ModelDownloadOption:
@@ -139,12 +112,12 @@ class ModelDownloadOption:
         info: What the server says about it.
     """
 
-    def __init__(self, info: dict[str, Any], line: Line) -> None:
+    def __init__(self, info: dict[str, Any], session: Session) -> None:
         """Describe an option; `AvailableModel.get_download_options()` makes these."""
         self.info: ModelSearchResultDownloadOptionData = structure(
             info, ModelSearchResultDownloadOptionData
         )
-        self._line = line
+        self._session = session
 
     def __repr__(self) -> str:
         """Show what tells it from others."""
@@ -185,67 +158,12 @@ class ModelDownloadOption:
 
         Endpoint: channel ``downloadModel``.
         """
-        for name, callback in (("on_progress", on_progress), ("on_finalize", on_finalize)):
-            if callback is not None and not callable(callback):
-                raise LMStudioValueError(f"{name} must be a function; {callback!r} was given.")
-        parameter = {"downloadIdentifier": self.info.download_identifier}
-        call = self._line.new_call(DOWNLOAD, parameter, timeout=timeout, idle_timeout=idle_timeout)
-        progress = _Progress(on_progress, on_finalize, self._line)
-        packet = self._line.run(call, cancel_event, progress.take)
-        identifier = packet.get("defaultIdentifier")
-        if not isinstance(identifier, str):
-            raise LMStudioProtocolError(
-                "LM Studio has downloaded a model, but does not say how it is called."
-            )
-        return identifier
-
-
-class _Progress:
-    """Gives what the server tells about a download to the callbacks."""
-
-    def __init__(
-        self,
-        on_progress: DownloadProgressCallback | None,
-        on_finalize: DownloadFinalizedCallback | None,
-        line: Line,
-    ) -> None:
-        self._on_progress = on_progress
-        self._on_finalize = on_finalize
-        self._gate = line.callbacks
-
-    def take(self, packet: dict[str, Any]) -> None:
-        if packet["type"] == "downloadProgress" and self._on_progress is not None:
-            try:
-                update = structure(packet.get("update"), DownloadProgressUpdate)
-            except LMStudioProtocolError:
-                return  # one report less: no reason to give up hours of downloading
-            self._gate.run(self._on_progress, update)
-        elif packet["type"] == "startFinalizing" and self._on_finalize is not None:
-            self._gate.run(self._on_finalize)
-
-
-def _checked_limit(limit: int) -> int:
-    is_whole = isinstance(limit, int) and not isinstance(limit, bool)
-    if not (is_whole and 1 <= limit <= _MOST_RESULTS):
-        raise LMStudioValueError(
-            f"limit must be a whole number from 1 to {_MOST_RESULTS}, or None, not {limit!r}."
+        request = repository.download(
+            self.info.download_identifier, on_progress, on_finalize, self._session.callback_gate
         )
-    return limit
-
-
-def _texts(formats: object) -> list[str]:
-    if not isinstance(formats, Iterable) or isinstance(formats, (str, bytes, bytearray)):
-        raise LMStudioValueError(
-            f"compatibility_types must be a list, as ['gguf']; {formats!r} was given."
+        return self._session.call(
+            request, cancel_event=cancel_event, timeout=timeout, idle_timeout=idle_timeout
         )
-    return [text_of(entry, "Each of the compatibility_types") for entry in formats]
-
-
-def _results(answer: Any, name: str) -> list[dict[str, Any]]:
-    results = answer.get("results") if isinstance(answer, dict) else None
-    if not isinstance(results, list):
-        raise LMStudioProtocolError(f"LM Studio's answer to {name} is malformed.")
-    return results
 
 
 def _shown(owner: object, data: object, *names: str) -> str:

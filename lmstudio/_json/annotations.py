@@ -10,16 +10,7 @@ import functools
 import json
 import os
 import types
-from typing import (
-    Annotated,
-    Any,
-    NamedTuple,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -101,7 +92,7 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
     Raises:
         LMStudioValueError: An annotation cannot be evaluated.
     """
-    hints = _hints(cls)
+    hints = type_hints(cls)
     if attrs.has(cls):
         return tuple(
             _field(f, f.alias or f.name, hints.get(f.name, f.type or Any), f.default)
@@ -120,7 +111,12 @@ def fields_of(cls: Any) -> tuple[Field, ...]:
     )
 
 
-def _hints(cls: Any) -> dict[str, Any]:
+def type_hints(cls: Any) -> dict[str, Any]:
+    """Return the types of a class's attributes, by name.
+
+    Raises:
+        LMStudioValueError: An annotation cannot be evaluated.
+    """
     try:
         try:
             return get_type_hints(cls, include_extras=True)
@@ -159,7 +155,7 @@ def _wrapper(tp: Any) -> Any:
     return getattr(get_origin(tp), "_name", None)
 
 
-def bare(tp: Any) -> tuple[Any, str | None]:
+def unwrap(tp: Any) -> tuple[Any, str | None]:
     """Return a type without what is wrapped around it, and the description found there."""
     description = None
     while True:
@@ -183,16 +179,16 @@ def full_name(tp: Any) -> str:
     return f"{getattr(tp, '__module__', '')}.{getattr(tp, '__qualname__', '')}"
 
 
-def plain(value: Any) -> Any:
+def to_json_data(value: Any) -> Any:
     """Return a value as JSON data.
 
     Raises:
         TypeError, ValueError: JSON has no form for it.
     """
-    return json.loads(json.dumps(value, default=to_plain, allow_nan=False))
+    return json.loads(json.dumps(value, default=json_default, allow_nan=False))
 
 
-def to_plain(value: Any) -> Any:
+def json_default(value: Any) -> Any:
     """Return JSON data for an object that is none: what ``json.dumps(default=)`` takes.
 
     Raises:

@@ -8,21 +8,12 @@ import json
 import re
 import types
 from collections.abc import Callable, Mapping
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    TypeAlias,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, get_args, get_origin, overload
 
 import attrs
 
 from ..errors import LMStudioProtocolError, LMStudioValueError
+from .annotations import type_hints
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -198,7 +189,7 @@ def _structure_hook(cls: type, converter: Converter) -> Callable[[Any, Any], Any
     tags = frozenset(_TAGS)
     optional = {f.name for f in attrs.fields(cls) if f.default is not attrs.NOTHING}
     spared = optional if hasattr(cls, _LENIENT) else frozenset()
-    lists = {name for name, hint in get_type_hints(cls).items() if name in keys and _is_list(hint)}
+    lists = {name for name, hint in type_hints(cls).items() if name in keys and _is_list(hint)}
 
     def set_aside(values: dict[str, Any], misfits: set[str]) -> None:
         for key in map(keys.__getitem__, misfits):

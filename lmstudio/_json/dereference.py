@@ -12,28 +12,28 @@ _DATA = frozenset({"default", "const", "enum", "examples"})
 _NOTES = frozenset({"title", "description", "default", "examples", "deprecated"})
 
 
-def inline_refs(schema: Mapping[str, Any]) -> dict[str, Any]:
+def dereference(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a schema with the target of each local ``$ref`` in its place.
 
     What refers to itself stays under ``$defs``, but the top of the result is never a mere
     reference. References to other documents stay; a schema with a local reference that leads
     nowhere is copied as it is.
     """
-    inliner = _Inliner(schema)
+    walk = _Walk(schema)
     top = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
     try:
-        result: dict[str, Any] = inliner.expand(top)
+        result: dict[str, Any] = walk.expand(top)
     except LookupError:
         return copy.deepcopy(dict(schema))
     ref = result.get("$ref")
-    if isinstance(ref, str) and ref in inliner.kept:
-        result = {**inliner.kept[ref], **{key: result[key] for key in result if key != "$ref"}}
-    if inliner.kept:
-        result["$defs"] = {_key(_last(ref)): kept for ref, kept in inliner.kept.items()}
+    if isinstance(ref, str) and ref in walk.kept:
+        result = {**walk.kept[ref], **{key: result[key] for key in result if key != "$ref"}}
+    if walk.kept:
+        result["$defs"] = {_key(_last(ref)): kept for ref, kept in walk.kept.items()}
     return result
 
 
-class _Inliner:
+class _Walk:
     """Walks through one schema."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:

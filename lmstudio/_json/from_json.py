@@ -10,24 +10,28 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin
 
+from .._api.public import public
 from ..errors import LMStudioValueError
 from .annotations import (
     ARRAYS,
     FORMATS,
     OBJECTS,
     SCALARS,
-    bare,
     fields_of,
     full_name,
     has_fields,
     is_any,
     is_union,
-    plain,
+    to_json_data,
+    unwrap,
 )
 
 
 class ValidationError(LMStudioValueError):
     """JSON data does not fit the type that it was to become; the text names the place."""
+
+
+public(ValidationError)
 
 
 class _Rules(NamedTuple):
@@ -65,7 +69,7 @@ def from_json(data: Any, tp: Any, where: str = "", *, coerce: bool = False) -> A
 
 
 def _read(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
-    tp, _ = bare(tp)
+    tp, _ = unwrap(tp)
     origin, args = get_origin(tp) or tp, get_args(tp)
     if is_any(tp):
         return data
@@ -114,7 +118,7 @@ def _read_scalar(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
 
 
 def _read_member(data: Any, members: Any, where: str) -> Any:
-    values = [plain(member) for member in members]
+    values = [to_json_data(member) for member in members]
     for value, member in zip(values, members, strict=True):
         if value == data and isinstance(value, bool) == isinstance(data, bool):
             return member

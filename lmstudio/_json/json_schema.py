@@ -19,6 +19,7 @@ from typing import (
 
 import attrs
 
+from .._api.public import public
 from ..errors import LMStudioValueError
 from .annotations import (
     ARRAYS,
@@ -26,15 +27,15 @@ from .annotations import (
     OBJECTS,
     SCALARS,
     CopyOf,
-    bare,
     fields_of,
     full_name,
     has_fields,
     is_any,
     is_union,
-    plain,
+    to_json_data,
+    unwrap,
 )
-from .dereference import inline_refs
+from .dereference import dereference
 from .from_json import ValidationError
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ class BaseModel:
         return json_schema(cls)
 
 
+public(ModelSchema, BaseModel)
+
+
 def _copy_defaults(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     return [
         field.evolve(default=attrs.Factory(CopyOf(field.default)))
@@ -131,7 +135,7 @@ def class_schema(cls: object) -> dict[str, Any] | None:
     if not isinstance(cls, type):
         return None
     if hasattr(cls, "model_json_schema"):
-        return inline_refs(cls.model_json_schema())
+        return dereference(cls.model_json_schema())
     return json_schema(cls) if has_fields(cls) else None
 
 
@@ -149,7 +153,7 @@ def json_schema(tp: Any) -> dict[str, Any]:
     """
     definitions = _Definitions()
     schema = definitions.describe(tp)
-    return inline_refs({**schema, "$defs": definitions.schemas})
+    return dereference({**schema, "$defs": definitions.schemas})
 
 
 class _Definitions:
@@ -160,7 +164,7 @@ class _Definitions:
         self._names: dict[type, str] = {}
 
     def describe(self, tp: Any) -> dict[str, Any]:
-        tp, description = bare(tp)
+        tp, description = unwrap(tp)
         schema = self._describe(tp)
         return {**schema, "description": description} if description else schema
 
@@ -169,7 +173,7 @@ class _Definitions:
         if is_any(tp):
             return {}
         if origin is Literal:
-            return {"enum": [plain(value) for value in args]}
+            return {"enum": [to_json_data(value) for value in args]}
         if is_union(tp):
             return {"anyOf": [self.describe(member) for member in args]}
         if origin in SCALARS:
@@ -216,14 +220,14 @@ class _Definitions:
         if isinstance(doc, str) and not doc.startswith((f"{cls.__name__}(", "An enumeration.")):
             schema["description"] = inspect.cleandoc(doc)
         if issubclass(cls, enum.Enum):
-            return {**schema, "enum": [plain(member) for member in cls]}
+            return {**schema, "enum": [to_json_data(member) for member in cls]}
         if has_fields(cls):
             return {**schema, **self._object(cls)}
         raise LMStudioValueError(f"there is no JSON Schema for {cls!r}")
 
     def _foreign(self, schema: DictSchema) -> dict[str, Any]:
         """Return what another library says of its class, without the parts that are recursive."""
-        schema = inline_refs(schema)
+        schema = dereference(schema)
         for name, recursive in schema.pop("$defs", {}).items():
             if self.schemas.setdefault(name, recursive) != recursive:
                 raise LMStudioValueError(f"there are two classes {name}, one of them recursive")
@@ -241,7 +245,7 @@ class _Definitions:
                 schema["description"] = field.description
             with contextlib.suppress(TypeError, ValueError):  # a default that JSON has no form for
                 if field.default is not attrs.NOTHING:
-                    schema["default"] = plain(field.default)
+                    schema["default"] = to_json_data(field.default)
             properties[field.name] = schema
         required = [field.name for field in fields if field.is_required]
         return {"type": "object", "properties": properties, "required": required}

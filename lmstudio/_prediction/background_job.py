@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._background.callback_queue import Dispatch, Outbox, check_callable
-from .._background.thread import BackgroundCall, add, check_interval
+from .._api.checks import check_functions
+from .._background.callback_queue import CallbackQueue, Dispatch
+from .._background.future import BackgroundCall
+from .._background.thread import add, check_interval
 from .._concurrency.cancel_token import attach
-from .._concurrency.deadline import Deadline
 
 if TYPE_CHECKING:
     from .._values.results import PredictionResult
     from .stream import PredictionStream
 
-__all__ = ["deliver"]
+__all__ = ["start"]
 
 
-def deliver(
+def start(
     stream: PredictionStream,
     *,
     on_text: Callable[[str], Any] | None,
@@ -29,9 +30,9 @@ def deliver(
 ) -> BackgroundCall[PredictionResult]:
     """Let the background thread read a stream that nobody reads; see its `run_in_background`."""
     seconds = check_interval(interval)
-    check_callable(on_progress=on_progress)
-    outbox = Outbox(
-        stream._line.callbacks,
+    check_functions(on_progress=on_progress)
+    callbacks = CallbackQueue(
+        stream._session.callback_gate,
         dispatch,
         stream.cancel,
         on_text=on_text,
@@ -40,10 +41,10 @@ def deliver(
     )
     future: BackgroundCall[PredictionResult] = BackgroundCall(stream.cancel)
     try:
-        stream._hand_over(future, outbox, on_progress)
-        attach(stream._call, outbox.closed)
+        stream._hand_over(future, callbacks, on_progress)
+        attach(stream._call, callbacks.closed)
         stream._begin()
-        add(_StreamJob(stream, outbox, future, seconds))
+        add(StreamJob(stream, callbacks, future, seconds))
     except BaseException:
         if stream._future is future:  # else somebody reads it, and goes on
             stream.cancel("interrupted")
@@ -51,42 +52,42 @@ def deliver(
     return future
 
 
-class _StreamJob:
+class StreamJob:
     """Holds the stream, so that it goes on though its user drops it."""
 
     def __init__(
         self,
         stream: PredictionStream,
-        outbox: Outbox,
+        callbacks: CallbackQueue,
         future: BackgroundCall[PredictionResult],
         interval: float,
     ) -> None:
+        """Prepare to read a stream that was handed over."""
         self.call = stream._call
         self.interval = interval
         self._stream = stream
-        self._outbox = outbox
+        self._callbacks = callbacks
         self._future = future
 
-    def turn(self) -> bool:
+    def poll(self) -> bool:
         """Read what has arrived; at the end, tell the future and then the callbacks."""
-        stream, outbox = self._stream, self._outbox
+        stream, callbacks = self._stream, self._callbacks
         result, error = None, None
         try:
             try:
-                # No more than is there: other streams wait for their turn.
-                most = max(self.call.inbox.qsize(), 1)
-                if not stream._read_all(Deadline(0), outbox.text, most) or not self.call.ending:
+                # After a cancel the reading ends at once, and the server's last word may be out.
+                if not stream._read_arrived(callbacks.text) or self.call.outcome is None:
                     return True
                 stream._finish_reading()
                 result = stream._reader.outcome()
             finally:
-                outbox.send()
+                callbacks.flush()
         except BaseException as caught:  # what cannot be read, or how the prediction ended
             error = caught
             stream._end_by_exception()
-        error = outbox.failure or error
+        error = callbacks.failure or error
         try:
             self._future.finish(result, error)
         finally:
-            outbox.end(result, error)
+            callbacks.end(result, error)
         return False

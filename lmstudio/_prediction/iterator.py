@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from _thread import get_ident
 from typing import TYPE_CHECKING
 
-from .._concurrency import fork as _process
+from .._concurrency import fork
 from .._concurrency.deadline import receiver
 from .._values.results import LlmPredictionFragment
 
@@ -19,7 +18,7 @@ __all__ = ["FragmentIterator"]
 class FragmentIterator:
     """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly.
 
-    Thread safety: one thread at a time; the stream's turn sees to it.
+    Thread safety: one thread at a time; the stream's reading right sees to it.
     """
 
     __slots__ = ("__weakref__", "_reader", "_receive", "_stream")
@@ -46,24 +45,24 @@ class FragmentIterator:
         if reader.is_at_end:
             reader.raise_error()
             raise StopIteration
-        if stream._call.loop.process is not _process.current:
-            _process.check_process(stream._call.loop.process, "stream")
-        turn, me = stream._turn, 0
+        if stream._call.dispatcher.process is not fork.current:
+            fork.check_process(stream._call.dispatcher.process, "stream")
+        right, me = reader.right, 0
         try:
             try:
                 me = get_ident()
-                if turn.setdefault(0, me) != me or reader.calling == me:
+                if right.setdefault(0, me) != me or right.calling == me:
                     me = 0
                     raise stream._in_use()
-                if stream._owner[0] != me:
-                    stream._owner = (me, threading.current_thread())
+                if right.last[0] != me:
+                    right.note_reader(me)
                 fragment = reader.advance(self._receive)
                 if fragment is not None:
                     return fragment
                 stream._finish_reading()
             finally:  # inside, so that Ctrl-C here cancels as well
-                if turn.get(0) == me:
-                    turn.pop(0, None)
+                if right.get(0) == me:
+                    right.pop(0, None)
         except Exception:  # of a callback, or the server's garbage
             if me:
                 stream._end_by_exception()

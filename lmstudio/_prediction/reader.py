@@ -5,72 +5,30 @@ from __future__ import annotations
 import threading
 from _thread import get_ident
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
 from .._concurrency.callback_gate import CallbackRunner
-from .._connection.call import (
-    END,
-    STOP,
-    Call,
-    Ending,
-)
+from .._concurrency.once import Once
+from .._connection.call import END, WAKE, Call
 from .._values.messages import AssistantResponse, TextData
-from .._values.results import Accumulator, LlmPredictionFragment, PredictionResult
+from .._values.results import LlmPredictionFragment, PredictionResult
 from ..errors import LMStudioError, LMStudioProtocolError, LMStudioValueError
-from .tool_requests import (
-    ToolCallRequestArgumentFragmentCallback,
-    ToolCallRequestEndCallback,
-    ToolCallRequestFailureCallback,
-    ToolCallRequestNameCallback,
-    ToolCallRequestStartCallback,
-    ToolRequests,
-)
+from .accumulator import Accumulator
+from .callbacks import PredictionCallbacks, PromptProcessingCallback
+from .reading_right import ReadingRight
+from .tool_requests import ToolRequests
 
-__all__ = [
-    "TOOL_REPORT",
-    "PredictionCallbacks",
-    "PredictionFirstTokenCallback",
-    "PredictionFragmentCallback",
-    "PredictionMessageCallback",
-    "PromptProcessingCallback",
-    "Reader",
-]
-
-# The type of what a running tool of act() puts into an inbox: no string, so no server can send it.
-TOOL_REPORT: Any = object()
-
-PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
-PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
-PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
-PromptProcessingCallback: TypeAlias = Callable[[float], Any]
-
-
-@attrs.frozen(kw_only=True)
-class PredictionCallbacks:
-    """What to call while a prediction is read; in the reading thread, never in the I/O thread."""
-
-    on_message: PredictionMessageCallback | None = None
-    on_first_token: PredictionFirstTokenCallback | None = None
-    on_prediction_fragment: PredictionFragmentCallback | None = None
-    on_prompt_processing_progress: PromptProcessingCallback | None = None
-    on_tool_call_request_start: ToolCallRequestStartCallback | None = None
-    on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None
-    on_tool_call_request_argument_fragment_generated: (
-        ToolCallRequestArgumentFragmentCallback | None
-    ) = None
-    on_tool_call_request_end: ToolCallRequestEndCallback | None = None
-    on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None
-    # For act(): what its tools put into the inbox, and the number of the next tool call.
-    on_tool_report: Callable[[dict[str, Any]], None] | None = None
-    first_call_id: int = 0
+__all__ = ["Reader"]
 
 
 class Reader:
     """What was read of one prediction.
 
-    Thread safety: `advance` for one thread at a time (the stream sees to it); the rest for all.
+    It knows nothing of how one waits: `advance` gets the function that takes the next item.
+
+    Thread safety: `advance` for the thread that has the `right`; the rest for all.
     """
 
     __slots__ = (
@@ -86,9 +44,9 @@ class Reader:
         "_response_type",
         "_structured",
         "_tool_requests",
-        "calling",
         "gate",
         "is_at_end",
+        "right",
     )
 
     def __init__(
@@ -102,7 +60,7 @@ class Reader:
     ) -> None:
         """Prepare to read the inbox of `call`; a reply may be `structured`, and have a type."""
         self.is_at_end = False
-        self.calling = 0  # the thread that is inside a callback of this prediction
+        self.right = ReadingRight()
         self._call = call
         self._callbacks = callbacks
         self._on_fragment = callbacks.on_prediction_fragment
@@ -115,7 +73,7 @@ class Reader:
         self._progress = -1.0
         self._tool_requests: ToolRequests | None = None
         self._has_fragment = False
-        self._final: dict[int, PredictionResult] = {}  # set once, by setdefault
+        self._final = Once()  # the result
 
     def hand_over(
         self, runner: CallbackRunner, on_progress: PromptProcessingCallback | None
@@ -144,20 +102,24 @@ class Reader:
             LMStudioProtocolError: A fragment cannot be read; `partial` holds those before it.
         """
         call = self._call
-        mark = call.mark
-        while not mark:
+        claim = call.claim
+        while not claim:
             item = receive()
-            if item is STOP:
+            if item is WAKE:
+                if self._callbacks.on_wake is not None:
+                    self._callbacks.on_wake()
                 continue
             if item is END:
-                call.take_end()
+                call.claim_end()
                 break
             if item["type"] != "fragment":
                 self._take_other(item)
                 continue
             try:
                 with self._fold_lock:
-                    if mark:
+                    # A cancel may have come while this thread waited: a result that another thread
+                    # took a snapshot of must not get another fragment after that.
+                    if claim:
                         break
                     fragment = self._accumulator.fragment(item.get("fragment"))
             except LMStudioProtocolError as error:
@@ -180,18 +142,13 @@ class Reader:
 
     def _take_other(self, packet: dict[str, Any]) -> None:
         kind = packet["type"]
-        if kind is TOOL_REPORT:
-            if self._callbacks.on_tool_report is not None:
-                self._callbacks.on_tool_report(packet)
-        elif kind == "promptProcessingProgress":
+        if kind == "promptProcessingProgress":
             progress = packet.get("progress")
             if isinstance(progress, (int, float)) and 0 <= progress <= 1:
                 self._report_progress(float(progress))
         elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
             if self._tool_requests is None:
-                self._tool_requests = ToolRequests(
-                    self._callbacks, self._call_back, self._callbacks.first_call_id
-                )
+                self._tool_requests = ToolRequests(self._callbacks, self._call_back)
             try:
                 self._tool_requests.take(packet)
             except LMStudioProtocolError as error:
@@ -208,11 +165,11 @@ class Reader:
             self._call_back(callback, progress)
 
     def _call_back(self, callback: Callable[..., Any], *arguments: Any) -> None:
-        self.calling = get_ident()
+        self.right.calling = get_ident()
         try:
             self.gate.run(callback, *arguments)
         finally:
-            self.calling = 0
+            self.right.calling = 0
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -237,30 +194,33 @@ class Reader:
 
     def outcome(self) -> PredictionResult:
         """Return the final result, or raise the final error, a new one each time."""
-        final = self._final.get(0)
-        if final is not None:
-            return final
-        self.raise_error()
-        ending = self._call.ending
-        success = None if ending is None or ending.error is not None else ending.value
-        try:
-            result = self._snapshot(success, "failed")
-        except LMStudioProtocolError as malformed:
-            raise self._with_partial(malformed) from None
-        return self._final.setdefault(0, result)
+        if not self._final:
+            self.raise_error()
+            outcome = self._call.outcome
+            success = None if outcome is None or outcome.error is not None else outcome.value
+            try:
+                result = self._snapshot(success, "failed")
+            except LMStudioProtocolError as malformed:
+                raise self._with_partial(malformed) from None
+            # Two threads may come here at once, after a cancel with different knowledge of its
+            # acknowledgement: the first result is the one that all get.
+            self._final.set(result)
+        final: PredictionResult = self._final.value
+        return final
 
     def outcome_so_far(self) -> PredictionResult | None:
         """Return the final result if there is one already; None before, and after an error."""
-        if self._call.mark and self._call.ending is not None and self._error() is None:
+        if self._call.claim and self._call.outcome is not None and self._error() is None:
             return self.outcome()
-        return self._final.get(0)
+        final: PredictionResult | None = self._final.value
+        return final
 
     def _error(self) -> LMStudioError | None:
         """What the prediction ended with, if that was an error and no cancel came first."""
         if self._failure is not None:
             return self._failure
-        ending = self._call.ending
-        return None if ending is None or self._call.is_cancelled else ending.error
+        outcome = self._call.outcome
+        return None if outcome is None or self._call.is_cancelled else outcome.error
 
     def _snapshot(self, success: dict[str, Any] | None, stop_reason: str) -> PredictionResult:
         with self._fold_lock:
@@ -275,8 +235,7 @@ class Reader:
 
     def _with_partial(self, error: LMStudioError) -> LMStudioError:
         """Return a new exception like `error` that carries what was received."""
-        fresh = Ending(error=error).fresh_error()
-        assert fresh is not None
+        fresh = error.fresh()
         with self._fold_lock:
             fresh.partial = self._accumulator.result(
                 success=None,

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import queue
+import sys
 from _thread import get_ident
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency.deadline import Deadline, check_seconds
-from .._connection.call import Leash
+from .._api.checks import check_seconds
+from .._api.public import public
+from .._concurrency import fork
+from .._concurrency.cancel_token import check_events
+from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.once import Once
+from .._connection.call import END, Call, CancelOnDrop, Outcome
+from .._connection.limits import CallLimits
+from .._connection.session import Session
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
+from .callbacks import PredictionCallbacks
 from .iterator import FragmentIterator
-from .stream_reading import LEFT, NestedReadError, StreamReading
+from .reader import Reader
+from .request import PREDICT, PredictionOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .._background.callback_queue import Dispatch
-    from .._background.thread import BackgroundCall
+    from .._background.callback_queue import CallbackQueue, Dispatch
+    from .._background.future import BackgroundCall
 
 __all__ = ["PredictionStream"]
 
+_LEFT = "the loop over the stream was left"
+_RAISED = "a callback raised an exception"
+_LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
 
-class PredictionStream(StreamReading):
+
+class _NestedReadError(LMStudioRuntimeError):
+    """A callback of a stream waits for the end of that stream."""
+
+
+class PredictionStream:
     """A prediction that is received bit by bit.
 
     Iterate over it for its fragments, or call `result()` for the whole; it starts by itself.
@@ -35,6 +55,69 @@ class PredictionStream(StreamReading):
     Thread safety: one thread iterates at a time; everything else may be called from any thread.
     `cancel()` and `close()` may be called in signal handlers and finalisers too.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_call",
+        "_done_callbacks",
+        "_end_is_told",
+        "_events",
+        "_future",
+        "_is_started",
+        "_iterator",
+        "_reader",
+        "_session",
+        "_since",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        options: PredictionOptions,
+        specifier: dict[str, Any],
+        history: dict[str, Any],
+        callbacks: PredictionCallbacks,
+        limits: CallLimits,
+        *,
+        since: float | None = None,
+    ) -> None:
+        """Prepare a prediction; handles do, nobody else needs to.
+
+        Args:
+            session: Who makes the call.
+            options: What is asked for.
+            specifier: Names the model, as JSON data.
+            history: What is answered or continued, as JSON data.
+            callbacks: What to call while it is read.
+            limits: What stops it.
+            since: The time from which its `timeout` counts, on the monotonic clock; None: its
+                start.
+
+        Raises:
+            LMStudioValueError: A limit cannot be used.
+        """
+        self._session = session
+        self._events = check_events(limits.get("cancel_event"))  # now, not at the first use
+        self._since = since
+        self._call: Call = session.new_call(
+            PREDICT,
+            options.parameter(specifier, history),
+            timeout=limits.get("timeout", ...),
+            idle_timeout=limits.get("idle_timeout", ...),
+            is_prediction=True,
+        )
+        self._reader = Reader(
+            self._call,
+            callbacks,
+            session.callback_gate,
+            structured=options.structured,
+            response_type=options.response_type,
+        )
+        self._iterator: CancelOnDrop | None = None
+        self._future: BackgroundCall[PredictionResult] | None = None  # if it runs in the background
+        self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
+        self._is_started = Once()
+        self._end_is_told = Once()  # the callbacks of the end were run, or need not be
 
     # -- control ------------------------------------------------------------------------------
 
@@ -47,7 +130,7 @@ class PredictionStream(StreamReading):
         return self._reader.markdown("" if self._state() == "ended" else self._state())
 
     def _state(self) -> str:
-        state = "not started" if not self._started else "running" if not self.done() else "ended"
+        state = "not started" if not self._is_started else "running" if not self.done() else "ended"
         return f"{state}{', cancelled' if self._call.is_cancelled else ''}"
 
     def start(self) -> None:
@@ -103,8 +186,8 @@ class PredictionStream(StreamReading):
 
     def done(self) -> bool:
         """Return whether `result()` would return (or raise) without waiting for the server."""
-        was_withdrawn = bool(self._call.mark) and not self._started
-        return self._call.ending is not None or was_withdrawn
+        was_withdrawn = bool(self._call.claim) and not self._is_started
+        return self._call.outcome is not None or was_withdrawn
 
     def add_done_callback(self, callback: Callable[[PredictionStream], Any]) -> None:
         """Call ``callback(stream)`` once when the stream has ended, however it did.
@@ -113,7 +196,8 @@ class PredictionStream(StreamReading):
         here and now, if one has already.
         """
         self._done_callbacks.append(callback)
-        if self._ended:
+        # Added first, looked at second: who tells the end marks it first and runs these second.
+        if self._end_is_told:
             self._run_done_callbacks()
 
     @property
@@ -139,33 +223,24 @@ class PredictionStream(StreamReading):
         Raises:
             LMStudioRuntimeError: Another iterator, or a thread in `result()`, reads this stream.
         """
-        me = get_ident()
         try:
-            if self._turn.setdefault(0, me) != me or self._reader.calling == me:
-                me = 0
-                raise self._in_use()
-            if self._future is not None:
-                raise self._in_use()
-            if self._iterator is not None and not self._reader.is_at_end:
-                if self._iterator() is not None:
+            with self._reader.right.held() as is_mine:
+                if not is_mine or self._future is not None:
                     raise self._in_use()
-                self._call.cancel(LEFT)
-            self._owner = (me, threading.current_thread())
-            self._begin()
-            iterator = FragmentIterator(self)
-            self._iterator = Leash(iterator, self._call)
-            self._call.leashes.append(self._iterator)
-            if self._call.ending is not None:
-                self._call.leashes.clear()  # the I/O thread did this before
-            return iterator
+                if self._iterator is not None and not self._reader.is_at_end:
+                    if self._iterator() is not None:
+                        raise self._in_use()
+                    self._call.cancel(_LEFT)
+                self._reader.right.note_reader(get_ident())
+                self._begin()
+                iterator = FragmentIterator(self)
+                self._iterator = self._call.cancel_when_dropped(iterator)
+                return iterator
         except LMStudioError:
             raise
         except BaseException:
             self._call.cancel("interrupted")
             raise
-        finally:
-            if self._turn.get(0) == me:
-                self._turn.pop(0, None)
 
     def result(self, timeout: float | None = None) -> PredictionResult:
         """Return the result, waiting for it and starting the prediction if need be.
@@ -190,7 +265,7 @@ class PredictionStream(StreamReading):
         try:
             self._begin()
             is_over = self._wait(Deadline(limit))
-        except NestedReadError:
+        except _NestedReadError:
             raise
         except Exception:  # of a callback, or how the prediction ended
             self._end_by_exception()
@@ -241,9 +316,9 @@ class PredictionStream(StreamReading):
             LMStudioClientError: The client is closed.
             LMStudioValueError: An argument cannot be used.
         """
-        from .background_job import deliver  # here: programs that only iterate need not load it
+        from .background_job import start  # here: programs that only iterate need not load it
 
-        return deliver(
+        return start(
             self,
             on_text=on_text,
             on_progress=on_progress,
@@ -256,3 +331,183 @@ class PredictionStream(StreamReading):
     def wait_for_result(self, timeout: float | None = None) -> PredictionResult:
         """Do the same as `result()`."""
         return self.result(timeout)
+
+    # -- starting and waiting -----------------------------------------------------------------
+
+    def _begin(self) -> bool:
+        """Start it; return False if that was done before."""
+        fork.check_process(self._call.dispatcher.process, "stream")
+        me, call = object(), self._call
+        try:
+            if not self._is_started.set(me):
+                return False
+            call.cancel_when_dropped(self)
+            self._session.start(call, self._events, self._since)
+        except BaseException as error:
+            if self._is_started.value is me:
+                self._give_up(error)
+            raise
+        finally:
+            if call.outcome is not None:  # it ended before it was sent
+                call.owners.clear()
+        return True
+
+    def _give_up(self, error: BaseException) -> None:
+        """End a call whose start failed, unless the I/O thread has it and will do so."""
+        call = self._call
+        is_ours = isinstance(error, LMStudioError)
+        if is_ours:
+            call.claim_end()
+        else:
+            call.cancel("interrupted")
+        if call.id not in call.dispatcher.open and call.outcome is None:
+            call.outcome = Outcome(error=error if isinstance(error, LMStudioError) else None)
+            call.inbox.put(END)
+            call.notify()
+
+    def _wait(self, deadline: Deadline) -> bool:
+        """Wait for the outcome, reading here if nobody else does; return False at the deadline."""
+        call = self._call
+        while True:
+            waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+            # Before looking: the I/O thread stores the outcome and a reader claims the end first,
+            # and both notify second. So whatever changes after the look wakes this thread.
+            call.waiters.append(waiter)
+            try:
+                if call.end_is_taken or (call.claim and call.outcome is not None):
+                    return True
+                # Once cancelled, there is nothing to read: only the server's last word to come.
+                has_moved = None if call.claim else self._read_if_free(deadline)
+                if has_moved:
+                    continue
+                if has_moved is False or deadline.remaining() == 0:
+                    return False
+                with contextlib.suppress(DeadlinePassed):
+                    receiver(waiter, deadline.at_most(_LOOK_AGAIN))()
+            finally:
+                with contextlib.suppress(ValueError):
+                    call.waiters.remove(waiter)
+
+    def _read_if_free(self, deadline: Deadline) -> bool | None:
+        """Read to the end, if nobody else does.
+
+        Returns:
+            True if the state has changed; False at the deadline; None if another thread reads.
+
+        Raises:
+            LMStudioRuntimeError: This is a callback of the stream itself.
+        """
+        if self._iterator is not None and self._iterator() is None:
+            self._call.cancel(_LEFT)
+            return True
+        if self._reader.right.calling == get_ident():
+            raise _NestedReadError(
+                "result() was called by a callback of this stream, which has not "
+                "ended. Call it after the loop, or use on_message."
+            )
+        return None if self._is_read_by_another() else self._read_all(deadline)
+
+    def _read_all(self, deadline: Deadline) -> bool | None:
+        """Read up to the end.
+
+        Returns:
+            True at the end; False at the deadline; None if another thread is reading.
+        """
+        with self._reader.right.held() as is_mine:
+            if not is_mine or self._future is not None:
+                return None  # it was taken, or handed over, after this thread had looked
+            is_at_end = self._read(deadline)
+        self._call.notify()  # whoever waits for the right may read on
+        return is_at_end
+
+    def _read_arrived(self, take: Callable[[str], object]) -> bool:
+        """Background thread: give the text that has arrived to `take`; return whether it ended."""
+        with self._reader.right.held() as is_mine:
+            # No more than is there: other streams wait for their turn.
+            count = max(self._call.inbox.qsize(), 1)
+            return is_mine and self._read(Deadline(0), take, count)
+
+    def _read(
+        self,
+        deadline: Deadline,
+        take: Callable[[str], object] | None = None,
+        most: int = sys.maxsize,
+    ) -> bool:
+        """Read to the end, the deadline, or the number of fragments; return whether it ended."""
+        self._reader.right.note_reader(get_ident())
+        receive = receiver(self._call.inbox, deadline)
+        try:
+            for _ in range(most):
+                fragment = self._reader.advance(receive)
+                if fragment is None:
+                    return True
+                if take is not None:
+                    take(fragment.content)
+        except DeadlinePassed:
+            pass
+        return False
+
+    def _hand_over(
+        self,
+        future: BackgroundCall[PredictionResult],
+        callbacks: CallbackQueue,
+        on_progress: Callable[[float], Any] | None,
+    ) -> None:
+        """Leave the reading to the background thread, and all callbacks to its queue.
+
+        Raises:
+            LMStudioRuntimeError: Somebody reads it already.
+            LMStudioValueError: There is a callback for the progress already.
+        """
+        with self._reader.right.held() as is_mine:
+            has_iterator = self._iterator is not None and self._iterator() is not None
+            is_iterated = has_iterator and not self._reader.is_at_end
+            if not is_mine or is_iterated or self._future is not None:
+                raise self._in_use()
+            self._reader.hand_over(callbacks, on_progress)
+            self._future = future
+
+    def _is_read_by_another(self) -> bool:
+        """Whether a living thread other than this one has a living iterator, or will read it."""
+        if self._future is not None:
+            return True
+        ident, thread = self._reader.right.last
+        has_iterator = self._iterator is not None and self._iterator() is not None
+        if not has_iterator or ident == get_ident() or not thread.is_alive():
+            return False
+        # Of threads that Python did not start, it does not know when they end.
+        return ident in sys._current_frames()
+
+    def _in_use(self) -> LMStudioRuntimeError:
+        name = "lmstudio-background" if self._future else self._reader.right.last[1].name
+        return LMStudioRuntimeError(
+            f"The thread {name!r} is reading this stream: iterate over it once, and "
+            "in one thread. Other threads may call result() or cancel()."
+        )
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def _finish_reading(self) -> None:
+        """Run the callbacks of the end, once."""
+        try:
+            if self._end_is_told.set():
+                self._reader.report_message()
+        finally:
+            self._run_done_callbacks()
+
+    def _end_by_exception(self) -> None:
+        """Stop the prediction, if it has not ended, and tell nobody of a message."""
+        self._call.cancel(_RAISED)
+        self._end_is_told.set()
+        self._run_done_callbacks()
+
+    def _run_done_callbacks(self) -> None:
+        while self._done_callbacks:
+            try:
+                callback = self._done_callbacks.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            self._reader.gate.run(callback, self)
+
+
+public(PredictionStream)

@@ -5,29 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from .._json.converter import structure
 from .._values.messages import ToolCallRequest
 from ..errors import LMStudioPredictionError, LMStudioProtocolError
+from .callbacks import PredictionCallbacks
 
-if TYPE_CHECKING:
-    from .reader import PredictionCallbacks
-
-__all__ = [
-    "ToolCallRequestArgumentFragmentCallback",
-    "ToolCallRequestEndCallback",
-    "ToolCallRequestFailureCallback",
-    "ToolCallRequestNameCallback",
-    "ToolCallRequestStartCallback",
-    "ToolRequests",
-]
-
-ToolCallRequestStartCallback: TypeAlias = Callable[[int, "str | None"], Any]
-ToolCallRequestNameCallback: TypeAlias = Callable[[int, str], Any]
-ToolCallRequestArgumentFragmentCallback: TypeAlias = Callable[[int, str], Any]
-ToolCallRequestEndCallback: TypeAlias = Callable[[int, ToolCallRequest], Any]
-ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionError], Any]
+__all__ = ["ToolRequests"]
 
 
 class ToolRequests:
@@ -39,13 +24,11 @@ class ToolRequests:
     Thread safety: the thread that reads the prediction.
     """
 
-    def __init__(
-        self, callbacks: PredictionCallbacks, call_back: Callable[..., None], first_id: int
-    ) -> None:
-        """Report by means of `call_back`; the first call gets the number `first_id`."""
+    def __init__(self, callbacks: PredictionCallbacks, call_back: Callable[..., None]) -> None:
+        """Report by means of `call_back`; the first call gets the number 0."""
         self._callbacks = callbacks
         self._call_back = call_back
-        self._id = first_id - 1
+        self._id = -1
         self._is_open = self._has_name = self._has_arguments = False
 
     def take(self, packet: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
+from .._api.public import public
 from .._json.converter import format_json, unstructure
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .chat_input import (
@@ -47,8 +48,12 @@ if TYPE_CHECKING:
 class _SavedHistory(dict[str, Any]):
     """What `Chat.to_dict()` returns: `Chat.from_history()` takes it for what it is, a whole chat.
 
-    In another dict user messages that follow each other become one, as when they are added.
+    In another dict user messages that follow each other become one, as when they are added. A copy
+    or a pickle of it is such a dict.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
 
 
 class Chat:
@@ -333,3 +338,6 @@ def _saved(history: _SavedHistory) -> ChatHistoryData | None:
         return None
     # Otherwise it was edited, or written by hand, in one of the looser forms.
     return saved if saved.to_dict() == history else None
+
+
+public(Chat)

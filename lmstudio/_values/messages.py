@@ -1,12 +1,11 @@
 """What a chat is made of: messages and their parts, as classes, as dicts, and as accepted input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict
 
 import attrs
 
+from .._api.public import public_module
 from .._json.converter import LMStudioStruct
 
 FileType: TypeAlias = Literal[
@@ -238,3 +237,5 @@ ChatMessageInput: TypeAlias = (
     UserMessageInput | AssistantResponseInput | ToolCallRequestInput | ToolCallResultInput
 )
 AnyChatMessageInput: TypeAlias = ChatMessageInput | Iterable[ChatMessageInput]
+
+public_module(globals())

@@ -1,18 +1,12 @@
 """What LM Studio tells about models: on disk, loaded, offered; how to name them in a request."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
-from .._json.converter import (
-    DictObject,
-    LMStudioStruct,
-    camel_keys,
-    unstructure,
-)
+from .._api.public import public_module
+from .._json.converter import DictObject, LMStudioStruct, camel_keys, unstructure
 from ..errors import LMStudioValueError
 
 
@@ -288,6 +282,9 @@ ModelSpecifier: TypeAlias = ModelSpecifierQuery | ModelSpecifierInstanceReferenc
 ModelQueryDict: TypeAlias = dict[str, Any]
 ModelSpecifierDict: TypeAlias = dict[str, Any]
 AnyModelSpecifier: TypeAlias = str | ModelSpecifier | ModelQuery | DictObject
+
+
+public_module(globals())
 
 
 def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:

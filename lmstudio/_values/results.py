@@ -1,6 +1,4 @@
-"""What a prediction gives back: fragments, statistics, results, and the fold that makes them."""
-
-from __future__ import annotations
+"""What a prediction gives back: fragments, statistics, results."""
 
 import json
 import sys
@@ -9,22 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import attrs
 
-from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
+from .._api.public import public_module
+from .._concurrency.once import Once
 from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
-from .._json.converter import LMStudioStruct, format_json, structure
+from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
-from ..errors import LMStudioProtocolError
 from .model_info import LlmInstanceInfo
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
-
-# After these a reply is incomplete, so that its text is not the JSON that was asked for.
-_CUT_SHORT = frozenset(
-    {"maxPredictedTokensReached", "contextLengthReached", "userStopped", "failed", "modelUnloaded"}
-)
 
 
 @attrs.define(weakref_slot=False, repr=False)
@@ -88,7 +81,8 @@ class LlmPredictionStats(LMStudioStruct):
     ignored_draft_tokens_count: int | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
+# What is pickled names only this class: see __getstate__.
+@attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
 class PredictionResult:
     """The end of a prediction.
 
@@ -125,7 +119,7 @@ class PredictionResult:
     answer: str = attrs.field()
     response_type: type | None = attrs.field(default=None, eq=False)
     structured: bool = attrs.field(init=False)
-    _typed: dict[int, Any] = attrs.field(init=False, factory=dict, eq=False)  # set once
+    _typed: Once = attrs.field(init=False, factory=Once, eq=False)
 
     @answer.default
     def _(self) -> str:
@@ -148,14 +142,14 @@ class PredictionResult:
         if cls is None or self.parsed is None:
             return None
         if not self._typed:
-            data = self.parsed if self.structured else _decode(self.answer)
+            data = self.parsed if self.structured else decode(self.answer)
             try:
-                self._typed.setdefault(0, from_json(data, cls))
+                self._typed.set(from_json(data, cls))
             except ValidationError as exc:
                 problem = str(exc).rstrip(".")
                 text = f"The reply does not fit {cls.__name__}: {problem}."
                 raise ValidationError(text) from exc.__cause__
-        return self._typed[0]
+        return self._typed.value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(content={self.content!r})"
@@ -170,28 +164,32 @@ class PredictionResult:
             reason = "" if self.cancel_reason is None else f": {self.cancel_reason}"
             note = f"stopped{reason}"
         if self.structured:
-            return _as_markdown(f"```json\n{self}\n```", self.reasoning_content, note)
-        return _as_markdown(self.answer, self.reasoning_content, note)
+            return as_markdown(f"```json\n{self}\n```", self.reasoning_content, note)
+        return as_markdown(self.answer, self.reasoning_content, note)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        names = [field.name for field in attrs.fields(type(self)) if field.init]
-        values = {name: getattr(self, name) for name in names}
+    def __getstate__(self) -> dict[str, Any]:
+        names = [field.name for field in attrs.fields(type(self)) if field.name != "_typed"]
+        state = {name: getattr(self, name) for name in names}
         if not _is_found_by_name(self.response_type):
-            values["response_type"] = None
-        return _rebuild, (type(self), values)
+            state["response_type"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in {**state, "_typed": Once()}.items():
+            object.__setattr__(self, name, value)
 
     def _to_history_content(self) -> str:
         return self.content
 
 
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
 class PredictionRoundResult(PredictionResult):
     """The end of one prediction among the rounds of ``act()``; rounds are counted from 0."""
 
     round_index: int
 
     @classmethod
-    def from_result(cls, result: PredictionResult, round_index: int) -> Self:
+    def from_result(cls, result: PredictionResult, round_index: int) -> "Self":
         """Return ``result`` as the result of the round with this index."""
         names = [field.name for field in attrs.fields(PredictionResult) if field.init]
         return cls(round_index=round_index, **{name: getattr(result, name) for name in names})
@@ -207,128 +205,7 @@ class ActResult:
     cancel_reason: object = None
 
 
-class Accumulator:
-    """Folds the fragments of one prediction into its result; no I/O, no lock.
-
-    Thread safety: one thread at a time; the stream's lock sees to it.
-    """
-
-    __slots__ = ("_content", "_kind", "_runs")
-
-    def __init__(self) -> None:
-        self._content: list[str] = []
-        self._kind = "none"  # the reasoning type of the last fragment; None: markup
-        self._runs: list[tuple[int, Any]] = [(0, "none")]  # where in _content each kind begins
-
-    def fragment(self, packet: dict[str, Any]) -> LlmPredictionFragment:
-        """Take the ``fragment`` object of one message, keep its text, and return it typed.
-
-        Raises:
-            LMStudioProtocolError: it has no text.
-        """
-        # Once per token: no converter here, and no call that can be spared.
-        try:
-            content = packet["content"]
-            get = packet.get
-        except (KeyError, TypeError, AttributeError):
-            content = None
-        if content.__class__ is not str:
-            raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
-        reasoning_type = get("reasoningType", "none")
-        is_structural = get("isStructural", False)
-        kind = None if is_structural else reasoning_type
-        if kind != self._kind:
-            self._begin_run(kind)
-        self._content.append(content)
-        return LlmPredictionFragment(
-            content,
-            get("tokensCount", 1),
-            get("containsDrafted", False),
-            reasoning_type,
-            is_structural,
-            get("tokens"),
-        )
-
-    def _begin_run(self, kind: Any) -> None:
-        self._runs.append((len(self._content), kind))
-        self._kind = kind
-
-    def _text_of(self, kind: str) -> str:
-        ends = [start for start, _ in self._runs[1:]] + [len(self._content)]
-        runs = zip(self._runs, ends, strict=True)
-        return "".join(
-            text for (start, of), end in runs if of == kind for text in self._content[start:end]
-        )
-
-    @property
-    def content(self) -> str:
-        """All text so far, reasoning and markup included."""
-        return "".join(self._content)
-
-    @property
-    def reasoning_content(self) -> str:
-        """The reasoning so far."""
-        return self._text_of("reasoning")
-
-    @property
-    def answer(self) -> str:
-        """The text so far without reasoning and markup."""
-        return self._text_of("none")
-
-    def markdown(self, note: str) -> str:
-        """The text so far, for a notebook, with a note below it."""
-        return _as_markdown(self.answer, self.reasoning_content, note)
-
-    def result(
-        self,
-        *,
-        success: dict[str, Any] | None,
-        cancelled: bool,
-        cancel_reason: object,
-        structured: bool,
-        response_type: type | None = None,
-        stop_reason: str | None = None,
-    ) -> PredictionResult:
-        """Return the result as of now.
-
-        Args:
-            success: the server's final message, or None if it did not come.
-            cancelled: the prediction was cancelled; its stop reason is then ``userStopped``.
-            cancel_reason: what the canceller gave as its reason.
-            structured: a JSON reply was asked for.
-            response_type: the class that such a reply becomes.
-            stop_reason: the stop reason when ``success`` is None, such as ``failed``.
-
-        Raises:
-            LMStudioProtocolError: the server's final message is malformed.
-        """
-        try:
-            final = _final_message(success)
-        except LMStudioProtocolError:
-            # A cancelled prediction ends without an exception, whatever the server said last.
-            if not cancelled:
-                raise
-            success, final = None, _final_message(None)
-        stats: LlmPredictionStats = final["stats"]
-        if cancelled:
-            final["stats"] = stats = attrs.evolve(stats, stop_reason="userStopped")
-        elif success is None:
-            final["stats"] = stats = attrs.evolve(stats, stop_reason=stop_reason or "failed")
-        content, answer = self.content, self.answer
-        return PredictionResult(
-            content=content,
-            parsed=_parse(content, answer, stats.stop_reason) if structured else content,
-            cancelled=cancelled,
-            cancel_reason=cancel_reason,
-            acknowledged=success is not None,
-            reasoning_content=self.reasoning_content,
-            answer=answer,
-            response_type=response_type,
-            **final,
-        )
-
-
-def _as_markdown(answer: str, reasoning: str, note: str) -> str:
+def as_markdown(answer: str, reasoning: str, note: str) -> str:
     parts = []
     if reasoning:
         parts.append(f"<details><summary>Reasoning</summary>\n\n{reasoning}\n\n</details>")
@@ -337,33 +214,7 @@ def _as_markdown(answer: str, reasoning: str, note: str) -> str:
     return "\n\n".join(parts)
 
 
-def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the typed parts of the server's final message, under the names in the result."""
-    if success is None:
-        stats = LlmPredictionStats(stop_reason="failed")
-        return {"stats": stats, "model_info": None, "load_config": None, "prediction_config": None}
-    info = success.get("modelInfo")
-    load = success.get("loadModelConfig")
-    prediction = success.get("predictionConfig")
-    return {
-        "stats": structure(success.get("stats"), LlmPredictionStats),
-        "model_info": None if info is None else structure(info, LlmInstanceInfo),
-        "load_config": None if load is None else kv_to_load_config(load, "llm"),
-        "prediction_config": None if prediction is None else kv_to_prediction_config(prediction),
-    }
-
-
-def _parse(content: str, answer: str, stop_reason: str) -> AnyPrediction:
-    if stop_reason in _CUT_SHORT:
-        return None
-    for text in (content, answer):  # a model may reason before it gives its answer
-        parsed = _decode(text)
-        if isinstance(parsed, dict):
-            return parsed
-    return content
-
-
-def _decode(text: str) -> Any:
+def decode(text: str) -> Any:
     """Return the JSON data of a text, or the text: a grammar need not describe JSON."""
     try:
         return json.loads(text)
@@ -371,12 +222,11 @@ def _decode(text: str) -> Any:
         return text
 
 
-def _rebuild(cls: type[PredictionResult], values: dict[str, Any]) -> PredictionResult:
-    return cls(**values)
-
-
 def _is_found_by_name(cls: Any) -> bool:
     found: Any = sys.modules.get(getattr(cls, "__module__", ""))
     for name in getattr(cls, "__qualname__", "").split("."):
         found = getattr(found, name, None)
     return found is cls
+
+
+public_module(globals())

@@ -1,0 +1,111 @@
+"""`BackgroundCall`: the future of something that runs in the background, with a stop button."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from .._api.public import public
+from .._concurrency import fork
+from ..errors import LMStudioRuntimeError
+from .thread import WAITS_FOR_ITSELF, is_this_thread
+
+__all__ = ["BackgroundCall"]
+
+T = TypeVar("T")
+
+_PATIENCE = 0.5  # seconds that one future may hold up all others
+
+
+class _Condition(threading.Condition):
+    """Entered and left in one step of C each, so that Ctrl-C cannot leave it locked for ever.
+
+    `with condition:` looks these up in the class, finds the property, and so calls the lock itself;
+    in the standard class there is a step of Python between the lock and the `with`.
+    """
+
+    __enter__ = property(lambda self: self._lock.__enter__)
+    __exit__ = property(lambda self: self._lock.__exit__)
+
+
+class BackgroundCall(Future[T]):
+    """The outcome of something that runs in the background: a future with a stop button.
+
+    It is a `concurrent.futures.Future`, for `as_completed()`, `wait()`, `add_done_callback()` and
+    `asyncio.wrap_future()`. A prediction that is cancelled ends normally: `result()` gives what had
+    arrived. What else is cancelled ends with `LMStudioCancelledError`.
+
+    Thread safety: everything may be called from any thread.
+    """
+
+    def __init__(self, stop: Callable[[Any], bool]) -> None:
+        """Make the future of something that runs; `run_in_background()` does."""
+        super().__init__()
+        self._condition = _Condition()
+        self._stop = stop
+        self._process = fork.current
+        self.worker = 0  # the thread that brings the outcome, if it has one of its own
+        self.set_running_or_notify_cancel()
+
+    def cancel(self, reason: Any = None) -> bool:
+        """Stop the operation; it never blocks. The future is done a little later.
+
+        Args:
+            reason: Anything; it is found as `cancel_reason` on the result, or as `reason` on the
+                error.
+
+        Returns:
+            True for the caller that stopped it; False for all others, and after the end.
+        """
+        return self._stop(reason)
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the result, waiting for it for `timeout` seconds at most (None: no limit).
+
+        Raises:
+            concurrent.futures.TimeoutError: `timeout` passed; the operation goes on.
+            LMStudioRuntimeError: This is a forked child, or a callback waits for its own end.
+            BaseException: What ended the operation, or what one of its callbacks raised.
+        """
+        self.check_waiter()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what ended the operation, None for a result; waits and raises as `result()`."""
+        self.check_waiter()
+        return super().exception(timeout)
+
+    def check_waiter(self) -> None:
+        """Raise where waiting would never end.
+
+        Raises:
+            LMStudioRuntimeError: In a forked child, and in a callback before the end.
+        """
+        fork.check_process(self._process, "future")
+        if (is_this_thread() or threading.get_ident() == self.worker) and not self.done():
+            raise LMStudioRuntimeError(WAITS_FOR_ITSELF)
+
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        """Make it done, in the thread that brings the outcome.
+
+        Raises:
+            BaseException: What a done callback raised, unless it is an `Exception`.
+        """
+
+        def work() -> None:
+            if error is None:
+                self.set_result(result)
+            else:
+                self.set_exception(error)
+
+        if self._condition.acquire(timeout=_PATIENCE):
+            self._condition.release()
+            work()
+        else:
+            # Ctrl-C has left it locked, in `concurrent.futures.wait` or the like.
+            threading.Thread(target=work, name="lmstudio-future", daemon=True).start()
+
+
+public(BackgroundCall)

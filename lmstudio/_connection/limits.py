@@ -1,0 +1,50 @@
+"""What every blocking call takes: an event that stops it, and its time limits."""
+
+from __future__ import annotations
+
+from types import EllipsisType
+from typing import TypeAlias, TypedDict
+
+from .._api.checks import check_seconds
+from .._concurrency.cancel_token import CancelEvent
+
+__all__ = ["CallLimits", "Limit", "get_sync_api_timeout", "set_sync_api_timeout"]
+
+# Seconds; None for no limit; `...` for the client's default.
+Limit: TypeAlias = "float | EllipsisType | None"
+
+
+class CallLimits(TypedDict, total=False):
+    """What every blocking call takes.
+
+    `cancel_event`: an event, or several, that stop the call. `timeout`: seconds for the whole call;
+    None for no limit. `idle_timeout`: seconds of silence of the server; None for no limit.
+    """
+
+    cancel_event: CancelEvent
+    timeout: Limit
+    idle_timeout: Limit
+
+
+_default_idle_timeout: float | None = 60.0
+
+
+def get_sync_api_timeout() -> float | None:
+    """Return how many seconds of silence of the server are allowed by default; None: any."""
+    return _default_idle_timeout
+
+
+def set_sync_api_timeout(timeout: float | None) -> None:
+    """Set how many seconds of silence of the server are allowed by default.
+
+    It holds for calls that start from now on, unless the call or its client sets its own
+    `idle_timeout`.
+
+    Args:
+        timeout: Seconds; None for no limit. The initial value is 60.
+
+    Raises:
+        LMStudioValueError: It is negative or not a number.
+    """
+    global _default_idle_timeout
+    _default_idle_timeout = check_seconds(timeout, "timeout")

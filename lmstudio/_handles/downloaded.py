@@ -1,0 +1,119 @@
+"""Models that are there for loading, as the lists of downloaded models give them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from .._api.public import public
+from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._connection.limits import CallLimits
+from .._requests.models import ModelLoadingCallback
+from .._values.model_info import EmbeddingModelInfo, LlmInfo
+from .embedding_model import EmbeddingModel
+from .handle import SyncModelHandle
+from .llm import LLM
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .namespaces import ModelNamespace
+
+__all__ = ["DEFAULT_TTL", "AnyDownloadedModel", "DownloadedEmbeddingModel", "DownloadedLlm"]
+
+DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
+
+H = TypeVar("H", bound=SyncModelHandle)  # the handle of a loaded model
+C = TypeVar("C", LlmLoadModelConfig, EmbeddingLoadModelConfig)
+I = TypeVar("I", LlmInfo, EmbeddingModelInfo)  # noqa: E741
+
+
+class DownloadedModel(Generic[H, C, I]):
+    """A model that is there for loading.
+
+    Thread safety: immutable; all methods may be called from several threads at once.
+
+    Attributes:
+        info: What the server says about it.
+    """
+
+    def __init__(self, info: I, namespace: ModelNamespace[H, C, I]) -> None:
+        """Describe a model; the lists of downloaded models make these."""
+        self.info: I = info
+        self._namespace: ModelNamespace[H, C, I] = namespace
+        self._session = namespace._session
+
+    def __repr__(self) -> str:
+        """Show what tells it from others."""
+        info: Any = self.info
+        shown = f"model_key={info.model_key!r}, display_name={info.display_name!r}"
+        vision = f", vision={info.vision!r}" if isinstance(info, LlmInfo) else ""
+        return f"{type(self).__name__}({shown}, architecture={info.architecture!r}{vision})"
+
+    @property
+    def type(self) -> str:
+        """Its kind: ``llm`` or ``embedding``."""
+        return self._namespace.kind
+
+    @property
+    def path(self) -> str:
+        """Its path below the server's folder of models."""
+        return str(self.info.path)
+
+    @property
+    def model_key(self) -> str:
+        """The key by which it is loaded."""
+        return str(self.info.model_key)
+
+    def model(
+        self,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        config: C | dict[str, Any] | None = None,
+        on_load_progress: ModelLoadingCallback | None = None,
+        **limits: Unpack[CallLimits],
+    ) -> H:
+        """Return a handle of this model, loading it if it is not loaded.
+
+        See `Client.llm.model()` for the arguments and what it raises.
+        """
+        return self._namespace.model(
+            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+        )
+
+    def load_new_instance(
+        self,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        instance_identifier: str | None = None,
+        config: C | dict[str, Any] | None = None,
+        on_load_progress: ModelLoadingCallback | None = None,
+        **limits: Unpack[CallLimits],
+    ) -> H:
+        """Load this model once more, and return a handle of the new instance.
+
+        See `Client.llm.load_new_instance()` for the arguments and what it raises.
+        """
+        return self._namespace.load_new_instance(
+            self.model_key,
+            instance_identifier,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            **limits,
+        )
+
+
+class DownloadedLlm(DownloadedModel[LLM, LlmLoadModelConfig, LlmInfo]):
+    """A language model that is there for loading."""
+
+
+class DownloadedEmbeddingModel(
+    DownloadedModel[EmbeddingModel, EmbeddingLoadModelConfig, EmbeddingModelInfo]
+):
+    """An embedding model that is there for loading."""
+
+
+AnyDownloadedModel: TypeAlias = DownloadedModel[Any, Any, Any]
+
+
+public(DownloadedLlm, DownloadedEmbeddingModel)

@@ -1,0 +1,86 @@
+"""`EmbeddingModel`: a handle of a loaded embedding model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._api.public import public
+from .._concurrency.cancel_token import CancelEvent
+from .._connection.limits import CallLimits, Limit
+from .._requests import models
+from .handle import SyncModelHandle
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .._background.future import BackgroundCall
+    from .._batch.batch import Batch
+    from .._batch.progress import Progress
+    from .._connection.call import Call
+    from .._connection.scope import CancelScope
+
+__all__ = ["EmbeddingModel"]
+
+
+class EmbeddingModel(SyncModelHandle):
+    """A handle of a loaded embedding model.
+
+    Thread safety: all methods may be called from several threads at once.
+    """
+
+    def embed(
+        self, input: str | Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[float] | Sequence[Sequence[float]]:
+        """Return the vector of a text, or a list of those of each of several texts.
+
+        Several texts are sent without waiting for each answer.
+
+        Endpoint: rpc ``embedString``.
+        """
+        request = functools.partial(models.embed, self.identifier)
+        return self._for_texts(request, input, "embed", limits)
+
+    def embed_many(
+        self,
+        inputs: Iterable[str],
+        *,
+        max_parallel: int = 4,
+        ordered: bool = False,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        progress: Progress = None,
+    ) -> Batch[Sequence[float]]:
+        """Return an iterator over the vectors of many texts, which are read as they are needed.
+
+        For a list that fits into memory, `embed()` is quicker. See `LLM.respond_many()` for the
+        arguments, and `Batch` for what comes.
+
+        Endpoint: rpc ``embedString``.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioClientError: The client is closed.
+        """
+        from .._batch.batch import Batch, call_in_background  # not needed by most programs
+
+        def start(text: Any, scope: CancelScope) -> tuple[Call, BackgroundCall[Sequence[float]]]:
+            request = models.embed(self.identifier, text)
+            return call_in_background(
+                self._session, request, scope, timeout=timeout, idle_timeout=idle_timeout
+            )
+
+        return Batch(
+            self._session,
+            start,
+            inputs,
+            max_parallel=max_parallel,
+            ordered=ordered,
+            cancel_event=cancel_event,
+            progress=progress,
+        )
+
+
+public(EmbeddingModel)

@@ -1,0 +1,174 @@
+"""Folds what arrives of one prediction into its result. Pure: no I/O, no lock, no clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
+from .._json.converter import structure
+from .._values.model_info import LlmInstanceInfo
+from .._values.results import (
+    AnyPrediction,
+    LlmPredictionFragment,
+    LlmPredictionStats,
+    PredictionResult,
+    as_markdown,
+    decode,
+)
+from ..errors import LMStudioProtocolError
+
+__all__ = ["Accumulator"]
+
+# After these a reply is incomplete, so that its text is not the JSON that was asked for.
+_CUT_SHORT = frozenset(
+    {"maxPredictedTokensReached", "contextLengthReached", "userStopped", "failed", "modelUnloaded"}
+)
+
+
+class Accumulator:
+    """Folds the fragments of one prediction into its result; no I/O, no lock.
+
+    Thread safety: one thread at a time; the stream's lock sees to it.
+    """
+
+    __slots__ = ("_content", "_kind", "_runs")
+
+    def __init__(self) -> None:
+        self._content: list[str] = []
+        self._kind = "none"  # the reasoning type of the last fragment; None: markup
+        self._runs: list[tuple[int, Any]] = [(0, "none")]  # where in _content each kind begins
+
+    def fragment(self, packet: dict[str, Any]) -> LlmPredictionFragment:
+        """Take the ``fragment`` object of one message, keep its text, and return it typed.
+
+        Raises:
+            LMStudioProtocolError: it has no text.
+        """
+        # Once per token: no converter here, and no call that can be spared.
+        try:
+            content = packet["content"]
+            get = packet.get
+        except (KeyError, TypeError, AttributeError):
+            content = None
+        if content.__class__ is not str:
+            raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
+        reasoning_type = get("reasoningType", "none")
+        is_structural = get("isStructural", False)
+        kind = None if is_structural else reasoning_type
+        if kind != self._kind:
+            self._begin_run(kind)
+        self._content.append(content)
+        return LlmPredictionFragment(
+            content,
+            get("tokensCount", 1),
+            get("containsDrafted", False),
+            reasoning_type,
+            is_structural,
+            get("tokens"),
+        )
+
+    def _begin_run(self, kind: Any) -> None:
+        self._runs.append((len(self._content), kind))
+        self._kind = kind
+
+    def _text_of(self, kind: str) -> str:
+        ends = [start for start, _ in self._runs[1:]] + [len(self._content)]
+        runs = zip(self._runs, ends, strict=True)
+        return "".join(
+            text for (start, of), end in runs if of == kind for text in self._content[start:end]
+        )
+
+    @property
+    def content(self) -> str:
+        """All text so far, reasoning and markup included."""
+        return "".join(self._content)
+
+    @property
+    def reasoning_content(self) -> str:
+        """The reasoning so far."""
+        return self._text_of("reasoning")
+
+    @property
+    def answer(self) -> str:
+        """The text so far without reasoning and markup."""
+        return self._text_of("none")
+
+    def markdown(self, note: str) -> str:
+        """The text so far, for a notebook, with a note below it."""
+        return as_markdown(self.answer, self.reasoning_content, note)
+
+    def result(
+        self,
+        *,
+        success: dict[str, Any] | None,
+        cancelled: bool,
+        cancel_reason: object,
+        structured: bool,
+        response_type: type | None = None,
+        stop_reason: str | None = None,
+    ) -> PredictionResult:
+        """Return the result as of now.
+
+        Args:
+            success: the server's final message, or None if it did not come.
+            cancelled: the prediction was cancelled; its stop reason is then ``userStopped``.
+            cancel_reason: what the canceller gave as its reason.
+            structured: a JSON reply was asked for.
+            response_type: the class that such a reply becomes.
+            stop_reason: the stop reason when ``success`` is None, such as ``failed``.
+
+        Raises:
+            LMStudioProtocolError: the server's final message is malformed.
+        """
+        try:
+            final = _final_message(success)
+        except LMStudioProtocolError:
+            # A cancelled prediction ends without an exception, whatever the server said last.
+            if not cancelled:
+                raise
+            success, final = None, _final_message(None)
+        stats: LlmPredictionStats = final["stats"]
+        if cancelled:
+            final["stats"] = stats = attrs.evolve(stats, stop_reason="userStopped")
+        elif success is None:
+            final["stats"] = stats = attrs.evolve(stats, stop_reason=stop_reason or "failed")
+        content, answer = self.content, self.answer
+        return PredictionResult(
+            content=content,
+            parsed=_parse(content, answer, stats.stop_reason) if structured else content,
+            cancelled=cancelled,
+            cancel_reason=cancel_reason,
+            acknowledged=success is not None,
+            reasoning_content=self.reasoning_content,
+            answer=answer,
+            response_type=response_type,
+            **final,
+        )
+
+
+def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the typed parts of the server's final message, under the names in the result."""
+    if success is None:
+        stats = LlmPredictionStats(stop_reason="failed")
+        return {"stats": stats, "model_info": None, "load_config": None, "prediction_config": None}
+    info = success.get("modelInfo")
+    load = success.get("loadModelConfig")
+    prediction = success.get("predictionConfig")
+    return {
+        "stats": structure(success.get("stats"), LlmPredictionStats),
+        "model_info": None if info is None else structure(info, LlmInstanceInfo),
+        "load_config": None if load is None else kv_to_load_config(load, "llm"),
+        "prediction_config": None if prediction is None else kv_to_prediction_config(prediction),
+    }
+
+
+def _parse(content: str, answer: str, stop_reason: str) -> AnyPrediction:
+    if stop_reason in _CUT_SHORT:
+        return None
+    for text in (content, answer):  # a model may reason before it gives its answer
+        parsed = decode(text)
+        if isinstance(parsed, dict):
+            return parsed
+    return content

@@ -1,0 +1,54 @@
+"""The right to read a stream, which one thread has at a time."""
+
+from __future__ import annotations
+
+import threading
+from _thread import get_ident
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["ReadingRight"]
+
+
+class ReadingRight(dict[int, int]):
+    """Says which thread reads a stream: `right.get(0)`; None if no thread does.
+
+    It is taken and given back by one C call each, and is no lock: a lock that Ctrl-C leaves taken
+    stays taken, while a thread that has this right can simply take it again. `FragmentIterator`
+    spells both out, for the sake of the path of a token; all others use `held`.
+
+    Thread safety: all threads.
+
+    Attributes:
+        last: The thread that read last.
+        calling: The number of the thread that is inside a callback of the stream; 0: none is.
+    """
+
+    __slots__ = ("calling", "last")
+
+    def __init__(self) -> None:
+        """Nobody has it."""
+        self.calling = 0
+        self.last: tuple[int, threading.Thread] = (0, threading.main_thread())
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Take the right for a while, if it is free or this thread's; say whether it was taken."""
+        me, is_mine = get_ident(), False
+        try:
+            # A callback is called by the thread that reads: it has no right of its own.
+            is_mine = self.calling != me and self.setdefault(0, me) == me
+            yield is_mine
+        finally:
+            if is_mine:
+                self.give_back(me)
+
+    def give_back(self, me: int) -> None:
+        """Give it back, if the thread with this number has it."""
+        if self.get(0) == me:
+            self.pop(0, None)
+
+    def note_reader(self, me: int) -> None:
+        """Remember the thread with this number, which is the current one."""
+        if self.last[0] != me:
+            self.last = (me, threading.current_thread())

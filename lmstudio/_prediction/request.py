@@ -1,0 +1,107 @@
+"""What a prediction is asked for: its history, its options, and how its reply is to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from .._config.options import LlmPredictionConfig
+from .._config.to_wire import (
+    KvField,
+    ResponseSchema,
+    config_stack,
+    prediction_config_to_kv,
+    wants_structured,
+    with_tools,
+)
+from .._connection.endpoints import channel
+from .._json.converter import DictObject
+from .._json.from_json import response_class
+from .._values.chat import Chat
+from .._values.messages import ChatHistoryDataDict
+from ..errors import LMStudioValueError
+
+__all__ = ["PREDICT", "PredictionOptions", "chat_history", "completion_history"]
+
+PREDICT = channel("llm", "predict", "The prediction", "success")
+
+
+@attrs.frozen(kw_only=True)
+class PredictionOptions:
+    """All that a prediction is asked for but its history; a batch has it once for all inputs.
+
+    Attributes:
+        fields: The options as LM Studio takes them.
+        preset: The name of a preset of LM Studio.
+        completion: Continue the text as it is, without a chat template.
+        response_type: The class that a structured reply becomes.
+    """
+
+    fields: list[KvField]
+    preset: str | None = None
+    completion: bool = False
+    response_type: type | None = None
+
+    @classmethod
+    def read(
+        cls,
+        config: LlmPredictionConfig | DictObject | None,
+        preset: str | None,
+        response_format: ResponseSchema | None = None,
+        *,
+        completion: bool = False,
+    ) -> PredictionOptions:
+        """Read what users give.
+
+        Raises:
+            LMStudioValueError: An option, or the form of the reply, cannot be used.
+        """
+        return cls(
+            fields=prediction_config_to_kv(config, response_format),
+            preset=preset,
+            completion=completion,
+            response_type=response_class(response_format),
+        )
+
+    @property
+    def structured(self) -> bool:
+        """Whether a reply of a given form is asked for."""
+        return wants_structured(self.fields)
+
+    def with_tools(self, definitions: Sequence[DictObject] | None) -> PredictionOptions:
+        """Return options that offer these tools instead of any others; None: no tool."""
+        return attrs.evolve(self, fields=with_tools(self.fields, definitions))
+
+    def parameter(self, specifier: dict[str, Any], history: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameter of a prediction by a model."""
+        parameter: dict[str, Any] = {
+            "modelSpecifier": specifier,
+            "history": history,
+            "predictionConfigStack": config_stack(self.fields, completion=self.completion),
+        }
+        if self.preset is not None:
+            parameter["fuzzyPresetIdentifier"] = self.preset
+        return parameter
+
+
+def chat_history(history: Chat | ChatHistoryDataDict | str) -> dict[str, Any]:
+    """Return a chat as JSON data.
+
+    Raises:
+        LMStudioValueError: It is no chat.
+    """
+    chat = history if isinstance(history, Chat) else Chat.from_history(history)
+    return chat._to_wire()
+
+
+def completion_history(prompt: str) -> dict[str, Any]:
+    """Return the text that is to be continued as JSON data.
+
+    Raises:
+        LMStudioValueError: It is no text.
+    """
+    if not isinstance(prompt, str):
+        raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
+    return chat_history(prompt)

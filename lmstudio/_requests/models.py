@@ -1,0 +1,223 @@
+"""Requests about models: finding, loading, listing, unloading them; what they do with texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from .._api.checks import check_text
+from .._concurrency.callback_gate import CallbackRunner
+from .._config.from_wire import kv_to_load_config
+from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
+from .._connection.endpoints import channel, rpc
+from .._connection.request import Request
+from .._json.converter import DictObject, camel_keys, structure
+from .._values.model_info import (
+    AnyModelSpecifier,
+    EmbeddingModelInfo,
+    LlmInfo,
+    ModelInstanceInfo,
+    specifier_to_wire,
+)
+from ..errors import LMStudioProtocolError, LMStudioValueError
+
+__all__ = [
+    "LoadProgress",
+    "ModelLoadingCallback",
+    "apply_prompt_template",
+    "count_tokens",
+    "embed",
+    "get_info",
+    "get_load_config",
+    "get_or_load",
+    "list_downloaded",
+    "list_loaded",
+    "load_new_instance",
+    "loaded_model",
+    "tokenize",
+    "unload",
+]
+
+T = TypeVar("T")
+
+ModelLoadingCallback: TypeAlias = Callable[[float], Any]
+LoadConfig: TypeAlias = "LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None"
+
+
+def _named(identifier: str) -> dict[str, Any]:
+    return {"type": "query", "query": {"identifier": identifier}}
+
+
+# -- a loaded model -----------------------------------------------------------------------------
+
+
+def get_info(kind: ModelKind, specifier: AnyModelSpecifier) -> Request[ModelInstanceInfo]:
+    """Ask what the server says about a loaded model."""
+    parameter = {"specifier": specifier_to_wire(specifier), "throwIfNotFound": True}
+    endpoint = rpc(kind, "getModelInfo", "Looking for the model")
+    return Request(endpoint, parameter, lambda info: structure(info, ModelInstanceInfo))
+
+
+def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
+    """Ask for the configuration with which a model was loaded, defaults included."""
+    return Request(
+        rpc(kind, "getLoadConfig", "Reading the load configuration"),
+        {"specifier": _named(identifier)},
+        lambda fields: kv_to_load_config(fields, kind, defaults=True),
+    )
+
+
+def unload(kind: ModelKind, identifier: str) -> Request[None]:
+    """Ask to unload a model."""
+    parameter = {"identifier": check_text(identifier, "A model identifier")}
+    return Request(rpc(kind, "unloadModel", "Unloading the model"), parameter, lambda _: None)
+
+
+def count_tokens(kind: ModelKind, identifier: str, text: str) -> Request[int]:
+    """Ask how many tokens a text is."""
+    check_text(text, "The input of count_tokens()")
+    parameter = {"specifier": _named(identifier), "inputString": text}
+    endpoint = rpc(kind, "countTokens", "Counting tokens")
+    return Request(endpoint, parameter, lambda answer: int(answer["tokenCount"]))
+
+
+def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
+    """Ask for the tokens of a text."""
+    check_text(text, "The input of tokenize()")
+    parameter = {"specifier": _named(identifier), "inputString": text}
+    endpoint = rpc(kind, "tokenize", "Tokenizing")
+    return Request(endpoint, parameter, lambda answer: list(answer["tokens"]))
+
+
+def embed(identifier: str, text: str) -> Request[Sequence[float]]:
+    """Ask for the vector of a text."""
+    check_text(text, "The input of embed()")
+    parameter = {"modelSpecifier": _named(identifier), "inputString": text}
+    endpoint = rpc("embedding", "embedString", "Embedding")
+    return Request(endpoint, parameter, lambda answer: list(answer["embedding"]))
+
+
+def apply_prompt_template(
+    identifier: str, history: dict[str, Any], opts: Mapping[str, Any]
+) -> Request[str]:
+    """Ask for the text that a model would be given for a chat."""
+    parameter = {
+        "specifier": _named(identifier),
+        "history": history,
+        "predictionConfigStack": {"layers": []},
+        "opts": camel_keys(opts),
+    }
+    endpoint = rpc("llm", "applyPromptTemplate", "Applying the prompt template")
+    return Request(endpoint, parameter, lambda answer: str(answer["formatted"]))
+
+
+# -- loading ------------------------------------------------------------------------------------
+
+
+class LoadProgress:
+    """Reports each step of a load once, upwards, up to 1."""
+
+    def __init__(self, callback: ModelLoadingCallback | None, runner: CallbackRunner) -> None:
+        """Report to a callback, if there is one, which `runner` calls."""
+        self._callback = callback
+        self._runner = runner
+        self._last = -1.0
+
+    def take(self, packet: dict[str, Any]) -> None:
+        """Take a packet of the channel."""
+        if packet["type"] == "startLoading":
+            self.report(0.0)
+        elif packet["type"] in ("loadProgress", "progress"):
+            self.report(packet.get("progress"))
+
+    def report(self, progress: Any) -> None:
+        """Report a step, unless it is behind the last one, or none at all."""
+        if isinstance(progress, (int, float)) and self._last < progress <= 1:
+            self._last = float(progress)
+            if self._callback is not None:
+                self._runner.run(self._callback, self._last)
+
+
+def loaded_model(kind: ModelKind) -> Request[str]:
+    """Ask for the identifier of any model that is loaded."""
+    parameter = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
+    return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, _identifier)
+
+
+def get_or_load(
+    kind: ModelKind, key: str, ttl: float | None, config: LoadConfig, progress: LoadProgress
+) -> Request[str]:
+    """Ask for the identifier of a model, which is loaded if it is not yet."""
+    parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config)
+    endpoint = channel(kind, "getOrLoad", "Loading the model", "alreadyLoaded", "loadSuccess")
+    return Request(endpoint, parameter, _identifier_in_packet, progress.take)
+
+
+def load_new_instance(
+    kind: ModelKind,
+    key: str,
+    identifier: str | None,
+    ttl: float | None,
+    config: LoadConfig,
+    progress: LoadProgress,
+) -> Request[str]:
+    """Ask for the identifier of a new instance of a model."""
+    parameter = {"modelKey": check_text(key, "A model key")}
+    if identifier is not None:
+        parameter["identifier"] = check_text(identifier, "instance_identifier")
+    parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config)
+    endpoint = channel(kind, "loadModel", "Loading the model", "success")
+    return Request(endpoint, parameter, _identifier_in_packet, progress.take)
+
+
+def _with_load_options(
+    parameter: dict[str, Any], ttl_key: str, kind: ModelKind, ttl: object, config: LoadConfig
+) -> dict[str, Any]:
+    parameter["loadConfigStack"] = config_stack(load_config_to_kv(config, kind))
+    if ttl is not None:
+        is_number = isinstance(ttl, (int, float)) and not isinstance(ttl, bool)
+        if not is_number or not 0 < ttl < 1e12:  # type: ignore[operator]
+            raise LMStudioValueError(
+                f"ttl must be a positive number of seconds or None, not {ttl!r}."
+            )
+        parameter[ttl_key] = max(1, round(ttl * 1000))  # type: ignore[operator]
+    return parameter
+
+
+def _identifier_in_packet(packet: Any) -> str:
+    return _identifier(packet.get("info"))
+
+
+def _identifier(info: Any) -> str:
+    identifier = info.get("identifier") if isinstance(info, dict) else None
+    if not isinstance(identifier, str):
+        raise LMStudioProtocolError("LM Studio described a loaded model without its identifier.")
+    return identifier
+
+
+# -- lists --------------------------------------------------------------------------------------
+
+
+def list_loaded(kind: ModelKind) -> Request[list[str]]:
+    """Ask for the identifiers of the models of a kind that are loaded."""
+    endpoint = rpc(kind, "listLoaded", "Listing the loaded models")
+    return Request(endpoint, None, lambda infos: [_identifier(info) for info in _listed(infos)])
+
+
+def list_downloaded(*kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
+    """Ask for the models of these kinds that are there for loading."""
+
+    def read(infos: Any) -> list[LlmInfo | EmbeddingModelInfo]:
+        classes = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
+        wanted = [info for info in _listed(infos) if info.get("type") in kinds]
+        return [structure(info, classes[info["type"]]) for info in wanted]
+
+    endpoint = rpc("system", "listDownloadedModels", "Listing the downloaded models")
+    return Request(endpoint, None, read)
+
+
+def _listed(infos: Any) -> list[dict[str, Any]]:
+    if not isinstance(infos, list) or not all(isinstance(info, dict) for info in infos):
+        raise LMStudioProtocolError("LM Studio's list of models is malformed.")
+    return infos

@@ -1,0 +1,98 @@
+"""Requests about the repository: searching for models, their download options, downloading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from .._api.checks import check_count, check_functions, check_text
+from .._concurrency.callback_gate import CallbackRunner
+from .._connection.endpoints import channel, rpc
+from .._connection.request import Request
+from .._json.converter import structure
+from .._values.model_info import DownloadProgressUpdate
+from ..errors import LMStudioProtocolError, LMStudioValueError
+
+__all__ = [
+    "DownloadFinalizedCallback",
+    "DownloadProgressCallback",
+    "download",
+    "get_download_options",
+    "search_models",
+]
+
+DownloadProgressCallback: TypeAlias = Callable[[DownloadProgressUpdate], Any]
+DownloadFinalizedCallback: TypeAlias = Callable[[], Any]
+
+_MOST_RESULTS = 25  # LM Studio refuses to return more at once
+
+
+def search_models(
+    search_term: str | None, limit: int | None, compatibility_types: Iterable[str] | None
+) -> Request[list[dict[str, Any]]]:
+    """Search for models; the result is what the server says of each."""
+    options: dict[str, Any] = {}
+    if search_term is not None and check_text(search_term, "search_term"):
+        options["searchTerm"] = search_term
+    if limit is not None:
+        options["limit"] = check_count(limit, "limit", most=_MOST_RESULTS)
+    if compatibility_types is not None and (formats := _texts(compatibility_types)):
+        options["compatibilityTypes"] = formats
+    if not options:
+        raise LMStudioValueError(
+            "Say what to search for: a search_term, a limit or compatibility_types."
+        )
+    endpoint = rpc("repository", "searchModels", "Searching for models")
+    return Request(endpoint, {"opts": options}, _results)
+
+
+def get_download_options(identifier: Any) -> Request[list[dict[str, Any]]]:
+    """Ask for the forms in which a model that was found is offered."""
+    endpoint = rpc("repository", "getModelDownloadOptions", "Listing the download options")
+    return Request(endpoint, {"modelSearchResultIdentifier": identifier}, _results)
+
+
+def download(
+    identifier: str,
+    on_progress: DownloadProgressCallback | None,
+    on_finalize: DownloadFinalizedCallback | None,
+    runner: CallbackRunner,
+) -> Request[str]:
+    """Download a model; the result is the key by which it can be loaded."""
+    check_functions(on_progress=on_progress, on_finalize=on_finalize)
+
+    def take(packet: dict[str, Any]) -> None:
+        if packet["type"] == "downloadProgress" and on_progress is not None:
+            try:
+                update = structure(packet.get("update"), DownloadProgressUpdate)
+            except LMStudioProtocolError:
+                return  # one report less: no reason to give up hours of downloading
+            runner.run(on_progress, update)
+        elif packet["type"] == "startFinalizing" and on_finalize is not None:
+            runner.run(on_finalize)
+
+    def read(packet: dict[str, Any]) -> str:
+        key = packet.get("defaultIdentifier")
+        if not isinstance(key, str):
+            raise LMStudioProtocolError(
+                "LM Studio has downloaded a model, but does not say how it is called."
+            )
+        return key
+
+    endpoint = channel("repository", "downloadModel", "The download", "success")
+    return Request(endpoint, {"downloadIdentifier": identifier}, read, take)
+
+
+def _texts(formats: object) -> list[str]:
+    if not isinstance(formats, Iterable) or isinstance(formats, (str, bytes, bytearray)):
+        raise LMStudioValueError(
+            f"compatibility_types must be a list, as ['gguf']; {formats!r} was given."
+        )
+    return [check_text(entry, "Each of the compatibility_types") for entry in formats]
+
+
+def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    results = answer["results"]
+    if not isinstance(results, list):
+        raise TypeError
+    return results
