@@ -128,3 +128,16 @@ def client(server):
     yield client
     client.close()
     assert not client._line._loop.open, "calls were left open"
+
+
+@pytest.fixture
+def model(client):
+    """A handle of the model that `server` has loaded."""
+    return client.llm.model()
+
+
+@pytest.fixture
+def held(server):
+    """The server, whose predictions the test answers."""
+    server.hold("predict")
+    return server

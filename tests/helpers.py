@@ -78,6 +78,18 @@ def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
         time.sleep(0.001)
 
 
+def creates(server: Any) -> list[dict[str, Any]]:
+    """The requests for predictions that the server got."""
+    return server.received(type="channelCreate", endpoint="predict")
+
+
+def cancels(server: Any) -> list[dict[str, Any]]:
+    """What clients sent into running calls: a cancel is all they may send."""
+    sent = server.received(type="channelSend")
+    assert all(message["message"] == {"type": "cancel"} for message in sent)
+    return sent
+
+
 def valid_chat(chat: Any) -> bool:
     """Whether every tool call of a chat is answered, in order, by the message after it."""
     messages = list(chat)

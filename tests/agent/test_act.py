@@ -2,14 +2,9 @@
 
 import attrs
 import pytest
-from helpers import Worker, valid_chat
+from helpers import Worker, creates, valid_chat
 
 import lmstudio as lms
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
 
 
 class Tools:
@@ -45,10 +40,6 @@ def call(name, **arguments):
 
 def results(chat):
     return [part.content for message in chat if message.role == "tool" for part in message.content]
-
-
-def creates(server):
-    return server.received(type="channelCreate", endpoint="predict")
 
 
 def offered(message):

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from helpers import Worker, eventually, valid_chat
+from helpers import Worker, cancels, creates, eventually, valid_chat
 
 import lmstudio as lms
 from lmstudio._agent import act as _act
@@ -53,19 +53,8 @@ def tools():
 
 
 @pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
 def chat():
     return lms.Chat.from_history("Go.")
-
-
-@pytest.fixture
-def held(server):
-    server.hold("predict")
-    return server
 
 
 def start(model, chat, tools, *names, **options):
@@ -90,14 +79,6 @@ def in_a_tool(held, model, chat, tools, *names, **options):
 
 def results(chat):
     return [part.content for message in chat if message.role == "tool" for part in message.content]
-
-
-def creates(server):
-    return server.received(type="channelCreate", endpoint="predict")
-
-
-def cancels(server):
-    return server.received(type="channelSend")
 
 
 def assert_usable(held, model, tools):

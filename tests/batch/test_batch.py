@@ -25,11 +25,6 @@ SCHEMA = {
 }
 
 
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
 class Source:
     """Numbered questions; it knows how many were read."""
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from child_process import posix
-from helpers import eventually
+from helpers import cancels, eventually
 
 LIMIT = 15.0  # seconds
 
@@ -62,25 +62,12 @@ def roles(prediction):
     return [message["role"] for message in prediction.messages]
 
 
-def cancels(server):
-    """What clients sent into running predictions: a cancel is all they may send."""
-    sent = server.received(type="channelSend")
-    assert all(message["message"]["type"] == "cancel" for message in sent)
-    return len(sent)
-
-
-@pytest.fixture
-def parked(server):
-    server.hold("predict")
-    return server
-
-
-def test_the_bar_the_reasoning_and_the_reply_are_shown_as_they_come(parked):
+def test_the_bar_the_reasoning_and_the_reply_are_shown_as_they_come(held):
     pytest.importorskip("rich")
-    with chat(parked) as terminal:
+    with chat(held) as terminal:
         terminal.wait_for("test-llm")
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Why is the sky blue?")
+        call = ask(held, terminal, "Why is the sky blue?")
         call.progress(0.4)
         terminal.wait_for("Processing the prompt", "40%")
         call.progress(0.8)
@@ -97,11 +84,11 @@ def test_the_bar_the_reasoning_and_the_reply_are_shown_as_they_come(parked):
         leave(terminal)
 
 
-def test_the_bar_goes_with_the_first_fragment_though_the_prompt_was_never_said_to_be_done(parked):
+def test_the_bar_goes_with_the_first_fragment_though_the_prompt_was_never_said_to_be_done(held):
     pytest.importorskip("rich")
-    with chat(parked) as terminal:
+    with chat(held) as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Count.")
+        call = ask(held, terminal, "Count.")
         call.progress(0.4)
         terminal.wait_for("40%")
         call.fragment("one")
@@ -111,10 +98,10 @@ def test_the_bar_goes_with_the_first_fragment_though_the_prompt_was_never_said_t
         leave(terminal)
 
 
-def test_what_a_model_writes_is_shown_as_it_is_and_steers_nothing(parked):
-    with chat(parked) as terminal:
+def test_what_a_model_writes_is_shown_as_it_is_and_steers_nothing(held):
+    with chat(held) as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Steer.")
+        call = ask(held, terminal, "Steer.")
         call.fragment("[bold]blue[/bold] :smile: \x1b[31m\x07\x9b2J\x1b]0;title\x07")
         call.fragment("red\x1b")
         call.fragment("[2Jstill here\tand\nbelow")
@@ -125,10 +112,10 @@ def test_what_a_model_writes_is_shown_as_it_is_and_steers_nothing(parked):
         leave(terminal)
 
 
-def test_ctrl_c_stops_the_reply_and_keeps_the_chat_and_a_second_one_leaves(parked):
-    with chat(parked, "--system", "You are brief.") as terminal:
+def test_ctrl_c_stops_the_reply_and_keeps_the_chat_and_a_second_one_leaves(held):
+    with chat(held, "--system", "You are brief.") as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Count.")
+        call = ask(held, terminal, "Count.")
         call.fragment("one two")
         terminal.wait_for("one two")
         stop(terminal, call)
@@ -136,53 +123,53 @@ def test_ctrl_c_stops_the_reply_and_keeps_the_chat_and_a_second_one_leaves(parke
         call.success("userStopped")
         terminal.wait_prompt()
 
-        call = ask(parked, terminal, "Go on.")
-        assert roles(parked.predictions[-1]) == ["system", "user", "assistant", "user"]
-        assert parked.predictions[-1].messages[2]["content"][0]["text"] == "one two"
+        call = ask(held, terminal, "Go on.")
+        assert roles(held.predictions[-1]) == ["system", "user", "assistant", "user"]
+        assert held.predictions[-1].messages[2]["content"][0]["text"] == "one two"
         call.fragment("three")
         call.success()
         terminal.wait_for("three")
         terminal.wait_prompt()
         assert terminal.leave_by_ctrl_c() == 0
-    assert cancels(parked) == 1
+    assert len(cancels(held)) == 1
     assert "Traceback" not in terminal.text()
 
 
-def test_a_question_that_was_stopped_before_the_first_token_is_forgotten(parked):
-    with chat(parked) as terminal:
+def test_a_question_that_was_stopped_before_the_first_token_is_forgotten(held):
+    with chat(held) as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Never mind.")
+        call = ask(held, terminal, "Never mind.")
         call.progress(0.5)
         stop(terminal, call)
         call.success("userStopped")
         terminal.wait_for("(stopped)")
         assert "50%" not in terminal.text()
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Count.")
-        assert roles(parked.predictions[-1]) == ["user"]
-        assert "Count." in parked.predictions[-1].prompt
+        call = ask(held, terminal, "Count.")
+        assert roles(held.predictions[-1]) == ["user"]
+        assert "Count." in held.predictions[-1].prompt
         call.success()
         leave(terminal)
-    assert cancels(parked) == 1
+    assert len(cancels(held)) == 1
 
 
-def test_a_second_ctrl_c_leaves_though_the_server_is_slow_to_stop(parked):
-    with chat(parked) as terminal:
+def test_a_second_ctrl_c_leaves_though_the_server_is_slow_to_stop(held):
+    with chat(held) as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Count.")
+        call = ask(held, terminal, "Count.")
         call.fragment("one")
         terminal.wait_for("one")
         stop(terminal, call)
         terminal.wait_for("(stopped)")  # and no answer: the result is being waited for
         assert terminal.leave_by_ctrl_c() == 130
-    assert cancels(parked) == 1
+    assert len(cancels(held)) == 1
     assert "Traceback" not in terminal.text()
 
 
-def test_a_server_that_never_stops_holds_up_the_prompt_for_a_moment_only(parked):
-    with chat(parked) as terminal:
+def test_a_server_that_never_stops_holds_up_the_prompt_for_a_moment_only(held):
+    with chat(held) as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Count.")
+        call = ask(held, terminal, "Count.")
         call.fragment("one")
         terminal.wait_for("one")
         stop(terminal, call)
@@ -229,10 +216,10 @@ def test_loading_a_model_is_shown_and_stopped_by_ctrl_c(server):
     assert terminal.text() in ("", "^C")  # the bar is gone, and nothing else is there
 
 
-def test_without_rich_the_terminal_is_plain(parked, without_rich):
-    with chat(parked, **without_rich) as terminal:
+def test_without_rich_the_terminal_is_plain(held, without_rich):
+    with chat(held, **without_rich) as terminal:
         terminal.wait_prompt()
-        call = ask(parked, terminal, "Count.")
+        call = ask(held, terminal, "Count.")
         call.progress(0.5)
         call.fragment("Hm. ", reasoningType="reasoning")
         call.fragment("one")

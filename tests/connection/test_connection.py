@@ -15,11 +15,6 @@ TOKEN = "sk-lm-abcdEFGH:abcdefghijklmnopqrst"
 
 
 @pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
 def listener():
     """A port that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as sock:

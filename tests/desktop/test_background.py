@@ -56,11 +56,6 @@ class Window:
 
 
 @pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
 def window():
     return Window()
 

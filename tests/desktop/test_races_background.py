@@ -22,11 +22,6 @@ pytestmark = pytest.mark.races
 LIMIT = 10.0  # seconds
 
 
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
 def held(server, stream, **options):
     """A stream that runs in the background, and the server's side of it."""
     server.hold("predict")

@@ -16,11 +16,6 @@ from lmstudio.testing import Server
 
 
 @pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
 def embedder(client):
     return client.embedding.model()
 

@@ -25,11 +25,6 @@ SMALL = b"\x89PNG\r\n\x1a\n"
 BIG = os.urandom(1 << 20) * 12  # more than the sockets' buffers hold
 
 
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
 class Steps(io.BytesIO):
     """A file of which more is read only when the test says so."""
 

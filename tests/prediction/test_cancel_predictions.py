@@ -5,31 +5,11 @@ import gc
 import threading
 
 import pytest
-from helpers import Worker, eventually
+from helpers import Worker, cancels, eventually
 
 import lmstudio as lms
 
 pytestmark = pytest.mark.races
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
-def held(server):
-    """The server, with predictions answered by the test."""
-    server.hold("predict")
-    return server
-
-
-def cancels(server):
-    return [
-        message
-        for message in server.received(type="channelSend")
-        if message["message"] == {"type": "cancel"}
-    ]
 
 
 def assert_usable(server, model):

@@ -5,28 +5,13 @@ import threading
 import weakref
 
 import pytest
-from helpers import Sequencer, Worker, eventually
+from helpers import Sequencer, Worker, cancels, eventually
 
 import lmstudio as lms
 from lmstudio._connection.call import END
 from lmstudio._connection.endpoints import rpc
 
 pytestmark = pytest.mark.races
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
-def held(server):
-    server.hold("predict")
-    return server
-
-
-def cancels(server):
-    return [m for m in server.received(type="channelSend") if m["message"]["type"] == "cancel"]
 
 
 # -- cancel against the end: one winner, known to both ------------------------------------------
