@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 from interop import schemas
-from server.test_testing_raw import ABSENT, ANY, NO_CONFIG, RawClient, user
+from server.raw_client import ABSENT, ANY, NO_CONFIG, RawClient, user
 
 import lmstudio as lms
 from lmstudio.testing import (

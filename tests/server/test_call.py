@@ -1,23 +1,21 @@
 """The test is the server: endpoints that are held, and what a test can do with their calls."""
 
 import pytest
-from server.test_testing_raw import ABSENT, ANY, NO_CONFIG, RawClient, client, server, text_of, user
+from server.raw_client import ABSENT, ANY, NO_CONFIG, RawClient, text_of, user
 
 from lmstudio.testing import Server
 
-__all__ = ["client", "server"]  # fixtures
-
 
 @pytest.fixture
-def held(server, client):
+def held_call(server, client):
     """A prediction that the test answers, and the id of its channel."""
     server.hold("predict")
     channel = client.predict("hi", temperature=1)
     return server.expect("predict"), channel
 
 
-def test_what_a_call_knows(server, held):
-    call, channel = held
+def test_what_a_call_knows(server, held_call):
+    call, channel = held_call
     assert call.endpoint == "predict"
     assert call.id == channel
     assert call.connection is server.connections[0]
@@ -27,8 +25,8 @@ def test_what_a_call_knows(server, held):
     assert repr(call) == f"<Call llm/predict id {channel}, open>"
 
 
-def test_a_whole_prediction_by_hand(server, client, held):
-    call, channel = held
+def test_a_whole_prediction_by_hand(server, client, held_call):
+    call, channel = held_call
     call.progress(0.5, total_prompt_token_count=8, processedPromptTokenCount=4)
     prediction = server.predictions[0]
     assert prediction.phase == "prefill"
@@ -56,8 +54,8 @@ def test_a_whole_prediction_by_hand(server, client, held):
     assert prediction.finished
 
 
-def test_cancel_is_seen(client, held):
-    call, channel = held
+def test_cancel_is_seen(client, held_call):
+    call, channel = held_call
     assert not call.cancelled
     call.expect_no_cancel()
     call.fragment("a")
@@ -72,30 +70,30 @@ def test_cancel_is_seen(client, held):
     assert client.rest(channel)[0][-1]["stats"]["stopReason"] == "userStopped"
 
 
-def test_cancel_that_does_not_come(held):
-    call, channel = held
+def test_cancel_that_does_not_come(held_call):
+    call, channel = held_call
     words = f"expected a cancel of <Call llm/predict id {channel}, open>, but the client sent noth"
     with pytest.raises(AssertionError, match=words):
         call.expect_cancel(timeout=0.01)
 
 
-def test_success_without_close(client, held):
-    call, channel = held
+def test_success_without_close(client, held_call):
+    call, channel = held_call
     call.success(close=False)
     assert client.packet(channel)["type"] == "success"
     call.close()
     assert client.recv()["type"] == "channelClose"
 
 
-def test_close_without_success(server, client, held):
-    call, channel = held
+def test_close_without_success(server, client, held_call):
+    call, channel = held_call
     call.close()
     assert client.rest(channel) == ([], {"type": "channelClose", "channelId": channel})
     assert server.predictions[0].error == "closed"
 
 
-def test_error_by_hand(server, client, held):
-    call, channel = held
+def test_error_by_hand(server, client, held_call):
+    call, channel = held_call
     call.error("Boom", cause="because", display_data={"code": "generic.specificModelUnloaded"})
     _, end = client.rest(channel)
     assert end["type"] == "channelError"
@@ -105,16 +103,16 @@ def test_error_by_hand(server, client, held):
     assert server.predictions[0].error == "Boom"
 
 
-def test_nothing_after_the_end(held):
-    call, _ = held
+def test_nothing_after_the_end(held_call):
+    call, _ = held_call
     call.success()
     for method in (call.close, call.success, lambda: call.fragment("a"), lambda: call.error("b")):
         with pytest.raises(AssertionError, match=r"after the end: <Call llm/predict id 1, closed>"):
             method()
 
 
-def test_methods_for_the_other_kind_of_call(server, client, held):
-    call, _ = held
+def test_methods_for_the_other_kind_of_call(server, client, held_call):
+    call, _ = held_call
     with pytest.raises(AssertionError, match=r"result\(\) answers an rpc call"):
         call.result({})
     server.hold("listLoaded")
@@ -184,8 +182,8 @@ def test_release_answers_what_is_parked():
         assert len(server.predictions) == 2
 
 
-def test_proceed_hands_a_call_to_the_server(server, client, held):
-    call, channel = held
+def test_proceed_hands_a_call_to_the_server(server, client, held_call):
+    call, channel = held_call
     call.proceed()
     assert text_of(client.rest(channel)[0]) == "This is a reply of the test server."
     server.hold("listLoaded")
@@ -194,8 +192,8 @@ def test_proceed_hands_a_call_to_the_server(server, client, held):
     assert client.recv()["result"][0]["identifier"] == "test-llm"
 
 
-def test_a_cancel_before_proceed_counts(server, client, held):
-    call, channel = held
+def test_a_cancel_before_proceed_counts(server, client, held_call):
+    call, channel = held_call
     client.cancel(channel)
     call.expect_cancel()
     call.proceed()

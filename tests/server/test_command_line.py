@@ -7,7 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from server.test_testing_raw import RawClient, text_of
+from server.raw_client import RawClient, text_of
 
 from lmstudio.testing import Server
 from lmstudio.testing.__main__ import _options, _server, main

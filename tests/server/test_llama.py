@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from server.test_testing_raw import ANY, RawClient, text_of
+from server.raw_client import ANY, RawClient, text_of
 
 from lmstudio.testing import LlamaEngine, Server, find_smollm2
 
@@ -24,12 +24,6 @@ def engine():
 def server(engine):
     with Server(engine=engine) as server:
         yield server
-
-
-@pytest.fixture
-def client(server):
-    with RawClient(server) as client:
-        yield client
 
 
 def limit(tokens):

@@ -4,11 +4,9 @@ import base64
 import os
 
 import pytest
-from server.test_testing_raw import ABSENT, NO_CONFIG, RawClient, server
+from server.raw_client import ABSENT, NO_CONFIG, RawClient
 
 from lmstudio.testing import Model, Server
-
-__all__ = ["server"]  # fixture
 
 FOREVER = 600.0  # seconds: never reached, for whatever waits so long is stopped before
 PNG = b"\x89PNG\r\n\x1a\n rest"

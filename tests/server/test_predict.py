@@ -4,11 +4,9 @@ import json
 import threading
 
 import pytest
-from server.test_testing_raw import ANY, NO_CONFIG, RawClient, client, server, text_of, user
+from server.raw_client import ANY, NO_CONFIG, RawClient, text_of, user
 
 from lmstudio.testing import Server, Token
-
-__all__ = ["client", "server"]  # fixtures
 
 FOREVER = 600.0  # seconds: never reached, for whatever waits so long is stopped before
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from server.test_testing_raw import ANY, NO_CONFIG, RawClient, user
+from server.raw_client import ANY, NO_CONFIG, RawClient, user
 
 from lmstudio.testing import Server, Token
 from lmstudio.testing._endpoints.handlers import CALLS, CHANNELS

@@ -4,12 +4,10 @@ import contextlib
 import threading
 
 import pytest
-from server.test_testing_raw import ANY, RawClient, client, server
+from server.raw_client import ANY, RawClient
 from websockets.exceptions import ConnectionClosed
 
 from lmstudio.testing import Server
-
-__all__ = ["client", "server"]  # fixtures
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ import asyncio
 import math
 
 import pytest
-from server.test_testing_raw import ABSENT, ANY, NO_CONFIG, RawClient, client, server, text_of, user
+from server.raw_client import ABSENT, ANY, NO_CONFIG, RawClient, text_of, user
 
 from lmstudio.testing import Engine, Model, Server
 from lmstudio.testing._core.registry import Registry
-
-__all__ = ["client", "server"]  # fixtures
 
 FOREVER = 600.0  # seconds: never reached, for whatever waits so long is stopped before
 

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from server.test_testing_raw import RawClient, client, server, text_of
+from server.raw_client import RawClient, text_of
 from websockets.exceptions import ConnectionClosed
 
 from lmstudio.testing import (
@@ -18,8 +18,6 @@ from lmstudio.testing import (
     Token,
     ToolCall,
 )
-
-__all__ = ["client", "server"]  # fixtures
 
 
 def test_a_scripted_end(server, client):

@@ -1,9 +1,7 @@
 """What the embedded server says to wrong messages: nothing, or LM Studio's own words."""
 
 import pytest
-from server.test_testing_raw import ANY, NO_CONFIG, RawClient, client, server
-
-__all__ = ["client", "server"]  # fixtures
+from server.raw_client import ANY, NO_CONFIG, RawClient
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from server.test_testing_raw import ANY, NO_CONFIG, RawClient, client, server, text_of
+from server.raw_client import ANY, NO_CONFIG, RawClient, text_of
 
 from lmstudio.testing import (
     GeneratedEngine,
@@ -13,8 +13,6 @@ from lmstudio.testing import (
     Token,
     ToolCall,
 )
-
-__all__ = ["client", "server"]  # fixtures
 
 
 @pytest.fixture
