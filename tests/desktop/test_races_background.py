@@ -20,6 +20,7 @@ from lmstudio._prediction.stream_reading import StreamReading
 
 pytestmark = pytest.mark.races
 
+
 @contextlib.contextmanager
 def traced(note):
     """Call ``note(frame, event)`` whenever a function of Python is entered or left."""
