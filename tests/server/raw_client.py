@@ -7,6 +7,7 @@ import json
 from websockets.sync.client import connect
 
 ANY = {"type": "query", "query": {}}
+NOBODY = {"type": "query", "query": {"identifier": "nobody"}}
 NO_CONFIG = {"layers": []}
 ABSENT = object()
 
