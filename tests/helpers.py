@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lmstudio.errors import LMStudioError
+
 
 class Sequencer:
     """Forces an order on steps of several threads: ``with order(2):`` waits until 0 and 1 are done.
@@ -95,6 +97,15 @@ def cancels(server: Any) -> list[dict[str, Any]]:
     sent = server.received(type="channelSend")
     assert all(message["message"] == {"type": "cancel"} for message in sent)
     return sent
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    """What a reader got: "ended", or the error."""
+    try:
+        read()
+    except LMStudioError as error:
+        return error
+    return "ended"
 
 
 def assert_usable(server: Any, model: Any) -> None:
