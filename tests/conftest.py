@@ -13,6 +13,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Of what several test files share, too, a failed assertion tells the values.
+pytest.register_assert_rewrite(
+    *("helpers", "child_process", "agent", "cli", "concurrency", "desktop", "handles"),
+    *("interop", "robustness", "server", "values"),
+)
+
 hypothesis.settings.register_profile(
     "lmstudio",
     deadline=None,  # no test judges by the clock
