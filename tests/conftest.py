@@ -13,6 +13,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Of what several test files share, too, a failed assertion tells the values.
+pytest.register_assert_rewrite(
+    *("helpers", "child_process", "agent", "cli", "concurrency", "desktop", "handles"),
+    *("interop", "robustness", "server", "values"),
+)
+
 hypothesis.settings.register_profile(
     "lmstudio",
     deadline=None,  # no test judges by the clock
@@ -128,3 +134,16 @@ def client(server):
     yield client
     client.close()
     assert not client._line._loop.open, "calls were left open"
+
+
+@pytest.fixture
+def model(client):
+    """A handle of the model that `server` has loaded."""
+    return client.llm.model()
+
+
+@pytest.fixture
+def held(server):
+    """The server, whose predictions the test answers."""
+    server.hold("predict")
+    return server

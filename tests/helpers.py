@@ -1,11 +1,14 @@
 """What several test files use."""
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from lmstudio.errors import LMStudioError
 
 
 class Sequencer:
@@ -76,6 +79,42 @@ def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.001)
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+def creates(server: Any) -> list[dict[str, Any]]:
+    """The requests for predictions that the server got."""
+    return server.received(type="channelCreate", endpoint="predict")
+
+
+def cancels(server: Any) -> list[dict[str, Any]]:
+    """What clients sent into running calls: a cancel is all they may send."""
+    sent = server.received(type="channelSend")
+    assert all(message["message"] == {"type": "cancel"} for message in sent)
+    return sent
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    """What a reader got: "ended", or the error."""
+    try:
+        read()
+    except LMStudioError as error:
+        return error
+    return "ended"
+
+
+def assert_usable(server: Any, model: Any) -> None:
+    """The same client and model answer the next question."""
+    worker = Worker(model.respond, "again")
+    call = server.expect("predict")
+    call.fragment("fine")
+    call.success()
+    assert worker.result().content == "fine"
 
 
 def valid_chat(chat: Any) -> bool:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 
-import pytest
 from helpers import eventually
 
 import lmstudio as lms
@@ -28,11 +27,6 @@ class Counter:
     def __exit__(self, *_):
         sys.setprofile(None)
         self.calls = [name for name in self.calls if name not in ("__exit__", "setprofile")]
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
 
 
 def test_cancel_makes_at_most_ten_calls(server, model):

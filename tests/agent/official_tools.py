@@ -2,8 +2,8 @@
 
     python official_tools.py > official_tools.json
 
-Run it with a Python that has the official `lmstudio` package. tests/test_tools.py compares what
-this package tells of the same functions.
+Run it with a Python that has the official `lmstudio` package. tests/agent/test_tools.py compares
+what this package tells of the same functions.
 """
 
 import dataclasses

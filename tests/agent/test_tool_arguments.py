@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import typing_extensions
-from agent.test_tools import Book, Box, Colour, Options, Point
+from agent.tool_classes import Book, Box, Colour, Options, Point
 from hypothesis import given
 from hypothesis import strategies as st
 

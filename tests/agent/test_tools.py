@@ -1,7 +1,5 @@
 """Definitions of tools: what a model is told of a function, and what cannot be a tool."""
 
-import dataclasses
-import enum
 import functools
 import gc
 import json
@@ -9,10 +7,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
-import attrs
 import pytest
-import typing_extensions
 from agent import official_tools
+from agent.tool_classes import Book, Box, Colour, Options, Point
 
 import lmstudio as lms
 from lmstudio._agent.tools import prepare_tools
@@ -28,33 +25,6 @@ DIFFERENT = {
     "times": "the format tells a model how to write a time",
     "decimals": "some servers refuse a format that they do not know",
 }
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-@dataclasses.dataclass
-class Point:
-    x: float
-    y: float = 0.0
-
-
-@attrs.define
-class Box:
-    corner: Point
-
-
-class Options(typing_extensions.TypedDict, total=False):
-    limit: int
-
-
-class Book(lms.BaseModel):
-    """A book."""
-
-    title: str
-    tags: list[str] = []  # noqa: RUF012 (ours are copied)
 
 
 def prepare(tool):

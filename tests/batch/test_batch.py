@@ -25,11 +25,6 @@ SCHEMA = {
 }
 
 
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
 class Source:
     """Numbered questions; it knows how many were read."""
 
@@ -43,7 +38,7 @@ class Source:
             yield f"Question {number}"
 
 
-def held(server, model, inputs, **options):
+def start_held(server, model, inputs, **options):
     """A batch whose first calls are parked at the server, and a worker that iterates it."""
     server.hold("predict")
     batch = model.respond_many(inputs, **options)
@@ -64,7 +59,7 @@ def number_of(call):
 
 
 def test_results_come_as_they_finish_with_the_index_of_their_input(server, model):
-    _, taken, worker = held(server, model, Source(3), max_parallel=3)
+    _, taken, worker = start_held(server, model, Source(3), max_parallel=3)
     calls = {number_of(call): call for call in (server.expect("predict") for _ in range(3))}
     for number in (2, 0, 1):
         calls[number].fragment(f"answer {number}")
@@ -78,7 +73,7 @@ def test_results_come_as_they_finish_with_the_index_of_their_input(server, model
 
 
 def test_ordered_results_come_in_the_order_of_the_inputs(server, model):
-    _, taken, worker = held(server, model, Source(3), max_parallel=3, ordered=True)
+    _, taken, worker = start_held(server, model, Source(3), max_parallel=3, ordered=True)
     calls = {number_of(call): call for call in (server.expect("predict") for _ in range(3))}
     for number in (2, 1):
         calls[number].success()
@@ -89,7 +84,7 @@ def test_ordered_results_come_in_the_order_of_the_inputs(server, model):
 
 def test_no_more_run_at_once_than_max_parallel_and_inputs_are_read_lazily(server, model):
     source = Source(100)
-    _, taken, worker = held(server, model, source, max_parallel=2)
+    _, taken, worker = start_held(server, model, source, max_parallel=2)
     for done in range(100):
         call = server.expect("predict")
         assert source.read <= done + 2
@@ -107,7 +102,7 @@ def test_nothing_is_read_before_the_first_next(server, model):
 
 def test_in_order_a_slow_first_reply_does_not_let_the_others_run_far_ahead(server, model):
     source = Source(1000)
-    batch, taken, worker = held(server, model, source, max_parallel=2, ordered=True)
+    batch, taken, worker = start_held(server, model, source, max_parallel=2, ordered=True)
     first = server.expect("predict")
     for _ in range(7):  # 4 x 2 are started and not given at most
         server.expect("predict").success()
@@ -207,7 +202,7 @@ def test_a_cancel_keeps_what_had_finished_and_starts_nothing_more(server, way):
     event, token = threading.Event(), lms.CancelToken()
     client = lms.Client(server.host)
     source = Source(100)
-    batch, _, worker = held(
+    batch, _, worker = start_held(
         server,
         client.llm.model(),
         source,

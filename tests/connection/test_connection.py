@@ -1,35 +1,11 @@
 """Connections: opened once, refused clearly, lost, replaced; and what garbage does to them."""
 
-import logging
-import socket
 import threading
 
 import pytest
-from helpers import Worker, eventually
+from helpers import Worker, eventually, free_port
 
 import lmstudio as lms
-from lmstudio._connection import discovery as _discovery
-from lmstudio.testing import Server
-
-TOKEN = "sk-lm-abcdEFGH:abcdefghijklmnopqrst"
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-@pytest.fixture
-def listener():
-    """A port that takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield f"127.0.0.1:{sock.getsockname()[1]}"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
-
 
 # -- opening ----------------------------------------------------------------------------------
 
@@ -140,143 +116,6 @@ def test_proxy_variables_do_not_capture_a_local_server(server, monkeypatch):
 
     with lms.Client(server.host) as client:
         assert client.llm.list_loaded()
-
-
-# -- discovery --------------------------------------------------------------------------------
-
-
-def test_without_a_host_the_known_ports_are_asked_at_once(server, monkeypatch):
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (free_port(), server.port, free_port()))
-    client = lms.Client()
-    with pytest.raises(lms.LMStudioRuntimeError, match="looked for"):
-        client.api_host  # noqa: B018
-
-    assert client.llm.list_loaded()
-    assert client.api_host == server.host
-    client.close()
-
-
-def test_without_a_server_the_error_says_what_was_tried(monkeypatch):
-    ports = (free_port(), free_port())
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ports)
-    client = lms.Client()
-
-    with pytest.raises(
-        lms.LMStudioWebsocketError, match=f"{ports[0]}, {ports[1]}.*Start LM Studio"
-    ):
-        client.llm.list_loaded()
-    client.close()
-
-
-def test_a_server_that_restarts_on_another_known_port_is_found_again(monkeypatch):
-    with Server() as first:
-        monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (first.port,))
-        client = lms.Client()
-        assert client.llm.list_loaded()
-    with Server() as second:
-        monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (first.port, second.port))
-        eventually_answers(client)
-        assert client.api_host == second.host
-    client.close()
-
-
-def eventually_answers(client):
-    """Call until the loss of the old connection was noticed."""
-
-    def answers():
-        try:
-            return client.llm.list_loaded()
-        except lms.LMStudioWebsocketError:
-            return None
-
-    eventually(answers)
-
-
-def test_a_host_is_valid_if_an_lm_studio_greets_there(server, listener):
-    assert lms.Client.is_valid_api_host(server.host)
-    assert not lms.Client.is_valid_api_host(f"127.0.0.1:{free_port()}")
-
-
-def test_the_default_client_is_made_once_and_may_be_reconfigured(server):
-    lms.configure_default_client(server.host)
-    try:
-        workers = [Worker(lms.get_default_client) for _ in range(8)]
-        clients = {id(worker.result()) for worker in workers}
-        assert len(clients) == 1
-        assert lms.llm().count_tokens("a b") == 2
-        old = lms.get_default_client()
-        lms.configure_default_client(f"http://{server.host}/", api_token=None)
-        assert lms.get_default_client() is not old
-        with pytest.raises(lms.LMStudioClientError, match="closed"):
-            old.llm.list_loaded()
-        assert lms.llm("test-llm").count_tokens("a b c") == 3
-    finally:
-        lms.configure_default_client(None)
-
-
-# -- authentication ---------------------------------------------------------------------------
-
-
-def test_a_token_opens_a_server_that_wants_one(monkeypatch):
-    with Server(token=TOKEN) as server:
-        with lms.Client(server.host, TOKEN) as client:
-            assert client.llm.list_loaded()
-        monkeypatch.setenv("LM_API_TOKEN", TOKEN)
-        with lms.Client(server.host) as client:
-            assert client.llm.list_loaded()
-        assert {c.client_identifier for c in server.connections} == {"abcdEFGH"}
-
-
-def test_a_refused_client_gets_the_words_of_the_server():
-    with Server(auth="refuse") as server:
-        client = lms.Client(server.host)
-
-        with pytest.raises(
-            lms.LMStudioServerError, match=r"(?s)refused the connection.*If it wants an"
-        ):
-            client.llm.list_loaded()
-        client.close()
-
-
-def test_a_token_that_is_refused_is_told_by_where_it_came_from(monkeypatch):
-    refused = r"\(api_token was used\.\)"
-    with Server(auth="refuse") as server, lms.Client(server.host, TOKEN) as client:
-        with pytest.raises(lms.LMStudioServerError, match=refused) as caught:
-            client.llm.list_loaded()
-        assert TOKEN not in str(caught.value)
-        monkeypatch.setenv("LM_API_TOKEN", TOKEN)
-        with (
-            lms.Client(server.host) as other,
-            pytest.raises(lms.LMStudioServerError, match="variable LM_API_TOKEN was used"),
-        ):
-            other.llm.list_loaded()
-
-
-def test_a_server_that_is_silent_about_the_authentication_is_given_up():
-    with Server(auth="silent") as server:
-        client = lms.Client(server.host, connect_timeout=0.2)
-
-        with pytest.raises(lms.LMStudioWebsocketError, match="connect_timeout"):
-            client.llm.list_loaded()
-        client.close()
-
-
-def test_a_token_is_in_no_log_repr_or_exception(caplog):
-    caplog.set_level(logging.DEBUG)
-    with Server(token=TOKEN[:-1] + "Z") as server:
-        client = lms.Client(server.host, TOKEN)
-        with pytest.raises(lms.LMStudioServerError) as caught:
-            client.llm.list_loaded()
-        client.close()
-
-    secret = TOKEN.partition(":")[2]
-    logged = [
-        record.getMessage()
-        for record in caplog.records
-        if not record.name.startswith("lmstudio.testing")  # the server shows what it received
-    ]
-    shown = [repr(client), repr(client._line), repr(caught.value), str(caught.value), *logged]
-    assert not any(secret in text for text in shown)
 
 
 # -- garbage and loss -------------------------------------------------------------------------
@@ -464,107 +303,6 @@ def test_a_failure_of_the_io_thread_wakes_every_waiter(server, client, model):
     assert model.count_tokens("a b") == 2  # a new thread, and a new connection
 
 
-# -- time -------------------------------------------------------------------------------------
-
-
-def test_silence_ends_a_prediction_and_tells_the_server(server, model):
-    server.hold("predict")
-    worker = Worker(lambda: model.respond("hi", idle_timeout=0.05))
-    call = server.expect("predict")
-    call.fragment("a")
-    call.expect_cancel()
-
-    error = worker.error()
-
-    assert isinstance(error, lms.LMStudioTimeoutError)
-    assert isinstance(error, TimeoutError)
-    assert "idle_timeout=0.05" in str(error)
-    assert error.partial.content == "a"
-    assert error.partial.stats.stop_reason == "failed"
-
-
-def test_the_whole_time_limit_holds_though_the_server_goes_on_talking(server, model):
-    server.reply("word " * 10_000, delay=0.001)
-
-    with pytest.raises(lms.LMStudioTimeoutError, match=r"timeout=0\.1 s") as caught:
-        model.respond("hi", timeout=0.1)
-
-    assert caught.value.partial.content.startswith("word")
-    server.predictions[-1].wait_finished()
-    assert server.predictions[-1].stop_reason == "userStopped"
-
-
-def test_a_time_limit_acts_with_nobody_reading_and_the_backlog_comes_first(server, model):
-    server.hold("predict")
-    stream = model.respond_stream("hi", idle_timeout=0.05)
-    stream.start()
-    call = server.expect("predict")
-    call.fragment("a")
-    call.expect_cancel()
-    taken = []
-
-    with pytest.raises(lms.LMStudioTimeoutError):
-        for fragment in stream:
-            taken.append(fragment.content)
-
-    assert taken == ["a"]
-
-
-def test_a_slow_reader_causes_no_timeout(server, model):
-    server.reply(["a", "b", "c"])
-    stream = model.respond_stream("hi", timeout=0.2, idle_timeout=0.2)
-    stream.start()
-    eventually(stream.done)
-    threading.Event().wait(0.3)  # longer than both limits
-
-    assert stream.result().content == "abc"
-
-
-def test_progress_counts_as_a_sign_of_life(server, model):
-    server.hold("predict")
-    worker = Worker(lambda: model.respond("hi", idle_timeout=0.5))
-    call = server.expect("predict")
-    loop = model._line._loop
-    (pending,) = loop.open.values()
-    heard = pending.heard
-    call.progress(0.5)
-
-    eventually(lambda: pending.heard > heard)
-    call.success()
-    assert worker.result().content == ""
-
-
-def test_the_default_limit_of_silence_is_set_for_all(server, model):
-    server.hold("predict")
-    before = lms.get_sync_api_timeout()
-    assert before == 60
-    lms.set_sync_api_timeout(0.05)
-    try:
-        worker = Worker(model.respond, "hi")
-        server.expect("predict").expect_cancel()
-        assert isinstance(worker.error(), lms.LMStudioTimeoutError)
-    finally:
-        lms.set_sync_api_timeout(before)
-
-
-def test_the_limits_of_the_client_hold_where_the_call_sets_none(server):
-    server.hold("countTokens")
-    with lms.Client(server.host, timeout=0.05) as client:
-        model = client.llm.model(timeout=10)
-        worker = Worker(model.count_tokens, "a")
-        server.expect("countTokens")
-
-        assert isinstance(worker.error(), lms.LMStudioTimeoutError)
-
-
-@pytest.mark.parametrize("value", [-1, float("nan"), "5", True])
-def test_a_limit_that_is_no_number_of_seconds_is_refused(server, client, value):
-    model = lms.LLM("test-llm", client.llm)
-
-    with pytest.raises(lms.LMStudioValueError, match="timeout must be a number of seconds"):
-        model.respond_stream("hi", timeout=value)
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -588,28 +326,6 @@ def test_deeply_nested_data_does_not_end_the_io_thread(server, model, message):
     again = Worker(model.count_tokens, "a")
     server.expect("countTokens").result({"tokenCount": 1})
     assert again.result() == 1
-
-
-def test_a_set_event_keeps_the_default_client_from_being_asked(monkeypatch):
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (free_port(),))
-    token = lms.CancelToken()
-    token.cancel("stop")
-
-    with pytest.raises(lms.LMStudioCancelledError, match="stop"):
-        lms.llm("test-llm", cancel_event=token)
-    lms.close_default_client()
-
-
-def test_an_event_that_is_broken_from_the_start_is_a_clear_error(model):
-    class Broken:
-        def is_set(self):
-            raise OSError("gone")
-
-    stream = model.respond_stream("hi", cancel_event=Broken())
-
-    for _ in range(2):
-        with pytest.raises(lms.LMStudioRuntimeError, match=r"cannot be watched.*gone"):
-            stream.result()
 
 
 def test_messages_before_a_close_frame_are_delivered_and_the_close_is_answered(server, model):

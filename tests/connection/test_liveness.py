@@ -1,7 +1,7 @@
 """After a sleep, and behind dead routers: a connection whose other end is gone is noticed."""
 
 import pytest
-from helpers import Worker, eventually
+from helpers import Worker, creates, eventually
 
 import lmstudio as lms
 from lmstudio._connection import port as _link
@@ -28,11 +28,6 @@ def pings(monkeypatch):
     return sent
 
 
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
 def link(client):
     return client._line._loop._links["llm"]
 
@@ -40,10 +35,6 @@ def link(client):
 def rest(client):
     """Forged: the connection has rested for a minute."""
     link(client).heard -= 60.0
-
-
-def creates(server):
-    return server.received(type="channelCreate", endpoint="predict")
 
 
 def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, client, model):

@@ -8,6 +8,7 @@ import types
 import weakref
 
 import pytest
+from desktop.background import LIMIT, start_held
 from helpers import Worker, eventually
 
 import lmstudio as lms
@@ -18,20 +19,6 @@ from lmstudio._prediction.stream import PredictionStream
 from lmstudio._prediction.stream_reading import StreamReading
 
 pytestmark = pytest.mark.races
-
-LIMIT = 10.0  # seconds
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
-def held(server, stream, **options):
-    """A stream that runs in the background, and the server's side of it."""
-    server.hold("predict")
-    future = stream.run_in_background(**options)
-    return future, server.expect("predict")
 
 
 @contextlib.contextmanager
@@ -65,7 +52,7 @@ def traced(note):
     ],
 )
 def test_ctrl_c_while_a_future_is_looked_at_leaves_it_unlocked(server, model, look):
-    future, call = held(server, model.respond_stream("hi"))
+    future, call = start_held(server, model.respond_stream("hi"))
     step, is_interrupted = 0, True
     while is_interrupted:
         step, is_interrupted, seen = step + 1, False, 0
@@ -98,8 +85,8 @@ def test_ctrl_c_while_a_future_is_looked_at_leaves_it_unlocked(server, model, lo
 
 
 def test_a_future_that_stays_locked_holds_up_no_other_stream(server, model):
-    first, first_call = held(server, model.respond_stream("hi"))
-    second, second_call = held(server, model.respond_stream("hi"))
+    first, first_call = start_held(server, model.respond_stream("hi"))
+    second, second_call = start_held(server, model.respond_stream("hi"))
     release = threading.Event()
 
     def hold():
@@ -174,9 +161,9 @@ def test_ctrl_c_in_the_body_of_a_loop_stops_the_batch(server, model):
 
 def test_a_done_callback_that_exits_keeps_on_done_and_the_other_streams(server, model):
     ended = threading.Event()
-    future, call = held(server, model.respond_stream("hi"), on_done=lambda _: ended.set())
+    future, call = start_held(server, model.respond_stream("hi"), on_done=lambda _: ended.set())
     future.add_done_callback(lambda _: sys.exit("leave"))
-    other, other_call = held(server, model.respond_stream("hi"))
+    other, other_call = start_held(server, model.respond_stream("hi"))
     call.success()
     assert ended.wait(LIMIT)
     other_call.success()
@@ -216,7 +203,7 @@ def test_a_waiter_in_result_leaves_the_callbacks_of_the_end_to_the_background(
     stream = model.respond_stream(
         "hi", on_message=lambda _: threads.append(threading.current_thread().name)
     )
-    future, call = held(server, stream)
+    future, call = start_held(server, stream)
     call.success()
     stream.result(LIMIT)
     returned.set()
@@ -244,7 +231,7 @@ def test_a_result_that_looked_before_the_hand_over_takes_no_text(server, model, 
 
 
 def test_a_stream_that_always_has_more_leaves_the_others_their_turn(server, model):
-    other, other_call = held(server, model.respond_stream("hi"))
+    other, other_call = start_held(server, model.respond_stream("hi"))
     stream = model.respond_stream("hi", on_prediction_fragment=lambda _: feed())
     count = 0
 
@@ -257,7 +244,7 @@ def test_a_stream_that_always_has_more_leaves_the_others_their_turn(server, mode
             call.fragment("x")
             eventually(lambda: stream._call.inbox.qsize() > 0)
 
-    future, call = held(server, stream, interval=0.001)
+    future, call = start_held(server, stream, interval=0.001)
     call.fragment("x")
     assert other.result(LIMIT).stats.stop_reason == "eosFound"
     call.success()

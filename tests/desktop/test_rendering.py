@@ -1,12 +1,5 @@
 """What streams and results look like in a notebook."""
 
-import pytest
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
 
 def test_a_result_is_rendered_with_its_reasoning_folded(server, model):
     server.reply("It is **green**.", reasoning="Hm.")

@@ -1,7 +1,6 @@
 """Handles and namespaces: what can be asked of models, loaded and downloaded."""
 
 import gc
-import json
 import pickle
 import subprocess
 import sys
@@ -11,13 +10,7 @@ import pytest
 from helpers import Worker, eventually
 
 import lmstudio as lms
-from lmstudio._connection import discovery as _discovery
 from lmstudio.testing import Server
-
-
-@pytest.fixture
-def model(client):
-    return client.llm.model()
 
 
 @pytest.fixture
@@ -244,71 +237,6 @@ def test_a_pickled_handle_works_in_another_process(server, model):
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
-
-
-# -- the default client -----------------------------------------------------------------------
-
-
-def test_the_module_level_functions_use_the_default_client(server):
-    lms.configure_default_client(server.host)
-    try:
-        assert lms.llm().identifier == "test-llm"
-        assert lms.embedding_model("test-embedding").embed("a")
-        assert [m.identifier for m in lms.list_loaded_models("llm")] == ["test-llm"]
-        assert {m.model_key for m in lms.list_downloaded_models("embedding")} == {"test-embedding"}
-    finally:
-        lms.configure_default_client(None)
-
-
-# -- discovery by LM Studio's info file -------------------------------------------------------
-
-
-def test_the_info_file_in_the_home_folder_leads_to_the_server(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ())
-    folder = tmp_path / ".lmstudio" / ".internal"
-    folder.mkdir(parents=True)
-    info = {"host": "127.0.0.1", "pid": 1, "port": server.port}
-    (folder / "http-server.json").write_text(json.dumps(info))
-
-    assert lms.Client.find_default_local_api_host() == server.host
-
-
-def test_the_home_folder_may_be_elsewhere(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ())
-    folder = tmp_path / "elsewhere" / ".internal"
-    folder.mkdir(parents=True)
-    (folder / "http-server.json").write_text(json.dumps({"port": server.port}))
-    (tmp_path / ".lmstudio-home-pointer").write_text(f"{tmp_path / 'elsewhere'}\n")
-
-    assert lms.Client.find_default_local_api_host() == server.host
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"port": 0}', '{"port": 1.5}', '{"port": 65536}']
-)
-def test_an_info_file_that_says_nothing_falls_back_to_the_ports(
-    server, monkeypatch, tmp_path, text
-):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
-    folder = tmp_path / ".cache" / "lm-studio" / ".internal"
-    folder.mkdir(parents=True)
-    (folder / "http-server.json").write_text(text)
-
-    assert lms.Client.find_default_local_api_host() == server.host
-
-
-def test_an_info_file_that_was_chosen_is_strict(server, monkeypatch, tmp_path):
-    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
-    path = tmp_path / "info.json"
-    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(path))
-    with pytest.raises(lms.LMStudioWebsocketError, match="LMS_API_SERVER_INFO_PATH"):
-        lms.Client.find_default_local_api_host()
-    path.write_text(json.dumps({"port": server.port}))
-
-    assert lms.Client.find_default_local_api_host() == server.host
 
 
 def test_a_client_refuses_to_be_pickled_and_names_what_works(client):

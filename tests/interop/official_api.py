@@ -2,8 +2,8 @@
 
     python official_api.py > official_api.json
 
-Run it with a Python that has the official `lmstudio` package. tests/test_api.py compares this
-package with what it wrote.
+Run it with a Python that has the official `lmstudio` package. tests/interop/test_api.py compares
+this package with what it wrote.
 """
 
 import dataclasses

@@ -163,3 +163,11 @@ def _settings(value):
     elif isinstance(value, list):
         for item in value:
             yield from _settings(item)
+
+
+def assert_fit(published, server, *, tolerated=None):
+    """All that the server has sent fits, and all that was sent to it. For a closed server."""
+    for connection in server.connections:
+        assert published.problems(connection) == []
+        problems = published.problems(connection, of_client=True)
+        assert [one for one in problems if tolerated is None or tolerated not in one] == []

@@ -1,6 +1,6 @@
 """The public names, signatures and defaults of the official package, compared mechanically.
 
-tests/official_api.json was written by tests/official_api.py. What is missing here is listed below,
+official_api.json was written by official_api.py. What is missing here is listed below,
 each with its reason.
 """
 

@@ -8,11 +8,6 @@ from helpers import Worker
 import lmstudio as lms
 
 
-@pytest.fixture
-def model(client):
-    return client.llm.model()
-
-
 def last_prediction_request(server):
     return server.received(endpoint="predict")[-1]["creationParameter"]
 

@@ -23,7 +23,7 @@ def real_server():
 
 
 @pytest.fixture
-def model(real_server):
+def real_model(real_server):
     with lms.Client(real_server.host, idle_timeout=100) as client:
         yield client.llm.model()
 
@@ -39,8 +39,8 @@ def last(server):
     return prediction
 
 
-def test_a_reply_streams_and_ends(model):
-    stream = model.respond_stream("Say hello.", config={"maxTokens": 12})
+def test_a_reply_streams_and_ends(real_model):
+    stream = real_model.respond_stream("Say hello.", config={"maxTokens": 12})
     text = "".join(fragment.content for fragment in stream)
     result = stream.result()
 
@@ -50,17 +50,17 @@ def test_a_reply_streams_and_ends(model):
     assert result.stats.time_to_first_token_sec > 0
 
 
-def test_a_completion_continues_the_text(model):
-    assert model.complete("Once upon a", config={"maxTokens": 4}).content
+def test_a_completion_continues_the_text(real_model):
+    assert real_model.complete("Once upon a", config={"maxTokens": 4}).content
 
 
-def test_tokens_are_counted_by_the_model(model):
-    assert model.count_tokens("Hello, world!") in range(2, 10)
+def test_tokens_are_counted_by_the_model(real_model):
+    assert real_model.count_tokens("Hello, world!") in range(2, 10)
 
 
-def test_cancel_in_the_middle_stops_the_generation(real_server, model):
+def test_cancel_in_the_middle_stops_the_generation(real_server, real_model):
     stop = threading.Event()
-    stream = model.respond_stream("Tell me a very long story.", cancel_event=stop)
+    stream = real_model.respond_stream("Tell me a very long story.", cancel_event=stop)
     taken = []
     for fragment in stream:
         taken.append(fragment.content)
@@ -75,7 +75,7 @@ def test_cancel_in_the_middle_stops_the_generation(real_server, model):
     assert last(real_server).tokens_sent < 60
 
 
-def test_cancel_during_prompt_processing_stops_before_the_first_token(real_server, model):
+def test_cancel_during_prompt_processing_stops_before_the_first_token(real_server, real_model):
     stop = threading.Event()
     steps = []
 
@@ -84,7 +84,7 @@ def test_cancel_during_prompt_processing_stops_before_the_first_token(real_serve
         if progress > 0:
             stop.set()
 
-    result = model.respond(
+    result = real_model.respond(
         LONG_PROMPT, cancel_event=stop, on_prompt_processing_progress=on_progress
     )
 
@@ -95,23 +95,23 @@ def test_cancel_during_prompt_processing_stops_before_the_first_token(real_serve
     assert last(real_server).tokens_sent == 0
 
 
-def test_break_and_timeout_stop_the_generation_too(real_server, model):
-    for _ in model.respond_stream("Tell me a very long story."):
+def test_break_and_timeout_stop_the_generation_too(real_server, real_model):
+    for _ in real_model.respond_stream("Tell me a very long story."):
         break
     assert last(real_server).stop_reason == "userStopped"
 
     with pytest.raises(lms.LMStudioTimeoutError):
-        model.respond(LONG_PROMPT, timeout=0.3)
+        real_model.respond(LONG_PROMPT, timeout=0.3)
     assert last(real_server).stop_reason == "userStopped"
-    assert model.respond("Say hi.", config={"maxTokens": 3}).content
+    assert real_model.respond("Say hi.", config={"maxTokens": 3}).content
 
 
-def test_an_event_set_before_the_start_sends_nothing(real_server, model):
+def test_an_event_set_before_the_start_sends_nothing(real_server, real_model):
     stop = threading.Event()
     stop.set()
     count = len(real_server.predictions)
 
-    assert model.respond("hi", cancel_event=stop).cancelled
+    assert real_model.respond("hi", cancel_event=stop).cancelled
     assert len(real_server.predictions) == count
 
 

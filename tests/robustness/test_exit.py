@@ -1,25 +1,16 @@
 """Ctrl-C, interpreter exit and fork, each in a process of its own: return code and empty stderr."""
 
-import pytest
 from child_process import assert_stopped, execute, posix, run
 
 from lmstudio.testing import Server
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        server.reply("word " * 20_000, delay=0.001, repeat=100)
-        yield server
-
 
 # -- Ctrl-C -----------------------------------------------------------------------------------
 
 
 @posix
-def test_ctrl_c_in_respond_stops_the_model_and_the_client_stays_usable(server):
+def test_ctrl_c_in_respond_stops_the_model_and_the_client_stays_usable(talking_server):
     output = run(
-        server,
+        talking_server,
         """
         seen = []
         interrupt_soon(lambda: len(seen) > 5)
@@ -33,11 +24,11 @@ def test_ctrl_c_in_respond_stops_the_model_and_the_client_stays_usable(server):
     )
 
     assert output == ["interrupted", "3"]
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 @posix
-def test_ctrl_c_before_the_first_token_stops_the_model(server):
+def test_ctrl_c_before_the_first_token_stops_the_model():
     with Server() as slow:
         slow.hold("predict")
         output = run(
@@ -60,9 +51,9 @@ def test_ctrl_c_before_the_first_token_stops_the_model(server):
 
 
 @posix
-def test_ctrl_c_in_a_loop_keeps_the_partial_result(server):
+def test_ctrl_c_in_a_loop_keeps_the_partial_result(talking_server):
     output = run(
-        server,
+        talking_server,
         """
         stream = model.respond_stream("hi")
         taken = []
@@ -79,13 +70,13 @@ def test_ctrl_c_in_a_loop_keeps_the_partial_result(server):
     )
 
     assert output == ["True", "userStopped"]
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 @posix
-def test_a_signal_handler_may_cancel(server):
+def test_a_signal_handler_may_cancel(talking_server):
     output = run(
-        server,
+        talking_server,
         """
         stream = model.respond_stream("hi")
         token = lms.CancelToken()
@@ -100,15 +91,15 @@ def test_a_signal_handler_may_cancel(server):
     )
 
     assert output == ["by", "hand", "True"]
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 # -- exit -------------------------------------------------------------------------------------
 
 
-def test_exit_with_open_streams_cancels_them_in_silence(server):
+def test_exit_with_open_streams_cancels_them_in_silence(talking_server):
     run(
-        server,
+        talking_server,
         """
         streams = [model.respond_stream("hi") for _ in range(3)]
         for stream in streams:
@@ -118,12 +109,12 @@ def test_exit_with_open_streams_cancels_them_in_silence(server):
         """,
     )
 
-    assert_stopped(server, 3)
+    assert_stopped(talking_server, 3)
 
 
-def test_exit_while_daemon_threads_stream_is_silent(server):
+def test_exit_while_daemon_threads_stream_is_silent(talking_server):
     run(
-        server,
+        talking_server,
         """
         taken = []
         def work():
@@ -135,12 +126,12 @@ def test_exit_while_daemon_threads_stream_is_silent(server):
         """,
     )
 
-    for prediction in server.predictions:
+    for prediction in talking_server.predictions:
         prediction.wait_finished()
         assert prediction.cancelled_after is not None
 
 
-def test_exit_hooks_that_run_after_ours_work_over_the_open_connection(server):
+def test_exit_hooks_that_run_after_ours_work_over_the_open_connection(talking_server):
     source = """
     import atexit
     import sys
@@ -154,18 +145,18 @@ def test_exit_hooks_that_run_after_ours_work_over_the_open_connection(server):
     client = lms.Client(sys.argv[1])
     model = client.llm.model()
     """
-    done = execute(server, source)
+    done = execute(talking_server, source)
 
     assert (done.returncode, done.stderr, done.stdout.split()) == (0, "", ["3"])
 
 
-def test_exit_with_a_client_that_was_never_closed_is_silent(server):
-    assert run(server, "print(model.count_tokens('a b'))") == ["2"]
+def test_exit_with_a_client_that_was_never_closed_is_silent(talking_server):
+    assert run(talking_server, "print(model.count_tokens('a b'))") == ["2"]
 
 
-def test_exit_with_a_watched_event_is_silent(server):
+def test_exit_with_a_watched_event_is_silent(talking_server):
     run(
-        server,
+        talking_server,
         """
         event = threading.Event()
         stream = model.respond_stream("hi", cancel_event=event)
@@ -174,16 +165,16 @@ def test_exit_with_a_watched_event_is_silent(server):
         """,
     )
 
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 # -- fork -------------------------------------------------------------------------------------
 
 
 @posix
-def test_a_forked_child_that_drops_its_streams_leaves_the_parents_going(server):
+def test_a_forked_child_that_drops_its_streams_leaves_the_parents_going(talking_server):
     output = run(
-        server,
+        talking_server,
         """
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads, on purpose
@@ -205,13 +196,13 @@ def test_a_forked_child_that_drops_its_streams_leaves_the_parents_going(server):
     )
 
     assert output == ["50", "True"]
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 @posix
-def test_inherited_objects_raise_a_clear_error_in_a_forked_child_and_new_ones_work(server):
+def test_inherited_objects_raise_a_clear_error_in_a_forked_child_and_new_ones_work(talking_server):
     output = run(
-        server,
+        talking_server,
         """
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)

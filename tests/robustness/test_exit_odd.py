@@ -5,20 +5,12 @@ from child_process import PRELUDE, assert_stopped, execute, posix, run
 
 from lmstudio.testing import Server
 
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        server.reply("word " * 20_000, delay=0.001, repeat=100)
-        yield server
-
-
 # -- exit hooks ---------------------------------------------------------------------------------
 
 
-def test_an_exit_hook_that_runs_before_ours_works(server):
+def test_an_exit_hook_that_runs_before_ours_works(talking_server):
     output = run(
-        server,
+        talking_server,
         """
         stream = model.respond_stream("hi")
         stream.start()
@@ -37,13 +29,15 @@ def test_an_exit_hook_that_runs_before_ours_works(server):
     )
 
     assert output in (["word", "test-llm"], ["word"])
-    assert_stopped(server, 2)
+    assert_stopped(talking_server, 2)
 
 
 @pytest.mark.parametrize("is_connected", [True, False])
-def test_an_exit_hook_that_runs_after_ours_works_or_gets_a_clear_error(server, is_connected):
+def test_an_exit_hook_that_runs_after_ours_works_or_gets_a_clear_error(
+    talking_server, is_connected
+):
     done = execute(
-        server,
+        talking_server,
         f"""
         import atexit
         import sys
@@ -70,15 +64,15 @@ def test_an_exit_hook_that_runs_after_ours_works_or_gets_a_clear_error(server, i
     assert (done.returncode, done.stderr) == (0, "")
     if is_connected or done.stdout.startswith("word"):
         assert done.stdout.split() == ["word", "True"]
-        assert_stopped(server)
+        assert_stopped(talking_server)
     else:
         assert done.stdout.split() == ["True"]
 
 
 @posix
-def test_ctrl_c_in_our_exit_hook_is_silent(server):
+def test_ctrl_c_in_our_exit_hook_is_silent(talking_server):
     run(
-        server,
+        talking_server,
         """
         stream = model.respond_stream("hi")
         next(iter(stream))
@@ -91,11 +85,11 @@ def test_ctrl_c_in_our_exit_hook_is_silent(server):
 # -- what is left to the interpreter --------------------------------------------------------------
 
 
-def test_daemon_threads_in_calls_of_all_kinds_are_left_in_silence(server):
-    server.hold("embedString")
-    server.hold("loadModel")
+def test_daemon_threads_in_calls_of_all_kinds_are_left_in_silence(talking_server):
+    talking_server.hold("embedString")
+    talking_server.hold("loadModel")
     run(
-        server,
+        talking_server,
         """
         def iterate():
             for fragment in model.respond_stream("hi"):
@@ -118,12 +112,12 @@ def test_daemon_threads_in_calls_of_all_kinds_are_left_in_silence(server):
         """,
     )
 
-    load = server.expect("loadModel")
+    load = talking_server.expect("loadModel")
     load.expect_cancel()
-    for prediction in server.predictions:
+    for prediction in talking_server.predictions:
         assert prediction.wait_finished().cancelled_after is not None
-    packets = server.received(type="channelSend")
-    assert len(packets) == 1 + len(server.predictions)
+    packets = talking_server.received(type="channelSend")
+    assert len(packets) == 1 + len(talking_server.predictions)
 
 
 CYCLES = {
@@ -140,10 +134,10 @@ app.stream, app.client = stream, client
 
 @pytest.mark.parametrize("kind", CYCLES)
 @pytest.mark.parametrize("place", ["a module", "builtins"])  # these are cleared at the very end
-def test_what_the_interpreter_clears_at_its_end_is_silent(server, kind, place):
+def test_what_the_interpreter_clears_at_its_end_is_silent(talking_server, kind, place):
     keep = "import builtins; builtins.kept = app, stream, client" if place == "builtins" else ""
     done = execute(
-        server,
+        talking_server,
         f"""
 {PRELUDE}
 class App:
@@ -161,12 +155,12 @@ wait_until(lambda: stream._call.sent)
     )
 
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
-def test_an_exception_that_ends_the_program_is_all_that_is_printed(server):
+def test_an_exception_that_ends_the_program_is_all_that_is_printed(talking_server):
     done = execute(
-        server,
+        talking_server,
         PRELUDE
         + """
 for fragment in model.respond_stream("hi"):
@@ -178,13 +172,13 @@ for fragment in model.respond_stream("hi"):
     assert done.stderr.startswith('Traceback (most recent call last):\n  File "<string>"')
     assert done.stderr.endswith("\nValueError: of the user\n")
     assert done.stderr.count("File ") == 1
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 @posix
-def test_a_signal_handler_that_exits_stops_the_model(server):
+def test_a_signal_handler_that_exits_stops_the_model(talking_server):
     run(
-        server,
+        talking_server,
         """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
         seen = []
@@ -197,7 +191,7 @@ def test_a_signal_handler_that_exits_stops_the_model(server):
         code=3,
     )
 
-    assert_stopped(server)
+    assert_stopped(talking_server)
 
 
 # -- fork -----------------------------------------------------------------------------------------
@@ -210,9 +204,9 @@ warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
 
 
 @posix
-def test_children_that_exit_with_the_parents_streams_leave_these_going(server):
+def test_children_that_exit_with_the_parents_streams_leave_these_going(talking_server):
     output = run(
-        server,
+        talking_server,
         FORK
         + """
 event = threading.Event()
@@ -245,13 +239,13 @@ client.close()
     )
 
     assert output == ["0", "1", "2", "3", "False", "False", "False"]
-    assert_stopped(server, 3)
+    assert_stopped(talking_server, 3)
 
 
 @posix
-def test_a_child_forked_while_a_thread_streams_streams_with_a_client_of_its_own(server):
+def test_a_child_forked_while_a_thread_streams_streams_with_a_client_of_its_own(talking_server):
     output = run(
-        server,
+        talking_server,
         FORK
         + """
 taken = []
@@ -281,7 +275,7 @@ client.close()
     )
 
     assert output == ["True"]
-    assert_stopped(server, 2)
+    assert_stopped(talking_server, 2)
 
 
 # -- a whole program ------------------------------------------------------------------------------

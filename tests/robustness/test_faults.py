@@ -10,7 +10,8 @@ import json
 
 import pytest
 from helpers import Worker, eventually
-from robustness.faults import LIMIT, LONG, MANY, SCENES, Bench, look_for_life, shrink
+from robustness.fault_bench import LIMIT, LONG, Bench, look_for_life, shrink
+from robustness.faults import MANY, SCENES
 from robustness.hostile import text_frame
 
 import lmstudio as lms

@@ -32,7 +32,7 @@ class Echo(Engine):
 
 
 @pytest.fixture
-def model():
+def tls_model():
     with Server(engine=Echo()) as server, TlsProxy(server.host) as proxy:
         host = f"wss://localhost:{proxy.port}"
         client = lms.Client(host, ssl_context=trusting_context())
@@ -44,22 +44,22 @@ def model():
             prediction.wait_finished()
 
 
-def test_streams_and_senders_of_many_threads_share_a_tls_connection_without_a_loss(model):
+def test_streams_and_senders_of_many_threads_share_a_tls_connection_without_a_loss(tls_model):
     barrier = threading.Barrier(STREAMS + SENDERS)
 
     def stream(number):
         for round_number in range(ROUNDS):
             barrier.wait(20)
             text = f"{number} {round_number} " + "x" * 10 * number
-            parts = [fragment.content for fragment in model.respond_stream(text)]
+            parts = [fragment.content for fragment in tls_model.respond_stream(text)]
             assert parts == [text] * TOKENS
 
     def send(number):
         for _ in range(ROUNDS):
             barrier.wait(20)
             for size in (1, 100, 2_000):  # the last takes several TLS records
-                assert model.count_tokens("word " * size) >= size
-                stream = model.respond_stream(ENDLESS)
+                assert tls_model.count_tokens("word " * size) >= size
+                stream = tls_model.respond_stream(ENDLESS)
                 stream.start()
                 if number % 2:
                     next(iter(stream))

@@ -1,0 +1,23 @@
+"""What an event cancels, without any server."""
+
+import queue
+
+
+class Target:
+    """What an event cancels, recording with which reason."""
+
+    def __init__(self):
+        self.reasons = queue.SimpleQueue()
+        self.errors = queue.SimpleQueue()
+        self._is_over = False
+        self.tokens = []
+        self._runs_user_code = False
+
+    def cancel(self, reason=None):
+        self.reasons.put(reason)
+        self._is_over = True
+        return True
+
+    def _watch_failed(self, error):
+        self.errors.put(error)
+        self._is_over = True

@@ -1,0 +1,188 @@
+"""Loads, downloads, `act()` and functions of your own in the background."""
+
+import itertools
+import threading
+import time
+
+import pytest
+from desktop.background import LIMIT
+
+import lmstudio as lms
+
+pytestmark = pytest.mark.races
+
+
+def test_a_load_reports_its_progress_and_gives_a_handle(server, client, window):
+    options = {**window.callbacks(), "on_text": None}
+    future = lms.run_in_background(
+        client.llm.model,
+        "test-vlm",
+        on_load_progress=lambda share: window.log.append(("progress", share)),
+        **options,
+    )
+    window.run_until(window.has_ended)
+
+    assert window.log[0] == ("progress", 0.0)
+    assert window.log[-2:] == [("progress", 1.0), ("done", future.result(LIMIT))]
+    assert future.result().identifier == "test-vlm"
+
+
+def test_a_load_is_stopped_by_its_future_by_an_event_and_by_the_window(server, client, window):
+    stop = threading.Event()
+
+    def load():
+        server.hold("getOrLoad")
+        future = lms.run_in_background(
+            client.llm.model, "test-vlm", dispatch=window, cancel_event=stop
+        )
+        return future, server.expect("getOrLoad")
+
+    for cancel in (
+        lambda future: future.cancel("stop button"),
+        lambda future: stop.set(),
+        lambda future: window.closed.cancel("the window was closed"),
+    ):
+        future, call = load()
+        cancel(future)
+        call.expect_cancel()
+        call.close()
+        assert isinstance(future.exception(LIMIT), lms.LMStudioCancelledError)
+        stop.clear()
+
+
+def test_a_download_reports_its_progress_and_gives_a_key(server, client, window):
+    (model, *_) = client.repository.search_models("tiny")
+    option = model.get_download_options()[0]
+    seen = []
+    future = lms.run_in_background(
+        option.download, on_progress=seen.append, on_done=window.log.append, dispatch=window
+    )
+    key = future.result(LIMIT)
+    window.run_until(lambda: window.log)
+    assert seen
+    assert window.log == [key]
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def test_act_gives_text_and_messages_in_order_in_the_windows_thread(server, model, window):
+    server.reply("Let me see. ", tool_calls=[{"name": "add", "arguments": {"a": 1, "b": 2}}])
+    server.reply("It is three.")
+    chat = lms.Chat()
+    chat.add_user_message("How much is 1 + 2?")
+    future = lms.run_in_background(
+        model.act,
+        chat,
+        [add],
+        on_message=lambda message: window.log.append(("message", message.role)),
+        **window.callbacks(),
+    )
+    assert future.result(LIMIT).rounds == 2
+    window.run_until(window.has_ended)
+
+    assert window.text() == "Let me see. It is three."
+    kinds = [value if kind == "message" else kind for kind, value in window.log]
+    merged = [kind for kind, _ in itertools.groupby(kinds)]
+    assert merged == ["text", "assistant", "tool", "text", "assistant", "done"]
+
+
+def test_the_text_of_act_comes_while_it_runs(server, model, window):
+    server.hold("predict")
+    future = lms.run_in_background(model.act, "hi", [add], **window.callbacks())
+    call = server.expect("predict")
+    call.fragment("one")
+    window.run_until(window.text)
+    assert not future.done()
+    future.cancel("enough")
+    call.expect_cancel()
+    call.success("userStopped")
+    window.run_until(window.has_ended)
+    assert window.log[-1][1].cancel_reason == "enough"
+
+
+def test_a_callback_of_act_that_fails_stops_it(server, model, window):
+    def on_text(text):
+        raise ZeroDivisionError
+
+    server.hold("predict")
+    options = {**window.callbacks(), "on_text": on_text}
+    future = lms.run_in_background(model.act, "hi", [add], **options)
+    call = server.expect("predict")
+    call.fragment("one")
+    window.run_one()
+    call.expect_cancel()
+    call.success("userStopped")
+    window.run_until(window.has_ended)
+    assert isinstance(window.log[-1][1], ZeroDivisionError)
+    assert isinstance(future.exception(LIMIT), ZeroDivisionError)
+
+
+def test_fragments_and_text_can_both_be_asked_for(server, model):
+    pieces, text, ended = [], [], threading.Event()
+    server.reply("one two")
+    lms.run_in_background(
+        model.respond,
+        "hi",
+        on_text=text.append,
+        on_prediction_fragment=lambda fragment: pieces.append(fragment.content),
+        on_done=lambda _: ended.set(),
+    )
+    assert ended.wait(LIMIT)
+    assert "".join(pieces) == "one two" == "".join(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"on_mesage": print}, TypeError, "act.. got an unexpected keyword argument 'on_mesage'"),
+        ({"on_message": 1}, lms.LMStudioValueError, "on_message must be a function; 1 was given"),
+        ({"cancel_event": 1}, lms.LMStudioValueError, "cancel_event must be"),
+    ],
+)
+def test_misspelt_options_are_errors_at_once(server, model, options, error, words):
+    with pytest.raises(error, match=words):
+        lms.run_in_background(model.act, "hi", [add], **options)
+    assert not server.predictions
+
+
+def test_a_function_of_your_own_runs_if_it_takes_an_event(server, client):
+    def load_and_ask(question, cancel_event):
+        model = client.llm.model(cancel_event=cancel_event)
+        return model.respond(question, cancel_event=cancel_event).content
+
+    server.reply("It is green.")
+    assert lms.run_in_background(load_and_ask, "hi").result(LIMIT) == "It is green."
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "error", "words"),
+    [
+        (lambda: None, (), TypeError, "takes no cancel_event, by which it would be stopped. Give"),
+        (time.sleep, (0.1,), TypeError, r"sleep\(\) takes no cancel_event"),
+        ("a reply", (), lms.LMStudioValueError, "must be a function with its arguments.*a str was"),
+    ],
+)
+def test_what_cannot_be_stopped_or_called_is_refused(call, arguments, error, words):
+    with pytest.raises(error, match=words):
+        lms.run_in_background(call, *arguments)
+
+
+def test_a_dispatcher_needs_a_widget():
+    with pytest.raises(lms.LMStudioValueError, match="needs a widget of tkinter, not 3"):
+        lms.TkDispatcher(3)
+
+
+def test_nothing_of_a_call_is_told_after_the_client_was_closed(server, window):
+    client = lms.Client(server.host)
+    server.hold("getOrLoad")
+    future = lms.run_in_background(
+        client.llm.model, "test-vlm", on_error=window.log.append, dispatch=window
+    )
+    server.expect("getOrLoad")
+    client.close()
+    assert isinstance(future.exception(LIMIT), lms.LMStudioCancelledError)
+    window.run_one()
+    assert not window.log

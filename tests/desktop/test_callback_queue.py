@@ -1,0 +1,65 @@
+"""The queue of callbacks: visits of the thread that runs them, one callback at a time."""
+
+import queue
+import threading
+
+import pytest
+from desktop.background import LIMIT
+from helpers import Worker
+
+from lmstudio._background.callback_queue import Outbox
+from lmstudio._concurrency.callback_gate import CallbackGate
+
+pytestmark = pytest.mark.races
+
+
+def outbox(dispatch, log):
+    return Outbox(
+        CallbackGate(), dispatch, log.append, on_text=log.append, on_done=None, on_error=None
+    )
+
+
+def test_a_visit_leaves_what_comes_meanwhile_to_the_next_one(window):
+    log = []
+    box = outbox(window, log)
+    box.run(lambda: box.run(log.append, "second"))
+    window.run_one()
+    assert log == []  # another visit is asked for, so that the window can do other things first
+    window.run_one()
+    assert log == ["second"]
+
+
+def test_two_threads_without_dispatch_run_one_callback_at_a_time():
+    log, inside, go_on = [], threading.Event(), threading.Event()
+
+    def slow():
+        inside.set()
+        assert go_on.wait(LIMIT)
+        log.append("slow")
+
+    box = outbox(None, log)
+    first = Worker(box.run, slow)
+    assert inside.wait(LIMIT)
+    box.run(log.append, "quick")  # returns at once: the first thread runs it
+    assert log == []
+    go_on.set()
+    first.result()
+    assert log == ["slow", "quick"]
+
+
+def test_a_dispatch_that_calls_at_once_hides_no_exception(server, model, monkeypatch):
+    seen = queue.SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.put(args.exc_value))
+    future = model.respond_stream("hi").run_in_background(
+        on_done=lambda _: 1 / 0, dispatch=lambda function: function()
+    )
+    assert isinstance(seen.get(timeout=LIMIT), ZeroDivisionError)
+    assert future.result(LIMIT).content
+
+
+def test_an_exception_in_the_last_callback_is_that_of_a_thread(server, model, monkeypatch):
+    reported = queue.SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", reported.put)
+    future = model.respond_stream("hi").run_in_background(on_done=lambda result: 1 / 0)
+    assert reported.get(timeout=LIMIT).exc_type is ZeroDivisionError
+    assert future.result(LIMIT).content

@@ -1,0 +1,180 @@
+"""What our client sends fits the published schemas of the protocol, and so do the answers."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from interop import schemas
+from interop.schemas import assert_fit
+
+import lmstudio as lms
+from lmstudio.testing import Server, ToolCall
+
+pytestmark = pytest.mark.skipif(
+    schemas.missing() is not None, reason=f"did not run: {schemas.missing()}"
+)
+
+LOAD_OPTIONS = {
+    "context_length": 2048,
+    "gpu": {"ratio": 0.5, "main_gpu": 0, "split_strategy": "evenly", "disabled_gpus": [1]},
+    "seed": 7,
+    "rope_frequency_base": False,
+    "flash_attention": True,
+    "llama_k_cache_quantization_type": "q8_0",
+    "llama_v_cache_quantization_type": False,
+    "keep_model_in_memory": True,
+    "num_experts": 2,
+}
+OPTIONS = {
+    "max_tokens": 100,
+    "temperature": 0.7,
+    "stop_strings": ["END"],
+    "tool_call_stop_strings": ["</tool>"],
+    "context_overflow_policy": "rollingWindow",
+    "seed": 3,
+    "top_k_sampling": 20,
+    "top_p_sampling": 0.9,
+    "min_p_sampling": False,
+    "repeat_penalty": 1.2,
+    "presence_penalty": 0.5,
+    "log_probs": 3,
+    "enable_thinking": False,
+    "reasoning_budget": False,
+    "draft_model": "test-vlm",
+    "raw": {"llm.prediction.llama.frequencyPenalty": {"checked": True, "value": 0.1}},
+}
+# Parts of the template of a completion, as the official Python client sends them too: older servers
+# want them, newer ones ignore them.
+FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
+SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+
+
+def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
+    with Server() as server, lms.Client(server.host) as client:
+        use_models(client)
+        use_chats(client.llm.model("test-llm"), server)
+        use_tools(client.llm.model("test-llm"), server)
+        use_repository(client)
+        use_files(client, server)
+        use_errors(client)
+
+    assert_fit(published, server, tolerated=FOR_OLDER_SERVERS)
+    driven = {endpoint for _, endpoint, what in published.seen if what == "parameter"}
+    assert driven >= documented_endpoints()
+    assert ("llm", "predict", "from client: cancel") in published.seen
+
+
+def test_what_our_client_sends_to_stop_a_load_fits(published):
+    stop = lms.CancelToken()
+    stopped = pytest.raises(lms.LMStudioCancelledError)
+    with Server(load_time=600.0) as server, lms.Client(server.host) as client, stopped:
+        client.llm.model("test-vlm", cancel_event=stop, on_load_progress=lambda _: stop.cancel())
+
+    assert_fit(published, server)
+    assert ("llm", "getOrLoad", "from client: cancel") in published.seen
+
+
+def test_what_our_client_sends_to_stop_a_download_fits(published):
+    stop = lms.CancelToken()
+    with Server(download_time=600.0) as server, lms.Client(server.host) as client:
+        option = client.repository.search_models("tiny")[0].get_download_options()[0]
+        with pytest.raises(lms.LMStudioCancelledError):
+            option.download(lambda update: stop.cancel(), cancel_event=stop)
+
+    assert_fit(published, server)
+    assert ("repository", "downloadModel", "from client: cancel") in published.seen
+
+
+def documented_endpoints():
+    """The endpoints that the docstrings of our client name."""
+    texts = [file.read_text() for file in Path(lms.__file__).parent.rglob("*.py")]
+    lines = [line for text in texts for line in re.findall(r"Endpoint: (?:rpc|channel) .*", text)]
+    names = {name for line in lines for name in re.findall(r"``(?:\w+/)?(\w+)``", line)}
+    assert "predict" in names
+    return names
+
+
+def use_models(client):
+    """Call all that there is about models."""
+    client.llm.model("test-vlm", ttl=60, config=LOAD_OPTIONS, on_load_progress=lambda share: None)
+    client.llm.model("test-vlm", ttl=None)
+    client.list_downloaded_models()
+    client.list_loaded_models()
+    second = client.llm.load_new_instance("test-llm", "second", config={"contextLength": 1024})
+    embedder = client.embedding.load_new_instance("test-embedding", config={"contextLength": 512})
+    for model in (second, client.embedding.model(), embedder):
+        model.get_info()
+        model.get_load_config()
+        model.get_context_length()
+        model.count_tokens("a b c")
+        model.tokenize(["a b", "c"])
+    embedder.embed(["a", "b"])
+    second.apply_prompt_template("Hi.")
+    second.unload()
+    embedder.unload()
+
+
+def use_chats(model, server):
+    """Predict in all the ways that there are."""
+    chat = lms.Chat("You are brief.")
+    chat.add_user_message(["Hi.", "How are you?"])
+    chat.add_assistant_response(model.respond(chat, config=OPTIONS))
+    chat.add_user_message("Go on.")
+    model.respond(chat, response_format=SCHEMA)
+    model.complete("Once upon", config={"maxTokens": 3})
+    server.reply("word " * 100_000, delay=0.001)
+    with model.respond_stream("Tell me a story.") as stream:
+        next(iter(stream))
+        stream.cancel("enough")
+        stream.result()
+    server.predictions[-1].wait_finished()
+
+
+def use_tools(model, server):
+    """Act with tools of all kinds, through a round, to the last one that is allowed."""
+
+    def add(a: int, b: float = 1.5, *, how: Literal["fast", "slow"] = "fast") -> float:
+        """Add two numbers."""
+        return a + b
+
+    raw = lms.RawFunctionTool(
+        name="note",
+        description="Take a note.",
+        parameters_json_schema={"type": "object", "properties": {"text": {"type": "string"}}},
+        implementation=lambda **arguments: arguments,
+    )
+    calls = [ToolCall("add", {"a": 1}), ToolCall("note", {"text": "x"}), ToolCall("nobody")]
+    server.reply("Let me.", tool_calls=calls)
+    server.reply("Done.")
+    config = {"toolChoice": {"type": "generic", "mode": "required"}}
+    assert model.act("Go.", [add, raw], max_prediction_rounds=2, config=config).rounds == 2
+
+
+def use_repository(client):
+    """Search with all options, and download."""
+    (model,) = client.repository.search_models("tiny", 25, ["gguf", "safetensors"])
+    for option in model.get_download_options():
+        option.download(lambda update: None, lambda: None)
+
+
+def use_files(client, server):
+    """Put images into a chat, a big one among them."""
+    chat = lms.Chat()
+    images = [client.prepare_image(data) for data in (b"\x89PNG\r\n\x1a\n", bytes(200_000))]
+    chat.add_user_message("What is this?", images=images)
+    server.reply("An image.")
+    client.llm.model("test-vlm").respond(chat)
+
+
+def use_errors(client):
+    """Draw the errors that the server can answer with."""
+    model = client.llm.model()
+    for call in (
+        lambda: client.llm.model("no-such-model"),
+        lambda: client.llm.model("test-embedding"),
+        lambda: client.llm.unload("nobody"),
+        lambda: model.respond("Hi.", preset="nonsense"),
+    ):
+        with pytest.raises(lms.LMStudioServerError):
+            call()

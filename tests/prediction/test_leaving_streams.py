@@ -1,0 +1,231 @@
+"""Leaving a stream in the middle stops the model; and a stream has one reader."""
+
+import gc
+
+import pytest
+from helpers import Worker, assert_usable, cancels, eventually
+
+import lmstudio as lms
+
+pytestmark = pytest.mark.races
+
+
+# -- ways of leaving --------------------------------------------------------------------------
+
+
+def test_break_stops_the_model_and_keeps_the_partial_result_and_the_stats(held, model):
+    stream = model.respond_stream("hi")
+    worker = Worker(held.expect, "predict")
+    iterator = iter(stream)
+    call = worker.result()
+    call.fragment("a")
+    call.fragment("b")
+    for fragment in iterator:
+        assert fragment.content == "a"
+        break
+    del iterator
+
+    call.expect_cancel()
+    call.success("userStopped", predicted_tokens_count=2)
+    result = stream.result()
+
+    assert (result.content, result.cancelled) == ("a", True)
+    assert result.stats.predicted_tokens_count == 2
+    assert stream.stats.predicted_tokens_count == 2
+    assert len(cancels(held)) == 1
+
+
+def test_break_in_a_loop_over_a_stream_nobody_keeps(server, model):
+    server.reply("many words " * 500, delay=0.001)
+
+    for _ in model.respond_stream("hi"):
+        break
+
+    server.predictions[-1].wait_finished()
+    assert server.predictions[-1].cancelled_after < 600
+    assert server.predictions[-1].stop_reason == "userStopped"
+
+
+def test_result_notices_a_dropped_iterator_at_once(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    call = held.expect("predict")
+    call.fragment("a")
+    next(iterator)
+    del iterator
+    worker = Worker(stream.result)
+    call.expect_cancel()
+    call.success("userStopped")
+
+    assert worker.result().content == "a"
+
+
+def test_an_exception_in_the_loop_stops_the_model(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+
+    with pytest.raises(ZeroDivisionError):
+        for _ in stream:
+            1 / 0  # noqa: B018
+
+    call.expect_cancel()
+    call.success("userStopped")
+    assert stream.result().content == "a"
+
+
+def test_leaving_with_stops_the_model(held, model):
+    with model.respond_stream("hi") as stream:
+        call = held.expect("predict")
+
+    call.expect_cancel()
+    call.success("userStopped")
+    assert stream.result().cancelled
+
+
+def test_close_stops_the_model(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+
+    stream.close()
+
+    call.expect_cancel()
+
+
+def test_dropping_the_stream_stops_the_model(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+
+    del stream
+    gc.collect()
+
+    call.expect_cancel()
+
+
+def test_a_stream_that_ended_by_itself_is_left_without_a_cancel(server, model):
+    server.reply("Hello.")
+    with model.respond_stream("hi") as stream:
+        assert stream.result().content == "Hello."
+    stream.close()
+    del stream
+    model.count_tokens("a round trip")
+
+    assert not cancels(server)
+
+
+@pytest.mark.parametrize(
+    "name", ["on_first_token", "on_prediction_fragment", "on_prompt_processing_progress"]
+)
+@pytest.mark.parametrize("way", ["respond", "iterate"])
+def test_an_exception_in_a_callback_stops_the_model_and_comes_out(held, model, name, way):
+    class Enough(Exception):
+        pass
+
+    def callback(*_):
+        raise Enough
+
+    stream = model.respond_stream("hi", **{name: callback})
+    worker = Worker(stream.result if way == "respond" else lambda: list(stream))
+    call = held.expect("predict")
+    call.progress(0.5)
+    call.fragment("a")
+
+    assert isinstance(worker.error(), Enough)
+    call.expect_cancel()
+    call.success("userStopped")
+    result = stream.result()
+    assert result.cancelled
+    assert result.content == ("" if name == "on_prompt_processing_progress" else "a")
+    assert_usable(held, model)
+
+
+def test_cancel_from_a_callback_ends_the_prediction_normally(held, model):
+    stream = model.respond_stream(
+        "hi", on_prediction_fragment=lambda fragment: stream.cancel("seen enough")
+    )
+    worker = Worker(stream.result)
+    call = held.expect("predict")
+    call.fragment("a")
+    call.fragment("b")
+    call.expect_cancel()
+    call.success("userStopped")
+
+    result = worker.result()
+
+    assert (result.content, result.cancel_reason) == ("a", "seen enough")
+
+
+def test_the_message_callback_gets_what_was_taken_of_a_cancelled_reply(held, model):
+    messages = []
+    stream = model.respond_stream("hi", on_message=messages.append)
+    iterator = iter(stream)
+    call = held.expect("predict")
+    call.fragment("a")
+    next(iterator)
+    stream.cancel()
+    assert list(iterator) == []
+    call.success("userStopped")
+    stream.result()
+
+    assert [message.content[0].text for message in messages] == ["a"]
+
+
+# -- one reader (C12) -------------------------------------------------------------------------
+
+
+def test_a_second_iterator_is_refused_naming_the_thread_and_cancels_nothing(held, model):
+    stream = model.respond_stream("hi")
+    worker = Worker(lambda: [fragment.content for fragment in stream])
+    call = held.expect("predict")
+
+    with pytest.raises(lms.LMStudioRuntimeError, match="'worker'"):
+        iter(stream)
+
+    call.expect_no_cancel()
+    call.fragment("a")
+    call.success()
+    assert worker.result() == ["a"]
+
+
+def test_a_concurrent_next_is_refused_and_cancels_nothing(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    worker = Worker(lambda: [fragment.content for fragment in iterator])
+    call = held.expect("predict")
+    eventually(lambda: stream._turn)
+
+    with pytest.raises(lms.LMStudioRuntimeError, match="'worker'"):
+        next(iterator)
+
+    call.expect_no_cancel()
+    call.fragment("a")
+    call.success()
+    assert worker.result() == ["a"]
+
+
+def test_an_iterator_may_pass_from_one_thread_to_another(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    call = held.expect("predict")
+    call.fragment("a")
+    call.fragment("b")
+    call.success()
+
+    assert next(iterator).content == "a"
+    assert Worker(lambda: [f.content for f in iterator]).result() == ["b"]
+    assert stream.result().content == "ab"
+
+
+def test_result_reads_on_when_the_iterating_thread_has_ended(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    call = held.expect("predict")
+    call.fragment("a")
+    Worker(lambda: next(iterator)).result()
+    call.fragment("b")
+    call.success()
+
+    assert stream.result(timeout=10).content == "ab"

@@ -1,0 +1,227 @@
+"""The embedded server from the command line, and its script files."""
+
+import json
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from server.raw_client import RawClient, text_of
+
+from lmstudio.testing import Server
+from lmstudio.testing.__main__ import _options, _server, main
+from lmstudio.testing.script_file import read_script
+
+SCRIPT = {
+    "server": {"load_time": 0.01, "parallel": 2},
+    "models": [{"key": "mine", "variants": ["mine@q4"], "quantization": ["Q4_0", 4]}],
+    "replies": [
+        {"text": "from a file", "delay": 0.001, "stats": {"numGpuLayers": 5}},
+        {"tokens": ["a", "b"], "repeat": 2},
+        {"tool_calls": [{"name": "add", "arguments": {"a": 1}}]},
+    ],
+}
+TOML = """
+[server]
+load_time = 0.01
+
+[[replies]]
+text = "from toml"
+"""
+
+
+class Command:
+    """A server in a process of its own."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lmstudio.testing", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.first_line = self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        self.end(signal.SIGKILL)
+
+    @property
+    def server(self):
+        return SimpleNamespace(host=self.first_line.removeprefix("listening on ").strip())
+
+    def end(self, number):
+        """End it with a signal; return what it left."""
+        self.process.send_signal(number)
+        output, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps(SCRIPT))
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_runs_until_a_signal_and_ends_quietly(number):
+    with Command("--delay", "0.001", "--prefill", "0.001", "--tokens", "3") as command:
+        assert command.first_line.startswith("listening on 127.0.0.1:")
+        with RawClient(command.server) as client:
+            packets, _ = client.rest(client.predict())
+            assert packets[-1]["stats"]["predictedTokensCount"] == 3
+            client.predict("a story")
+            assert command.end(number) == (0, "", "")
+
+
+def test_generated_engine():
+    with (
+        Command("--engine", "generated", "--tokens", "5", "--delay", "0.001") as command,
+        RawClient(command.server) as client,
+    ):
+        packets, _ = client.rest(client.predict())
+        assert text_of(packets) == "word0 word1 word2 word3 word4"
+
+
+def test_a_script_file(script):
+    with Command("--script", str(script)) as command, RawClient(command.server) as client:
+        assert client.result("listLoaded")[0]["variants"] == ["mine@q4"]
+        packets, _ = client.rest(client.predict())
+        assert text_of(packets) == "from a file"
+        assert packets[-1]["stats"]["numGpuLayers"] == 5
+        assert [text_of(client.rest(client.predict())[0]) for _ in range(2)] == ["ab", "ab"]
+        assert client.rest(client.predict())[0][-1]["stats"]["stopReason"] == "toolCalls"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--engine", "llama", "--model", "/nowhere.gguf"], "there is no model file"),
+        (["--script", "/nowhere.json"], "No such file"),
+        (["--token", "x"], "token must be 'sk-lm-'"),
+        (["--loaded", "nope"], "Model not found: nope (the downloaded models: test-llm, test-vlm"),
+    ],
+)
+def test_a_start_that_fails_says_why(arguments, words):
+    with Command(*arguments) as command:
+        output, errors = command.process.communicate(timeout=20)
+        assert (command.process.returncode, command.first_line, output) == (1, "", "")
+        assert errors.startswith("lmstudio.testing: ")
+        assert words in errors
+        assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no tomllib before Python 3.11")
+def test_toml(tmp_path):
+    path = tmp_path / "script.toml"
+    path.write_text(TOML)
+    script = read_script(str(path))
+    assert script.server == {"load_time": 0.01}
+    with Server(**script.server) as server, RawClient(server) as client:
+        script.play(server)
+        assert text_of(client.rest(client.predict())[0]) == "from toml"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason="there is tomllib")
+def test_toml_where_there_is_none(tmp_path):
+    path = tmp_path / "script.toml"
+    path.write_text(TOML)
+    with pytest.raises(ValueError, match=r"TOML needs Python 3\.11"):
+        read_script(str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "script.json: Expecting"),
+        ("[]", "expected sections server, models, hub, replies"),
+        ('{"answers": []}', "there is no section answers; there is server, models, hub, replies"),
+        ('{"server": {"speed": 1}}', "server: there is no setting speed; there is port, loaded"),
+        ('{"replies": [{"txt": 1}]}', "replies, entry 1: there is no field txt; there is tokens"),
+        ('{"replies": ["x"]}', "replies, entry 1: expected fields with values, got 'x'"),
+        ('{"models": [{"name": 1}]}', "models, entry 1: there is no field name; there is key"),
+        ('{"hub": 5}', "script.json, hub: expected a list, got 5"),
+        ('{"server": 5}', "script.json, server: expected settings with values, got 5"),
+        ('{"server": {"load_time": "x"}}', "server: load_time must be a number, got 'x'"),
+        ('{"server": {"stats": 1}}', "server: there is no setting stats; there is port"),
+        ('{"server": {"hold": ["predict"]}}', "server: there is no setting hold"),
+        ('{"models": [{}]}', "models, entry 1: a model needs a key"),
+        ('{"models": [{"key": "a"}, {"key": 5}]}', "models, entry 2: key must be a text, got 5"),
+        ('{"hub": [{"key": "a", "size_bytes": "x"}]}', "hub, entry 1: size_bytes must be a whole"),
+        ('{"replies": [{}, {"delay": "x"}]}', "replies, entry 2: delay must be a number, got 'x'"),
+        ('{"replies": [{"text": 5}]}', "replies, entry 1: text must be a text, got 5"),
+        ('{"replies": [{"text": "a", "tokens": []}]}', "entry 1: give text or tokens, not both"),
+        ('{"replies": [{"stats": 5}]}', "replies, entry 1: stats must be a dict"),
+        ('{"replies": [{"stats": {"delay": 1}}]}', "delay is a field of the reply, not of its st"),
+        ('{"replies": [{"stats": {"gpuLayers": 1}}]}', "entry 1: there is no .* 'gpuLayers'; the"),
+        ('{"replies": [{"repeat": 0}]}', "replies, entry 1: repeat must be at least 1, got 0"),
+        ('{"replies": [{"tool_calls": [{"nam": "a"}]}]}', "there is no field of tool_calls.0. "),
+    ],
+)
+def test_a_wrong_script_says_what_is_possible(tmp_path, content, words):
+    path = tmp_path / "script.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=words):
+        read_script(str(path))
+
+
+TOKENS = ("sk-lm-abcdefgh:abcdefghij0123456789", "sk-lm-ABCDEFGH:abcdefghij0123456789")
+
+
+def test_every_setting_of_a_server_is_an_option(tmp_path):
+    path = tmp_path / "script.json"
+    path.write_text('{"hub": [{"key": "far-away"}]}')
+    options = (
+        f"--script {path} --token {TOKENS[0]} --token {TOKENS[1]} --preset brief --preset long "
+        "--loaded test-vlm --loaded test-embedding --server-version 1.2.3 --auth-timeout 9 "
+        "--load-time 0 --download-time 0 --jit-evict --parallel 3 --port 0 --unknown-path hang"
+    )
+    with _server(_options(options.split())) as server:
+        assert server.tokens == list(TOKENS)
+        assert server.identifiers == ["test-vlm", "test-embedding"]
+        core = server._core
+        assert [model.key for model in core.hub] == ["far-away"]
+        assert core.options.presets == ["brief", "long"]
+        assert core.options.version == "1.2.3"
+        assert (core.options.auth_timeout, core.options.parallel) == (9, 3)
+        assert (core.options.jit_evict, core.options.unknown_path) == (True, "hang")
+
+
+def test_the_options_outweigh_the_script(script):
+    with _server(_options(["--script", str(script), "--port", "0", "--parallel", "5"])) as server:
+        assert server._core.options.parallel == 5
+        assert server._core.options.load_time == 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--port 99999", "argument --port: the value must be from 0 to 65535, got 99999"),
+        ("--port x", "argument --port: the value must be a whole number, got 'x'"),
+        ("--delay -1", "argument --delay: the value must be at least 0, got -1.0"),
+        ("--delay nan", "argument --delay: the value must be a finite number, got nan"),
+        ("--prefill x", "argument --prefill: the value must be a number, got 'x'"),
+        ("--tokens 0", "argument --tokens: the value must be at least 1, got 0"),
+        ("--parallel 0", "argument --parallel: the value must be at least 1, got 0"),
+        ("--hold predict", "unrecognized arguments: --hold predict"),
+        ("--model a.gguf", "--model needs --engine llama"),
+        ("--engine llama --delay 1", "--delay and --prefill are not for --engine llama"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_was_expected(capsys, arguments, words):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments.split())
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_help_says_where_the_rest_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "The arguments models, hub and replies of a server are given in the script" in words
+    assert "There is no --hold" in words

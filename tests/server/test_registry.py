@@ -1,0 +1,320 @@
+"""Models on the embedded server: loading, identifiers, queries, idle limits, tokens, embeddings."""
+
+import asyncio
+import math
+
+import pytest
+from server.raw_client import ABSENT, ANY, NO_CONFIG, RawClient, text_of, user
+
+from lmstudio.testing import Engine, Model, Server
+from lmstudio.testing._core.registry import Registry
+
+FOREVER = 600.0  # seconds: never reached, for whatever waits so long is stopped before
+
+
+@pytest.fixture
+def embedding(server):
+    with RawClient(server, "embedding") as client:
+        yield client
+
+
+def named(identifier):
+    return {"type": "query", "query": {"identifier": identifier}}
+
+
+def load(client, key, **fields):
+    channel = client.open("loadModel", {"modelKey": key, "loadConfigStack": NO_CONFIG, **fields})
+    return client.rest(channel)
+
+
+def get_or_load(client, identifier, **fields):
+    parameter = {"identifier": identifier, "loadConfigStack": NO_CONFIG, **fields}
+    return client.open("getOrLoad", parameter)
+
+
+def test_default_catalogue(server, client):
+    assert server.identifiers == ["test-llm", "test-embedding"]
+    (loaded,) = client.result("listLoaded")
+    assert loaded["modelKey"] == loaded["identifier"] == "test-llm"
+    with RawClient(server, "system") as system:
+        models = system.result("listDownloadedModels")
+    assert [(m["modelKey"], m["type"], m.get("vision")) for m in models] == [
+        ("test-llm", "llm", False),
+        ("test-vlm", "llm", True),
+        ("test-embedding", "embedding", None),
+    ]
+
+
+def test_models_of_ones_own():
+    models = [Model(key="a"), Model(key="b", type="embedding"), Model(key="c")]
+    with Server(models=models, loaded=["c", "c"]) as server:
+        assert server.identifiers == ["c", "c:2"]
+
+
+def test_load_with_progress(server, client):
+    packets, end = load(client, "test-vlm", ttlMs=60_000)
+    kinds = [packet["type"] for packet in packets]
+    assert kinds == ["resolved", *["progress"] * 4, "success"]
+    assert "identifier" not in packets[0]["info"]
+    assert [packet["progress"] for packet in packets[1:-1]] == [0, 1 / 3, 2 / 3, 1]
+    info = packets[-1]["info"]
+    assert (info["identifier"], info["ttlMs"], info["lastUsedTime"]) == ("test-vlm", 60_000, None)
+    assert end["type"] == "channelClose"
+    assert client.result("getModelInfo", {"specifier": named("test-vlm"), "throwIfNotFound": True})
+
+
+def test_load_config(client):
+    field = {"key": "llm.load.contextLength", "value": 1234}
+    layer = {"layerName": "apiOverride", "config": {"fields": [field]}}
+    packets, _ = load(client, "test-vlm", loadConfigStack={"layers": [layer]})
+    assert packets[-1]["info"]["contextLength"] == 1234
+    assert client.result("getLoadConfig", {"specifier": named("test-vlm")}) == {"fields": [field]}
+
+
+def test_identifiers_of_further_instances(server, client):
+    infos = [load(client, "test-llm")[0][-1]["info"] for _ in range(2)]
+    infos.append(load(client, "test-llm", identifier="mine")[0][-1]["info"])
+    assert [info["identifier"] for info in infos] == ["test-llm:2", "test-llm:3", "mine"]
+    _, end = load(client, "test-llm", identifier="mine")
+    assert end["error"]["title"] == 'The identifier "mine" is already in use.'
+
+
+def test_cancel_of_a_load_closes_without_success():
+    with Server(load_time=FOREVER) as server, RawClient(server) as client:
+        channel = client.open("loadModel", {"modelKey": "test-vlm", "loadConfigStack": NO_CONFIG})
+        assert client.until(channel, "progress")
+        client.cancel(channel)
+        assert client.rest(channel) == ([], {"type": "channelClose", "channelId": channel})
+        assert "test-vlm" not in server.identifiers
+
+
+def test_get_or_load_of_a_loaded_model(client):
+    (packet,), end = client.rest(get_or_load(client, "test-llm"))
+    assert packet["type"] == "alreadyLoaded"
+    assert packet["info"]["identifier"] == "test-llm"
+    assert end["type"] == "channelClose"
+
+
+def test_get_or_load_just_in_time(client):
+    packets, _ = client.rest(get_or_load(client, "test-vlm", loadTtlMs=60_000))
+    assert [packet["type"] for packet in packets] == [
+        "startLoading",
+        *["loadProgress"] * 4,
+        "loadSuccess",
+    ]
+    assert packets[0]["identifier"] == packets[0]["info"]["modelKey"] == "test-vlm"
+    assert packets[-1]["info"]["ttlMs"] == 60_000
+
+
+def test_two_clients_wait_for_one_load():
+    with Server(load_time=0.03) as server, RawClient(server) as one, RawClient(server) as two:
+        first = get_or_load(one, "test-vlm")
+        one.until(first, "startLoading")
+        second = get_or_load(two, "test-vlm")
+        infos = [c.rest(ch)[0][-1]["info"] for c, ch in ((one, first), (two, second))]
+        assert infos[0]["instanceReference"] == infos[1]["instanceReference"]
+
+
+def test_a_load_ends_when_nobody_waits_for_it_any_more():
+    with Server(load_time=FOREVER) as server, RawClient(server) as one, RawClient(server) as two:
+        channels = [(c, get_or_load(c, "test-vlm")) for c in (one, two)]
+        for client, channel in channels:
+            client.until(channel, "startLoading")
+            client.cancel(channel)
+            packets, end = client.rest(channel)
+            assert {p["type"] for p in packets} <= {"loadProgress"}
+            assert end["type"] == "channelClose"
+        assert "test-vlm" not in server.identifiers
+        one.until(get_or_load(one, "test-vlm"), "startLoading")
+
+
+def test_a_load_just_in_time_can_unload_the_ones_before():
+    models = [Model(key="a"), Model(key="b")]
+    with Server(models=models, loaded=[], jit_evict=True) as server, RawClient(server) as client:
+        client.rest(get_or_load(client, "a"))
+        packets, _ = client.rest(get_or_load(client, "b"))
+        assert packets[0]["type"] == "unloadingOtherJITModel"
+        assert packets[0]["info"]["identifier"] == "a"
+        assert server.identifiers == ["b"]
+
+
+def test_idle_models_are_unloaded(server, client):
+    load(client, "test-vlm", ttlMs=1)
+    assert server.wait_for(lambda: "test-vlm" not in server.identifiers)
+
+
+def test_a_model_in_use_is_not_idle():
+    async def use():
+        registry = Registry([Model(key="a")], lambda: None)
+        instance = registry.add(registry.any_model("a"), "a", [], ttl_ms=60_000)
+        assert instance.timer is not None
+        registry.use(instance)
+        instance.running.add(object())
+        registry.rest(instance)  # another use is over, this one is not
+        assert instance.timer is None
+        instance.running.clear()
+        registry.rest(instance)
+        assert instance.timer is not None
+        registry.remove(instance)
+        assert registry.loaded() == []
+
+    asyncio.run(use())
+
+
+def test_unload(server, client):
+    assert client.result("unloadModel", {"identifier": "test-llm"}) is ABSENT
+    assert server.identifiers == ["test-embedding"]
+    assert client.error("unloadModel", {"identifier": "test-llm"})["displayData"] == {
+        "code": "generic.identifierNotFound",
+        "identifier": "test-llm",
+        "loadedModelsSample": ["test-embedding"],
+        "totalLoadedModels": 1,
+    }
+
+
+def test_models_of_the_other_kind_are_not_there(server, client, embedding):
+    assert client.error("unloadModel", {"identifier": "test-embedding"})
+    assert embedding.error("countTokens", {"specifier": named("test-llm"), "inputString": "x"})
+    _, end = client.rest(get_or_load(client, "test-embedding"))
+    assert end["error"]["displayData"] == {
+        "code": "generic.domainMismatch",
+        "path": "test-embedding",
+        "actualDomain": "embedding",
+        "expectedDomain": "llm",
+    }
+
+
+@pytest.mark.parametrize("endpoint", ["getOrLoad", "loadModel"])
+def test_an_unknown_key(client, endpoint):
+    name = "identifier" if endpoint == "getOrLoad" else "modelKey"
+    _, end = client.rest(client.open(endpoint, {name: "nope", "loadConfigStack": NO_CONFIG}))
+    assert end["type"] == "channelError"
+    assert end["error"]["title"] == "Model not found: nope"
+    assert end["error"]["displayData"] == {
+        "code": "generic.pathNotFound",
+        "path": "nope",
+        "availablePathsSample": ["test-llm", "test-vlm", "test-embedding"],
+        "totalModels": 3,
+    }
+
+
+def test_instance_references(client):
+    (info,) = client.result("listLoaded")
+    specifier = {"type": "instanceReference", "instanceReference": info["instanceReference"]}
+    parameter = {"specifier": specifier, "inputString": "a b"}
+    assert client.result("countTokens", parameter) == {"tokenCount": 2}
+    client.result("unloadModel", {"identifier": "test-llm"})
+    load(client, "test-llm")
+    error = client.error("countTokens", parameter)
+    assert error["displayData"] == {"code": "generic.specificModelUnloaded"}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, "test-llm"),
+        ({"vision": True}, "test-vlm"),
+        ({"domain": "llm", "vision": False}, "test-llm"),
+        ({"path": "test-vlm"}, "test-vlm"),
+        ({"path": "testing/test-vlm"}, "test-vlm"),
+        ({"identifier": "test-vlm", "vision": True}, "test-vlm"),
+        ({"identifier": "test-vlm", "vision": False}, None),
+        ({"domain": "embedding"}, None),
+    ],
+)
+def test_queries(client, query, found):
+    load(client, "test-vlm")
+    specifier = {"type": "query", "query": query}
+    result = client.result("getModelInfo", {"specifier": specifier, "throwIfNotFound": False})
+    assert (None if result is ABSENT else result["identifier"]) == found
+
+
+def test_the_model_used_last_is_the_default(client):
+    load(client, "test-vlm")
+    client.rest(client.predict(specifier=named("test-vlm")))
+    info = client.result("getModelInfo", {"specifier": ANY, "throwIfNotFound": True})
+    assert info["identifier"] == "test-vlm"
+
+
+def test_nothing_found_is_an_error_if_asked(client):
+    error = client.error("getModelInfo", {"specifier": named("x"), "throwIfNotFound": True})
+    assert error["displayData"]["code"] == "generic.noModelMatchingQuery"
+
+
+def test_processing_state(client):
+    parameter = {"specifier": ANY, "throwIfNotFound": True}
+    state = client.result("getInstanceProcessingState", parameter)
+    assert state == {"status": "idle", "queued": 0}
+
+
+def test_tokens(client):
+    parameter = {"specifier": ANY, "inputString": "a b, a"}
+    tokens = client.result("tokenize", parameter)["tokens"]
+    assert len(tokens) == 4
+    assert all(isinstance(token, int) for token in tokens)
+    assert client.result("countTokens", parameter) == {"tokenCount": 4}
+
+
+def test_prompt_template(client):
+    parameter = {
+        "specifier": ANY,
+        "history": {"messages": [user("hi")]},
+        "predictionConfigStack": NO_CONFIG,
+        "opts": {},
+    }
+    assert client.result("applyPromptTemplate", parameter) == {
+        "formatted": "<|user|>hi\n<|assistant|>"
+    }
+
+
+def test_other_model_calls(client):
+    assert client.result("getBasePredictionConfig", {"specifier": ANY})["fields"]
+    parameter = {"modelKey": "test-vlm", "loadConfigStack": NO_CONFIG}
+    usage = client.result("estimateModelUsage", parameter)
+    assert usage["passesGuardrails"] is True
+    assert usage["memory"]["totalBytes"] > usage["memory"]["modelBytes"] > 0
+    draft = {"specifier": ANY, "draftModelKey": "test-vlm"}
+    assert client.result("preloadDraftModel", draft) is ABSENT
+    assert client.error("preloadDraftModel", {**draft, "draftModelKey": "nope"})
+
+
+def test_embeddings_of_texts_that_share_words_are_near(embedding):
+    texts = ("the cat sleeps", "the cat eats", "stocks fell sharply")
+    a, b, c = (
+        embedding.result("embedString", {"modelSpecifier": ANY, "inputString": text})["embedding"]
+        for text in texts
+    )
+    assert math.isclose(sum(x * x for x in a), 1, rel_tol=1e-3)
+    near, far = (sum(x * y for x, y in zip(a, other, strict=True)) for other in (b, c))
+    assert near > 0.5 > far
+    assert embedding.result("listLoaded")[0]["lastUsedTime"] > 0
+
+
+def test_load_and_unload_by_hand(server, client):
+    assert server.load("test-llm") == "test-llm:2"
+    assert server.load("test-llm", "mine") == "mine"
+    server.unload("test-llm")
+    assert {info["identifier"] for info in client.result("listLoaded")} == {"test-llm:2", "mine"}
+    with pytest.raises(ValueError, match="no model 'nope' is loaded, only: test-embedding"):
+        server.unload("nope")
+    with pytest.raises(ValueError, match="already in use"):
+        server.load("test-llm", "mine")
+
+
+class SlowEngine(Engine):
+    """An engine whose calls are made in threads of their own, and fail."""
+
+    blocking = True
+
+    def generate(self, request):
+        yield "x"
+
+    def tokenize(self, model, text):
+        raise ValueError(f"cannot tokenize {text!r} for {model.key}")
+
+
+def test_calls_of_a_slow_engine():
+    with Server(engine=SlowEngine()) as server, RawClient(server) as client:
+        assert text_of(client.rest(client.predict())[0]) == "x"
+        error = client.error("countTokens", {"specifier": ANY, "inputString": "a"})
+        assert error["title"] == "cannot tokenize 'a' for test-llm"
