@@ -133,7 +133,7 @@ def client(server):
     client = Client(server.host)
     yield client
     client.close()
-    assert not client._line._loop.open, "calls were left open"
+    assert not client._session.dispatcher.open, "calls were left open"
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_the_io_thread_makes_few_python_calls_per_fragment(server, client, model
         if event == "call" and frame.f_code.co_name in ("_dispatch", "receive", "raw_decode"):
             names.append((frame.f_code.co_name, frame.f_code.co_filename))
 
-    client._line._loop.post(sys.setprofile, note)
+    client._session.dispatcher.reactor.post(sys.setprofile, note)
     packet = {"type": "fragment", "fragment": {"content": "x"}}
     text = json.dumps({"type": "channelSend", "channelId": call.id, "message": packet})
     call.connection.send_text(text)
@@ -79,7 +79,7 @@ def test_the_io_thread_makes_few_python_calls_per_fragment(server, client, model
         call.connection.send_text(text)
     call.success()
     stream.result()
-    client._line._loop.post(sys.setprofile, None)
+    client._session.dispatcher.reactor.post(sys.setprofile, None)
     model.count_tokens("a round trip")
 
     per_message = [name for name, file in names if not file.endswith("transport.py")]

@@ -8,7 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from .._api.checks import check_count
 from .._api.public import public
@@ -82,6 +82,7 @@ class Batch(Generic[R]):
             )
         events = check_events(cancel_event)
         session.check_open()
+        self._session = session
         self._start = start
         self._inputs: Iterator[Any] | None = iter(inputs)
         self._input_error: Exception | None = None
@@ -96,6 +97,10 @@ class Batch(Generic[R]):
         self._scope.open(events)
         total = len(inputs) if isinstance(inputs, Sized) else None
         self._progress = show_progress(progress, total, self)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, with the words of what holds the connections."""
+        self._session.__reduce__()
 
     def __repr__(self) -> str:
         """Say how far it is."""

@@ -57,6 +57,7 @@ class PredictionStream:
     """
 
     __slots__ = (
+        "__dict__",  # for what users put on it
         "__weakref__",
         "_call",
         "_done_callbacks",

@@ -324,7 +324,7 @@ def test_closing_the_client_between_two_rounds_ends_it_normally(held, client, mo
     """Forged: close() has set its flag, and has not looked round for what runs."""
 
     def close_half(index):
-        client._line.is_closed = True
+        client._session.is_closed = True
 
     worker = start(model, lms.Chat.from_history("Go."), waiting_tools, on_round_end=close_half)
     call = held.expect("predict")
@@ -340,11 +340,11 @@ def test_an_act_that_has_ended_is_not_known_to_the_client_any_more(
 ):
     worker = start(model, lms.Chat.from_history("Go."), waiting_tools)
     call = held.expect("predict")
-    assert len(client._line.scopes) == 1
+    assert len(client._session.scopes) == 1
     call.success()
     worker.result()
 
-    assert not client._line.scopes
+    assert not client._session.scopes
 
 
 def test_a_broken_callback_of_a_tool_does_not_keep_cancel_all_from_the_rest(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import lmstudio as lms
 from lmstudio._agent.tools import prepare_tools
-from lmstudio._json.annotations import to_plain
+from lmstudio._json.annotations import json_default
 
 
 class Node(lms.BaseModel):
@@ -288,7 +288,7 @@ def test_what_fits_the_schema_is_read_and_becomes_the_same_json_again(parameters
     values = tool.read(arguments)
 
     assert list(values) == list(parameters)
-    again = json.loads(json.dumps(values, default=to_plain, allow_nan=False))
+    again = json.loads(json.dumps(values, default=json_default, allow_nan=False))
     validator.validate(again)
     assert tool.read(again) == values
 

@@ -177,5 +177,5 @@ def test_errors_of_one_cause_share_nothing_though_dask_changes_how_they_are_copi
         stream.result()
     assert lost.value.partial.content == "one"
     assert counting.error().partial is None
-    assert stream._call.ending.error.partial is None
+    assert stream._call.outcome.error.partial is None
     assert str(counting.error()) == str(lost.value)

@@ -18,6 +18,10 @@ class Target:
         self._is_over = True
         return True
 
+    def _follow(self, token):
+        self.tokens.append(token)
+        token._link(self)
+
     def _watch_failed(self, error):
         self.errors.put(error)
         self._is_over = True

@@ -62,7 +62,7 @@ def test_a_waiter_that_was_not_woken_by_an_interrupted_cancel_is_woken_by_the_ne
     token = lms.CancelToken()
     waiter = queue.SimpleQueue()
     token._waiters.append(waiter)
-    token._mark[0] = (object(), "the mark is left, and then came Ctrl-C")
+    token._claim[0] = (object(), "the mark is left, and then came Ctrl-C")
 
     token.cancel()
 

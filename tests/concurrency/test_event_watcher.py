@@ -171,8 +171,8 @@ def test_the_watching_ends_when_the_target_is_over_or_gone(make):
         thread.join(5)
 
     assert not any(thread.is_alive() for thread in watchers)
-    assert not _watcher._state.watched
-    assert not _watcher._state.others
+    assert not _watcher._state.value.watched
+    assert not _watcher._state.value.others
 
 
 def test_a_new_event_is_seen_while_the_watcher_waits_for_another():
@@ -217,12 +217,12 @@ def test_a_callback_that_hangs_does_not_delay_other_events():
 
 
 def test_a_watcher_that_could_not_be_started_is_started_for_the_next_event(monkeypatch):
-    def refuse(*_):
-        raise RuntimeError("can't start new thread")
+    def refuse(*_, refusal):
+        raise lms.LMStudioRuntimeError(f"{refusal} any more: can't start new thread")
 
     event, first, second = threading.Event(), Target(), Target()
     with monkeypatch.context() as patched:
-        patched.setattr(_watcher, "_start", refuse)
+        patched.setattr(_watcher, "start_daemon", refuse)
         with pytest.raises(lms.LMStudioRuntimeError, match="cannot be watched"):
             attach(first, [event])
 

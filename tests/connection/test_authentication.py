@@ -68,5 +68,5 @@ def test_a_token_is_in_no_log_repr_or_exception(caplog):
         for record in caplog.records
         if not record.name.startswith("lmstudio.testing")  # the server shows what it received
     ]
-    shown = [repr(client), repr(client._line), repr(caught.value), str(caught.value), *logged]
+    shown = [repr(client), repr(client._session), repr(caught.value), str(caught.value), *logged]
     assert not any(secret in text for text in shown)

@@ -95,7 +95,7 @@ def test_a_port_that_never_answers_is_given_up_at_the_connect_timeout(listener):
 def test_close_ends_a_connection_that_is_being_made(listener):
     client = lms.Client(listener, connect_timeout=60)
     worker = Worker(client.llm.list_loaded)
-    eventually(lambda: client._line._loop.open)
+    eventually(lambda: client._session.dispatcher.open)
 
     client.close()
 
@@ -295,7 +295,7 @@ def test_a_failure_of_the_io_thread_wakes_every_waiter(server, client, model):
     worker = Worker(model.respond, "hi")
     server.expect("predict")
 
-    client._line._loop.post(lambda: 1 / 0)
+    client._session.dispatcher.reactor.post(lambda: 1 / 0)
 
     error = worker.error()
     assert isinstance(error, lms.LMStudioRuntimeError)

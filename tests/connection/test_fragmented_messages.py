@@ -12,9 +12,9 @@ from websocket._abnf import frame_buffer
 from lmstudio._connection.frames import (
     FRAME_BYTES,
     FrameReader,
-    Pieces,
-    cut_text,
-    frame_piece,
+    FragmentedMessage,
+    fragment_text,
+    fragment_frame,
 )
 from lmstudio._connection.transport import Transport
 
@@ -65,7 +65,7 @@ def joined(frames):
 def test_the_frames_of_a_message_carry_that_message(size):
     text = text_of(size)
 
-    frames = read_frames(b"".join(cut_text(text)))
+    frames = read_frames(b"".join(fragment_text(text)))
 
     assert max(len(frame.data) for frame in frames) <= FRAME_BYTES
     assert joined(frames) == [text]
@@ -76,7 +76,7 @@ def test_the_frames_of_a_message_carry_that_message(size):
 @given(size=SIZES, count=st.integers(0, 5))
 def test_a_message_that_is_cut_ends_where_it_is(size, count):
     text = text_of(size)
-    pieces = Pieces(cut_text(text))
+    pieces = FragmentedMessage(fragment_text(text))
     taken = list(itertools.islice(pieces, count))
     is_complete = bool(taken) and taken[-1][0] & 0x80
 
@@ -96,17 +96,17 @@ def test_the_text_of_a_message_is_let_go_with_its_last_frame():
 
     def frames():
         try:
-            yield from cut_text(b"a")
+            yield from fragment_text(b"a")
         finally:
             released.append(True)
 
-    next(Pieces(frames()))
+    next(FragmentedMessage(frames()))
 
     assert released
 
 
 def test_each_frame_has_a_mask_of_its_own():
-    assert len({frame_piece(b"")[2:6] for _ in range(100)}) > 90
+    assert len({fragment_frame(b"")[2:6] for _ in range(100)}) > 90
 
 
 # -- writing ----------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class Slow:
     """A message whose frames are made one by one, by somebody else."""
 
     def __init__(self, text):
-        self._coming = deque(cut_text(text))
+        self._coming = deque(fragment_text(text))
         self._made = deque()
 
     def __iter__(self):
@@ -159,7 +159,7 @@ class FakeSocket:
 )
 def test_whatever_the_socket_takes_messages_stay_whole_and_in_order(steps, takes, says_goodbye):
     socket = FakeSocket(takes)
-    transport = Transport(socket)
+    transport = Transport(socket, FrameReader(0))
     slow, pieces, expected, pings = [], [], [], 0
     for step, size in steps:
         if size is not None:
@@ -168,10 +168,10 @@ def test_whatever_the_socket_takes_messages_stay_whole_and_in_order(steps, takes
         if step == "text":
             transport.send_text(text)
         elif step == "big":
-            transport.send_text(Pieces(cut_text(text)))
+            transport.send_text(FragmentedMessage(fragment_text(text)))
         elif step == "slow":
             slow.append(Slow(text))
-            pieces.append((len(expected) - 1, Pieces(slow[-1])))
+            pieces.append((len(expected) - 1, FragmentedMessage(slow[-1])))
             transport.send_text(pieces[-1][1])
         elif step == "ping":
             pings += 1
@@ -210,9 +210,9 @@ def test_whatever_the_socket_takes_messages_stay_whole_and_in_order(steps, takes
 
 def test_a_big_message_gives_other_connections_their_turn():
     socket = FakeSocket([])
-    transport = Transport(socket)
+    transport = Transport(socket, FrameReader(0))
 
-    transport.send_text(Pieces(cut_text(text_of(FRAME_BYTES * 20))))
+    transport.send_text(FragmentedMessage(fragment_text(text_of(FRAME_BYTES * 20))))
 
     assert len(socket.taken) < FRAME_BYTES * 6
     assert transport.wants_to_write  # so that select() tells when to go on
@@ -226,8 +226,8 @@ def test_a_big_message_gives_other_connections_their_turn():
 
 def test_nothing_follows_the_answer_to_a_close_frame():
     socket = FakeSocket([])
-    transport = Transport(socket)
-    transport.send_text(Pieces(Slow(text_of(FRAME_BYTES * 3))))
+    transport = Transport(socket, FrameReader(0))
+    transport.send_text(FragmentedMessage(Slow(text_of(FRAME_BYTES * 3))))
     transport.send_text(b"waits")
 
     transport._reader.controls.append((ABNF.OPCODE_CLOSE, b"\x03\xe9"))

@@ -29,7 +29,7 @@ def pings(monkeypatch):
 
 
 def link(client):
-    return client._line._loop._links["llm"]
+    return client._session.dispatcher._ports["llm"]
 
 
 def rest(client):

@@ -31,7 +31,7 @@ def test_a_long_chat_that_is_cancelled_while_it_is_sent_was_never_asked(server, 
     connection = pause(server, "/llm")
     stream = model.respond_stream(big_chat())
     stream.start()
-    link = client._line._loop._links["llm"]
+    link = client._session.dispatcher._ports["llm"]
     eventually(lambda: link.transport.wants_to_write)
 
     assert stream.cancel("too long")
@@ -52,7 +52,7 @@ def test_a_cancel_beside_a_long_chat_comes_right_after_it(server, client, model)
     call = server.expect("predict")
     connection = pause(server, "/llm")
     second = Worker(model.respond, big_chat())
-    link = client._line._loop._links["llm"]
+    link = client._session.dispatcher._ports["llm"]
     eventually(lambda: link.transport.wants_to_write)
 
     first.cancel()

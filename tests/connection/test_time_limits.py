@@ -65,7 +65,7 @@ def test_progress_counts_as_a_sign_of_life(server, model):
     server.hold("predict")
     worker = Worker(lambda: model.respond("hi", idle_timeout=0.5))
     call = server.expect("predict")
-    loop = model._line._loop
+    loop = model._session.dispatcher
     (pending,) = loop.open.values()
     heard = pending.heard
     call.progress(0.5)

@@ -114,7 +114,7 @@ def test_a_proxy_that_was_asked_for_is_gone_through(server, monkeypatch):
         with lms.Client(server.host, proxy=address) as client:
             assert client.llm.model().count_tokens("a b") == 2
             assert tunnel._port == server.port
-            assert "password" not in repr(client._line._loop.connector)
+            assert "password" not in repr(client._session._connector)
 
 
 def test_a_proxy_reaches_servers_behind_tls_too(proxy, trusting):

@@ -7,14 +7,14 @@ import pytest
 from desktop.background import LIMIT
 from helpers import Worker
 
-from lmstudio._background.callback_queue import Outbox
+from lmstudio._background.callback_queue import CallbackQueue
 from lmstudio._concurrency.callback_gate import CallbackGate
 
 pytestmark = pytest.mark.races
 
 
 def outbox(dispatch, log):
-    return Outbox(
+    return CallbackQueue(
         CallbackGate(), dispatch, log.append, on_text=log.append, on_done=None, on_error=None
     )
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import queue
 import sys
 import threading
 import types
@@ -14,9 +15,9 @@ from helpers import Worker, eventually
 import lmstudio as lms
 from lmstudio._background import thread as _background
 from lmstudio._client import run_in_background as background
-from lmstudio._connection.scope import Scope
+from lmstudio._connection.scope import CancelScope
 from lmstudio._prediction.stream import PredictionStream
-from lmstudio._prediction.stream_reading import StreamReading
+from lmstudio._prediction.stream import PredictionStream
 
 pytestmark = pytest.mark.races
 
@@ -105,13 +106,13 @@ def test_a_future_that_stays_locked_holds_up_no_other_stream(server, model):
 
 
 def test_ctrl_c_while_a_stream_is_handed_over_stops_it(server, model, monkeypatch):
-    hand_over = StreamReading._hand_over
+    hand_over = PredictionStream._hand_over
 
     def interrupted(self, *arguments):
         hand_over(self, *arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(StreamReading, "_hand_over", interrupted)
+    monkeypatch.setattr(PredictionStream, "_hand_over", interrupted)
     server.hold("predict")
     stream = model.respond_stream("hi")
     stream.start()
@@ -213,7 +214,7 @@ def test_a_waiter_in_result_leaves_the_callbacks_of_the_end_to_the_background(
 
 
 def test_a_result_that_looked_before_the_hand_over_takes_no_text(server, model, monkeypatch):
-    look, texts, futures = StreamReading._is_read_by_another, [], []
+    look, texts, futures = PredictionStream._is_read_by_another, [], []
 
     def look_before(self):
         is_read = look(self)
@@ -221,7 +222,7 @@ def test_a_result_that_looked_before_the_hand_over_takes_no_text(server, model, 
             futures.append(self.run_in_background(on_text=texts.append))
         return is_read
 
-    monkeypatch.setattr(StreamReading, "_is_read_by_another", look_before)
+    monkeypatch.setattr(PredictionStream, "_is_read_by_another", look_before)
     server.reply(["one", " two"])
     stream = model.respond_stream("hi")
 
@@ -294,30 +295,31 @@ def test_a_job_whose_call_has_ended_does_not_keep_the_thread_busy():
 
         interval = 60.0
 
-        call = types.SimpleNamespace(ending=object(), waiters=[])
-        turns = 0
+        call = types.SimpleNamespace(outcome=object(), waiters=[], inbox=queue.SimpleQueue())
+        polls = 0
 
-        def turn(self):
-            self.turns += 1
+        def poll(self):
+            self.polls += 1
             return not others_done.is_set()
 
     class Quick:
         interval, call = 60.0, None
 
-        def turn(self):
-            turns.append(stuck.turns)
+        def poll(self):
+            polls.append(stuck.polls)
             return False
 
-    others_done, turns, stuck = threading.Event(), [], Stuck()
+    others_done, polls, stuck = threading.Event(), [], Stuck()
     _background.add(stuck)
     for number in range(1, 6):
         _background.add(Quick())
-        eventually(lambda number=number: len(turns) == number)
-    seen = stuck.turns
+        eventually(lambda number=number: len(polls) == number)
+    seen = stuck.polls
     others_done.set()
-    _background.add(Quick())
-    eventually(lambda: not _background._state.ident)
-    assert seen <= 7  # one for each time that something else woke the thread
+    for waiter in list(stuck.call.waiters):
+        waiter.put(None)  # now it is told
+    eventually(lambda: not _background._state.value.ident)
+    assert seen == 1
 
 
 # -- cancel_all -------------------------------------------------------------------------------
@@ -331,13 +333,13 @@ def test_a_scope_that_is_added_meanwhile_does_not_disturb_a_cancel_of_all(server
     server.hold("predict")
     stream.start()
     server.expect("predict")
-    keep = [Scope() for _ in range(3)]
-    client._line.scopes.update({id(scope): scope for scope in keep})
+    keep = [CancelScope(client._session, queue.SimpleQueue()) for _ in range(3)]
+    client._session.scopes.update({id(scope): scope for scope in keep})
 
     def add(frame, _event):
         if frame.f_code.co_filename == weakref.__file__:
-            added.append(Scope())
-            client._line.scopes.data[id(added[-1])] = weakref.KeyedRef(
+            added.append(CancelScope(client._session, queue.SimpleQueue()))
+            client._session.scopes.data[id(added[-1])] = weakref.KeyedRef(
                 added[-1], lambda _: None, id(added[-1])
             )
 
@@ -347,5 +349,5 @@ def test_a_scope_that_is_added_meanwhile_does_not_disturb_a_cancel_of_all(server
     assert added
     assert stream.cancelled()
     assert all(scope.is_set() for scope in keep)
-    client._line.scopes.clear()
+    client._session.scopes.clear()
     client.close()

@@ -20,7 +20,7 @@ def stalled(server, client):
 
         def look():
             link = link_of(client)
-            frames = link._sending and link._sending.pieces._frames
+            frames = link._sending and link._sending.message._frames
             return link.transport.wants_to_write and len(getattr(frames, "_made", ())) == 8
 
         eventually(look)
@@ -42,7 +42,7 @@ def found(client):
 @pytest.fixture
 def option(client):
     """A way to download it."""
-    return ModelDownloadOption(OPTION, client._line)
+    return ModelDownloadOption(OPTION, client._session)
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_an_error_of_the_server_ends_the_download(held_downloads, client, option
 
 
 def test_a_download_of_what_is_not_there(client):
-    option = ModelDownloadOption({**OPTION, "downloadIdentifier": "nope"}, client._line)
+    option = ModelDownloadOption({**OPTION, "downloadIdentifier": "nope"}, client._session)
 
     with pytest.raises(lms.LMStudioModelNotFoundError, match="The download failed"):
         option.download()

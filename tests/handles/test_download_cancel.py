@@ -43,7 +43,7 @@ def test_with_an_event_that_is_set_nothing_is_sent(server, option, make):
 
 def test_a_download_is_cancelled_while_it_connects():
     with Server(auth="silent") as server, lms.Client(server.host) as client:
-        option = ModelDownloadOption(OPTION, client._line)
+        option = ModelDownloadOption(OPTION, client._session)
         token = lms.CancelToken()
         worker = Worker(lambda: option.download(cancel_event=token))
         eventually(lambda: server.connections)
@@ -120,7 +120,7 @@ def test_a_cancel_before_the_success_was_taken_wins_and_sends_nothing(
     token = lms.CancelToken()
 
     def on_finalize():
-        eventually(lambda: not client._line._loop.open)  # the success has arrived by now
+        eventually(lambda: not client._session.dispatcher.open)  # the success has arrived by now
         token.cancel()
 
     worker = Worker(lambda: option.download(None, on_finalize, cancel_event=token))
@@ -172,7 +172,7 @@ def test_an_exception_in_a_callback_of_a_finished_download_sends_nothing(
     held_downloads, client, option
 ):
     def fail():
-        eventually(lambda: not client._line._loop.open)  # the success has arrived by now
+        eventually(lambda: not client._session.dispatcher.open)  # the success has arrived by now
         raise ValueError("no")
 
     worker = Worker(lambda: option.download(on_finalize=fail))
@@ -258,7 +258,7 @@ def test_the_clients_own_limits_hold_for_downloads():
         lms.Client(server.host, idle_timeout=0.05) as client,
         pytest.raises(lms.LMStudioTimeoutError, match="The download was given up"),
     ):
-        ModelDownloadOption(OPTION, client._line).download()
+        ModelDownloadOption(OPTION, client._session).download()
 
 
 def test_closing_the_client_stops_the_download_and_refuses_the_next(held_downloads, client, option):
@@ -331,7 +331,7 @@ def test_of_two_downloads_in_two_threads_one_is_cancelled():
 
 def test_a_cancelled_download_is_not_there_and_can_be_started_again():
     with Server(download_time=FOREVER) as server, lms.Client(server.host) as client:
-        option = ModelDownloadOption(OPTION, client._line)
+        option = ModelDownloadOption(OPTION, client._session)
         token = lms.CancelToken()
 
         with pytest.raises(lms.LMStudioCancelledError):

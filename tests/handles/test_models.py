@@ -147,7 +147,7 @@ def test_an_error_in_a_list_cancels_the_rest_of_it(server, client, embedder):
     calls[1].error("out of memory")
 
     assert "out of memory" in str(worker.error())
-    eventually(lambda: not client._line._loop.open)
+    eventually(lambda: not client._session.dispatcher.open)
 
 
 def test_a_list_is_cancelled_as_one(server, client, embedder):
@@ -159,7 +159,7 @@ def test_a_list_is_cancelled_as_one(server, client, embedder):
     event.set()
 
     assert isinstance(worker.error(), lms.LMStudioCancelledError)
-    eventually(lambda: not client._line._loop.open)
+    eventually(lambda: not client._session.dispatcher.open)
 
 
 def test_a_time_limit_holds_for_the_whole_list(server, client, embedder):
@@ -168,7 +168,7 @@ def test_a_time_limit_holds_for_the_whole_list(server, client, embedder):
     server.expect("embedString")
 
     assert isinstance(worker.error(), lms.LMStudioTimeoutError)
-    eventually(lambda: not client._line._loop.open)
+    eventually(lambda: not client._session.dispatcher.open)
 
 
 @pytest.mark.parametrize("answer", [None, {}, [], {"tokenCount": "many"}, {"tokenCount": None}])
@@ -215,9 +215,9 @@ def test_handles_are_pickled_with_host_and_identifier_and_never_a_token(server, 
     assert restored == model
     assert restored.count_tokens("a b") == 2
     assert restored_embedder.embed("a") == embedder.embed("a")
-    assert pickle.loads(data)[0]._line is restored._line
+    assert pickle.loads(data)[0]._session is restored._session
     assert b"guest" not in data
-    line = restored._line
+    line = restored._session
     restored = restored_embedder = None
     gc.collect()
     line.close(1)

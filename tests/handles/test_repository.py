@@ -70,7 +70,7 @@ def test_a_search_sends_what_was_given_and_nothing_else(server, client):
         ({}, "Say what to search for: a search_term, a limit or compatibility_types"),
         ({"search_term": "", "compatibility_types": []}, "Say what to search for"),
         ({"search_term": 5}, "search_term must be a string; 5 was given"),
-        ({"limit": 0}, "limit must be a whole number from 1 to 25, or None, not 0"),
+        ({"limit": 0}, "limit must be a whole number from 1 to 25, or None; 0 was given"),
         ({"limit": -1}, "from 1 to 25"),
         ({"limit": 26}, "from 1 to 25"),
         ({"limit": 2.0}, "whole number"),
@@ -185,7 +185,7 @@ def test_a_malformed_answer_about_options_is_a_protocol_error(server, found, ans
 
 def test_a_model_that_is_offered_no_more(client):
     gone = {"name": "gone", "identifier": {"type": "catalog", "identifier": "testing/gone"}}
-    model = AvailableModel(gone, client._line)
+    model = AvailableModel(gone, client._session)
 
     with pytest.raises(lms.LMStudioModelNotFoundError, match="Listing the download options failed"):
         model.get_download_options()
@@ -220,7 +220,7 @@ def test_what_the_server_says_is_values(found):
 QUESTIONS = {
     "searchModels": lambda client, **limits: client.repository.search_models("x", **limits),
     "getModelDownloadOptions": lambda client, **limits: AvailableModel(
-        {"name": "x", "identifier": IDENTIFIER}, client._line
+        {"name": "x", "identifier": IDENTIFIER}, client._session
     ).get_download_options(**limits),
 }
 LABELS = {
@@ -241,7 +241,7 @@ def test_a_question_is_cancelled_while_the_server_thinks(server, client, endpoin
     error = worker.error()
     assert isinstance(error, lms.LMStudioCancelledError)
     assert (str(error), error.reason) == (f"{LABELS[endpoint]} was cancelled: too slow", "too slow")
-    eventually(lambda: not client._line._loop.open)
+    eventually(lambda: not client._session.dispatcher.open)
 
 
 @pytest.mark.parametrize("endpoint", QUESTIONS)

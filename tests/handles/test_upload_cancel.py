@@ -39,7 +39,7 @@ def test_an_upload_that_is_cancelled_while_connecting_sends_nothing(server):
             go_on.wait(10)
             return find(deadline)
 
-        object.__setattr__(client._line._loop.connector, "find_address", slow_find)
+        object.__setattr__(client._session._connector, "find_address", slow_find)
         token = lms.CancelToken()
         worker = Worker(lambda: client.prepare_image(BIG, "big.png", cancel_event=token))
         assert in_lookup.wait(10)
@@ -236,7 +236,7 @@ def test_exit_while_daemon_threads_upload_or_wait_for_an_answer_is_silent(server
 threading.Thread(target=upload, daemon=True).start()
 threading.Thread(target=model.count_tokens, args=("a b",), daemon=True).start()
 assert waiting.wait(10)
-wait_until(lambda: sum(call.sent for call in list(client._line._loop.open.values())) >= 2)
+wait_until(lambda: sum(call.is_sent for call in list(client._session.dispatcher.open.values())) >= 2)
 """,
     )
 

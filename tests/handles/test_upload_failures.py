@@ -8,7 +8,7 @@ from handles.uploading import BIG, assert_uploads_again, link_of, open_upload, s
 from helpers import Worker, eventually
 
 import lmstudio as lms
-from lmstudio._handles import files as _upload
+from lmstudio._requests.uploads import Upload
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
@@ -30,7 +30,7 @@ def test_ctrl_c_at_any_step_of_making_a_frame_leaves_the_client_usable(
     server, client, monkeypatch, before
 ):
     made = []
-    make = _upload._Frames.make
+    make = Upload.make
 
     def interrupted(frames):
         made.append(1)
@@ -44,7 +44,7 @@ def test_ctrl_c_at_any_step_of_making_a_frame_leaves_the_client_usable(
                 frames._made.append(frame)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_upload._Frames, "make", interrupted)
+    monkeypatch.setattr(Upload, "make", interrupted)
     with pytest.raises(KeyboardInterrupt):
         client.prepare_image(BIG, "big.png")
 

@@ -25,7 +25,7 @@ from websocket._abnf import frame_buffer
 
 import lmstudio as lms
 from lmstudio._connection.frames import FRAME_BYTES
-from lmstudio._handles import files as _upload
+from lmstudio._requests.uploads import Upload
 
 PIECE = 96 * 1024  # bytes of a file that become one frame
 
@@ -147,13 +147,13 @@ def test_a_file_is_sent_in_small_frames_and_little_of_it_is_held(tmp_path, monke
     path = tmp_path / "big.png"
     path.write_bytes(BIG)
     queued = []
-    make = _upload._Frames.make
+    make = Upload.make
 
     def noting(frames):
         make(frames)
         queued.append(len(frames._made))
 
-    monkeypatch.setattr(_upload._Frames, "make", noting)
+    monkeypatch.setattr(Upload, "make", noting)
     with Peer() as peer, contextlib.closing(lms.Client(peer.host)) as client:
         tracemalloc.start()
         try:

@@ -41,16 +41,16 @@ def names(server):
 
 
 def link_of(client):
-    return client._line._loop._links["files"]
+    return client._session.dispatcher._ports["files"]
 
 
 def sending(client):
     """The call whose message is open, once all that was made of it is written."""
 
     def look():
-        link = client._line._loop._links.get("files")
+        link = client._session.dispatcher._ports.get("files")
         call = link and link._sending
-        return call and call.pieces._is_begun and not link.transport.wants_to_write and call
+        return call and call.message._is_begun and not link.transport.wants_to_write and call
 
     eventually(look)
     return link_of(client)._sending

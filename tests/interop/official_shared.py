@@ -12,16 +12,16 @@ HOST = sys.argv[1]
 
 def show(label, *values):
     """Print a line that the JavaScript programs print exactly so: a label, and values as JSON."""
-    texts = [json.dumps(plain(value), separators=(",", ":")) for value in values]
+    texts = [json.dumps(to_json_data(value), separators=(",", ":")) for value in values]
     print(label + ":", *texts, flush=True)
 
 
-def plain(value):
+def to_json_data(value):
     """The value with its whole numbers as JavaScript writes them, without a point."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_json_data(item) for item in value]
     return value
 
 

@@ -32,9 +32,9 @@ def test_cancel_before_the_start_sends_nothing(held, model):
 
 
 def test_cancel_right_after_the_start_withdraws_a_create_that_is_not_written(held, client, model):
-    loop = client._line._loop
+    reactor = client._session.dispatcher.reactor
     blocked, go_on = threading.Event(), threading.Event()
-    loop.post(lambda: (blocked.set(), go_on.wait(10)))  # the I/O thread is busy elsewhere
+    reactor.post(lambda: (blocked.set(), go_on.wait(10)))  # the I/O thread is busy elsewhere
     assert blocked.wait(5)
     stream = model.respond_stream("hi")
     stream.start()
@@ -61,7 +61,7 @@ def test_cancel_while_connecting_sends_nothing_and_releases_at_once(held):
             go_on.wait(10)
             return find(deadline)
 
-        object.__setattr__(client._line._loop.connector, "find_address", slow_find)
+        object.__setattr__(client._session._connector, "find_address", slow_find)
         stream = model.respond_stream("hi")
         worker = Worker(lambda: list(stream))
         assert in_lookup.wait(5)

@@ -195,7 +195,7 @@ def test_a_concurrent_next_is_refused_and_cancels_nothing(held, model):
     iterator = iter(stream)
     worker = Worker(lambda: [fragment.content for fragment in iterator])
     call = held.expect("predict")
-    eventually(lambda: stream._turn)
+    eventually(lambda: stream._reader.right)
 
     with pytest.raises(lms.LMStudioRuntimeError, match="'worker'"):
         next(iterator)

@@ -42,7 +42,7 @@ class Bench:
             host = self.server.host
         self.client = lms.Client(host, **options)
         self.model = lms.LLM("test-llm", self.client.llm)
-        self.loop = self.client._line._loop
+        self.dispatcher = self.client._session.dispatcher
 
     def __enter__(self):
         return self
@@ -86,12 +86,12 @@ class Bench:
         return [c for c in self.server.connections if c.path == path]
 
     def link(self, path):
-        return self.loop._links[path[1:]]
+        return self.dispatcher._ports[path[1:]]
 
     def in_loop(self, function):
         """Have the client's I/O thread do something."""
         done = threading.Event()
-        self.loop.post(lambda: (function(), done.set()))
+        self.dispatcher.reactor.post(lambda: (function(), done.set()))
         assert done.wait(LIMIT)
 
     def a_minute_passes(self, call):
@@ -99,7 +99,7 @@ class Bench:
 
         def pass_by():
             call.heard -= 60.0
-            self.loop._arm(call)
+            self.dispatcher._next_limit = 0.0  # look at once
 
         self.in_loop(pass_by)
 
@@ -132,11 +132,11 @@ class Bench:
 
     def assert_over(self):
         """Nothing is left of the calls that have ended."""
-        eventually(lambda: not self.loop.open)
-        links = self.loop._links.values()
+        eventually(lambda: not self.dispatcher.open)
+        links = self.dispatcher._ports.values()
         eventually(lambda: not any(link._waiting or link._sending for link in links))
         assert not any(link.protocol.calls for link in links)
-        assert not self.client._line.scopes
+        assert not self.client._session.scopes
 
     def assert_usable(self, scene):
         """Everything works again."""
@@ -214,7 +214,7 @@ class Scene:
     @property
     def pending(self):
         """The call as the client has it."""
-        return self.bench.loop.open[self.id]
+        return self.bench.dispatcher.open[self.id]
 
     def send(self, **message):
         self.connection.send_text(json.dumps(message))
@@ -293,7 +293,7 @@ class Scene:
     def fill(self):
         """Start a call whose message is too long for a server that takes nothing."""
         worker = self.bench.fill(self.path)
-        return worker, self.bench.loop.open[max(self.bench.loop.open)]
+        return worker, self.bench.dispatcher.open[max(self.bench.dispatcher.open)]
 
     def again(self, kind, words):
         """The same call once more; it cannot connect."""

@@ -7,7 +7,7 @@ from helpers import Worker, eventually, valid_chat
 from robustness.fault_bench import LIMIT, Scene
 
 import lmstudio as lms
-from lmstudio._connection.reactor import CLOSED_REASON
+from lmstudio._connection.dispatcher import CLOSED_REASON
 from lmstudio._handles.repository import ModelDownloadOption
 
 MANY = 1000  # messages that arrive while nobody reads
@@ -129,9 +129,9 @@ class Upload(Scene):
         self.worker = Worker(self.run)
 
         def look():
-            link = self.bench.loop._links.get("files")
+            link = self.bench.dispatcher._ports.get("files")
             call = link and link._sending
-            return call and call.pieces._is_begun and not link.transport.wants_to_write
+            return call and call.message._is_begun and not link.transport.wants_to_write
 
         eventually(look)
         self.id = self.link._sending.id
@@ -156,7 +156,7 @@ class Upload(Scene):
         assert (value.name, value.identifier) == ("a.txt", "first")
 
     def fails(self, kind, words):
-        eventually(lambda: self.id not in self.bench.loop.open)  # it has failed already,
+        eventually(lambda: self.id not in self.bench.dispatcher.open)  # it has failed already,
         self.source.go.set()  # though a read cannot be interrupted
         return super().fails(kind, words)
 
@@ -181,7 +181,7 @@ class Download(Scene):
     warning = "channelEndpointUnhandled"
 
     def run(self):
-        option = ModelDownloadOption(OPTION, self.bench.client._line)
+        option = ModelDownloadOption(OPTION, self.bench.client._session)
         return option.download(self.note, cancel_event=self.token)
 
     def packet(self, number):

@@ -1,4 +1,4 @@
-"""What a hostile server may send, as Hypothesis strategies, and a client's line turned by hand."""
+"""What a hostile server may send, as Hypothesis strategies, and an I/O thread run by hand."""
 
 import json
 import select
@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 from websocket import ABNF
 
 from lmstudio._connection.call import END, Call
-from lmstudio._connection.endpoints import PREDICT, load_model, rpc
-from lmstudio._connection.reactor import Loop
+from lmstudio._connection.connect import Connected
+from lmstudio._connection.dispatcher import Dispatcher
+from lmstudio._connection.endpoints import channel, rpc
+from lmstudio._connection.frames import FrameReader
+from lmstudio._prediction.request import PREDICT
 from lmstudio.errors import LMStudioError
 
-ENDPOINTS = (PREDICT, load_model("llm"), rpc("llm", "countTokens"), rpc("llm", "listLoaded"))
+LOAD = channel("llm", "loadModel", "Loading the model", "success")
+ENDPOINTS = (PREDICT, LOAD, rpc("llm", "countTokens"), rpc("llm", "listLoaded"))
 IDS = range(1, 5)  # of the calls that are open, one for each endpoint
 HUGE = 10**400  # JSON has numbers that no float holds
 
@@ -119,31 +123,35 @@ def streams(draw):
 
 
 class Wire:
-    """An I/O loop without its thread, four open calls, and the server's end of their socket."""
+    """A dispatcher without its thread, four open calls, and the server's end of their socket."""
+
+    timeout = None  # of the connector, for which this stands
 
     def __init__(self):
-        self.loop = Loop(self, connect_timeout=None)
-        self.loop._open_waker()
-        self.calls = [Call(self.loop, endpoint, {"n": 1}) for endpoint in ENDPOINTS]
+        self.dispatcher = Dispatcher(self)
+        self.reactor = self.dispatcher.reactor
+        self.reactor._open_waker()
+        self.calls = [Call(self.dispatcher, endpoint, {"n": 1}) for endpoint in ENDPOINTS]
         for number, call in zip(IDS, self.calls, strict=True):
             call.id = number
-            self.loop.open[number] = call
-            self.loop.post(self.loop.begin, call, call.text())
-        while not all(call.sent for call in self.calls):
-            self.loop._turn()
-        self.link = self.loop._links["llm"]
+            self.dispatcher.open[number] = call
+            self.reactor.post(self.dispatcher.begin, call, call.text())
+        while not all(call.is_sent for call in self.calls):
+            self.reactor._run_once()
+        self.port = self.dispatcher._ports["llm"]
 
-    def start(self, namespace, attempt, done):
-        """Connect; the loop calls this."""
+    def start(self, path, attempt, done):
+        """Connect; the port calls this."""
         self._client, self._peer = socket.socketpair()
-        done(self._client, None)
+        done(Connected(self._client, FrameReader(64 * 1024)))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self._peer.close()
-        self.loop._finish()
+        self.dispatcher.finish(None)
+        self.reactor._close_waker()
 
     def send(self, data):
         """Have the client receive some bytes; return whether it still listens."""
@@ -153,24 +161,24 @@ class Wire:
                 pass  # what the client says is not looked at
         except OSError:
             return False
-        while self.link.transport is not None:
+        while self.port.transport is not None:
             if not select.select([self._client], [], [], 0)[0]:
                 return True
-            self.loop._turn()
+            self.reactor._run_once()
         return False
 
     def outcomes(self):
         """End the connection, and tell what came of each call."""
-        if self.link.transport is not None:
+        if self.port.transport is not None:
             self._peer.shutdown(socket.SHUT_WR)
-        while self.link.transport is not None:
-            self.loop._turn()
+        while self.port.transport is not None:
+            self.reactor._run_once()
         return [self._outcome(call) for call in self.calls]
 
     @staticmethod
     def _outcome(call):
         items = [call.inbox.get_nowait() for _ in range(call.inbox.qsize())]
         assert [item is END for item in items] == [False] * (len(items) - 1) + [True]
-        error = call.ending.error
+        error = call.outcome.error
         assert error is None or isinstance(error, LMStudioError)
-        return repr(items[:-1]), repr(call.ending.value), type(error), str(error)
+        return repr(items[:-1]), repr(call.outcome.value), type(error), str(error)

@@ -141,7 +141,7 @@ class Soak:
         """Start several predictions, and only then treat one after the other."""
         token = lms.CancelToken()
         streams = [self._start(rng, token) for _ in range(rng.randint(4, 16))]
-        self.most = max(self.most, len(self.client._line._loop.open))
+        self.most = max(self.most, len(self.client._session.dispatcher.open))
         self.most_threads = max(self.most_threads, threading.active_count())
         while streams:
             way, number, stream, options = streams.pop()
@@ -183,7 +183,7 @@ class Soak:
 
     def _settle(self):
         """Wait until no call is open, and the server has read all that was written."""
-        open_calls = self.client._line._loop.open
+        open_calls = self.client._session.dispatcher.open
         deadline = time.monotonic() + LIMIT
         while open_calls:
             if time.monotonic() > deadline:

@@ -35,7 +35,7 @@ def test_ctrl_c_before_the_first_token_stops_the_model():
             slow,
             """
             stream = model.respond_stream("hi")
-            interrupt_soon(lambda: stream._call.sent)
+            interrupt_soon(lambda: stream._call.is_sent)
             try:
                 stream.result()
             except KeyboardInterrupt:
@@ -105,7 +105,7 @@ def test_exit_with_open_streams_cancels_them_in_silence(talking_server):
         for stream in streams:
             stream.start()
         for stream in streams:
-            wait_until(lambda: stream._call.sent)
+            wait_until(lambda: stream._call.is_sent)
         """,
     )
 
@@ -161,7 +161,7 @@ def test_exit_with_a_watched_event_is_silent(talking_server):
         event = threading.Event()
         stream = model.respond_stream("hi", cancel_event=event)
         stream.start()
-        wait_until(lambda: stream._call.sent)
+        wait_until(lambda: stream._call.is_sent)
         """,
     )
 

@@ -14,7 +14,7 @@ def test_an_exit_hook_that_runs_before_ours_works(talking_server):
         """
         stream = model.respond_stream("hi")
         stream.start()
-        wait_until(lambda: stream._call.sent)
+        wait_until(lambda: stream._call.is_sent)
 
         def first():  # registered after the import: it runs before the package's own hook
             iterator = iter(model.respond_stream("hi"))
@@ -77,7 +77,7 @@ def test_ctrl_c_in_our_exit_hook_is_silent(talking_server):
         stream = model.respond_stream("hi")
         next(iter(stream))
         # The hook waits for this to call `done`, and gets Ctrl-C instead.
-        client._line._loop.send_cancels = lambda done: os.kill(os.getpid(), signal.SIGINT)
+        client._session.dispatcher.send_cancels = lambda done: os.kill(os.getpid(), signal.SIGINT)
         """,
     )
 
@@ -104,9 +104,9 @@ def test_daemon_threads_in_calls_of_all_kinds_are_left_in_silence(talking_server
         for work in works:
             threading.Thread(target=work, daemon=True).start()
         names = {"predict", "embedString", "loadModel"}
-        calls = client._line._loop.open
+        calls = client._session.dispatcher.open
         def sent():
-            return {call.endpoint.name for call in list(calls.values()) if call.sent}
+            return {call.endpoint.name for call in list(calls.values()) if call.is_sent}
         wait_until(lambda: not names - sent())
         wait_until(lambda: len(calls) >= 4)
         """,
@@ -148,7 +148,7 @@ app = App()
 app.me = app
 stream = model.respond_stream("hi")
 stream.start()
-wait_until(lambda: stream._call.sent)
+wait_until(lambda: stream._call.is_sent)
 {CYCLES[kind]}
 {keep}
 """,

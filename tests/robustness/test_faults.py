@@ -16,7 +16,7 @@ from robustness.hostile import text_frame
 
 import lmstudio as lms
 from lmstudio._connection import port as _link
-from lmstudio._connection.reactor import CLOSED_REASON
+from lmstudio._connection.dispatcher import CLOSED_REASON
 from lmstudio._connection.transport import _MANY_FRAMES
 
 RECONNECTS = "The next call connects again"
@@ -143,7 +143,7 @@ def close_when_full(scene):
     """The server stops reading: closing the client does not wait for it."""
     worker, _ = stuff(scene)
     Worker(lambda: scene.bench.client.close(timeout=0.1)).result(LIMIT)
-    eventually(lambda: scene.bench.loop.has_ended)
+    eventually(lambda: scene.bench.dispatcher.reactor.has_ended)
     outcome = scene.is_cancelled(CLOSED_REASON)
     if scene.path == "/llm":
         assert worker.result().cancelled
@@ -176,7 +176,7 @@ def slow_reader(scene):
     scene.bench.others_go_on(scene.path)
     assert len(scene.reports) == 1
     scene.answer()
-    eventually(lambda: not scene.bench.loop.open)
+    eventually(lambda: not scene.bench.dispatcher.open)
     scene.bench.a_minute_passes(pending)
     scene.gate.set()
     scene.finish()
@@ -323,9 +323,9 @@ def auth_silent(scene):
     scene.bench.let_in("silent")
     scene.connection.drop()
     scene.wait_lost()
-    scene.bench.loop.connect_timeout = 0.1
+    scene.bench.dispatcher.connect_timeout = 0.1
     outcome = scene.again(lms.LMStudioWebsocketError, "did not answer within connect_timeout")
-    scene.bench.loop.connect_timeout = 5.0
+    scene.bench.dispatcher.connect_timeout = 5.0
     scene.bench.let_in("normal")
     return outcome
 

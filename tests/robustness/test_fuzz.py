@@ -212,7 +212,7 @@ def test_a_message_in_very_many_parts_takes_no_more_memory_than_its_bytes(part):
 
 def test_a_peer_that_pings_and_never_reads_is_not_answered_without_end():
     ours, peer = socket.socketpair()
-    transport = Transport(ours)
+    transport = Transport(ours, FrameReader(MAX_MESSAGE_BYTES))
 
     def feed(piece):
         peer.sendall(piece)

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from robustness.hostile import HUGE, json_values, packets
 
 import lmstudio as lms
-from lmstudio._connection.call import END, Ending
+from lmstudio._connection.call import END, Outcome
 
 
 @pytest.fixture(scope="module")
 def deaf():
     """A client that sends nothing: "the server" has answered before it could."""
     client = lms.Client("127.0.0.1:9")
-    client._line.start = lambda call, *_: end(call, *client.answers.pop(0))
+    client._session.start = lambda call, *_: end(call, *client.answers.pop(0))
     client.answers = []  # of the next calls: packets, and the outcome
     yield client
     client.close()
@@ -27,7 +27,7 @@ def end(call, received, outcome):
             call.inbox.put(packet)
         if not isinstance(outcome, dict):
             outcome = {"info": outcome}
-    call.ending = Ending(outcome)
+    call.outcome = Outcome(outcome)
     call.inbox.put(END)
 
 

@@ -43,7 +43,7 @@ options = lambda: search()[0].get_download_options()
 """
 PROGRAM = """
 {set_up}
-interrupt_soon(lambda: any(call.sent for call in list(client._line._loop.open.values())))
+interrupt_soon(lambda: any(call.is_sent for call in list(client._session.dispatcher.open.values())))
 try:
     {call}
 except KeyboardInterrupt:

@@ -87,7 +87,7 @@ def test_a_mark_whose_wake_up_was_lost_still_cancels(held, model):
     worker = Worker(lambda: list(stream))
     call = held.expect("predict")
 
-    stream._call.mark[0] = (object(), "the mark is left, and then came Ctrl-C")
+    stream._call.claim.set("the claim is made, and then came Ctrl-C")
 
     assert worker.result() == []
     call.expect_cancel()
@@ -100,8 +100,9 @@ def test_a_second_cancel_completes_an_interrupted_first_one(held, client, model)
     stream = model.respond_stream("hi")
     worker = Worker(lambda: list(stream))
     call = held.expect("predict")
-    client._line._loop._next_look = float("inf")  # the I/O thread does not look by itself
-    stream._call.mark[0] = (object(), "the mark is left, and then came Ctrl-C")
+    dispatcher = client._session.dispatcher
+    dispatcher._look_at = lambda call, now: None  # forged: the I/O thread does not look by itself
+    stream._call.claim.set("the claim is made, and then came Ctrl-C")
 
     assert stream.cancel("second") is False
 
@@ -144,7 +145,7 @@ def test_many_threads_in_result_start_a_stream_once_and_agree(held, model):
 
 def test_a_start_that_comes_after_the_io_thread_has_ended_fails_and_does_not_hang(server):
     client = lms.Client(server.host)
-    line, model = client._line, client.llm.model()
+    line, model = client._session, client.llm.model()
     call = line.new_call(rpc("llm", "listLoaded"))
     stream = model.respond_stream("hi")
     client.close()
@@ -154,7 +155,7 @@ def test_a_start_that_comes_after_the_io_thread_has_ended_fails_and_does_not_han
         line.run(call)
     with pytest.raises(lms.LMStudioClientError, match="closed"):
         stream.result()
-    assert not line._loop.open
+    assert not line.dispatcher.open
 
 
 @pytest.mark.parametrize("operation", ["predict", "count"])
@@ -219,7 +220,7 @@ def test_ctrl_c_right_after_the_create_was_posted_still_cancels(
     held, client, model, monkeypatch, way
 ):
     stream = model.respond_stream("hi")
-    interrupt_at(monkeypatch, client._line._loop, "post")
+    interrupt_at(monkeypatch, client._session.dispatcher.reactor, "post")
 
     with pytest.raises(KeyboardInterrupt):
         {
@@ -233,7 +234,7 @@ def test_ctrl_c_right_after_the_create_was_posted_still_cancels(
     for _ in held.received(type="channelCreate"):
         held.expect("predict").success("userStopped")
     assert stream.result().cancelled
-    eventually(lambda: not client._line._loop.open)
+    eventually(lambda: not client._session.dispatcher.open)
     assert len(held.received(type="channelCreate")) == len(cancels(held))
 
 
@@ -245,7 +246,7 @@ def test_ctrl_c_before_anything_was_posted_leaves_a_cancelled_stream(
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(client._line, "start", interrupted)
+    monkeypatch.setattr(client._session, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stream.result()
 
@@ -261,7 +262,7 @@ def test_a_turn_that_ctrl_c_left_taken_is_taken_again_by_the_same_thread(held, m
     call = held.expect("predict")
     call.fragment("a")
     call.success()
-    stream._turn[0] = threading.get_ident()  # interrupted just before it was given back
+    stream._reader.right[0] = threading.get_ident()  # interrupted just before it was given back
 
     assert next(iterator).content == "a"
     assert stream.result().content == "a"
@@ -290,7 +291,7 @@ def test_a_create_that_the_full_socket_did_not_take_is_withdrawn(held, client, m
     streams = [model.respond_stream("x" * 4_000_000) for _ in range(3)]
     for stream in streams:
         stream.start()
-    link = client._line._loop._links["llm"]
+    link = client._session.dispatcher._ports["llm"]
     eventually(lambda: len(link._waiting) == 2)
 
     streams[2].cancel()
@@ -360,14 +361,14 @@ def test_done_callbacks_run_when_another_callback_raised(held, model):
 
 
 def test_a_start_that_races_close_sends_nothing_after_the_goodbye(held, client, model):
-    loop = client._line._loop
+    loop = client._session.dispatcher
     model.count_tokens("a")
     blocked, go_on = threading.Event(), threading.Event()
-    loop.post(lambda: (blocked.set(), go_on.wait(10)))
+    loop.reactor.post(lambda: (blocked.set(), go_on.wait(10)))
     assert blocked.wait(5)
     closing = Worker(client.close)
-    eventually(lambda: loop.commands)
-    client._line.is_closed = False  # forged: start() looked before close() set this
+    eventually(lambda: loop.reactor.commands)
+    client._session.is_closed = False  # forged: start() looked before close() set this
     stream = model.respond_stream("hi")
     stream.start()
     go_on.set()
@@ -379,8 +380,8 @@ def test_a_start_that_races_close_sends_nothing_after_the_goodbye(held, client, 
 
 def test_two_threads_on_one_loop_are_one(server, client):
     model = client.llm.model()
-    loop = client._line._loop
-    second = threading.Thread(target=loop.run)
+    loop = client._session.dispatcher
+    second = threading.Thread(target=loop.reactor._run)
     second.start()
     second.join(5)
 

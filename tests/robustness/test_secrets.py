@@ -52,8 +52,8 @@ def use(client):
 def test_a_token_is_shown_nowhere(log, accepted):
     with Server(token=TOKEN if accepted else TOKEN[:-1] + "Z") as server:
         client = lms.Client(server.host, TOKEN)
-        shown = [use(client), repr(client), repr(vars(client)), repr(vars(client._line))]
-        shown += [repr(client._line._connector), repr(client.llm), repr(vars(client.llm))]
+        shown = [use(client), repr(client), repr(vars(client)), repr(vars(client._session))]
+        shown += [repr(client._session._connector), repr(client.llm), repr(vars(client.llm))]
         client.close()
 
     assert bool(shown[0]) is not accepted
@@ -92,7 +92,7 @@ def test_headers_and_the_password_of_a_proxy_are_shown_nowhere(log):
         proxy=f"http://user:{SECRET}@127.0.0.1:1",
         connect_timeout=1.0,
     )
-    shown = [use(client), repr(client), repr(vars(client)), repr(client._line._connector)]
+    shown = [use(client), repr(client), repr(vars(client)), repr(client._session._connector)]
     shown.append(repr(client._discovery))
     client.close()
 

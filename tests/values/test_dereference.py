@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from lmstudio._json.dereference import inline_refs
+from lmstudio._json.dereference import dereference
 
 
 def test_references_are_replaced_by_what_they_refer_to():
@@ -18,7 +18,7 @@ def test_references_are_replaced_by_what_they_refer_to():
         "contains": {"$ref": "#/$defs/B", "title": "other", "description": "a B"},
     }
     before = copy.deepcopy(given_schema)
-    assert inline_refs(given_schema) == {
+    assert dereference(given_schema) == {
         "type": "array",
         "items": {"type": "object", "properties": {"b": {"type": "string", "title": "B"}}},
         "contains": {"type": "string", "title": "other", "description": "a B"},
@@ -30,17 +30,17 @@ def test_the_top_of_a_schema_may_be_a_reference():
     target = {"type": "object", "properties": {"next": {"$ref": "#/definitions/N~0~1%20x"}}}
     schema = {"$ref": "#/definitions/N~0~1%20x", "definitions": {"N~/ x": target}}
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N~0~1%20x"}}}
-    (name, kept) = next(iter(inline_refs(schema)["$defs"].items()))
+    (name, kept) = next(iter(dereference(schema)["$defs"].items()))
     assert kept == node
-    assert {key: value for key, value in inline_refs(schema).items() if key != "$defs"} == node
+    assert {key: value for key, value in dereference(schema).items() if key != "$defs"} == node
     assert name == "N~/ x"  # where the pointer leads
 
 
 def test_what_stands_beside_a_reference_holds_too():
     schema = {"$defs": {"A": {"minimum": 1, "maximum": 5}}, "$ref": "#/$defs/A", "minimum": 3}
-    assert inline_refs(schema) == {"allOf": [{"minimum": 1, "maximum": 5}], "minimum": 3}
+    assert dereference(schema) == {"allOf": [{"minimum": 1, "maximum": 5}], "minimum": 3}
     schema = {"$defs": {"A": True}, "items": {"$ref": "#/$defs/A"}}
-    assert inline_refs(schema) == {"items": {"allOf": [True]}}
+    assert dereference(schema) == {"items": {"allOf": [True]}}
 
 
 def test_names_and_data_that_look_like_references_are_left_alone():
@@ -53,7 +53,7 @@ def test_names_and_data_that_look_like_references_are_left_alone():
         },
         "default": {"$ref": "#/nowhere"},
     }
-    inlined = inline_refs(schema)
+    inlined = dereference(schema)
     assert inlined["properties"]["$defs"] == {"type": "string"}
     assert inlined["properties"]["default"] == schema["properties"]["default"]
     assert inlined["default"] == schema["default"]
@@ -61,14 +61,14 @@ def test_names_and_data_that_look_like_references_are_left_alone():
 
 def test_recursion_through_the_whole_schema_and_by_pointer():
     whole = {"type": "object", "properties": {"again": {"$ref": "#"}}}
-    assert inline_refs(whole) == whole
+    assert dereference(whole) == whole
     circle = {
         "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}},
         "$ref": "#/$defs/A",
     }
-    assert inline_refs(circle)["$ref"].startswith("#/$defs/")
+    assert dereference(circle)["$ref"].startswith("#/$defs/")
     first = {"anyOf": [{"type": "integer"}, {"items": {"$ref": "#/prefixItems/0"}}]}
-    inlined = inline_refs({"prefixItems": [first]})
+    inlined = dereference({"prefixItems": [first]})
     assert inlined["$defs"] == {
         "0": {"anyOf": [{"type": "integer"}, {"items": {"$ref": "#/$defs/0"}}]}
     }
@@ -82,7 +82,7 @@ def test_two_recursive_parts_of_one_name_are_kept_apart():
         "$defs": {"A": part},
         "definitions": {"A": other},
     }
-    assert inline_refs(schema) == {
+    assert dereference(schema) == {
         "prefixItems": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A_"}],
         "$defs": {"A": part, "A_": {"contains": {"$ref": "#/$defs/A_"}}},
     }
@@ -91,9 +91,9 @@ def test_two_recursive_parts_of_one_name_are_kept_apart():
 @pytest.mark.parametrize("ref", ["#/$defs/None", "#anchor", "#/type/x", "#/items/9"])
 def test_a_schema_with_a_reference_that_leads_nowhere_is_left_as_it_is(ref):
     schema = {"type": "array", "items": [{"$ref": ref}], "$defs": {"A": {}}}
-    assert inline_refs(schema) == schema
+    assert dereference(schema) == schema
 
 
 def test_a_reference_to_another_document_stays():
     schema = {"items": {"$ref": "https://example.com/a.json", "title": "x"}}
-    assert inline_refs(schema) == schema
+    assert dereference(schema) == schema

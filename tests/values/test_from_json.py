@@ -11,7 +11,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from values.schema_classes import Book, Keys, Kind, Level, Line, Name, Node, Person, Point
 
-from lmstudio._json.annotations import plain
+from lmstudio._json.annotations import to_json_data
 from lmstudio._json.from_json import from_json
 from lmstudio._json.json_schema import BaseModel, ValidationError, json_schema
 from lmstudio.errors import LMStudioError, LMStudioValueError
@@ -42,7 +42,7 @@ def test_a_value_that_became_json_fits_its_schema_and_becomes_the_value_again(fi
     cls = type("Made", (BaseModel,), {"__annotations__": fields, "__module__": __name__})
     value = cls(**{field.alias: data.draw(st.from_type(field.type)) for field in attrs.fields(cls)})
     try:
-        encoded = plain(value)
+        encoded = to_json_data(value)
     except ValueError:
         reject()  # NaN or an infinity, which JSON does not have
     assert from_json(encoded, cls) == value

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lmstudio._config.options import LlmLoadModelConfig, LlmPredictionConfig
 from lmstudio._json.json_schema import BaseModel, ValidationError
 from lmstudio._values.model_info import LlmInstanceInfo
+from lmstudio._prediction.accumulator import Accumulator
 from lmstudio._values.results import (
-    Accumulator,
     ActResult,
     LlmPredictionFragment,
     LlmPredictionStats,
