@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from ._calls.call import Call
+from ._calls.holds import Holds
 from ._calls.listener import Listener
 from ._calls.records import Records
 from ._core.core import Core
@@ -126,13 +127,14 @@ class Server(Records):
         )
         keys = first_of_each(models) if loaded is None else list(loaded)
         self._core = Core(options, self._engine, models, hub)
+        self._holds = Holds(self._core)
         self._closed = False
         for endpoint in hold:
-            self._core.holds.hold(endpoint)
+            self._holds.hold(endpoint)
         try:
             for key in keys:
                 self.load(key)
-            self._listener = Listener(self._core)
+            self._listener = Listener(self._core, self._holds)
             self._port = self._core.loop.run(self._listener.start(HOST, port), 5.0)
         except BaseException:
             self._core.loop.stop(5.0)
@@ -237,7 +239,7 @@ class Server(Records):
         Raises:
             ValueError: There is no such endpoint; the text names the nearest.
         """
-        self._core.holds.hold(endpoint)
+        self._holds.hold(endpoint)
 
     def release(self, endpoint: str) -> None:
         """Answer the endpoint as usual again, also the calls that are parked.
@@ -248,7 +250,7 @@ class Server(Records):
         Raises:
             ValueError: There is no such endpoint; the text names the nearest.
         """
-        self._core.holds.release(endpoint)
+        self._holds.release(endpoint)
 
     def expect(self, endpoint: str, timeout: float = 5.0) -> Call:
         """Take the next call of an endpoint; the endpoint is held from now on.
@@ -264,7 +266,7 @@ class Server(Records):
             AssertionError: None came in time; the text says what came.
             ValueError: There is no such endpoint; the text names the nearest.
         """
-        return self._core.holds.expect(endpoint, timeout)
+        return self._holds.expect(endpoint, timeout)
 
     def load(self, key: str, identifier: str | None = None) -> str:
         """Load a model as the app's user would, by hand.
@@ -325,7 +327,7 @@ class Server(Records):
         left = self._core.workers.join(max(0.1, deadline - time.monotonic()))
         if left:
             logger.warning("still running after the server was closed: %s", ", ".join(left))
-        self._core.journal.close()
+        self._core.changes.close()
         self._core.loop.stop(max(0.1, deadline - time.monotonic()))
 
     def __enter__(self) -> Server:

@@ -79,7 +79,7 @@ class Records:
         if predicate is not None:
             if not callable(predicate):
                 raise _usage.wrong_type("the predicate", "a function", predicate)
-            return journal.wait(
+            return self._core.changes.wait(
                 predicate, timeout, lambda: f"expected {predicate}, but {journal.summary()}"
             )
         wanted = {"type": type, "endpoint": endpoint, "path": path}
@@ -88,7 +88,7 @@ class Records:
             found = journal.matching(type, endpoint, path)
             return found if len(found) >= count else None
 
-        return journal.wait(
+        return self._core.changes.wait(
             look, timeout, lambda: f"expected {count} of {wanted}, but {journal.summary()}"
         )[count - 1]
 
@@ -102,7 +102,7 @@ class Records:
         Raises:
             AssertionError: It did not come in time.
         """
-        found = self._core.journal.wait(
+        found = self._core.changes.wait(
             lambda: self.predictions[index : index + 1],
             timeout,
             lambda: f"expected prediction {index}, but {self._core.journal.summary()}",

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from .journal import Journal
+from .changes import Changes
 from .loop_thread import LoopThread
 
 _HIGH_WATER = 256
@@ -47,11 +47,11 @@ class Connection:
         Any thread. The methods return when the bytes were handed to the socket.
     """
 
-    def __init__(self, websocket: ServerConnection, path: str, loop: LoopThread, journal: Journal):
+    def __init__(self, websocket: ServerConnection, path: str, loop: LoopThread, changes: Changes):
         self._websocket = websocket
         self._path = path
         self._loop = loop
-        self._journal = journal
+        self._changes = changes
         self._outbox: deque[_Item] = deque()
         self._wanted = asyncio.Event()  # loop thread only
         self._reading = asyncio.Event()  # loop thread only
@@ -229,7 +229,7 @@ class Connection:
         """Note that the connection is gone, and let go of those who wait for it."""
         if self._open:
             self._open = False
-            self._journal.touch()
+            self._changes.touch()
         self._discard()
 
     def _discard(self) -> None:
@@ -262,12 +262,12 @@ class Connection:
     def note_malformed(self, frame: str) -> None:
         """Record a frame that is no message."""
         self._malformed.append(frame)
-        self._journal.touch()
+        self._changes.touch()
 
     def identify(self, client_identifier: str) -> None:
         """Record who the client is."""
         self._client_identifier = client_identifier
-        self._journal.touch()
+        self._changes.touch()
 
     def abort(self) -> None:
         """Reset the TCP connection. Loop thread."""

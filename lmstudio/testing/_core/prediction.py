@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from .._protocol import argument_checks as _usage
-from .journal import Journal
+from .._protocol import argument_checks as checks
+from .changes import Changes
 
 Phase = Literal["queued", "prefill", "generating", "finished"]
 
@@ -21,13 +21,13 @@ class Prediction:
 
     def __init__(
         self,
-        journal: Journal,
+        changes: Changes,
         identifier: str,
         prompt: str | None,
         messages: list[dict[str, Any]],
         config: dict[str, Any],
     ) -> None:
-        self._journal = journal
+        self._changes = changes
         self._identifier = identifier
         self._prompt = prompt
         self._messages = messages
@@ -127,8 +127,8 @@ class Prediction:
             AssertionError: It ended without that phase, or did not reach it in time.
             ValueError: There is no such phase.
         """
-        _usage.known("phase", phase, get_args(Phase))
-        self._journal.wait(
+        checks.known("phase", phase, get_args(Phase))
+        self._changes.wait(
             lambda: phase in self._phases or self.finished,
             timeout,
             lambda: f"expected the phase {phase!r}, but this came: {self!r}",
@@ -150,7 +150,7 @@ class Prediction:
         Raises:
             AssertionError: It ended with fewer, or did not get there in time.
         """
-        self._journal.wait(
+        self._changes.wait(
             lambda: self._tokens_sent >= count or self.finished,
             timeout,
             lambda: f"expected {count} token(s), but this came: {self!r}",
@@ -170,20 +170,20 @@ class Prediction:
     def note_sent(self, tokens: int) -> None:
         """Record that a fragment was written. Loop thread."""
         self._tokens_sent += tokens
-        self._journal.touch()
+        self._changes.touch()
 
     def note_cancel(self) -> None:
         """Record the client's cancel. Loop thread."""
         if self._cancelled_after is None and not self.finished:
             self._cancelled_after = self._tokens_sent
-            self._journal.touch()
+            self._changes.touch()
 
     def note_phase(self, phase: Phase) -> None:
         """Record that a phase begins."""
         self._phase = phase
         if phase not in self._phases:
             self._phases.append(phase)
-        self._journal.touch()
+        self._changes.touch()
 
     def note_end(self, stop_reason: str | None, error: str | None = None) -> None:
         """Record the end."""

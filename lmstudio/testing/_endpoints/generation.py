@@ -7,11 +7,12 @@ import json
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from .._core.channel import Channel
+from .._core.core import Core
 from .._core.loop_thread import logger
 from .._core.prediction import Prediction
 from .._core.registry import Instance
@@ -24,11 +25,9 @@ from .._engines.engine import (
     ToolCall,
     split_tokens,
 )
-from .._engines.stop_strings import StopStrings
 from .._protocol.errors import EndpointError, serialize
-
-if TYPE_CHECKING:
-    from .._core.core import Core
+from .._protocol.packets import progress_packet
+from .stop_strings import StopStrings
 
 
 class Generation:
@@ -268,25 +267,6 @@ class Generation:
             if now > self._first:
                 stats["tokensPerSecond"] = self._predicted / (now - self._first)
         return stats
-
-
-def ratio(part: float, whole: float) -> float:
-    """Return a part of a whole, from 0 to 1, the ends as JavaScript writes them."""
-    return 1 if part >= whole else part / whole or 0
-
-
-def progress_packet(processed: int, total: int, cached: int = 0) -> dict[str, Any]:
-    """Return the packet that reports prompt processing."""
-    return {
-        "type": "promptProcessingProgress",
-        "progress": ratio(processed, total),
-        "details": {
-            "cachedTokenCount": cached,
-            "totalPromptTokenCount": total,
-            "processedPromptTokenCount": processed,
-            "unprocessedPromptTokenCount": total - processed,
-        },
-    }
 
 
 def _with_text(token: Token, text: str) -> Token:
