@@ -50,7 +50,7 @@ TESTING_ROOMS = {
     "_endpoints": """
         stop_strings generation predict load models files repository system handlers success
     """,
-    "_calls": "records auth session call holds listener",
+    "_calls": "auth session call holds listener",
     "": "server script_file pytest_plugin",
 }
 

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 from ._calls.call import Call
 from ._calls.holds import Holds
 from ._calls.listener import Listener
-from ._calls.records import Records
+from ._core.connection import Connection
 from ._core.core import Core
 from ._core.loop_thread import logger
-from ._core.options import Options, as_list, check_settings
+from ._core.options import Options
+from ._core.prediction import Prediction
 from ._engines.engine import Engine, Token, ToolCall
-from ._engines.make_reply import make_reply
-from ._engines.models_on_disk import (
-    DEFAULT_HUB,
-    DEFAULT_MODELS,
-    Model,
-    first_of_each,
-)
+from ._engines.make_reply import make_replies
+from ._engines.models_on_disk import DEFAULT_HUB, Model, first_of_each
 from ._engines.scripted import ScriptedEngine
-from ._protocol import argument_checks as _usage
+from ._protocol import argument_checks as checks
 from ._protocol.errors import EndpointError
+from ._protocol.names import check_endpoint, check_message_type, check_path
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
 
 
-class Server(Records):
+class Server:
     """A server that speaks LM Studio's protocol on a loopback socket.
 
     It listens as soon as it is made. Use it in a `with` statement, or call `close()`.
@@ -87,50 +83,15 @@ class Server(Records):
         parallel: int | None = None,
         version: str = "0.4.0",
     ) -> None:
-        hold = as_list("hold", hold, "a list of endpoints, as ['predict']")
-        if loaded is not None:
-            loaded = as_list("loaded", loaded, "a list of the keys of models")
-        check_settings(
-            {
-                "port": port,
-                "engine": engine,
-                "models": models,
-                "loaded": loaded,
-                "hub": hub,
-                "token": token,
-                "auth": auth,
-                "auth_timeout": auth_timeout,
-                "unknown_path": unknown_path,
-                "hold": hold,
-                "load_time": load_time,
-                "download_time": download_time,
-                "jit_evict": jit_evict,
-                "presets": presets,
-                "parallel": parallel,
-                "version": version,
-            }
-        )
-        self._engine = engine if engine is not None else ScriptedEngine()
-        if models is None:
-            models = self._engine.models or DEFAULT_MODELS
-        options = Options(
-            tokens=[token] if isinstance(token, str) else list(token or ()),
-            auth=auth,
-            auth_timeout=auth_timeout,
-            unknown_path=unknown_path,
-            load_time=load_time,
-            download_time=download_time,
-            jit_evict=jit_evict,
-            presets=presets,
-            parallel=self._engine.parallel if parallel is None else parallel,
-            version=version,
-        )
-        keys = first_of_each(models) if loaded is None else list(loaded)
-        self._core = Core(options, self._engine, models, hub)
+        arguments = dict(locals())  # all of them, under their names
+        del arguments["self"]
+        options = Options(**arguments)
+        self._core = Core(options)
         self._holds = Holds(self._core)
         self._closed = False
-        for endpoint in hold:
-            self._holds.hold(endpoint)
+        keys = options.loaded
+        if keys is None:
+            keys = first_of_each(self._core.registry.models)
         try:
             for key in keys:
                 self.load(key)
@@ -161,6 +122,16 @@ class Server(Records):
         return self._core.loop.call(
             lambda: [one.identifier for one in self._core.registry.loaded()]
         )
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All websockets that clients have opened, in order, also those that have ended."""
+        return list(self._core.journal.connections)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """All predictions that clients have asked for, in order."""
+        return list(self._core.journal.predictions)
 
     def reply(
         self,
@@ -207,28 +178,14 @@ class Server(Records):
             ValueError: An argument has no meaning, there is no such entry of the stats, or more
                 than one of the `..._after` arguments was given.
         """
-        if not isinstance(self._engine, ScriptedEngine):
-            kind = type(self._engine).__name__
+        arguments = dict(locals())
+        del arguments["self"], arguments["stats"]
+        engine = self._core.engine
+        if not isinstance(engine, ScriptedEngine):
+            kind = type(engine).__name__
             raise TypeError(f"reply() needs a ScriptedEngine, this server has a {kind}")
-        _usage.whole(1)("repeat", repeat)
-        reply = make_reply(
-            tokens,
-            reasoning=reasoning,
-            tool_calls=tool_calls,
-            delay=delay,
-            prefill=prefill,
-            stop_reason=stop_reason,
-            slow_stop=slow_stop,
-            error_after=error_after,
-            error=error,
-            drop_after=drop_after,
-            close_after=close_after,
-            silent_after=silent_after,
-            garbage_after=garbage_after,
-            **stats,
-        )
-        for _ in range(repeat):
-            self._engine.add(reply)
+        for reply in make_replies(**arguments, **stats):
+            engine.add(reply)
 
     def hold(self, endpoint: str) -> None:
         """Park the calls to an endpoint until the test takes them with `expect`.
@@ -303,6 +260,86 @@ class Server(Records):
 
         self._core.loop.call(unload)
 
+    def received(
+        self, type: str | None = None, *, endpoint: str | None = None, path: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the messages that clients have sent, in order.
+
+        Args:
+            type: Only those of this type, as "rpcCall".
+            endpoint: Only those to this endpoint ("predict" or "llm/predict"), packets into its
+                channels included.
+            path: Only those of this namespace, as "/llm".
+
+        Raises:
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
+        """
+        self._check_filter(type, endpoint, path)
+        return self._core.journal.matching(type, endpoint, path)
+
+    def wait_for(
+        self,
+        predicate: Callable[[], T] | None = None,
+        *,
+        timeout: float = 5.0,
+        type: str | None = None,
+        endpoint: str | None = None,
+        path: str | None = None,
+        count: int = 1,
+    ) -> Any:
+        """Wait until a predicate holds, or until messages have come.
+
+        Args:
+            predicate: Called without a lock after each change; what it returns is returned.
+            timeout: Seconds.
+            type: As for `received`.
+            endpoint: As for `received`.
+            path: As for `received`.
+            count: Number of messages to wait for.
+
+        Returns:
+            What the predicate returned, else the last of the messages.
+
+        Raises:
+            AssertionError: It took too long; the text says what came instead.
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
+        """
+        self._check_filter(type, endpoint, path)
+        checks.whole(1)("count", count)
+        journal = self._core.journal
+        if predicate is not None:
+            if not callable(predicate):
+                raise checks.wrong_type("the predicate", "a function", predicate)
+            return self._core.changes.wait(
+                predicate, timeout, lambda: f"expected {predicate}, but {journal.summary()}"
+            )
+        wanted = {"type": type, "endpoint": endpoint, "path": path}
+
+        def look() -> list[dict[str, Any]] | None:
+            found = journal.matching(type, endpoint, path)
+            return found if len(found) >= count else None
+
+        return self._core.changes.wait(
+            look, timeout, lambda: f"expected {count} of {wanted}, but {journal.summary()}"
+        )[count - 1]
+
+    def wait_prediction(self, index: int = 0, timeout: float = 5.0) -> Prediction:
+        """Wait for the prediction number `index` (from 0) to be asked for, and return it.
+
+        Args:
+            index: Its place in `predictions`.
+            timeout: Seconds.
+
+        Raises:
+            AssertionError: It did not come in time.
+        """
+        found = self._core.changes.wait(
+            lambda: self.predictions[index : index + 1],
+            timeout,
+            lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
+        )
+        return found[0]
+
     def drop_all(self) -> None:
         """Break all connections: the clients see a TCP reset."""
         for connection in self.connections:
@@ -333,12 +370,7 @@ class Server(Records):
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -353,3 +385,13 @@ class Server(Records):
         except EndpointError as problem:
             keys = ", ".join(one.key for one in registry.models)
             raise ValueError(f"{problem} (the downloaded models: {keys})") from None
+
+    def _check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
+        if type is not None:
+            check_message_type(type)
+        if path is not None:
+            check_path(path)
+        # A client may call what there is not: that is what the test looks for.
+        came = [entry.endpoint for entry in list(self._core.journal.received)]
+        if endpoint is not None and endpoint not in came:
+            check_endpoint(endpoint)

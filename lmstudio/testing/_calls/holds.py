@@ -22,7 +22,7 @@ class Holds:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._held: frozenset[str] = frozenset()
+        self._held = frozenset(core.options.hold)
         self._parked: deque[Call] = deque()
         self._open: set[Call] = set()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 import attrs
 
-from .._engines.engine import Engine
-from .._engines.models_on_disk import Model
+from .._engines.models_on_disk import DEFAULT_MODELS, Model
 from .changes import Changes
 from .channel import Channel
 from .journal import Journal
@@ -47,19 +46,21 @@ class Loading:
 class Core:
     """The shared state of a server: who needs what is written at each part."""
 
-    def __init__(
-        self, options: Options, engine: Engine, models: Sequence[Model], hub: Sequence[Model]
-    ) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
-        self.engine = engine
+        self.engine = options.engine
+        self.parallel = options.engine.parallel if options.parallel is None else options.parallel
         self.loop = LoopThread()
         self.changes = Changes()
         self.journal = Journal()
+        models = options.models
+        if models is None:
+            models = self.engine.models or DEFAULT_MODELS
         self.registry = Registry(models, self.changes.touch)
         self.workers = Workers(self.loop)
         self.numbers = itertools.count()
         # The loop thread alone:
-        self.hub = list(hub)
+        self.hub = list(options.hub)
         self.loading: dict[str, Loading] = {}
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}
