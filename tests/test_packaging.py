@@ -39,7 +39,7 @@ ROOMS = {
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
-    "_protocol": "json_checks argument_checks errors shapes names packets",
+    "_protocol": "public json_checks argument_checks errors shapes names packets",
     "_engines": """
         models_on_disk engine generated schema_reply scripted make_reply llama_http llama_request
         llama_stream llama

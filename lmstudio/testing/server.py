@@ -20,13 +20,14 @@ from ._engines.models_on_disk import DEFAULT_HUB, Model, first_of_each
 from ._engines.scripted import ScriptedEngine
 from ._protocol import argument_checks as checks
 from ._protocol.errors import EndpointError
-from ._protocol.names import check_endpoint, check_message_type, check_path
+from ._protocol.public import public
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
 
 
+@public
 class Server:
     """A server that speaks LM Studio's protocol on a loopback socket.
 
@@ -107,9 +108,11 @@ class Server:
         return self._port
 
     @property
-    def host(self) -> str:
-        """Address for a client, as "127.0.0.1:PORT"."""
+    def api_host(self) -> str:
+        """The host and the port, as "127.0.0.1:1234": what a `Client` takes."""
         return f"{HOST}:{self._port}"
+
+    host = api_host
 
     @property
     def tokens(self) -> list[str]:
@@ -119,9 +122,8 @@ class Server:
     @property
     def identifiers(self) -> list[str]:
         """Identifiers of the models that are loaded now."""
-        return self._core.loop.call(
-            lambda: [one.identifier for one in self._core.registry.loaded()]
-        )
+        registry = self._core.registry
+        return self._core.loop.call(lambda: [one.identifier for one in registry.loaded()])
 
     @property
     def connections(self) -> list[Connection]:
@@ -274,7 +276,7 @@ class Server:
         Raises:
             ValueError: There is no such type, endpoint or namespace; the text names the nearest.
         """
-        self._check_filter(type, endpoint, path)
+        self._core.journal.check_filter(type, endpoint, path)
         return self._core.journal.matching(type, endpoint, path)
 
     def wait_for(
@@ -304,7 +306,7 @@ class Server:
             AssertionError: It took too long; the text says what came instead.
             ValueError: There is no such type, endpoint or namespace; the text names the nearest.
         """
-        self._check_filter(type, endpoint, path)
+        self._core.journal.check_filter(type, endpoint, path)
         checks.whole(1)("count", count)
         journal = self._core.journal
         if predicate is not None:
@@ -385,13 +387,3 @@ class Server:
         except EndpointError as problem:
             keys = ", ".join(one.key for one in registry.models)
             raise ValueError(f"{problem} (the downloaded models: {keys})") from None
-
-    def _check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
-        if type is not None:
-            check_message_type(type)
-        if path is not None:
-            check_path(path)
-        # A client may call what there is not: that is what the test looks for.
-        came = [entry.endpoint for entry in list(self._core.journal.received)]
-        if endpoint is not None and endpoint not in came:
-            check_endpoint(endpoint)

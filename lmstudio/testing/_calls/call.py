@@ -14,6 +14,7 @@ from .._protocol.errors import serialize
 from .._protocol.json_checks import MISSING
 from .._protocol.names import PREDICTIONS
 from .._protocol.packets import progress_packet
+from .._protocol.public import public
 from .session import Session
 
 _PROGRESS_FIELDS = {
@@ -22,6 +23,7 @@ _PROGRESS_FIELDS = {
 }
 
 
+@public
 class Call:
     """One rpc call or channel of a client, held until the test answers it.
 

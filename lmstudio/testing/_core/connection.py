@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
+from .._protocol.public import public
 from .changes import Changes
 from .loop_thread import LoopThread
 
@@ -38,6 +39,7 @@ class _Item:
     done: Callable[[], object] | None = None
 
 
+@public
 class Connection:
     """A websocket that a client has opened.
 
@@ -47,7 +49,9 @@ class Connection:
         Any thread. The methods return when the bytes were handed to the socket.
     """
 
-    def __init__(self, websocket: ServerConnection, path: str, loop: LoopThread, changes: Changes):
+    def __init__(
+        self, websocket: ServerConnection, path: str, loop: LoopThread, changes: Changes
+    ) -> None:
         self._websocket = websocket
         self._path = path
         self._loop = loop

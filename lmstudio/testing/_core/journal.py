@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from .._protocol.names import check_endpoint, check_message_type, check_path
 from .connection import Connection
 from .prediction import Prediction
 
@@ -31,8 +32,23 @@ class Journal:
         self.received: list[Received] = []
         self.predictions: list[Prediction] = []
 
+    def check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
+        """Accept what may be looked for.
+
+        Raises:
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
+        """
+        if type is not None:
+            check_message_type(type)
+        if path is not None:
+            check_path(path)
+        # A client may call what there is not: that is what the test looks for.
+        came = [entry.endpoint for entry in list(self.received)]
+        if endpoint is not None and endpoint not in came:
+            check_endpoint(endpoint)
+
     def matching(
-        self, type: str | None = None, endpoint: str | None = None, path: str | None = None
+        self, type: str | None, endpoint: str | None, path: str | None
     ) -> list[dict[str, Any]]:
         """Return the messages that have the type, the endpoint and the namespace path."""
         wanted_path = None if path is None else "/" + path.lstrip("/")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 from .._protocol import argument_checks as checks
+from .._protocol.public import public
 from .changes import Changes
 
 Phase = Literal["queued", "prefill", "generating", "finished"]
 
 
+@public
 class Prediction:
     """What the server did for one `predict` or `completeRawText`.
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from .._protocol import argument_checks as checks
+from .._protocol.public import public
 from .engine import (
     Engine,
     Event,
@@ -14,6 +15,7 @@ from .engine import (
 )
 
 
+@public
 class GeneratedEngine(Engine):
     """Generates numbered words until it is stopped, or the client's limit is reached.
 

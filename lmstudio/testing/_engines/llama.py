@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .._protocol.public import public
 from .engine import (
     Engine,
     Event,
@@ -43,6 +44,7 @@ def find_smollm2() -> str | None:
     return None
 
 
+@public
 class LlamaEngine(Engine):
     """Runs a GGUF model with one thread of the processor; predictions are queued.
 

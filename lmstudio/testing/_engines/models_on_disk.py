@@ -8,11 +8,13 @@ from typing import Any, Literal
 import attrs
 
 from .._protocol import argument_checks as checks
+from .._protocol.public import public
 
 Domain = Literal["llm", "embedding"]
 
 
 @attrs.frozen(kw_only=True)
+@public
 class Model:
     """A downloaded model.
 

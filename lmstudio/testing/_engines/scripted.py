@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from .._protocol import argument_checks as checks
+from .._protocol.public import public
 from .engine import (
     Engine,
     Event,
@@ -36,6 +37,7 @@ _SENTENCES = (
 
 
 @attrs.frozen(kw_only=True)
+@public
 class Reply:
     """One scripted reply.
 
@@ -74,6 +76,7 @@ class Reply:
             yield token if isinstance(token, Token) else Token(token)
 
 
+@public
 class ScriptedEngine(Engine):
     """Plays the replies that were queued, one a prediction; then its default reply.
 
