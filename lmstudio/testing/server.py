@@ -94,6 +94,7 @@ class Server:
         if keys is None:
             keys = first_of_each(self._core.registry.models)
         try:
+            # Before the loop thread listens: the first client finds the models.
             for key in keys:
                 self.load(key)
             self._listener = Listener(self._core, self._holds)
@@ -359,6 +360,8 @@ class Server:
             return
         self._closed = True
         deadline = time.monotonic() + timeout
+        # The listener first: it tells the worker threads to end. The loop thread last: they post
+        # their outcome to it. Between the two the waiting threads get to know that nothing comes.
         try:
             self._core.loop.run(self._listener.stop(), timeout)
         except (RuntimeError, TimeoutError):

@@ -113,6 +113,7 @@ class Call:
         record = self.record
         if record is not None and record.phase != "generating":
             record.note_phase("generating")
+        # Counted by the loop thread when it is written, and `flush` returns after that.
         channel.send(
             {"type": "fragment", "fragment": fragment},
             None if record is None else lambda: record.note_sent(fragment["tokensCount"]),

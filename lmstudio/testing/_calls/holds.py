@@ -34,6 +34,7 @@ class Holds:
     def release(self, endpoint: str) -> None:
         """Let the server answer the endpoint again, also the calls that are parked."""
         check_held("endpoint", endpoint)
+        # First: what the loop thread gets from now on is not parked any more.
         self._held = self._held - {endpoint}
         self._core.loop.call(lambda: self._proceed_parked(endpoint))
 
@@ -63,7 +64,7 @@ class Holds:
         if channel is not None:
             channel.on_message = call.arrived
         self._open.add(call)
-        self._parked.append(call)
+        self._parked.append(call)  # last: from here on a test's thread may take it
         return True
 
     def connection_ended(self, connection: Connection) -> None:

@@ -104,6 +104,7 @@ class Listener:
                 await _close_without_code(websocket)
         finally:
             writer.cancel()
+            # Closed before the tasks end: what worker threads still send is then discarded.
             connection.ended()
             session.end()
             self._holds.connection_ended(connection)

@@ -16,12 +16,7 @@ from .._core.loop_thread import logger
 from .._endpoints import handlers
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.json_checks import MISSING, report
-from .._protocol.shapes import (
-    CHANNELS,
-    MESSAGES,
-    RPCS,
-    UNHANDLED,
-)
+from .._protocol.shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 
 MAX_WARNINGS = 5
 
@@ -66,6 +61,7 @@ class Session:
             self._create(message)
         elif kind in ("channelSend", "channelAck"):
             self._into_channel(message)
+        # Last: a test's thread that wakes finds all that has come of the message.
         self.core.changes.touch()
 
     def end(self) -> None:

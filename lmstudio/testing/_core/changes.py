@@ -30,7 +30,7 @@ class Changes:
 
     def close(self) -> None:
         """Wake the waiters for the last time: nothing will change any more."""
-        self._closed = True
+        self._closed = True  # before the waiting threads wake and look at it
         self.touch()
 
     def wait(self, look: Callable[[], T | None], timeout: float, describe: Callable[[], str]) -> T:

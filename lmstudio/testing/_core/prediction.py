@@ -36,8 +36,7 @@ class Prediction:
         self._config = config
         self._tokens_sent = 0
         self._cancelled_after: int | None = None
-        self._phase: Phase = "queued"
-        self._phases: list[str] = ["queued"]
+        self._phases: list[Phase] = ["queued"]
         self._stop_reason: str | None = None
         self._error: str | None = None
 
@@ -74,12 +73,12 @@ class Prediction:
     @property
     def phase(self) -> Phase:
         """Where it stands: "queued", "prefill", "generating" or "finished"."""
-        return self._phase
+        return self._phases[-1]
 
     @property
     def finished(self) -> bool:
         """Whether the engine has stopped and the outcome is on its way to the client."""
-        return self._phase == "finished"
+        return self.phase == "finished"
 
     @property
     def stop_reason(self) -> str | None:
@@ -92,7 +91,7 @@ class Prediction:
         return self._error
 
     def __repr__(self) -> str:
-        parts = [self._phase, f"{self._tokens_sent} token(s) sent"]
+        parts: list[str] = [self.phase, f"{self._tokens_sent} token(s) sent"]
         if self._cancelled_after is not None:
             parts.append(f"cancelled after {self._cancelled_after}")
         if self._stop_reason is not None:
@@ -182,13 +181,14 @@ class Prediction:
 
     def note_phase(self, phase: Phase) -> None:
         """Record that a phase begins."""
-        self._phase = phase
+        # In one step: a waiting thread sees the new phase together with those that have been.
         if phase not in self._phases:
             self._phases.append(phase)
         self._changes.touch()
 
     def note_end(self, stop_reason: str | None, error: str | None = None) -> None:
         """Record the end."""
+        # Before the phase: a waiting thread that sees the end reads why.
         self._stop_reason = stop_reason
         self._error = error
         self.note_phase("finished")

@@ -16,15 +16,7 @@ from .._core.core import Core
 from .._core.loop_thread import logger
 from .._core.prediction import Prediction
 from .._core.registry import Instance
-from .._engines.engine import (
-    Event,
-    Fault,
-    Finish,
-    GenerationRequest,
-    Token,
-    ToolCall,
-    split_tokens,
-)
+from .._engines.engine import Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.packets import progress_packet
 from .stop_strings import StopStrings
@@ -73,6 +65,7 @@ class Generation:
 
     def stop(self, reason: str) -> None:
         """Tell the engine to stop; the prediction then ends with this reason."""
+        # The reason first: the worker thread reads it when it has seen the event.
         if self._reason is None:
             self._reason = reason
         self.request.stop.set()
@@ -118,7 +111,8 @@ class Generation:
     def _end(self, stop_reason: str | None, error: str | None = None) -> None:
         if not self._channel.connection.open:
             stop_reason, error = None, "connection lost"
-        # When all is written: a test that waits for the end then reads the final number of tokens.
+        # By the loop thread, when all is written: a test's thread that waits for the end then reads
+        # the final number of tokens.
         self._channel.connection.after(lambda: self.record.note_end(stop_reason, error))
 
     def _generate(self) -> bool:

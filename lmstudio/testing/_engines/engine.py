@@ -177,7 +177,7 @@ class Engine(ABC):
         parallel: How many predictions one model instance runs at once; the others are queued.
         blocking: Whether `tokenize`, `embed` and `apply_template` are too slow for the server's
             loop thread, and get a thread of their own.
-        models: The models that a server with this engine has; empty for the default catalogue.
+        models: The models that a server with this engine has; empty for the server's own.
 
     Thread safety:
         All methods may be called from several threads at once.

@@ -7,12 +7,7 @@ from collections.abc import Iterator
 
 from .._protocol import argument_checks as checks
 from .._protocol.public import public
-from .engine import (
-    Engine,
-    Event,
-    GenerationRequest,
-    split_tokens,
-)
+from .engine import Engine, Event, GenerationRequest, split_tokens
 
 
 @public

@@ -12,15 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .._protocol.public import public
-from .engine import (
-    Engine,
-    Event,
-    Finish,
-    GenerationRequest,
-    ToolCall,
-    forced_tool,
-    text_of,
-)
+from .engine import Engine, Event, Finish, GenerationRequest, ToolCall, forced_tool, text_of
 from .llama_http import post
 from .llama_request import completion_body
 from .llama_stream import stream

@@ -10,13 +10,7 @@ import attrs
 
 from .._protocol import argument_checks as checks
 from .._protocol import names
-from .engine import (
-    Fault,
-    FaultKind,
-    Token,
-    ToolCall,
-    split_tokens,
-)
+from .engine import Fault, FaultKind, Token, ToolCall, split_tokens
 from .scripted import Reply
 
 _GARBAGE = '{"type": "channelSe'

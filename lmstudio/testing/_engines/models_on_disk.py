@@ -1,4 +1,4 @@
-"""The models that a server has on its disk: values, and the default catalogue."""
+"""The models that a server has on its disk: values, and those that it has by default."""
 
 from __future__ import annotations
 

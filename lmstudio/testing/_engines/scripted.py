@@ -12,16 +12,7 @@ import attrs
 
 from .._protocol import argument_checks as checks
 from .._protocol.public import public
-from .engine import (
-    Engine,
-    Event,
-    Fault,
-    Finish,
-    GenerationRequest,
-    Token,
-    ToolCall,
-    split_tokens,
-)
+from .engine import Engine, Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .schema_reply import fit
 
 SHORT_REPLY = "This is a reply of the test server."

@@ -8,12 +8,7 @@ from typing import Any
 
 from . import argument_checks as checks
 from .argument_checks import Check
-from .shapes import (
-    CHANNELS,
-    MESSAGES,
-    RPCS,
-    UNHANDLED,
-)
+from .shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 
 NAMESPACES = tuple(RPCS)
 PREDICTIONS = ("predict", "completeRawText")
