@@ -46,15 +46,19 @@ ROOMS = {
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
-    "_protocol": "names shapes errors json_checks argument_checks",
+    "_protocol": "public json_checks argument_checks errors shapes names packets",
     "_engines": """
-        models_on_disk schema_reply make_reply stop_strings engine generated scripted llama_http
-        llama_request llama_stream llama
+        models_on_disk engine generated schema_reply scripted make_reply llama_http llama_request
+        llama_stream llama
     """,
-    "_core": "core registry options journal channel prediction connection workers loop_thread",
-    "_calls": "holds records auth session call listener",
-    "_endpoints": "generation completion files load models predict repository system handlers",
-    "": "script_file server pytest_plugin",
+    "_core": """
+        loop_thread workers changes connection channel prediction journal registry options core
+    """,
+    "_endpoints": """
+        stop_strings generation predict load models files repository system handlers success
+    """,
+    "_calls": "auth session call holds listener",
+    "": "server script_file pytest_plugin",
 }
 
 

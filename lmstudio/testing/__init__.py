@@ -9,14 +9,7 @@ if TYPE_CHECKING:
     from ._calls.call import Call
     from ._core.connection import Connection
     from ._core.prediction import Prediction
-    from ._engines.engine import (
-        Engine,
-        Fault,
-        Finish,
-        GenerationRequest,
-        Token,
-        ToolCall,
-    )
+    from ._engines.engine import Engine, Fault, Finish, GenerationRequest, Token, ToolCall
     from ._engines.generated import GeneratedEngine
     from ._engines.llama import LlamaEngine, find_smollm2
     from ._engines.models_on_disk import Model
@@ -42,37 +35,32 @@ __all__ = [
     "find_smollm2",
 ]
 
-_ROOMS = {
-    "Call": "_calls.call",
-    "Connection": "_core.connection",
-    "Engine": "_engines.engine",
-    "Fault": "_engines.engine",
-    "Finish": "_engines.engine",
-    "GeneratedEngine": "_engines.generated",
-    "GenerationRequest": "_engines.engine",
-    "LlamaEngine": "_engines.llama",
-    "Model": "_engines.models_on_disk",
-    "Prediction": "_core.prediction",
-    "Reply": "_engines.scripted",
-    "ScriptedEngine": "_engines.scripted",
-    "Server": "server",
-    "Token": "_engines.engine",
-    "ToolCall": "_engines.engine",
-    "find_smollm2": "_engines.llama",
+# Where each name is defined. It is imported when it is used first, because every run of pytest
+# imports this package for its plugin.
+_HOMES = {
+    "_calls.call": ["Call"],
+    "_core.connection": ["Connection"],
+    "_core.prediction": ["Prediction"],
+    "_engines.engine": ["Engine", "Fault", "Finish", "GenerationRequest", "Token", "ToolCall"],
+    "_engines.generated": ["GeneratedEngine"],
+    "_engines.llama": ["LlamaEngine", "find_smollm2"],
+    "_engines.models_on_disk": ["Model"],
+    "_engines.scripted": ["Reply", "ScriptedEngine"],
+    "server": ["Server"],
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    # On first use, because every run of pytest imports this package for its plugin.
-    if name not in _ROOMS:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        room = importlib.import_module(f".{_ROOMS[name]}", __name__)
+        module = importlib.import_module(f".{_HOME[name]}", __name__)
     except ModuleNotFoundError as problem:
         if problem.name is not None and problem.name.partition(".")[0] == "websockets":
             raise ImportError("lmstudio.testing needs websockets: pip install websockets") from None
         raise
-    found = globals()[name] = getattr(room, name)
+    found = globals()[name] = getattr(module, name)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import signal
 import sys
 import time
@@ -19,27 +20,12 @@ try:
         Server,
         find_smollm2,
     )
-    from ._protocol import argument_checks as _usage
+    from ._protocol import argument_checks as checks
 except ImportError as error:
     raise SystemExit(str(error)) from None
 from .script_file import Script, read_script
 
 _DEFAULT_PORT = 1234
-# Options that are arguments of `Server` under the same name.
-_SETTINGS = (
-    "port",
-    "token",
-    "auth",
-    "auth_timeout",
-    "unknown_path",
-    "loaded",
-    "load_time",
-    "download_time",
-    "jit_evict",
-    "presets",
-    "parallel",
-    "version",
-)
 _MORE = (
     "The arguments models, hub and replies of a server are given in the script file (--script). "
     "There is no --hold: a call that is held waits for a test to answer it, and here is no test."
@@ -53,9 +39,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_MORE,
     )
     add = parser.add_argument
-    seconds = _value(float, _usage.number())
-    count = _value(int, _usage.whole(1))
-    port = _value(int, _usage.whole(0, 65535))
+    seconds = _value(float, checks.number())
+    count = _value(int, checks.whole(1))
+    port = _value(int, checks.whole(0, 65535))
     add("--port", type=port, help="port to listen on, 0 for any (1234)")
     add("--engine", choices=("scripted", "generated", "llama"), default="scripted")
     add("--model", metavar="FILE", help="GGUF file of the llama engine (SmolLM2 if installed)")
@@ -80,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _value(kind: Callable[[str], Any], check: _usage.Check) -> Callable[[str], Any]:
+def _value(kind: Callable[[str], Any], check: checks.Check) -> Callable[[str], Any]:
     """Return what reads an option: `argparse` says which option a problem is with."""
 
     def read(text: str) -> Any:
@@ -127,13 +113,11 @@ def _engine(options: argparse.Namespace) -> Engine:
 
 def _server(options: argparse.Namespace) -> Server:
     script = Script({}, []) if options.script is None else read_script(options.script)
-    given = {name: getattr(options, name) for name in _SETTINGS}
-    settings: dict[str, Any] = {
-        **script.server,
-        **{name: value for name, value in given.items() if value is not None},
-    }
-    settings.setdefault("port", _DEFAULT_PORT)
-    server = Server(engine=_engine(options), **settings)
+    settings: dict[str, Any] = {"port": _DEFAULT_PORT, **script.server}
+    for name in inspect.signature(Server).parameters:
+        if getattr(options, name, None) is not None:
+            settings[name] = getattr(options, name)
+    server = Server(**{**settings, "engine": _engine(options)})
     try:
         script.play(server)
     except BaseException:

@@ -12,10 +12,10 @@ from typing import Any
 
 import attrs
 
-from ._core.options import check_settings
-from ._engines.make_reply import make_reply
+from ._core.options import Options
+from ._engines.make_reply import make_replies
 from ._engines.models_on_disk import Model
-from ._protocol import argument_checks as _usage
+from ._protocol import argument_checks as checks
 from .server import Server
 
 _SECTIONS = ("server", "models", "hub", "replies")
@@ -55,7 +55,8 @@ def read_script(path: str) -> Script:
     settings = content.get("server", {})
     _check_names(f"{path}, server", "setting", settings, _arguments(Server))
     with _place(f"{path}, server"):
-        check_settings(settings)
+        defaults = inspect.signature(Server).parameters.items()
+        Options(**{**{name: one.default for name, one in defaults}, **settings})
     settings = dict(settings)
     for section in ("models", "hub"):
         if section in content:
@@ -107,15 +108,13 @@ def _reply(where: str, entry: Any) -> dict[str, Any]:
     if "text" in reply:
         if "tokens" in reply:
             raise TypeError("give text or tokens, not both")
-        reply["tokens"] = _usage.text("text", reply.pop("text"))
-    stats = _usage.entries("stats", reply.pop("stats", {}))
+        reply["tokens"] = checks.text("text", reply.pop("text"))
+    stats = checks.entries("stats", reply.pop("stats", {}))
     for name in stats:
         if name in reply or name in _arguments(Server.reply):
             raise TypeError(f"{name} is a field of the reply, not of its stats")
     reply.update(stats)
-    repeat = reply.get("repeat", 1)
-    _usage.whole(1)("repeat", repeat)
-    make_reply(**{name: value for name, value in reply.items() if name != "repeat"})
+    make_replies(**reply)
     return reply
 
 

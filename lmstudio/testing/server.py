@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 from ._calls.call import Call
+from ._calls.holds import Holds
 from ._calls.listener import Listener
-from ._calls.records import Records
+from ._core.connection import Connection
 from ._core.core import Core
 from ._core.loop_thread import logger
-from ._core.options import Options, as_list, check_settings
+from ._core.options import Options
+from ._core.prediction import Prediction
 from ._engines.engine import Engine, Token, ToolCall
-from ._engines.make_reply import make_reply
-from ._engines.models_on_disk import (
-    DEFAULT_HUB,
-    DEFAULT_MODELS,
-    Model,
-    first_of_each,
-)
+from ._engines.make_reply import make_replies
+from ._engines.models_on_disk import DEFAULT_HUB, Model, first_of_each
 from ._engines.scripted import ScriptedEngine
-from ._protocol import argument_checks as _usage
+from ._protocol import argument_checks as checks
 from ._protocol.errors import EndpointError
+from ._protocol.public import public
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
 
 
-class Server(Records):
+@public
+class Server:
     """A server that speaks LM Studio's protocol on a loopback socket.
 
     It listens as soon as it is made. Use it in a `with` statement, or call `close()`.
@@ -86,53 +84,20 @@ class Server(Records):
         parallel: int | None = None,
         version: str = "0.4.0",
     ) -> None:
-        hold = as_list("hold", hold, "a list of endpoints, as ['predict']")
-        if loaded is not None:
-            loaded = as_list("loaded", loaded, "a list of the keys of models")
-        check_settings(
-            {
-                "port": port,
-                "engine": engine,
-                "models": models,
-                "loaded": loaded,
-                "hub": hub,
-                "token": token,
-                "auth": auth,
-                "auth_timeout": auth_timeout,
-                "unknown_path": unknown_path,
-                "hold": hold,
-                "load_time": load_time,
-                "download_time": download_time,
-                "jit_evict": jit_evict,
-                "presets": presets,
-                "parallel": parallel,
-                "version": version,
-            }
-        )
-        self._engine = engine if engine is not None else ScriptedEngine()
-        if models is None:
-            models = self._engine.models or DEFAULT_MODELS
-        options = Options(
-            tokens=[token] if isinstance(token, str) else list(token or ()),
-            auth=auth,
-            auth_timeout=auth_timeout,
-            unknown_path=unknown_path,
-            load_time=load_time,
-            download_time=download_time,
-            jit_evict=jit_evict,
-            presets=presets,
-            parallel=self._engine.parallel if parallel is None else parallel,
-            version=version,
-        )
-        keys = first_of_each(models) if loaded is None else list(loaded)
-        self._core = Core(options, self._engine, models, hub)
+        arguments = dict(locals())  # all of them, under their names
+        del arguments["self"]
+        options = Options(**arguments)
+        self._core = Core(options)
+        self._holds = Holds(self._core)
         self._closed = False
-        for endpoint in hold:
-            self._core.holds.hold(endpoint)
+        keys = options.loaded
+        if keys is None:
+            keys = first_of_each(self._core.registry.models)
         try:
+            # Before the loop thread listens: the first client finds the models.
             for key in keys:
                 self.load(key)
-            self._listener = Listener(self._core)
+            self._listener = Listener(self._core, self._holds)
             self._port = self._core.loop.run(self._listener.start(HOST, port), 5.0)
         except BaseException:
             self._core.loop.stop(5.0)
@@ -144,9 +109,11 @@ class Server(Records):
         return self._port
 
     @property
-    def host(self) -> str:
-        """Address for a client, as "127.0.0.1:PORT"."""
+    def api_host(self) -> str:
+        """The host and the port, as "127.0.0.1:1234": what a `Client` takes."""
         return f"{HOST}:{self._port}"
+
+    host = api_host
 
     @property
     def tokens(self) -> list[str]:
@@ -156,9 +123,18 @@ class Server(Records):
     @property
     def identifiers(self) -> list[str]:
         """Identifiers of the models that are loaded now."""
-        return self._core.loop.call(
-            lambda: [one.identifier for one in self._core.registry.loaded()]
-        )
+        registry = self._core.registry
+        return self._core.loop.call(lambda: [one.identifier for one in registry.loaded()])
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All websockets that clients have opened, in order, also those that have ended."""
+        return list(self._core.journal.connections)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """All predictions that clients have asked for, in order."""
+        return list(self._core.journal.predictions)
 
     def reply(
         self,
@@ -205,28 +181,14 @@ class Server(Records):
             ValueError: An argument has no meaning, there is no such entry of the stats, or more
                 than one of the `..._after` arguments was given.
         """
-        if not isinstance(self._engine, ScriptedEngine):
-            kind = type(self._engine).__name__
+        arguments = dict(locals())
+        del arguments["self"], arguments["stats"]
+        engine = self._core.engine
+        if not isinstance(engine, ScriptedEngine):
+            kind = type(engine).__name__
             raise TypeError(f"reply() needs a ScriptedEngine, this server has a {kind}")
-        _usage.whole(1)("repeat", repeat)
-        reply = make_reply(
-            tokens,
-            reasoning=reasoning,
-            tool_calls=tool_calls,
-            delay=delay,
-            prefill=prefill,
-            stop_reason=stop_reason,
-            slow_stop=slow_stop,
-            error_after=error_after,
-            error=error,
-            drop_after=drop_after,
-            close_after=close_after,
-            silent_after=silent_after,
-            garbage_after=garbage_after,
-            **stats,
-        )
-        for _ in range(repeat):
-            self._engine.add(reply)
+        for reply in make_replies(**arguments, **stats):
+            engine.add(reply)
 
     def hold(self, endpoint: str) -> None:
         """Park the calls to an endpoint until the test takes them with `expect`.
@@ -237,7 +199,7 @@ class Server(Records):
         Raises:
             ValueError: There is no such endpoint; the text names the nearest.
         """
-        self._core.holds.hold(endpoint)
+        self._holds.hold(endpoint)
 
     def release(self, endpoint: str) -> None:
         """Answer the endpoint as usual again, also the calls that are parked.
@@ -248,7 +210,7 @@ class Server(Records):
         Raises:
             ValueError: There is no such endpoint; the text names the nearest.
         """
-        self._core.holds.release(endpoint)
+        self._holds.release(endpoint)
 
     def expect(self, endpoint: str, timeout: float = 5.0) -> Call:
         """Take the next call of an endpoint; the endpoint is held from now on.
@@ -264,7 +226,7 @@ class Server(Records):
             AssertionError: None came in time; the text says what came.
             ValueError: There is no such endpoint; the text names the nearest.
         """
-        return self._core.holds.expect(endpoint, timeout)
+        return self._holds.expect(endpoint, timeout)
 
     def load(self, key: str, identifier: str | None = None) -> str:
         """Load a model as the app's user would, by hand.
@@ -301,6 +263,86 @@ class Server(Records):
 
         self._core.loop.call(unload)
 
+    def received(
+        self, type: str | None = None, *, endpoint: str | None = None, path: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the messages that clients have sent, in order.
+
+        Args:
+            type: Only those of this type, as "rpcCall".
+            endpoint: Only those to this endpoint ("predict" or "llm/predict"), packets into its
+                channels included.
+            path: Only those of this namespace, as "/llm".
+
+        Raises:
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
+        """
+        self._core.journal.check_filter(type, endpoint, path)
+        return self._core.journal.matching(type, endpoint, path)
+
+    def wait_for(
+        self,
+        predicate: Callable[[], T] | None = None,
+        *,
+        timeout: float = 5.0,
+        type: str | None = None,
+        endpoint: str | None = None,
+        path: str | None = None,
+        count: int = 1,
+    ) -> Any:
+        """Wait until a predicate holds, or until messages have come.
+
+        Args:
+            predicate: Called without a lock after each change; what it returns is returned.
+            timeout: Seconds.
+            type: As for `received`.
+            endpoint: As for `received`.
+            path: As for `received`.
+            count: Number of messages to wait for.
+
+        Returns:
+            What the predicate returned, else the last of the messages.
+
+        Raises:
+            AssertionError: It took too long; the text says what came instead.
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
+        """
+        self._core.journal.check_filter(type, endpoint, path)
+        checks.whole(1)("count", count)
+        journal = self._core.journal
+        if predicate is not None:
+            if not callable(predicate):
+                raise checks.wrong_type("the predicate", "a function", predicate)
+            return self._core.changes.wait(
+                predicate, timeout, lambda: f"expected {predicate}, but {journal.summary()}"
+            )
+        wanted = {"type": type, "endpoint": endpoint, "path": path}
+
+        def look() -> list[dict[str, Any]] | None:
+            found = journal.matching(type, endpoint, path)
+            return found if len(found) >= count else None
+
+        return self._core.changes.wait(
+            look, timeout, lambda: f"expected {count} of {wanted}, but {journal.summary()}"
+        )[count - 1]
+
+    def wait_prediction(self, index: int = 0, timeout: float = 5.0) -> Prediction:
+        """Wait for the prediction number `index` (from 0) to be asked for, and return it.
+
+        Args:
+            index: Its place in `predictions`.
+            timeout: Seconds.
+
+        Raises:
+            AssertionError: It did not come in time.
+        """
+        found = self._core.changes.wait(
+            lambda: self.predictions[index : index + 1],
+            timeout,
+            lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
+        )
+        return found[0]
+
     def drop_all(self) -> None:
         """Break all connections: the clients see a TCP reset."""
         for connection in self.connections:
@@ -318,6 +360,8 @@ class Server(Records):
             return
         self._closed = True
         deadline = time.monotonic() + timeout
+        # The listener first: it tells the worker threads to end. The loop thread last: they post
+        # their outcome to it. Between the two the waiting threads get to know that nothing comes.
         try:
             self._core.loop.run(self._listener.stop(), timeout)
         except (RuntimeError, TimeoutError):
@@ -325,18 +369,13 @@ class Server(Records):
         left = self._core.workers.join(max(0.1, deadline - time.monotonic()))
         if left:
             logger.warning("still running after the server was closed: %s", ", ".join(left))
-        self._core.journal.close()
+        self._core.changes.close()
         self._core.loop.stop(max(0.1, deadline - time.monotonic()))
 
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -32,7 +32,7 @@ def get_or_load(client, identifier, **fields):
     return client.open("getOrLoad", parameter)
 
 
-def test_default_catalogue(server, client):
+def test_default_models(server, client):
     assert server.identifiers == ["test-llm", "test-embedding"]
     (loaded,) = client.result("listLoaded")
     assert loaded["modelKey"] == loaded["identifier"] == "test-llm"

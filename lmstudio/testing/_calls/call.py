@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._core.channel import Channel
 from .._core.connection import Connection
 from .._core.prediction import Prediction
-from .._core.registry import Instance
-from .._endpoints.generation import progress_packet
-from .._protocol import argument_checks as _usage
-from .._protocol import names as _names
-from .._protocol.errors import EndpointError, serialize
+from .._endpoints.success import success_packet
+from .._protocol import argument_checks as checks
+from .._protocol import names
+from .._protocol.errors import serialize
 from .._protocol.json_checks import MISSING
+from .._protocol.names import PREDICTIONS
+from .._protocol.packets import progress_packet
+from .._protocol.public import public
+from .session import Session
 
-if TYPE_CHECKING:
-    from .._core.core import Core
-    from .session import Session
-
-_PREDICTIONS = ("predict", "completeRawText")
 _PROGRESS_FIELDS = {
-    **dict.fromkeys(_PREDICTIONS, _names.PROMPT_FIELDS),
-    "downloadModel": _names.DOWNLOAD_FIELDS,
+    **dict.fromkeys(PREDICTIONS, names.PROMPT_FIELDS),
+    "downloadModel": names.DOWNLOAD_FIELDS,
 }
 
 
+@public
 class Call:
     """One rpc call or channel of a client, held until the test answers it.
 
@@ -44,9 +43,9 @@ class Call:
     """
 
     def __init__(
-        self, core: Core, session: Session, message: dict[str, Any], channel: Channel | None = None
+        self, session: Session, message: dict[str, Any], channel: Channel | None = None
     ) -> None:
-        self._core = core
+        self._core = session.core
         self._session = session
         self._channel = channel
         self._message = message
@@ -104,16 +103,17 @@ class Call:
         """
         channel = self._open_channel("fragment")
         fragment = {
-            "content": _usage.text("the fragment", content),
+            "content": checks.text("the fragment", content),
             "tokensCount": 1,
             "containsDrafted": False,
             "reasoningType": "none",
             "isStructural": False,
-            **_names.on_the_wire("field of a fragment", fields, _names.FRAGMENT_FIELDS),
+            **names.on_the_wire("field of a fragment", fields, names.FRAGMENT_FIELDS),
         }
         record = self.record
         if record is not None and record.phase != "generating":
             record.note_phase("generating")
+        # Counted by the loop thread when it is written, and `flush` returns after that.
         channel.send(
             {"type": "fragment", "fragment": fragment},
             None if record is None else lambda: record.note_sent(fragment["tokensCount"]),
@@ -129,10 +129,10 @@ class Call:
                 a download: the fields of the update, as `total_bytes=100`.
         """
         self._open_channel("progress")
-        _usage.number(0, 1)("progress", progress)
-        checks = _PROGRESS_FIELDS.get(self.endpoint, {})
-        details = _names.on_the_wire(f"detail of {self.endpoint}'s progress", details, checks)
-        if self.endpoint in _PREDICTIONS:
+        checks.number(0, 1)("progress", progress)
+        known = _PROGRESS_FIELDS.get(self.endpoint, {})
+        details = names.on_the_wire(f"detail of {self.endpoint}'s progress", details, known)
+        if self.endpoint in PREDICTIONS:
             if self.record is not None and self.record.phase == "queued":
                 self.record.note_phase("prefill")
             packet = progress_packet(round(progress * 100), 100)
@@ -166,7 +166,7 @@ class Call:
             arguments: Its arguments.
             id: Identifier of the call; made up if None.
         """
-        _usage.text("the name", name)
+        checks.text("the name", name)
         call_id = f"call_{next(self._core.numbers)}" if id is None else id
         request = {"type": "function", "id": call_id, "name": name, "arguments": arguments or {}}
         self.packet({"type": "toolCallGenerationStart", "toolCallId": call_id})
@@ -183,12 +183,12 @@ class Call:
                 other channels: fields of the packet.
         """
         channel = self._open_channel("success")
-        _names.check_stop_reason("stop_reason", stop_reason)
-        if self.endpoint in _PREDICTIONS:
+        names.check_stop_reason("stop_reason", stop_reason)
+        if self.endpoint in PREDICTIONS:
             also = ("stop_reason", "close")
-            fields = _names.on_the_wire("entry of the stats", stats, _names.STATS, also)
+            fields = names.on_the_wire("entry of the stats", stats, names.STATS, also)
         else:
-            fields = {_names.camel(name): value for name, value in stats.items()}
+            fields = {names.camel(name): value for name, value in stats.items()}
         packet = self._core.loop.call(lambda: self._success_packet(stop_reason, fields))
         channel.send(packet)
         if self.record is not None:
@@ -221,8 +221,8 @@ class Call:
             **fields: Other fields of the error, as `displayData={...}` or `cause="..."`.
         """
         self._check_open("error")
-        _usage.text("the title of the error", title)
-        fields = _names.on_the_wire("field of an error", fields, _names.ERROR_FIELDS)
+        checks.text("the title of the error", title)
+        fields = names.on_the_wire("field of an error", fields, names.ERROR_FIELDS)
         self._ended = "failed"
         problem = serialize(title, **fields)
         if self._channel is None:
@@ -257,7 +257,7 @@ class Call:
         Raises:
             AssertionError: It did not come.
         """
-        self._core.journal.wait(
+        self._core.changes.wait(
             lambda: self.cancelled,
             timeout,
             lambda: f"expected a cancel of {self!r}, but {self._came()}",
@@ -288,16 +288,6 @@ class Call:
         """Whether the call is one of this endpoint ("predict" or "llm/predict")."""
         return endpoint in (self.endpoint, f"{self._session.namespace}/{self.endpoint}")
 
-    def find_instance(self) -> Instance | None:
-        """Return the model instance that the call asks for, if there is one. Loop thread."""
-        specifier = self.parameter.get("modelSpecifier") if self.parameter else None
-        if specifier is None:
-            return None
-        try:
-            return self._core.registry.find("llm", specifier)
-        except EndpointError:
-            return None
-
     def _check_open(self, method: str) -> None:
         if self._ended is not None:
             raise AssertionError(f"{method}() after the end: {self!r}")
@@ -325,9 +315,9 @@ class Call:
         self._session.start_channel(self._channel, self._message)
 
     def _success_packet(self, stop_reason: str, fields: dict[str, Any]) -> dict[str, Any]:
-        from .._endpoints.completion import success_packet
-
-        return success_packet(self._core, self, self._session.namespace, stop_reason, fields)
+        channel = self._channel
+        assert channel is not None
+        return success_packet(self._core, channel, self.parameter, self.record, stop_reason, fields)
 
     def _came(self) -> str:
         if not self._packets:

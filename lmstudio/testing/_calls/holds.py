@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._core.channel import Channel
 from .._core.connection import Connection
-from .._endpoints.predict import new_record
-from .._protocol.names import check_held
+from .._core.core import Core
+from .._endpoints.predict import find_instance, new_record
+from .._protocol.names import PREDICTIONS, check_held
 from .call import Call
-
-if TYPE_CHECKING:
-    from .._core.core import Core
-    from .session import Session
+from .session import Session
 
 
 class Holds:
@@ -24,7 +22,7 @@ class Holds:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._held: frozenset[str] = frozenset()
+        self._held = frozenset(core.options.hold)
         self._parked: deque[Call] = deque()
         self._open: set[Call] = set()
 
@@ -36,6 +34,7 @@ class Holds:
     def release(self, endpoint: str) -> None:
         """Let the server answer the endpoint again, also the calls that are parked."""
         check_held("endpoint", endpoint)
+        # First: what the loop thread gets from now on is not parked any more.
         self._held = self._held - {endpoint}
         self._core.loop.call(lambda: self._proceed_parked(endpoint))
 
@@ -43,7 +42,7 @@ class Holds:
         """Take the oldest parked call of the endpoint; wait for it if there is none."""
         if endpoint not in self._held:
             self.hold(endpoint)
-        return self._core.journal.wait(
+        return self._core.changes.wait(
             lambda: self._take(endpoint),
             timeout,
             lambda: (
@@ -51,24 +50,21 @@ class Holds:
             ),
         )
 
-    def park_call(self, session: Session, message: dict[str, Any]) -> bool:
-        """Park an rpc call if its endpoint is held."""
-        if not self._is_held(session.namespace, message["endpoint"]):
+    def park(
+        self, session: Session, message: dict[str, Any], channel: Channel | None = None
+    ) -> bool:
+        """Park a call if its endpoint is held."""
+        call = Call(session, message, channel)
+        if not any(call.is_of(endpoint) for endpoint in self._held):
             return False
-        self._park(Call(self._core, session, message))
-        return True
-
-    def park_channel(self, session: Session, channel: Channel, message: dict[str, Any]) -> bool:
-        """Park a channel if its endpoint is held."""
-        if not self._is_held(session.namespace, message["endpoint"]):
-            return False
-        call = Call(self._core, session, message, channel)
-        if message["endpoint"] in ("predict", "completeRawText"):
-            instance = call.find_instance()
+        if call.endpoint in PREDICTIONS:
+            instance = find_instance(self._core, call.parameter)
             if instance is not None:
-                call.record = new_record(self._core, instance, message["creationParameter"])
-        channel.on_message = call.arrived
-        self._park(call)
+                call.record = new_record(self._core, instance, call.parameter)
+        if channel is not None:
+            channel.on_message = call.arrived
+        self._open.add(call)
+        self._parked.append(call)  # last: from here on a test's thread may take it
         return True
 
     def connection_ended(self, connection: Connection) -> None:
@@ -77,13 +73,6 @@ class Holds:
             if call.connection is connection:
                 call.client_gone()
                 self._open.discard(call)
-
-    def _park(self, call: Call) -> None:
-        self._open.add(call)
-        self._parked.append(call)
-
-    def _is_held(self, namespace: str, endpoint: str) -> bool:
-        return endpoint in self._held or f"{namespace}/{endpoint}" in self._held
 
     def _take(self, endpoint: str) -> Call | None:
         for call in list(self._parked):

@@ -19,6 +19,7 @@ from .._core.connection import Connection
 from .._core.core import Core
 from .._protocol.names import NAMESPACES
 from .auth import Doorkeeper
+from .holds import Holds
 from .session import Session
 
 _CLOSE_HANDSHAKE = 0.25
@@ -30,8 +31,9 @@ _logger.setLevel(logging.INFO)  # below that it shows whole messages, tokens too
 class Listener:
     """Accepts clients. Loop thread alone."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, holds: Holds) -> None:
         self._core = core
+        self._holds = holds
         self._door = Doorkeeper(core.options)
         self._server: WebSocketServer | None = None
         self._connections: set[Connection] = set()
@@ -84,12 +86,12 @@ class Listener:
     async def _handle(self, websocket: ServerConnection) -> None:
         assert websocket.request is not None
         path = websocket.request.path.split("?")[0]
-        connection = Connection(websocket, path, self._core.loop, self._core.journal)
+        connection = Connection(websocket, path, self._core.loop, self._core.changes)
         self._connections.add(connection)
         self._core.journal.connections.append(connection)
-        self._core.journal.touch()
+        self._core.changes.touch()
         writer = asyncio.ensure_future(connection.write_all())
-        session = Session(self._core, connection, path.lstrip("/"))
+        session = Session(self._core, connection, path.lstrip("/"), self._holds.park)
         try:
             if await self._door.let_in(connection):
                 try:
@@ -102,8 +104,10 @@ class Listener:
                 await _close_without_code(websocket)
         finally:
             writer.cancel()
+            # Closed before the tasks end: what worker threads still send is then discarded.
             connection.ended()
             session.end()
+            self._holds.connection_ended(connection)
             self._connections.discard(connection)
 
 

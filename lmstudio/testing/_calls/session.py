@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 from .._core.channel import Channel
 from .._core.connection import Connection, encode
+from .._core.core import Core
 from .._core.journal import Received
 from .._core.loop_thread import logger
-from .._endpoints import handlers as _handlers
-from .._protocol import json_checks as _check
+from .._endpoints import handlers
 from .._protocol.errors import EndpointError, serialize
-from .._protocol.shapes import (
-    CHANNELS,
-    MESSAGES,
-    RPCS,
-    UNHANDLED,
-)
-
-if TYPE_CHECKING:
-    from .._core.core import Core
+from .._protocol.json_checks import MISSING, report
+from .._protocol.shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 
 MAX_WARNINGS = 5
+
+# Takes a call away from the server for the test to answer; False if the server is to answer it.
+Park: TypeAlias = "Callable[[Session, dict[str, Any], Channel | None], bool]"
 
 
 class Session:
@@ -35,10 +31,11 @@ class Session:
         The loop thread alone, but for `answer` and `fail`: any thread.
     """
 
-    def __init__(self, core: Core, connection: Connection, namespace: str) -> None:
+    def __init__(self, core: Core, connection: Connection, namespace: str, park: Park) -> None:
         self.core = core
         self.connection = connection
         self.namespace = namespace
+        self._park = park
         self._warnings = 0
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,13 +61,13 @@ class Session:
             self._create(message)
         elif kind in ("channelSend", "channelAck"):
             self._into_channel(message)
-        self.core.journal.touch()
+        # Last: a test's thread that wakes finds all that has come of the message.
+        self.core.changes.touch()
 
     def end(self) -> None:
         """Stop all that was still running for the connection, which is gone."""
         for task in list(self._tasks):
             task.cancel()
-        self.core.holds.connection_ended(self.connection)
 
     def warn(self, kind: str, warning: str) -> None:
         """Send a communication warning; after five on a connection there are no more."""
@@ -81,7 +78,7 @@ class Session:
     def answer(self, call_id: int, result: Any) -> None:
         """Send the result of a call; `MISSING` for none."""
         message = {"type": "rpcResult", "callId": call_id}
-        if result is not _check.MISSING:
+        if result is not MISSING:
             message["result"] = result
         self.connection.post(message)
 
@@ -102,22 +99,22 @@ class Session:
         endpoint = message["endpoint"]
         if self._not_there("rpcCall", "rpcEndpoint", endpoint, RPCS):
             return
-        parameter = message.get("parameter", _check.MISSING)
+        parameter = message.get("parameter", MISSING)
         problems = RPCS[self.namespace][endpoint](parameter, "parameter")
         if problems:
             self.warn(
                 "rpcParameterTypeError",
                 f"Received invalid parameter for rpcCall, endpointName = {endpoint}, "
-                f"parameter = {_json(parameter)}. {_check.report(problems)}",
+                f"parameter = {_json(parameter)}. {report(problems)}",
             )
-        elif not self.core.holds.park_call(self, message):
+        elif not self._park(self, message, None):
             self.start_call(message)
 
     def start_call(self, message: dict[str, Any]) -> None:
         """Let the server itself answer a call."""
         call_id = message["callId"]
         try:
-            result = _handlers.answer(
+            result = handlers.answer(
                 self.core, self.namespace, message["endpoint"], message.get("parameter")
             )
             if not inspect.isawaitable(result):
@@ -139,13 +136,13 @@ class Session:
         endpoint, channel_id = message["endpoint"], message["channelId"]
         if self._not_there("channelCreate", "channelEndpoint", endpoint, CHANNELS):
             return
-        parameter = message.get("creationParameter", _check.MISSING)
+        parameter = message.get("creationParameter", MISSING)
         problems = CHANNELS[self.namespace][endpoint][0](parameter, "creationParameter")
         if problems:
             self.warn(
                 "channelCreationParameterTypeError",
                 f"Received invalid creationParameter for channel, endpointName = {endpoint}, "
-                f"creationParameter = {_json(parameter)}. {_check.report(problems)}",
+                f"creationParameter = {_json(parameter)}. {report(problems)}",
             )
             return
         if channel_id in self._channels:
@@ -156,7 +153,7 @@ class Session:
             return
         channel = Channel(self.connection, channel_id, self.namespace, endpoint)
         self._channels[channel_id] = channel
-        if not self.core.holds.park_channel(self, channel, message):
+        if not self._park(self, message, channel):
             self.start_channel(channel, message)
 
     def start_channel(self, channel: Channel, message: dict[str, Any]) -> None:
@@ -164,7 +161,7 @@ class Session:
 
         async def serve() -> None:
             try:
-                await _handlers.serve(self.core, channel, message.get("creationParameter"))
+                await handlers.serve(self.core, channel, message.get("creationParameter"))
             except Exception as problem:
                 self.close_channel(channel, _as_error(problem))
             else:
@@ -183,13 +180,13 @@ class Session:
             return
         if kind == "channelAck":
             return
-        packet = message.get("message", _check.MISSING)
+        packet = message.get("message", MISSING)
         problems = CHANNELS[self.namespace][channel.endpoint][1](packet, "message")
         if problems:
             self.warn(
                 "channelMessageTypeError",
                 f"Received invalid message for channel, endpointName = {channel.endpoint}, "
-                f"message = {_json(packet)}. {_check.report(problems)}",
+                f"message = {_json(packet)}. {report(problems)}",
             )
         elif isinstance(packet, dict):
             channel.arrived(packet)
@@ -227,7 +224,7 @@ def _parse(frame: str) -> dict[str, Any] | None:
 
 
 def _json(value: Any) -> str:
-    return "undefined" if value is _check.MISSING else encode(value)
+    return "undefined" if value is MISSING else encode(value)
 
 
 def _as_error(problem: Exception) -> dict[str, Any]:

@@ -16,7 +16,9 @@ class Channel:
     Sending: any thread. `arrived` and the callbacks: the loop thread.
     """
 
-    def __init__(self, connection: Connection, channel_id: int, namespace: str, endpoint: str):
+    def __init__(
+        self, connection: Connection, channel_id: int, namespace: str, endpoint: str
+    ) -> None:
         self.connection = connection
         self.id = channel_id
         self.namespace = namespace

@@ -18,7 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from .journal import Journal
+from .._protocol.public import public
+from .changes import Changes
 from .loop_thread import LoopThread
 
 _HIGH_WATER = 256
@@ -38,6 +39,7 @@ class _Item:
     done: Callable[[], object] | None = None
 
 
+@public
 class Connection:
     """A websocket that a client has opened.
 
@@ -47,11 +49,13 @@ class Connection:
         Any thread. The methods return when the bytes were handed to the socket.
     """
 
-    def __init__(self, websocket: ServerConnection, path: str, loop: LoopThread, journal: Journal):
+    def __init__(
+        self, websocket: ServerConnection, path: str, loop: LoopThread, changes: Changes
+    ) -> None:
         self._websocket = websocket
         self._path = path
         self._loop = loop
-        self._journal = journal
+        self._changes = changes
         self._outbox: deque[_Item] = deque()
         self._wanted = asyncio.Event()  # loop thread only
         self._reading = asyncio.Event()  # loop thread only
@@ -150,6 +154,7 @@ class Connection:
     def wait_room(self, given_up: Callable[[], bool]) -> None:
         """Wait while the client reads slower than we write, until `given_up()`."""
         while len(self._outbox) > _HIGH_WATER and self._open and not given_up():
+            # Clear, then look again: the loop thread may have made room in between.
             self._room.clear()
             if len(self._outbox) > _HIGH_WATER:
                 self._room.wait(0.1)
@@ -163,6 +168,7 @@ class Connection:
         """
         written = threading.Event()
         self._queue(_Item("mark", done=written.set))
+        # The loop thread writes it itself, later: it must not wait for that.
         if self._loop.is_here():
             return
         if not written.wait(timeout):
@@ -177,6 +183,8 @@ class Connection:
         self.flush()
 
     def _queue(self, item: _Item) -> None:
+        # Append, then look: the loop thread does its steps in the opposite order (`write_all`,
+        # `ended`), so one of the two always sees to the item.
         self._outbox.append(item)
         if not self._open:
             self._discard()
@@ -191,7 +199,7 @@ class Connection:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                # Before the queue is emptied: what comes later wakes us again.
+                # Before the queue is emptied: who queues later wakes the loop thread again.
                 self._awake = False
                 while self._outbox:
                     await self._write_some()
@@ -213,7 +221,7 @@ class Connection:
                 assert isinstance(item.payload, bytes)
                 chunk += item.payload
         if self._websocket.state is State.OPEN:
-            # Recorded before: a client that has seen a message finds it in the record.
+            # Recorded before: a test's thread that knows of a message finds it in the record.
             for item in items:
                 if item.message is not None:
                     self._sent.append(item.message)
@@ -228,8 +236,9 @@ class Connection:
     def ended(self) -> None:
         """Note that the connection is gone, and let go of those who wait for it."""
         if self._open:
+            # First: a thread that queues from now on discards its item itself.
             self._open = False
-            self._journal.touch()
+            self._changes.touch()
         self._discard()
 
     def _discard(self) -> None:
@@ -262,12 +271,12 @@ class Connection:
     def note_malformed(self, frame: str) -> None:
         """Record a frame that is no message."""
         self._malformed.append(frame)
-        self._journal.touch()
+        self._changes.touch()
 
     def identify(self, client_identifier: str) -> None:
         """Record who the client is."""
         self._client_identifier = client_identifier
-        self._journal.touch()
+        self._changes.touch()
 
     def abort(self) -> None:
         """Reset the TCP connection. Loop thread."""

@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-from .._calls.holds import Holds
-from .._engines.engine import Engine
-from .._engines.models_on_disk import Model
+import attrs
+
+from .._engines.models_on_disk import DEFAULT_MODELS, Model
+from .changes import Changes
+from .channel import Channel
 from .journal import Journal
 from .loop_thread import LoopThread
 from .options import Options
-from .registry import Registry
+from .registry import Instance, Registry
 from .workers import Workers
 
-if TYPE_CHECKING:
-    from .._endpoints.files import StoredFile
-    from .._endpoints.load import Loading
-
 T = TypeVar("T")
+
+
+@attrs.frozen
+class StoredFile:
+    """A file that a client has uploaded."""
+
+    name: str
+    content: bytes
+    type: str
+
+    def text(self) -> str:
+        """Return the content as text."""
+        return self.content.decode("utf-8", "replace")
+
+
+@attrs.frozen
+class Loading:
+    """A model that is being loaded just in time, and the channels that wait for it."""
+
+    model: Model
+    channels: set[Channel]
+    task: asyncio.Task[Instance]
 
 
 class Core:
     """The shared state of a server: who needs what is written at each part."""
 
-    def __init__(
-        self, options: Options, engine: Engine, models: Sequence[Model], hub: Sequence[Model]
-    ) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
-        self.engine = engine
+        self.engine = options.engine
+        self.parallel = options.engine.parallel if options.parallel is None else options.parallel
         self.loop = LoopThread()
+        self.changes = Changes()
         self.journal = Journal()
-        self.registry = Registry(models, self.journal.touch)
+        models = options.models
+        if models is None:
+            models = self.engine.models or DEFAULT_MODELS
+        self.registry = Registry(models, self.changes.touch)
         self.workers = Workers(self.loop)
-        self.holds = Holds(self)
         self.numbers = itertools.count()
         # The loop thread alone:
-        self.hub = list(hub)
+        self.hub = list(options.hub)
         self.loading: dict[str, Loading] = {}
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}

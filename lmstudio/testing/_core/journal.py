@@ -1,19 +1,14 @@
-"""The record of all that happened on a server, with bounded waiting for what is to come."""
+"""The record of all that clients did on a server."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import attrs
 
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .prediction import Prediction
-
-T = TypeVar("T")
+from .._protocol.names import check_endpoint, check_message_type, check_path
+from .connection import Connection
+from .prediction import Prediction
 
 
 @attrs.frozen
@@ -26,59 +21,34 @@ class Received:
 
 
 class Journal:
-    """Lists that only grow, and a way to wait for them.
+    """Lists that only grow; `Changes` tells when they have.
 
     Thread safety:
-        Any thread. Predicates run in the waiting thread, with no lock held.
+        The loop thread appends; any thread reads.
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._version = 0
-        self._closed = False
         self.connections: list[Connection] = []
         self.received: list[Received] = []
         self.predictions: list[Prediction] = []
 
-    def touch(self) -> None:
-        """Wake the waiters: something has changed."""
-        with self._changed:
-            self._version += 1
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Wake the waiters for the last time: nothing will change any more."""
-        self._closed = True
-        self.touch()
-
-    def wait(self, look: Callable[[], T | None], timeout: float, describe: Callable[[], str]) -> T:
-        """Return the first true value of `look()`.
-
-        Args:
-            look: Called again after each change.
-            timeout: Seconds.
-            describe: Called on failure: what was expected and what came.
+    def check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
+        """Accept what may be looked for.
 
         Raises:
-            AssertionError: The time is over, or the server was closed.
+            ValueError: There is no such type, endpoint or namespace; the text names the nearest.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            seen = self._version
-            found = look()
-            if found:
-                return found
-            if self._closed:
-                raise AssertionError(f"{describe()} (the server was closed)")
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise AssertionError(f"{describe()} (waited {timeout:g} s)")
-            with self._changed:
-                if self._version == seen:
-                    self._changed.wait(remaining)
+        if type is not None:
+            check_message_type(type)
+        if path is not None:
+            check_path(path)
+        # A client may call what there is not: that is what the test looks for.
+        came = [entry.endpoint for entry in list(self.received)]
+        if endpoint is not None and endpoint not in came:
+            check_endpoint(endpoint)
 
     def matching(
-        self, type: str | None = None, endpoint: str | None = None, path: str | None = None
+        self, type: str | None, endpoint: str | None, path: str | None
     ) -> list[dict[str, Any]]:
         """Return the messages that have the type, the endpoint and the namespace path."""
         wanted_path = None if path is None else "/" + path.lstrip("/")

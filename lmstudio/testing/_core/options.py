@@ -1,84 +1,91 @@
-"""The settings of a server, and which of them have a meaning."""
+"""The arguments of a server, checked."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
 from .._engines.engine import Engine
 from .._engines.models_on_disk import Model
-from .._protocol import argument_checks as _usage
-from .._protocol.argument_checks import Check
+from .._engines.scripted import ScriptedEngine
+from .._protocol import argument_checks as checks
 from .._protocol.names import check_held
 
 _TOKEN = re.compile(r"sk-lm-[a-zA-Z0-9]{8}:[a-zA-Z0-9]{20}")
 
 
+def _list(name: str, value: Any, expected: str) -> list[Any]:
+    """Return the entries of anything that can be looped over, but for a text and a dict."""
+    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
+        raise checks.wrong_type(name, expected, value)
+    return list(value)
+
+
+def _engine(value: Any) -> Any:
+    return ScriptedEngine() if value is None else value
+
+
+def _loaded(value: Any) -> list[Any] | None:
+    return None if value is None else _list("loaded", value, "a list of the keys of models")
+
+
+def _hold(value: Any) -> list[Any]:
+    return _list("hold", value, "a list of endpoints, as ['predict']")
+
+
+def _tokens(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else _list("token", value, "a text or texts")
+
+
+def _token(name: str, value: Any) -> None:
+    for token in value:
+        if not _TOKEN.fullmatch(checks.text(name, token)):
+            raise ValueError("token must be 'sk-lm-', 8 letters or digits, ':', 20 more")
+
+
+def _must(check: checks.Check) -> Callable[[Any, attrs.Attribute[Any], Any], object]:
+    return lambda options, field, value: check(field.alias or field.name, value)
+
+
+_ENGINE = checks.instance(Engine, "an Engine, as ScriptedEngine() or LlamaEngine('model.gguf')")
+_MODELS = checks.several(
+    checks.instance(Model, "a Model, as Model(key='mine')"), "a list of Model objects"
+)
+_SECONDS = _must(checks.number())
+_TEXTS = checks.several(checks.text, "a list of texts")
+
+
 @attrs.frozen(kw_only=True)
 class Options:
-    """The settings of a server; see `Server` for what they mean."""
-
-    tokens: Sequence[str]
-    auth: str
-    auth_timeout: float
-    unknown_path: str
-    load_time: float
-    download_time: float
-    jit_evict: bool
-    presets: Sequence[str]
-    parallel: int
-    version: str
-
-
-def check_settings(settings: dict[str, Any]) -> None:
-    """Check arguments of `Server`, all or some.
+    """The arguments of a `Server`, under their names; see there for what they mean.
 
     Raises:
         TypeError: One is of the wrong type.
         ValueError: One has no meaning; the text says which have.
     """
-    for name, value in settings.items():
-        _CHECKS[name](name, value)
 
-
-def as_list(name: str, value: Any, expected: str) -> list[Any]:
-    """Return the entries of anything that can be looped over, but for a text and a dict."""
-    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
-        raise _usage.wrong_type(name, expected, value)
-    return list(value)
-
-
-def _token(name: str, value: Any) -> None:
-    for token in [value] if isinstance(value, str) else as_list(name, value, "a text or texts"):
-        if not _TOKEN.fullmatch(_usage.text(name, token)):
-            raise ValueError("token must be 'sk-lm-', 8 letters or digits, ':', 20 more")
-
-
-_MODELS = _usage.several(
-    _usage.instance(Model, "a Model, as Model(key='mine')"), "a list of Model objects"
-)
-_SECONDS = _usage.number()
-_TEXTS = _usage.several(_usage.text, "a list of texts")
-_CHECKS: dict[str, Check] = {
-    "port": _usage.whole(0, 65535),
-    "engine": _usage.optional(
-        _usage.instance(Engine, "an Engine, as ScriptedEngine() or LlamaEngine('model.gguf')")
-    ),
-    "models": _usage.optional(_MODELS),
-    "loaded": _usage.optional(_TEXTS),
-    "hub": _MODELS,
-    "token": _usage.optional(_token),
-    "auth": _usage.one_of("normal", "refuse", "silent"),
-    "auth_timeout": _SECONDS,
-    "unknown_path": _usage.one_of("404", "hang"),
-    "hold": _usage.several(check_held, "a list of endpoints"),
-    "load_time": _SECONDS,
-    "download_time": _SECONDS,
-    "jit_evict": _usage.flag,
-    "presets": _TEXTS,
-    "parallel": _usage.optional(_usage.whole(1)),
-    "version": _usage.text,
-}
+    port: int = attrs.field(validator=_must(checks.whole(0, 65535)))
+    engine: Engine = attrs.field(converter=_engine, validator=_must(_ENGINE))
+    models: Sequence[Model] | None = attrs.field(validator=_must(checks.optional(_MODELS)))
+    loaded: Sequence[str] | None = attrs.field(
+        converter=_loaded, validator=_must(checks.optional(_TEXTS))
+    )
+    hub: Sequence[Model] = attrs.field(validator=_must(_MODELS))
+    tokens: Sequence[str] = attrs.field(alias="token", converter=_tokens, validator=_must(_token))
+    auth: str = attrs.field(validator=_must(checks.one_of("normal", "refuse", "silent")))
+    auth_timeout: float = attrs.field(validator=_SECONDS)
+    unknown_path: str = attrs.field(validator=_must(checks.one_of("404", "hang")))
+    hold: Sequence[str] = attrs.field(
+        converter=_hold, validator=_must(checks.several(check_held, "a list of endpoints"))
+    )
+    load_time: float = attrs.field(validator=_SECONDS)
+    download_time: float = attrs.field(validator=_SECONDS)
+    jit_evict: bool = attrs.field(validator=_must(checks.flag))
+    presets: Sequence[str] = attrs.field(validator=_must(_TEXTS))
+    parallel: int | None = attrs.field(validator=_must(checks.optional(checks.whole(1))))
+    version: str = attrs.field(validator=_must(checks.text))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from .._protocol import argument_checks as _usage
-from .journal import Journal
+from .._protocol import argument_checks as checks
+from .._protocol.public import public
+from .changes import Changes
 
 Phase = Literal["queued", "prefill", "generating", "finished"]
 
 
+@public
 class Prediction:
     """What the server did for one `predict` or `completeRawText`.
 
@@ -21,21 +23,20 @@ class Prediction:
 
     def __init__(
         self,
-        journal: Journal,
+        changes: Changes,
         identifier: str,
         prompt: str | None,
         messages: list[dict[str, Any]],
         config: dict[str, Any],
     ) -> None:
-        self._journal = journal
+        self._changes = changes
         self._identifier = identifier
         self._prompt = prompt
         self._messages = messages
         self._config = config
         self._tokens_sent = 0
         self._cancelled_after: int | None = None
-        self._phase: Phase = "queued"
-        self._phases: list[str] = ["queued"]
+        self._phases: list[Phase] = ["queued"]
         self._stop_reason: str | None = None
         self._error: str | None = None
 
@@ -72,12 +73,12 @@ class Prediction:
     @property
     def phase(self) -> Phase:
         """Where it stands: "queued", "prefill", "generating" or "finished"."""
-        return self._phase
+        return self._phases[-1]
 
     @property
     def finished(self) -> bool:
         """Whether the engine has stopped and the outcome is on its way to the client."""
-        return self._phase == "finished"
+        return self.phase == "finished"
 
     @property
     def stop_reason(self) -> str | None:
@@ -90,7 +91,7 @@ class Prediction:
         return self._error
 
     def __repr__(self) -> str:
-        parts = [self._phase, f"{self._tokens_sent} token(s) sent"]
+        parts: list[str] = [self.phase, f"{self._tokens_sent} token(s) sent"]
         if self._cancelled_after is not None:
             parts.append(f"cancelled after {self._cancelled_after}")
         if self._stop_reason is not None:
@@ -127,8 +128,8 @@ class Prediction:
             AssertionError: It ended without that phase, or did not reach it in time.
             ValueError: There is no such phase.
         """
-        _usage.known("phase", phase, get_args(Phase))
-        self._journal.wait(
+        checks.known("phase", phase, get_args(Phase))
+        self._changes.wait(
             lambda: phase in self._phases or self.finished,
             timeout,
             lambda: f"expected the phase {phase!r}, but this came: {self!r}",
@@ -150,7 +151,7 @@ class Prediction:
         Raises:
             AssertionError: It ended with fewer, or did not get there in time.
         """
-        self._journal.wait(
+        self._changes.wait(
             lambda: self._tokens_sent >= count or self.finished,
             timeout,
             lambda: f"expected {count} token(s), but this came: {self!r}",
@@ -170,23 +171,24 @@ class Prediction:
     def note_sent(self, tokens: int) -> None:
         """Record that a fragment was written. Loop thread."""
         self._tokens_sent += tokens
-        self._journal.touch()
+        self._changes.touch()
 
     def note_cancel(self) -> None:
         """Record the client's cancel. Loop thread."""
         if self._cancelled_after is None and not self.finished:
             self._cancelled_after = self._tokens_sent
-            self._journal.touch()
+            self._changes.touch()
 
     def note_phase(self, phase: Phase) -> None:
         """Record that a phase begins."""
-        self._phase = phase
+        # In one step: a waiting thread sees the new phase together with those that have been.
         if phase not in self._phases:
             self._phases.append(phase)
-        self._journal.touch()
+        self._changes.touch()
 
     def note_end(self, stop_reason: str | None, error: str | None = None) -> None:
         """Record the end."""
+        # Before the phase: a waiting thread that sees the end reads why.
         self._stop_reason = stop_reason
         self._error = error
         self.note_phase("finished")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from .._engines.models_on_disk import Domain, Model
-from .._protocol import errors as _errors
+from .._protocol import errors
 from .prediction import Prediction
 
 
@@ -140,7 +140,7 @@ class Registry:
         """Return the downloaded model of the domain with the key (or path, or variant)."""
         model = self.any_model(key)
         if model.type != domain:
-            raise _errors.domain_mismatch(key, model.type, domain)
+            raise errors.domain_mismatch(key, model.type, domain)
         return model
 
     def any_model(self, key: str) -> Model:
@@ -148,7 +148,7 @@ class Registry:
         for model in self.models:
             if key in (model.key, model.file_path(), *model.variants):
                 return model
-        raise _errors.path_not_found(key, [one.key for one in self.models])
+        raise errors.path_not_found(key, [one.key for one in self.models])
 
     def get(self, identifier: str, domain: Domain) -> Instance | None:
         """Return the instance with exactly this identifier."""
@@ -162,11 +162,11 @@ class Registry:
             for one in instances:
                 if one.reference == specifier["instanceReference"]:
                     return one
-            raise _errors.specific_model_unloaded()
+            raise errors.specific_model_unloaded()
         query = specifier["query"]
         matches = [one for one in instances if _matches(one, query, domain)]
         if not matches:
-            raise _errors.no_model_matching_query(query, [one.identifier for one in instances])
+            raise errors.no_model_matching_query(query, [one.identifier for one in instances])
         return max(matches, key=lambda one: one.last_used or 0)
 
     def is_taken(self, identifier: str) -> bool:
@@ -191,7 +191,7 @@ class Registry:
     ) -> Instance:
         """Add a loaded instance."""
         if identifier in self._instances:
-            raise _errors.identifier_taken(identifier)
+            raise errors.identifier_taken(identifier)
         instance = Instance(model, identifier, fields, ttl_ms, jit)
         self._instances[identifier] = instance
         self.rest(instance)
@@ -212,7 +212,7 @@ class Registry:
         """Unload the instance with the identifier."""
         instance = self.get(identifier, domain)
         if instance is None:
-            raise _errors.identifier_not_found(identifier, list(self._instances))
+            raise errors.identifier_not_found(identifier, list(self._instances))
         self.remove(instance)
 
     def use(self, instance: Instance) -> None:

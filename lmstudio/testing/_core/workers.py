@@ -31,6 +31,7 @@ class Workers:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def work() -> None:
+            # The future belongs to the loop thread: the worker posts what becomes of it.
             try:
                 result = function()
             except BaseException as problem:
@@ -42,7 +43,7 @@ class Workers:
 
         name = f"lmstudio-testing-{purpose}-{next(_numbers)}"
         thread = threading.Thread(target=work, name=name, daemon=True)
-        self._threads.add(thread)
+        self._threads.add(thread)  # before it starts: it takes itself out again
         thread.start()
         return future
 

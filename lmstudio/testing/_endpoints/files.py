@@ -8,10 +8,8 @@ import hashlib
 import os.path
 from typing import Any
 
-import attrs
-
 from .._core.channel import Channel
-from .._core.core import Core
+from .._core.core import Core, StoredFile
 from .._engines.models_on_disk import Domain
 from .._protocol.errors import EndpointError
 
@@ -34,19 +32,6 @@ _EXTENSIONS = {
         *(".py", ".js", ".ts", ".c", ".h", ".rs", ".go"),
     ),
 }
-
-
-@attrs.frozen
-class StoredFile:
-    """A file that a client has uploaded."""
-
-    name: str
-    content: bytes
-    type: str
-
-    def text(self) -> str:
-        """Return the content as text."""
-        return self.content.decode("utf-8", "replace")
 
 
 def file_type(name: str, content: bytes) -> str:

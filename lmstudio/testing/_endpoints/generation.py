@@ -7,28 +7,19 @@ import json
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from .._core.channel import Channel
+from .._core.core import Core
 from .._core.loop_thread import logger
 from .._core.prediction import Prediction
 from .._core.registry import Instance
-from .._engines.engine import (
-    Event,
-    Fault,
-    Finish,
-    GenerationRequest,
-    Token,
-    ToolCall,
-    split_tokens,
-)
-from .._engines.stop_strings import StopStrings
+from .._engines.engine import Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .._protocol.errors import EndpointError, serialize
-
-if TYPE_CHECKING:
-    from .._core.core import Core
+from .._protocol.packets import progress_packet
+from .stop_strings import StopStrings
 
 
 class Generation:
@@ -74,6 +65,7 @@ class Generation:
 
     def stop(self, reason: str) -> None:
         """Tell the engine to stop; the prediction then ends with this reason."""
+        # The reason first: the worker thread reads it when it has seen the event.
         if self._reason is None:
             self._reason = reason
         self.request.stop.set()
@@ -119,7 +111,8 @@ class Generation:
     def _end(self, stop_reason: str | None, error: str | None = None) -> None:
         if not self._channel.connection.open:
             stop_reason, error = None, "connection lost"
-        # When all is written: a test that waits for the end then reads the final number of tokens.
+        # By the loop thread, when all is written: a test's thread that waits for the end then reads
+        # the final number of tokens.
         self._channel.connection.after(lambda: self.record.note_end(stop_reason, error))
 
     def _generate(self) -> bool:
@@ -268,25 +261,6 @@ class Generation:
             if now > self._first:
                 stats["tokensPerSecond"] = self._predicted / (now - self._first)
         return stats
-
-
-def ratio(part: float, whole: float) -> float:
-    """Return a part of a whole, from 0 to 1, the ends as JavaScript writes them."""
-    return 1 if part >= whole else part / whole or 0
-
-
-def progress_packet(processed: int, total: int, cached: int = 0) -> dict[str, Any]:
-    """Return the packet that reports prompt processing."""
-    return {
-        "type": "promptProcessingProgress",
-        "progress": ratio(processed, total),
-        "details": {
-            "cachedTokenCount": cached,
-            "totalPromptTokenCount": total,
-            "processedPromptTokenCount": processed,
-            "unprocessedPromptTokenCount": total - processed,
-        },
-    }
 
 
 def _with_text(token: Token, text: str) -> Token:

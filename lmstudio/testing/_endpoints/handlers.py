@@ -8,24 +8,7 @@ from typing import Any
 from .._core.channel import Channel
 from .._core.core import Core
 from .._engines.models_on_disk import Domain
-from . import (
-    files as _files,
-)
-from . import (
-    load as _load,
-)
-from . import (
-    models as _models,
-)
-from . import (
-    predict as _predict,
-)
-from . import (
-    repository as _repository,
-)
-from . import (
-    system as _system,
-)
+from . import files, load, models, predict, repository, system
 
 # Returns the result, or an awaitable of it; MISSING for an endpoint that returns nothing.
 Answer = Callable[[Core, Domain, Any], Any]
@@ -33,61 +16,61 @@ Answer = Callable[[Core, Domain, Any], Any]
 Serve = Callable[[Core, Channel, Any], Awaitable[None]]
 
 _MODEL_CALLS: dict[str, Answer] = {
-    "unloadModel": _models.unload_model,
-    "listLoaded": _models.list_loaded,
-    "getModelInfo": _models.get_model_info,
-    "getLoadConfig": _models.get_load_config,
-    "getBasePredictionConfig": _models.get_base_prediction_config,
-    "getInstanceProcessingState": _models.get_processing_state,
-    "estimateModelUsage": _models.estimate_model_usage,
-    "tokenize": _models.tokenize,
-    "countTokens": _models.count_tokens,
+    "unloadModel": models.unload_model,
+    "listLoaded": models.list_loaded,
+    "getModelInfo": models.get_model_info,
+    "getLoadConfig": models.get_load_config,
+    "getBasePredictionConfig": models.get_base_prediction_config,
+    "getInstanceProcessingState": models.get_processing_state,
+    "estimateModelUsage": models.estimate_model_usage,
+    "tokenize": models.tokenize,
+    "countTokens": models.count_tokens,
 }
 _MODEL_CHANNELS: dict[str, Serve] = {
-    "loadModel": _load.load_model,
-    "getOrLoad": _load.get_or_load,
+    "loadModel": load.load_model,
+    "getOrLoad": load.get_or_load,
 }
 
 CALLS: dict[str, dict[str, Answer]] = {
     "llm": {
         **_MODEL_CALLS,
-        "applyPromptTemplate": _models.apply_prompt_template,
-        "preloadDraftModel": _models.preload_draft_model,
+        "applyPromptTemplate": models.apply_prompt_template,
+        "preloadDraftModel": models.preload_draft_model,
     },
-    "embedding": {**_MODEL_CALLS, "embedString": _models.embed_string},
+    "embedding": {**_MODEL_CALLS, "embedString": models.embed_string},
     "system": {
-        "listDownloadedModels": _system.list_downloaded,
-        "listDownloadedModelVariants": _system.list_variants,
-        "notify": _system.nothing,
-        "version": _system.version,
-        "setExperimentFlag": _system.set_flag,
-        "getExperimentFlags": _system.get_flags,
-        "startHttpServer": _system.nothing,
-        "stopHttpServer": _system.nothing,
-        "info": _system.info,
-        "requestShutdown": _system.nothing,
+        "listDownloadedModels": system.list_downloaded,
+        "listDownloadedModelVariants": system.list_variants,
+        "notify": system.nothing,
+        "version": system.version,
+        "setExperimentFlag": system.set_flag,
+        "getExperimentFlags": system.get_flags,
+        "startHttpServer": system.nothing,
+        "stopHttpServer": system.nothing,
+        "info": system.info,
+        "requestShutdown": system.nothing,
     },
     "files": {
-        "getLocalFileAbsolutePath": _files.local_path,
-        "uploadFileBase64": _files.upload,
-        "getDocumentParsingLibrary": _files.parsing_library,
+        "getLocalFileAbsolutePath": files.local_path,
+        "uploadFileBase64": files.upload,
+        "getDocumentParsingLibrary": files.parsing_library,
     },
     "repository": {
-        "searchModels": _repository.search,
-        "getModelDownloadOptions": _repository.download_options,
+        "searchModels": repository.search,
+        "getModelDownloadOptions": repository.download_options,
     },
 }
 
 CHANNELS: dict[str, dict[str, Serve]] = {
     "llm": {
         **_MODEL_CHANNELS,
-        "predict": _predict.predict,
-        "completeRawText": _predict.predict,
+        "predict": predict.predict,
+        "completeRawText": predict.predict,
     },
     "embedding": _MODEL_CHANNELS,
-    "system": {"alive": _system.alive},
-    "files": {"retrieve": _files.retrieve, "parseDocument": _files.parse_document},
-    "repository": {"downloadModel": _repository.download_model},
+    "system": {"alive": system.alive},
+    "files": {"retrieve": files.retrieve, "parseDocument": files.parse_document},
+    "repository": {"downloadModel": repository.download_model},
 }
 
 

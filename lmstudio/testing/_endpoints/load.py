@@ -6,45 +6,13 @@ import asyncio
 from typing import Any
 
 from .._core.channel import Channel
-from .._core.core import Core
+from .._core.core import Core, Loading
 from .._core.registry import Instance
 from .._engines.models_on_disk import Domain, Model
-from .._protocol import errors as _errors
-from .generation import ratio
-from .predict import merge_layers
+from .._protocol import errors
+from .._protocol.packets import merge_layers, ratio
 
 STEPS = 3
-
-
-class Loading:
-    """A model that is being loaded just in time; several channels may wait for it. Loop thread."""
-
-    def __init__(self, core: Core, model: Model, identifier: str, parameter: dict[str, Any]):
-        self._core = core
-        self._parameter = parameter
-        self.model = model
-        self.identifier = identifier
-        self.channels: set[Channel] = set()
-        self.task = asyncio.ensure_future(self._load())
-
-    def tell(self, packet: dict[str, Any]) -> None:
-        """Send a packet to all that wait."""
-        for channel in self.channels:
-            channel.send(packet)
-
-    def forget(self) -> None:
-        """Have nobody join any more."""
-        if self._core.loading.get(self.identifier) is self:
-            del self._core.loading[self.identifier]
-
-    async def _load(self) -> Instance:
-        for step in range(STEPS + 1):
-            if step:
-                await asyncio.sleep(self._core.options.load_time / STEPS)
-            self.tell({"type": "loadProgress", "progress": ratio(step, STEPS)})
-        fields = merge_layers(self._parameter["loadConfigStack"])
-        ttl = self._parameter.get("loadTtlMs")
-        return self._core.registry.add(self.model, self.identifier, fields, ttl, jit=True)
 
 
 async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
@@ -53,7 +21,7 @@ async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) ->
     model = registry.model(parameter["modelKey"], domain_of(channel))
     wanted = parameter.get("identifier")
     if wanted is not None and registry.is_taken(wanted):
-        raise _errors.identifier_taken(wanted)
+        raise errors.identifier_taken(wanted)
     channel.send({"type": "resolved", "info": model.info()})
     for step in range(STEPS + 1):
         if await channel.sleep(core.options.load_time / STEPS if step else 0.0):
@@ -76,9 +44,7 @@ async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -
     if loading is None:
         model = registry.model(identifier, domain)
         _unload_others(core, channel, domain)
-        loading = Loading(core, model, identifier, parameter)
-        core.loading[identifier] = loading
-        loading.task.add_done_callback(lambda done: loading.forget())
+        loading = _start(core, model, identifier, parameter)
     info = loading.model.info()
     channel.send({"type": "startLoading", "identifier": identifier, "info": info})
     loading.channels.add(channel)
@@ -92,8 +58,32 @@ async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -
         loading.channels.discard(channel)
         if not loading.channels:
             # Nobody waits for it any more; who comes now starts anew.
-            loading.forget()
+            _forget(core, identifier, loading)
             loading.task.cancel()
+
+
+def _start(core: Core, model: Model, identifier: str, parameter: dict[str, Any]) -> Loading:
+    """Begin to load a model just in time; other channels may join while it lasts."""
+    channels: set[Channel] = set()
+
+    async def load() -> Instance:
+        for step in range(STEPS + 1):
+            if step:
+                await asyncio.sleep(core.options.load_time / STEPS)
+            for channel in channels:
+                channel.send({"type": "loadProgress", "progress": ratio(step, STEPS)})
+        fields = merge_layers(parameter["loadConfigStack"])
+        return core.registry.add(model, identifier, fields, parameter.get("loadTtlMs"), jit=True)
+
+    loading = Loading(model, channels, asyncio.ensure_future(load()))
+    core.loading[identifier] = loading
+    loading.task.add_done_callback(lambda done: _forget(core, identifier, loading))
+    return loading
+
+
+def _forget(core: Core, identifier: str, loading: Loading) -> None:
+    if core.loading.get(identifier) is loading:
+        del core.loading[identifier]
 
 
 def domain_of(channel: Channel) -> Domain:

@@ -8,9 +8,9 @@ from typing import Any
 from .._core.core import Core
 from .._core.registry import Instance
 from .._engines.models_on_disk import Domain
-from .._protocol import errors as _errors
+from .._protocol import errors
 from .._protocol.json_checks import MISSING
-from .predict import merge_layers
+from .._protocol.packets import merge_layers
 
 
 def list_loaded(core: Core, domain: Domain, parameter: Any) -> Any:
@@ -137,7 +137,7 @@ def embed_string(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
 def _find(core: Core, domain: Domain, parameter: Any) -> Instance | None:
     try:
         return core.registry.find(domain, parameter["specifier"])
-    except _errors.EndpointError:
+    except errors.EndpointError:
         if parameter["throwIfNotFound"]:
             raise
         return None

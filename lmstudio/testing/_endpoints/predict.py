@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._core.channel import Channel
+from .._core.core import Core
 from .._core.prediction import Prediction
 from .._core.registry import Instance
 from .._engines.engine import text_of
-from .._protocol import errors as _errors
+from .._protocol import errors
+from .._protocol.packets import merge_layers
 from .generation import Generation
-
-if TYPE_CHECKING:
-    from .._core.core import Core
 
 _COMPLETE_LAYER = "completeModeFormatting"
 
 
-def merge_layers(stack: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the fields of a config stack; a later layer overrides an earlier one."""
-    merged: dict[str, dict[str, Any]] = {}
-    for layer in stack["layers"]:
-        for field in layer["config"]["fields"]:
-            merged[field["key"]] = field
-    return list(merged.values())
+def find_instance(core: Core, parameter: dict[str, Any]) -> Instance | None:
+    """Return the loaded model that a prediction asks for, if there is one. Loop thread."""
+    try:
+        return core.registry.find("llm", parameter["modelSpecifier"])
+    except errors.EndpointError:
+        return None
 
 
 def new_record(core: Core, instance: Instance, parameter: dict[str, Any]) -> Prediction:
-    """Record a new prediction."""
+    """Record a new prediction. Loop thread."""
     fields = merge_layers(parameter["predictionConfigStack"])
     messages = parameter.get("history", {}).get("messages", [])
     prompt = raw_prompt(parameter)
     if prompt is None and not core.engine.blocking:
         prompt = core.engine.apply_template(instance.model, messages)
     record = Prediction(
-        core.journal,
+        core.changes,
         instance.identifier,
         prompt,
         messages,
         {field["key"]: field.get("value") for field in fields},
     )
     core.journal.predictions.append(record)
-    core.journal.touch()
+    core.changes.touch()
     return record
 
 
@@ -60,7 +58,7 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
     """Serve a prediction from the query to the success packet."""
     preset = parameter.get("fuzzyPresetIdentifier")
     if preset is not None and preset not in core.options.presets:
-        raise _errors.preset_not_found(preset, core.options.presets)
+        raise errors.preset_not_found(preset, core.options.presets)
     instance = core.registry.find("llm", parameter["modelSpecifier"])
     # Nothing is awaited before its turn: predictions run in the order in which they came.
     record = new_record(core, instance, parameter)
@@ -92,7 +90,7 @@ async def _in_turn(
     core: Core, channel: Channel, instance: Instance, generation: Generation
 ) -> None:
     try:
-        entered = await instance.enter(core.options.parallel, generation.stopped)
+        entered = await instance.enter(core.parallel, generation.stopped)
     except asyncio.CancelledError:
         generation.record.note_end(None, "connection lost")
         raise

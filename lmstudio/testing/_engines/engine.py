@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from .._protocol.public import public
 from .models_on_disk import Model
 
 _EMBEDDING_SIZE = 32
@@ -21,6 +22,7 @@ ReasoningType = Literal["none", "reasoning", "reasoningStartTag", "reasoningEndT
 
 
 @attrs.frozen(kw_only=True)
+@public
 class GenerationRequest:
     """What an engine is asked to generate.
 
@@ -89,6 +91,7 @@ class GenerationRequest:
 
 
 @attrs.frozen
+@public
 class Token:
     """A piece of the reply.
 
@@ -110,6 +113,7 @@ class Token:
 
 
 @attrs.frozen
+@public
 class ToolCall:
     """A request of the model to call a tool.
 
@@ -129,6 +133,7 @@ class ToolCall:
 
 
 @attrs.frozen
+@public
 class Finish:
     """The end of a reply, with what the engine knows about it.
 
@@ -142,6 +147,7 @@ class Finish:
 
 
 @attrs.frozen
+@public
 class Fault:
     """Something that goes wrong on the way: the prediction ends here.
 
@@ -158,9 +164,10 @@ class Fault:
     fields: dict[str, Any] = attrs.field(factory=dict)
 
 
-Event: TypeAlias = "str | Token | ToolCall | Finish | Fault"
+Event: TypeAlias = str | Token | ToolCall | Finish | Fault
 
 
+@public
 class Engine(ABC):
     """Makes the replies of a server; subclass it to make your own.
 
@@ -170,7 +177,7 @@ class Engine(ABC):
         parallel: How many predictions one model instance runs at once; the others are queued.
         blocking: Whether `tokenize`, `embed` and `apply_template` are too slow for the server's
             loop thread, and get a thread of their own.
-        models: The models that a server with this engine has; empty for the default catalogue.
+        models: The models that a server with this engine has; empty for the server's own.
 
     Thread safety:
         All methods may be called from several threads at once.

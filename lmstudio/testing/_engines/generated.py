@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from .._protocol import argument_checks as _usage
-from .engine import (
-    Engine,
-    Event,
-    GenerationRequest,
-    split_tokens,
-)
+from .._protocol import argument_checks as checks
+from .._protocol.public import public
+from .engine import Engine, Event, GenerationRequest, split_tokens
 
 
+@public
 class GeneratedEngine(Engine):
     """Generates numbered words until it is stopped, or the client's limit is reached.
 
@@ -33,11 +30,11 @@ class GeneratedEngine(Engine):
     def __init__(
         self, rate: float | None = None, prefill: float = 0.0, tokens: int | None = None
     ) -> None:
-        _usage.optional(_usage.number())("rate", rate)
+        checks.optional(checks.number())("rate", rate)
         if rate is not None and rate <= 0:
             raise ValueError(f"rate must be above 0 tokens per second, got {rate}")
-        _usage.number()("prefill", prefill)
-        _usage.optional(_usage.whole(1))("tokens", tokens)
+        checks.number()("prefill", prefill)
+        checks.optional(checks.whole(1))("tokens", tokens)
         self._rate = rate
         self._prefill = prefill
         self._tokens = tokens

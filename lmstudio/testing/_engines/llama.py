@@ -11,15 +11,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .engine import (
-    Engine,
-    Event,
-    Finish,
-    GenerationRequest,
-    ToolCall,
-    forced_tool,
-    text_of,
-)
+from .._protocol.public import public
+from .engine import Engine, Event, Finish, GenerationRequest, ToolCall, forced_tool, text_of
 from .llama_http import post
 from .llama_request import completion_body
 from .llama_stream import stream
@@ -43,6 +36,7 @@ def find_smollm2() -> str | None:
     return None
 
 
+@public
 class LlamaEngine(Engine):
     """Runs a GGUF model with one thread of the processor; predictions are queued.
 

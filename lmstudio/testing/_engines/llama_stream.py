@@ -9,12 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from .engine import (
-    Event,
-    Finish,
-    GenerationRequest,
-    Token,
-)
+from .engine import Event, Finish, GenerationRequest, Token
 
 logger = logging.getLogger("lmstudio.testing")
 
@@ -38,7 +33,7 @@ class _Run:
 
     def close(self) -> None:
         """Stop; the native call ends at its next token or batch."""
-        self._closed = True
+        self._closed = True  # the completion's thread looks at it at each token
         self._thread.join(_STOP_LIMIT)
 
     def _call(self) -> None:

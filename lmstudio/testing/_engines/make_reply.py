@@ -1,4 +1,4 @@
-"""Makes a scripted reply from what is convenient to write, and checks it."""
+"""Makes scripted replies from what is convenient to write, and checks it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,16 @@ from typing import Any
 
 import attrs
 
-from .._protocol import argument_checks as _usage
-from .._protocol import names as _names
-from .engine import (
-    Fault,
-    FaultKind,
-    Token,
-    ToolCall,
-    split_tokens,
-)
+from .._protocol import argument_checks as checks
+from .._protocol import names
+from .engine import Fault, FaultKind, Token, ToolCall, split_tokens
 from .scripted import Reply
 
 _GARBAGE = '{"type": "channelSe'
 _ERROR = "Scripted failure"
-_ARGUMENTS = (
-    "reasoning",
-    "tool_calls",
-    "delay",
-    "prefill",
-    "stop_reason",
-    "repeat",
-    "slow_stop",
-    "error_after",
-    "error",
-    "drop_after",
-    "close_after",
-    "silent_after",
-    "garbage_after",
-)
 
 
-def make_reply(
+def make_replies(
     tokens: str | Sequence[str | Token] = (),
     *,
     reasoning: str | Sequence[str] = (),
@@ -46,6 +25,7 @@ def make_reply(
     delay: float = 0.0,
     prefill: float = 0.0,
     stop_reason: str | None = None,
+    repeat: int = 1,
     slow_stop: float = 0.0,
     error_after: int | None = None,
     error: str | None = None,
@@ -54,17 +34,18 @@ def make_reply(
     silent_after: int | None = None,
     garbage_after: int | None = None,
     **stats: Any,
-) -> Reply:
-    """Return a reply; see `Server.reply` for the arguments.
+) -> list[Reply]:
+    """Return a reply, `repeat` times; see `Server.reply` for the arguments.
 
     Raises:
         TypeError: An argument is of the wrong type.
         ValueError: An argument has no meaning, or more than one fault was given.
     """
+    checks.whole(1)("repeat", repeat)
     for name, seconds in (("delay", delay), ("prefill", prefill), ("slow_stop", slow_stop)):
-        _usage.number()(name, seconds)
+        checks.number()(name, seconds)
     if stop_reason is not None:
-        _names.check_stop_reason("stop_reason", stop_reason)
+        names.check_stop_reason("stop_reason", stop_reason)
     faults: dict[str, tuple[FaultKind, int | None]] = {
         "error_after": ("error", error_after),
         "drop_after": ("drop", drop_after),
@@ -73,18 +54,20 @@ def make_reply(
         "garbage_after": ("garbage", garbage_after),
     }
     fault, fault_after = _fault(faults, error)
-    return Reply(
+    arguments = make_replies.__kwdefaults__ or {}
+    reply = Reply(
         tokens=_pieces("tokens", tokens, (str, Token), "a text or a Token"),
         reasoning=_pieces("reasoning", reasoning, (str,), "a text"),
         tool_calls=_tool_calls(tool_calls),
         delay=delay,
         prefill=prefill,
         stop_reason=stop_reason,
-        stats=_names.on_the_wire("argument or entry of the stats", stats, _names.STATS, _ARGUMENTS),
+        stats=names.on_the_wire("argument or entry of the stats", stats, names.STATS, arguments),
         slow_stop=slow_stop,
         fault=fault,
         fault_after=fault_after,
     )
+    return [reply] * repeat
 
 
 def _fault(
@@ -93,10 +76,10 @@ def _fault(
     given: list[tuple[FaultKind, int]] = []
     for name, (kind, after) in faults.items():
         if after is not None:
-            _usage.whole()(name, after)
+            checks.whole()(name, after)
             given.append((kind, after))
     if error is not None:
-        _usage.text("error", error)
+        checks.text("error", error)
         if faults["error_after"][1] is None:
             raise ValueError(f"error={error!r} needs error_after=, the number of tokens before it")
     if len(given) > 1:
@@ -112,16 +95,16 @@ def _pieces(name: str, value: Any, kinds: tuple[type, ...], entry: str) -> list[
     if isinstance(value, str):
         return split_tokens(value)
     if not isinstance(value, (list, tuple)):
-        raise _usage.wrong_type(name, f"a text, or a list whose entries are each {entry}", value)
+        raise checks.wrong_type(name, f"a text, or a list whose entries are each {entry}", value)
     for at, one in enumerate(value):
         if not isinstance(one, kinds):
-            raise _usage.wrong_type(f"{name}[{at}]", entry, one)
+            raise checks.wrong_type(f"{name}[{at}]", entry, one)
     return list(value)
 
 
 def _tool_calls(value: Any) -> list[ToolCall]:
     if not isinstance(value, (list, tuple)):
-        raise _usage.wrong_type("tool_calls", "a list of ToolCalls or dicts", value)
+        raise checks.wrong_type("tool_calls", "a list of ToolCalls or dicts", value)
     return [_tool_call(f"tool_calls[{at}]", one) for at, one in enumerate(value)]
 
 
@@ -129,17 +112,17 @@ def _tool_call(where: str, value: Any) -> ToolCall:
     if isinstance(value, dict):
         fields = [field.name for field in attrs.fields(ToolCall)]
         for name in value:
-            _usage.known(f"field of {where}", name, fields)
+            checks.known(f"field of {where}", name, fields)
         if "name" not in value:
             raise ValueError(f"{where} needs the name of a tool, got {value!r}")
         value = ToolCall(**value)
     if not isinstance(value, ToolCall):
-        raise _usage.wrong_type(where, "a ToolCall or a dict", value)
-    _usage.text(f"{where}.name", value.name)
-    _usage.entries(f"{where}.arguments", value.arguments)
-    _usage.optional(_usage.text)(f"{where}.id", value.id)
-    _usage.whole(1)(f"{where}.pieces", value.pieces)
-    _usage.optional(_usage.text)(f"{where}.failure", value.failure)
+        raise checks.wrong_type(where, "a ToolCall or a dict", value)
+    checks.text(f"{where}.name", value.name)
+    checks.entries(f"{where}.arguments", value.arguments)
+    checks.optional(checks.text)(f"{where}.id", value.id)
+    checks.whole(1)(f"{where}.pieces", value.pieces)
+    checks.optional(checks.text)(f"{where}.failure", value.failure)
     try:
         json.dumps(value.arguments)
     except (TypeError, ValueError) as problem:

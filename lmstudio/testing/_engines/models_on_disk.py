@@ -1,4 +1,4 @@
-"""The models that a server has on its disk: values, and the default catalogue."""
+"""The models that a server has on its disk: values, and those that it has by default."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 import attrs
 
-from .._protocol import argument_checks as _usage
+from .._protocol import argument_checks as checks
+from .._protocol.public import public
 
 Domain = Literal["llm", "embedding"]
 
 
 @attrs.frozen(kw_only=True)
+@public
 class Model:
     """A downloaded model.
 
@@ -102,26 +104,26 @@ def first_of_each(models: Sequence[Model]) -> list[str]:
 
 def _quantization(name: str, value: Any) -> None:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise _usage.wrong_type(name, "a name and a number of bits, as ('Q4_K_M', 4)", value)
-    _usage.text(f"{name}[0]", value[0])
-    _usage.whole(1)(f"{name}[1]", value[1])
+        raise checks.wrong_type(name, "a name and a number of bits, as ('Q4_K_M', 4)", value)
+    checks.text(f"{name}[0]", value[0])
+    checks.whole(1)(f"{name}[1]", value[1])
 
 
-_CHECKS: dict[str, _usage.Check] = {
-    "key": _usage.text,
-    "type": _usage.one_of("llm", "embedding"),
-    "display_name": _usage.optional(_usage.text),
-    "publisher": _usage.text,
-    "path": _usage.optional(_usage.text),
-    "size_bytes": _usage.whole(),
-    "params": _usage.optional(_usage.text),
-    "architecture": _usage.optional(_usage.text),
-    "quantization": _usage.optional(_quantization),
-    "format": _usage.text,
-    "max_context_length": _usage.whole(1),
-    "vision": _usage.flag,
-    "trained_for_tool_use": _usage.flag,
-    "variants": _usage.several(_usage.text, "a list of texts"),
+_CHECKS: dict[str, checks.Check] = {
+    "key": checks.text,
+    "type": checks.one_of("llm", "embedding"),
+    "display_name": checks.optional(checks.text),
+    "publisher": checks.text,
+    "path": checks.optional(checks.text),
+    "size_bytes": checks.whole(),
+    "params": checks.optional(checks.text),
+    "architecture": checks.optional(checks.text),
+    "quantization": checks.optional(_quantization),
+    "format": checks.text,
+    "max_context_length": checks.whole(1),
+    "vision": checks.flag,
+    "trained_for_tool_use": checks.flag,
+    "variants": checks.several(checks.text, "a list of texts"),
 }
 
 TEST_LLM = Model(

@@ -10,17 +10,9 @@ from typing import Any
 
 import attrs
 
-from .._protocol import argument_checks as _usage
-from .engine import (
-    Engine,
-    Event,
-    Fault,
-    Finish,
-    GenerationRequest,
-    Token,
-    ToolCall,
-    split_tokens,
-)
+from .._protocol import argument_checks as checks
+from .._protocol.public import public
+from .engine import Engine, Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .schema_reply import fit
 
 SHORT_REPLY = "This is a reply of the test server."
@@ -36,6 +28,7 @@ _SENTENCES = (
 
 
 @attrs.frozen(kw_only=True)
+@public
 class Reply:
     """One scripted reply.
 
@@ -74,6 +67,7 @@ class Reply:
             yield token if isinstance(token, Token) else Token(token)
 
 
+@public
 class ScriptedEngine(Engine):
     """Plays the replies that were queued, one a prediction; then its default reply.
 
@@ -96,9 +90,9 @@ class ScriptedEngine(Engine):
     def __init__(
         self, *, delay: float | None = None, prefill: float = 0.0, tokens: int | None = None
     ) -> None:
-        _usage.optional(_usage.number())("delay", delay)
-        _usage.number()("prefill", prefill)
-        _usage.optional(_usage.whole(1))("tokens", tokens)
+        checks.optional(checks.number())("delay", delay)
+        checks.number()("prefill", prefill)
+        checks.optional(checks.whole(1))("tokens", tokens)
         self._queue: deque[Reply] = deque()
         self._delay = delay
         self._prefill = prefill
@@ -106,7 +100,7 @@ class ScriptedEngine(Engine):
 
     def add(self, reply: Reply) -> None:
         """Queue a reply for the next prediction that has none."""
-        _usage.instance(Reply, "a Reply, as Reply(tokens=['a', 'b'])")("the reply", reply)
+        checks.instance(Reply, "a Reply, as Reply(tokens=['a', 'b'])")("the reply", reply)
         self._queue.append(reply)
 
     def generate(self, request: GenerationRequest) -> Iterator[Event]:

@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from . import argument_checks as _usage
+from . import argument_checks as checks
 from .argument_checks import Check
-from .shapes import (
-    CHANNELS,
-    MESSAGES,
-    RPCS,
-    UNHANDLED,
-)
+from .shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 
 NAMESPACES = tuple(RPCS)
+PREDICTIONS = ("predict", "completeRawText")
 STOP_REASONS = (
     "userStopped",
     "modelUnloaded",
@@ -26,18 +22,18 @@ STOP_REASONS = (
     "maxPredictedTokensReached",
     "contextLengthReached",
 )
-_COUNT = _usage.whole()
-_SECONDS = _usage.number()
+_COUNT = checks.whole()
+_SECONDS = checks.number()
 STATS: dict[str, Check] = {
-    "stopString": _usage.text,
+    "stopString": checks.text,
     "tokensPerSecond": _SECONDS,
-    "numGpuLayers": _usage.any_number,
+    "numGpuLayers": checks.any_number,
     "timeToFirstTokenSec": _SECONDS,
     "totalTimeSec": _SECONDS,
     "promptTokensCount": _COUNT,
     "predictedTokensCount": _COUNT,
     "totalTokensCount": _COUNT,
-    "usedDraftModelKey": _usage.text,
+    "usedDraftModelKey": checks.text,
     "totalDraftTokensCount": _COUNT,
     "acceptedDraftTokensCount": _COUNT,
     "rejectedDraftTokensCount": _COUNT,
@@ -45,10 +41,10 @@ STATS: dict[str, Check] = {
 }
 FRAGMENT_FIELDS: dict[str, Check] = {
     "tokensCount": _COUNT,
-    "containsDrafted": _usage.flag,
-    "reasoningType": _usage.one_of("none", "reasoning", "reasoningStartTag", "reasoningEndTag"),
-    "isStructural": _usage.flag,
-    "tokens": _usage.several(_usage.entries, "a list of dicts"),
+    "containsDrafted": checks.flag,
+    "reasoningType": checks.one_of("none", "reasoning", "reasoningStartTag", "reasoningEndTag"),
+    "isStructural": checks.flag,
+    "tokens": checks.several(checks.entries, "a list of dicts"),
 }
 PROMPT_FIELDS: dict[str, Check] = {
     "cachedTokenCount": _COUNT,
@@ -74,14 +70,14 @@ def camel(name: str) -> str:
 
 
 def on_the_wire(
-    kind: str, fields: dict[str, Any], checks: dict[str, Check], also: Iterable[str] = ()
+    kind: str, fields: dict[str, Any], known: dict[str, Check], also: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return fields under their names on the wire, checked.
 
     Args:
         kind: What they are, for the error.
         fields: The fields, by names in camelCase or snake_case.
-        checks: The fields that there are.
+        known: The fields that there are.
         also: Other names that may have been meant, for the error.
 
     Raises:
@@ -91,18 +87,18 @@ def on_the_wire(
     found = {}
     for given, value in fields.items():
         name = camel(given)
-        if name not in checks:
+        if name not in known:
             raise ValueError(
-                f"there is no {kind} {given!r}; {_usage.nearest(given, [*also, *checks])}"
+                f"there is no {kind} {given!r}; {checks.nearest(given, [*also, *known])}"
             )
-        checks[name](given, value)
+        known[name](given, value)
         found[name] = value
     return found
 
 
 def check_stop_reason(name: str, value: Any) -> None:
     """Accept the stop reasons of the protocol."""
-    _usage.known("stop reason", _usage.text(name, value), STOP_REASONS)
+    checks.known("stop reason", checks.text(name, value), STOP_REASONS)
 
 
 def check_held(name: str, endpoint: Any) -> None:
@@ -120,12 +116,12 @@ def check_endpoint(endpoint: Any) -> None:
 
 def check_message_type(kind: Any) -> None:
     """Accept the type of a message that clients may send."""
-    _usage.known("type of message", kind, MESSAGES)
+    checks.known("type of message", kind, MESSAGES)
 
 
 def check_path(path: Any) -> None:
     """Accept a namespace, as "llm" or "/llm"."""
-    _usage.known("namespace", _usage.text("path", path).lstrip("/"), NAMESPACES)
+    checks.known("namespace", checks.text("path", path).lstrip("/"), NAMESPACES)
 
 
 def _served() -> dict[str, list[str]]:
@@ -133,8 +129,8 @@ def _served() -> dict[str, list[str]]:
 
 
 def _check_endpoint(endpoint: Any, names: dict[str, list[str]]) -> None:
-    whole = "/" in _usage.text("the endpoint", endpoint)
+    whole = "/" in checks.text("the endpoint", endpoint)
     served = (
         f"{namespace}/{one}" if whole else one for namespace, some in names.items() for one in some
     )
-    _usage.known("endpoint", endpoint, dict.fromkeys(served))
+    checks.known("endpoint", endpoint, dict.fromkeys(served))
