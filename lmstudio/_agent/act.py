@@ -32,8 +32,6 @@ from .._values.results import (
 from ..errors import LMStudioClientError, LMStudioPredictionError, LMStudioTimeoutError
 from .tool_calls import ToolCalls, ToolRules
 
-__all__ = ["Act", "ActCallbacks", "ActMessageCallback"]
-
 logger = logging.getLogger(__name__)
 
 ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage"], Any]

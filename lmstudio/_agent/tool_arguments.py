@@ -15,14 +15,6 @@ from .._json.from_json import from_json
 from .._json.json_schema import json_schema
 from ..errors import LMStudioValueError
 
-__all__ = [
-    "BY_NAME",
-    "Parameters",
-    "annotated_parameters",
-    "name_and_doc",
-    "parameters_of",
-]
-
 _REQUIRED: Any = object()
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 

@@ -35,15 +35,8 @@ from ..errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from .tools import GuardToolCallController, Report, Tool, ToolCallContext
-
-__all__ = [
-    "GuardToolCallCallback",
-    "InvalidToolRequestHandler",
-    "ToolCallReportCallback",
-    "ToolCalls",
-    "ToolRules",
-]
+from .tool_context import GuardToolCallController, Report, ToolCallContext
+from .tools import Tool
 
 logger = logging.getLogger(__name__)
 

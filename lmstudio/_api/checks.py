@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from ..errors import LMStudioValueError
 
-__all__ = ["check_count", "check_functions", "check_seconds", "check_text", "is_whole"]
-
 T = TypeVar("T")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["public", "public_module"]
-
 
 def public(*classes: type) -> None:
     """Let classes be those of the package itself: ``lmstudio.Chat``, whatever file has them.

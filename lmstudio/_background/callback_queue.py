@@ -12,8 +12,6 @@ from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
 
-__all__ = ["CallbackQueue", "Dispatch"]
-
 # Takes a function without arguments and has it called in the right thread, soon and in order.
 Dispatch: TypeAlias = Callable[[Callable[[], None]], Any]
 

@@ -16,8 +16,6 @@ from .._api.public import public
 from .._concurrency.cancel_token import CancelToken
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
-__all__ = ["QtDispatcher", "TkDispatcher"]
-
 _CLOSED_REASON = "the window was closed"
 _TK_PERIOD = 20  # milliseconds between two looks at the queue
 _QT_BINDINGS = ("PySide6", "PyQt6")

@@ -12,8 +12,6 @@ from .._concurrency import fork
 from ..errors import LMStudioRuntimeError
 from .thread import WAITS_FOR_ITSELF, is_this_thread
 
-__all__ = ["BackgroundCall"]
-
 T = TypeVar("T")
 
 _PATIENCE = 0.5  # seconds that one future may hold up all others

@@ -26,15 +26,6 @@ from .._concurrency.fork import PerProcess
 from .._connection.call import Call
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
-__all__ = [
-    "WAITS_FOR_ITSELF",
-    "Job",
-    "add",
-    "check_interval",
-    "check_other_thread",
-    "is_this_thread",
-]
-
 logger = logging.getLogger(__name__)
 
 WAITS_FOR_ITSELF = (

@@ -27,8 +27,6 @@ from .progress import Progress, show_progress
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Batch", "Start", "call_in_background"]
-
 R = TypeVar("R")
 
 # Starts one input under a scope that may cancel it.

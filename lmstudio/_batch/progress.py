@@ -9,8 +9,6 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import LMStudioValueError
 
-__all__ = ["Progress", "ProgressDisplay", "show_progress"]
-
 Progress: TypeAlias = "Literal['rich', 'tqdm'] | Callable[[int, int | None], Any] | None"
 
 

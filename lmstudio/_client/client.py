@@ -32,8 +32,6 @@ from ..errors import LMStudioRuntimeError, LMStudioValueError
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-__all__ = ["Client"]
-
 
 class Client:
     """A connection to one LM Studio server, shared by any number of threads.

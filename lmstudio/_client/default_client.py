@@ -22,17 +22,6 @@ from .client import Client
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = [
-    "close_default_client",
-    "configure_default_client",
-    "embedding_model",
-    "get_default_client",
-    "list_downloaded_models",
-    "list_loaded_models",
-    "llm",
-    "prepare_image",
-]
-
 
 class _Default:
     """The default client and what it is made with. The lock guards all of it."""

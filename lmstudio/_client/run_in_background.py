@@ -20,8 +20,6 @@ from .._values.results import LlmPredictionFragment
 from ..errors import LMStudioValueError
 from . import default_client
 
-__all__ = ["run_in_background"]
-
 T = TypeVar("T")
 
 

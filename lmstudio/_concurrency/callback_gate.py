@@ -10,8 +10,6 @@ from typing import Any, Protocol, TypeVar
 
 from .deadline import Deadline, DeadlinePassed, receiver
 
-__all__ = ["CallbackGate", "CallbackRunner"]
-
 T = TypeVar("T")
 
 

@@ -18,8 +18,6 @@ from .once import Once
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CancelEvent", "CancelToken", "attach", "check_events"]
-
 EVENT_REASON = "cancel_event was set"
 _MANY_TARGETS = 100  # a token that has so many looks for those that were dropped
 

@@ -9,8 +9,6 @@ import time
 from importlib.machinery import BuiltinImporter
 from importlib.util import module_from_spec
 
-__all__ = ["monotonic", "sleep"]
-
 _copy = time
 _spec = BuiltinImporter.find_spec("time")
 if _spec is not None and _spec.loader is not None:  # else `time` is no part of the interpreter

@@ -8,8 +8,6 @@ from typing import Any
 
 from ..errors import LMStudioRuntimeError
 
-__all__ = ["start_daemon"]
-
 
 def start_daemon(
     function: Callable[..., object], name: str, *arguments: Any, refusal: str

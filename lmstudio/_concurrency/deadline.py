@@ -11,8 +11,6 @@ from typing import Any
 
 from .clock import monotonic
 
-__all__ = ["Deadline", "DeadlinePassed", "receiver"]
-
 # Before 3.14 a wait in Windows' main thread does not see Ctrl-C, so it is cut into slices.
 _SLICED = sys.platform == "win32" and sys.version_info < (3, 14)
 _SLICE = 0.2

@@ -27,8 +27,6 @@ from .fork import PerProcess
 if TYPE_CHECKING:
     from .cancel_token import CancelToken
 
-__all__ = ["Alarm", "EventLike", "Target", "watch"]
-
 logger = logging.getLogger(__name__)
 
 _SLICE = 0.25  # seconds in one wait for a lone event

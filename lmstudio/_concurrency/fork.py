@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 from ..errors import LMStudioRuntimeError
 
-__all__ = ["PerProcess", "check_process", "current"]
-
 T = TypeVar("T")
 
 # An object stands for a process: comparing it costs no call on the path of a token.

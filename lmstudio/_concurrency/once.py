@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Once"]
-
 
 class Once(dict[int, Any]):
     """A value that the first to come sets; it is true from then on.

@@ -15,16 +15,6 @@ import attrs
 
 from ..errors import LMStudioValueError
 
-__all__ = [
-    "DEFAULT_PORTS",
-    "Address",
-    "Identity",
-    "Proxy",
-    "Route",
-    "parse_api_host",
-    "parse_proxy",
-]
-
 # The ports on which LM Studio serves its API, in the order in which it tries them.
 DEFAULT_PORTS = (41343, 52993, 16141, 39414, 22931)
 _PORT_OF_SCHEME = {"": 1234, "http": 80, "ws": 80, "https": 443, "wss": 443}

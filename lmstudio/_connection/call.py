@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .dispatcher import Dispatcher
     from .endpoints import Endpoint
 
-__all__ = ["END", "WAKE", "Call", "CancelOnDrop", "Outcome", "encode"]
-
 # What an inbox holds besides packets: any number of markers that make the reader look again, and
 # at most one terminal item.
 WAKE: Any = "wake-up marker"

@@ -31,8 +31,6 @@ from ..errors import (
 from .address import Address, Identity, Proxy, Route
 from .frames import FrameReader, frame_text
 
-__all__ = ["Attempt", "Connected", "Connector", "check_websocket_package", "reason_of"]
-
 logger = logging.getLogger(__name__)
 
 _MOST_WELCOME = 64 * 1024  # bytes that the answer to the authentication may have

@@ -19,8 +19,6 @@ from ..errors import LMStudioWebsocketError
 from .address import DEFAULT_PORTS, Address, Route, parse_api_host
 from .connect import reason_of
 
-__all__ = ["Discovery", "find_local", "is_lm_studio", "server_version"]
-
 _PROBE_SECONDS = 1.0
 _GREETING = "/lmstudio-greeting"
 _MAX_ANSWER = 4096  # bytes of an answer that are looked at
@@ -35,7 +33,7 @@ class Discovery:
     no harm.
     """
 
-    def __init__(self, api_host: str | None, route: Route) -> None:
+    def __init__(self, api_host: str | None, route: Route = _LOCAL) -> None:
         """Remember what was given.
 
         Raises:

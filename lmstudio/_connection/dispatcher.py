@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .._concurrency.deadline import Deadline
     from .connect import Connector
 
-__all__ = ["CLOSED_REASON", "Dispatcher", "closed_error"]
-
 CLOSED_REASON = "client closed"
 _SWEEP = 0.25  # seconds between two looks at all open calls
 _BRIEFLY = 0.005  # seconds between two looks at least, however many time limits pass

@@ -14,16 +14,6 @@ from websocket import ABNF
 
 from ..errors import LMStudioProtocolError
 
-__all__ = [
-    "FRAME_BYTES",
-    "FragmentedMessage",
-    "FrameReader",
-    "fragment_frame",
-    "fragment_text",
-    "frame_control",
-    "frame_text",
-]
-
 # A longer message is cut into frames of this size: masking a frame holds the GIL, and one of
 # 50 MB would hold it for 0.1 s; one of this size 0.2 ms, in several steps.
 FRAME_BYTES = 128 * 1024

@@ -8,8 +8,6 @@ from typing import TypeAlias, TypedDict
 from .._api.checks import check_seconds
 from .._concurrency.cancel_token import CancelEvent
 
-__all__ = ["CallLimits", "Limit", "get_sync_api_timeout", "set_sync_api_timeout"]
-
 # Seconds; None for no limit; `...` for the client's default.
 Limit: TypeAlias = "float | EllipsisType | None"
 
@@ -24,6 +22,11 @@ class CallLimits(TypedDict, total=False):
     cancel_event: CancelEvent
     timeout: Limit
     idle_timeout: Limit
+
+
+def call_limits(cancel_event: CancelEvent, timeout: Limit, idle_timeout: Limit) -> CallLimits:
+    """Return what a method was given as one thing."""
+    return {"cancel_event": cancel_event, "timeout": timeout, "idle_timeout": idle_timeout}
 
 
 _default_idle_timeout: float | None = 60.0

@@ -30,8 +30,6 @@ from .protocol import Kind, Protocol
 from .reactor import Reactor
 from .transport import Transport
 
-__all__ = ["ClientPort"]
-
 logger = logging.getLogger(__name__)
 
 SILENCE = 15.0  # seconds without a word from the server, after which it is asked for one

@@ -13,8 +13,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from .call import Call
 
-__all__ = ["Kind", "Protocol", "Received", "Refusal"]
-
 
 class Kind(enum.Enum):
     """What a message tells about a call."""

@@ -22,8 +22,6 @@ from .._concurrency.daemon import start_daemon
 from .._concurrency.once import Once
 from ..errors import LMStudioError, LMStudioRuntimeError
 
-__all__ = ["Owner", "Reactor", "SocketHandler"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -10,8 +10,6 @@ import attrs
 from ..errors import LMStudioProtocolError
 from .endpoints import Endpoint
 
-__all__ = ["Request"]
-
 T = TypeVar("T")
 
 

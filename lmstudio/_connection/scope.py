@@ -14,8 +14,6 @@ from .call import WAKE
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["CancelScope", "InboxWaker", "ScopedToken"]
-
 
 class ScopedToken(CancelToken):
     """A token that nothing happens with any more, once what it belongs to has ended."""

@@ -28,8 +28,6 @@ from .endpoints import Endpoint
 from .limits import Limit, get_sync_api_timeout
 from .request import Request
 
-__all__ = ["Session"]
-
 logger = logging.getLogger(__name__)
 
 _AT_EXIT = 0.5  # seconds that interpreter exit may wait for cancels to be written

@@ -17,8 +17,6 @@ from websocket import ABNF
 from ..errors import LMStudioConnectionLostError, LMStudioError
 from .frames import FragmentedMessage, FrameReader, frame_control, frame_text
 
-__all__ = ["MAX_MESSAGE_BYTES", "Transport"]
-
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
 _MANY_FRAMES = 100  # that wait for a server that does not read

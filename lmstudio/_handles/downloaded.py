@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from .namespaces import ModelNamespace
 
-__all__ = ["DEFAULT_TTL", "AnyDownloadedModel", "DownloadedEmbeddingModel", "DownloadedLlm"]
-
 DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
 
 H = TypeVar("H", bound=SyncModelHandle)  # the handle of a loaded model

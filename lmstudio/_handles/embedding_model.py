@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .._connection.call import Call
     from .._connection.scope import CancelScope
 
-__all__ = ["EmbeddingModel"]
-
 
 class EmbeddingModel(SyncModelHandle):
     """A handle of a loaded embedding model.

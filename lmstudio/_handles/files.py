@@ -9,8 +9,6 @@ from .._requests.uploads import Upload, upload_request
 from .._values.local_file import LocalFileInput, open_local_file
 from .._values.messages import FileHandle
 
-__all__ = ["FilesNamespace"]
-
 
 class FilesNamespace:
     """The files that this client puts onto the server, as `Client.files`.

@@ -19,8 +19,6 @@ from ..errors import LMStudioValueError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Namespace", "SyncModelHandle"]
-
 T = TypeVar("T")
 
 

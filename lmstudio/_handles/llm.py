@@ -10,7 +10,7 @@ from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import LlmPredictionConfig
 from .._config.to_wire import ResponseSchema
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, Limit, call_limits
 from .._prediction.callbacks import (
     PredictionCallbacks,
     PredictionFirstTokenCallback,
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from .._batch.progress import Progress
     from .._connection.call import Call
     from .._connection.scope import CancelScope
-
-__all__ = ["LLM"]
 
 _SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
@@ -143,7 +141,7 @@ class LLM(SyncModelHandle):
             on_tool_call_request_failure=on_tool_call_request_failure,
         )
         options = PredictionOptions.read(config, preset, response_format)
-        limits = _limits(cancel_event, timeout, idle_timeout)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._predict(options, chat_history(history), callbacks, limits)
 
     def respond(
@@ -181,26 +179,7 @@ class LLM(SyncModelHandle):
             LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
             LMStudioValueError: An argument cannot be used.
         """
-        return self.respond_stream(
-            history,
-            response_format=response_format,
-            config=config,
-            preset=preset,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            on_tool_call_request_start=on_tool_call_request_start,
-            on_tool_call_request_name_received=on_tool_call_request_name_received,
-            on_tool_call_request_argument_fragment_generated=(
-                on_tool_call_request_argument_fragment_generated
-            ),
-            on_tool_call_request_end=on_tool_call_request_end,
-            on_tool_call_request_failure=on_tool_call_request_failure,
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        ).result()
+        return LLM.respond_stream(**locals()).result()  # the same arguments, whatever they are
 
     def complete_stream(
         self,
@@ -235,7 +214,7 @@ class LLM(SyncModelHandle):
         )
         history = completion_history(prompt)
         options = PredictionOptions.read(config, preset, response_format, completion=True)
-        limits = _limits(cancel_event, timeout, idle_timeout)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._predict(options, history, callbacks, limits)
 
     def complete(
@@ -259,19 +238,7 @@ class LLM(SyncModelHandle):
 
         The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
         """
-        return self.complete_stream(
-            prompt,
-            response_format=response_format,
-            config=config,
-            preset=preset,
-            on_message=on_message,
-            on_first_token=on_first_token,
-            on_prediction_fragment=on_prediction_fragment,
-            on_prompt_processing_progress=on_prompt_processing_progress,
-            cancel_event=cancel_event,
-            timeout=timeout,
-            idle_timeout=idle_timeout,
-        ).result()
+        return LLM.complete_stream(**locals()).result()
 
     # -- many predictions ---------------------------------------------------------------------
 
@@ -320,7 +287,7 @@ class LLM(SyncModelHandle):
             inputs,
             chat_history,
             PredictionOptions.read(config, preset, response_format),
-            _limits(cancel_event, timeout, idle_timeout),
+            call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
             ordered=ordered,
             progress=progress,
@@ -348,7 +315,7 @@ class LLM(SyncModelHandle):
             inputs,
             completion_history,
             PredictionOptions.read(config, preset, response_format, completion=True),
-            _limits(cancel_event, timeout, idle_timeout),
+            call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
             ordered=ordered,
             progress=progress,
@@ -506,7 +473,7 @@ class LLM(SyncModelHandle):
             Chat.from_history(chat),
             rules,
             callbacks,
-            _limits(cancel_event, timeout, idle_timeout),
+            call_limits(cancel_event, timeout, idle_timeout),
             max_rounds=check_count(max_prediction_rounds, "max_prediction_rounds"),
         ).run()
 
@@ -550,10 +517,6 @@ class LLM(SyncModelHandle):
             cancel_event=limits["cancel_event"],
             progress=progress,
         )
-
-
-def _limits(cancel_event: CancelEvent, timeout: Limit, idle_timeout: Limit) -> CallLimits:
-    return {"cancel_event": cancel_event, "timeout": timeout, "idle_timeout": idle_timeout}
 
 
 public(LLM)

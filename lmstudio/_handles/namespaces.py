@@ -10,7 +10,7 @@ from .._api.checks import check_text
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._config.to_wire import load_config_to_kv
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
 from .._requests import models
 from .._requests.models import LoadProgress, ModelLoadingCallback
@@ -23,8 +23,6 @@ from .llm import LLM
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-__all__ = ["EmbeddingNamespace", "LlmNamespace", "SystemNamespace"]
 
 
 class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
@@ -73,11 +71,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
 
         Endpoint: channel ``getOrLoad``; rpc ``getModelInfo`` without a key.
         """
-        limits: CallLimits = {
-            "cancel_event": cancel_event,
-            "timeout": timeout,
-            "idle_timeout": idle_timeout,
-        }
+        limits = call_limits(cancel_event, timeout, idle_timeout)
         if model_key is None:
             load_config_to_kv(config, self.kind)  # not needed, but a misspelt option is an error
             try:
@@ -112,11 +106,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         request = models.load_new_instance(
             self.kind, model_key, instance_identifier, ttl, config, progress
         )
-        limits: CallLimits = {
-            "cancel_event": cancel_event,
-            "timeout": timeout,
-            "idle_timeout": idle_timeout,
-        }
+        limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._load(request, progress, limits)
 
     def _load(self, request: Request[str], progress: LoadProgress, limits: CallLimits) -> H:

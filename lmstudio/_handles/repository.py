@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.session import Session
 from .._json.converter import structure
 from .._requests import repository
@@ -15,8 +15,6 @@ from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearc
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-__all__ = ["AvailableModel", "ModelDownloadOption", "RepositoryNamespace"]
 
 
 class RepositoryNamespace:
@@ -161,9 +159,7 @@ class ModelDownloadOption:
         request = repository.download(
             self.info.download_identifier, on_progress, on_finalize, self._session.callback_gate
         )
-        return self._session.call(
-            request, cancel_event=cancel_event, timeout=timeout, idle_timeout=idle_timeout
-        )
+        return self._session.call(request, **call_limits(cancel_event, timeout, idle_timeout))
 
 
 def _shown(owner: object, data: object, *names: str) -> str:

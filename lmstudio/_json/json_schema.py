@@ -36,7 +36,6 @@ from .annotations import (
     unwrap,
 )
 from .dereference import dereference
-from .from_json import ValidationError
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -45,15 +44,6 @@ else:  # it only speaks to type checkers
     def dataclass_transform(**_options):
         return lambda cls: cls
 
-
-__all__ = [
-    "BaseModel",
-    "DictSchema",
-    "ModelSchema",
-    "ValidationError",
-    "class_schema",
-    "json_schema",
-]
 
 DictSchema: TypeAlias = Mapping[str, Any]
 

@@ -19,8 +19,6 @@ from .._values.results import (
 )
 from ..errors import LMStudioProtocolError
 
-__all__ = ["Accumulator"]
-
 # After these a reply is incomplete, so that its text is not the JSON that was asked for.
 _CUT_SHORT = frozenset(
     {"maxPredictedTokensReached", "contextLengthReached", "userStopped", "failed", "modelUnloaded"}

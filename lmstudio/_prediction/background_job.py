@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from .._values.results import PredictionResult
     from .stream import PredictionStream
 
-__all__ = ["start"]
-
 
 def start(
     stream: PredictionStream,

@@ -12,19 +12,6 @@ from .._values.messages import AssistantResponse, ToolCallRequest
 from .._values.results import LlmPredictionFragment
 from ..errors import LMStudioPredictionError
 
-__all__ = [
-    "PredictionCallbacks",
-    "PredictionFirstTokenCallback",
-    "PredictionFragmentCallback",
-    "PredictionMessageCallback",
-    "PromptProcessingCallback",
-    "ToolCallRequestArgumentFragmentCallback",
-    "ToolCallRequestEndCallback",
-    "ToolCallRequestFailureCallback",
-    "ToolCallRequestNameCallback",
-    "ToolCallRequestStartCallback",
-]
-
 PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
 PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
 PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]

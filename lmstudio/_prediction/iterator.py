@@ -12,8 +12,6 @@ from .._values.results import LlmPredictionFragment
 if TYPE_CHECKING:
     from .stream import PredictionStream
 
-__all__ = ["FragmentIterator"]
-
 
 class FragmentIterator:
     """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly.

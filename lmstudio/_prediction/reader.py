@@ -20,8 +20,6 @@ from .callbacks import PredictionCallbacks, PromptProcessingCallback
 from .reading_right import ReadingRight
 from .tool_requests import ToolRequests
 
-__all__ = ["Reader"]
-
 
 class Reader:
     """What was read of one prediction.

@@ -7,8 +7,6 @@ from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["ReadingRight"]
-
 
 class ReadingRight(dict[int, int]):
     """Says which thread reads a stream: `right.get(0)`; None if no thread does.

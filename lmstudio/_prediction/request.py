@@ -23,8 +23,6 @@ from .._values.chat import Chat
 from .._values.messages import ChatHistoryDataDict
 from ..errors import LMStudioValueError
 
-__all__ = ["PREDICT", "PredictionOptions", "chat_history", "completion_history"]
-
 PREDICT = channel("llm", "predict", "The prediction", "success")
 
 

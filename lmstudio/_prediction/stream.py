@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from .._background.callback_queue import CallbackQueue, Dispatch
     from .._background.future import BackgroundCall
 
-__all__ = ["PredictionStream"]
-
 _LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives

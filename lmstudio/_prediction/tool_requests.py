@@ -12,8 +12,6 @@ from .._values.messages import ToolCallRequest
 from ..errors import LMStudioPredictionError, LMStudioProtocolError
 from .callbacks import PredictionCallbacks
 
-__all__ = ["ToolRequests"]
-
 
 class ToolRequests:
     """The tool calls of one prediction; a model writes one at a time.

@@ -22,23 +22,6 @@ from .._values.model_info import (
 )
 from ..errors import LMStudioProtocolError, LMStudioValueError
 
-__all__ = [
-    "LoadProgress",
-    "ModelLoadingCallback",
-    "apply_prompt_template",
-    "count_tokens",
-    "embed",
-    "get_info",
-    "get_load_config",
-    "get_or_load",
-    "list_downloaded",
-    "list_loaded",
-    "load_new_instance",
-    "loaded_model",
-    "tokenize",
-    "unload",
-]
-
 T = TypeVar("T")
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]

@@ -13,14 +13,6 @@ from .._json.converter import structure
 from .._values.model_info import DownloadProgressUpdate
 from ..errors import LMStudioProtocolError, LMStudioValueError
 
-__all__ = [
-    "DownloadFinalizedCallback",
-    "DownloadProgressCallback",
-    "download",
-    "get_download_options",
-    "search_models",
-]
-
 DownloadProgressCallback: TypeAlias = Callable[[DownloadProgressUpdate], Any]
 DownloadFinalizedCallback: TypeAlias = Callable[[], Any]
 

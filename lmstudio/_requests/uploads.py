@@ -15,8 +15,6 @@ from .._connection.request import Request
 from .._values.local_file import LocalFile
 from .._values.messages import FileHandle
 
-__all__ = ["Upload", "upload_request"]
-
 # Frames that wait for the socket at most. One more is being written, and one being made.
 _MOST_FRAMES = 8
 _PAUSE = 0.00005  # seconds

@@ -15,17 +15,6 @@ from .messages import (
     ToolCallResultData,
 )
 
-__all__ = [
-    "as_parts",
-    "image_part",
-    "response_part",
-    "response_text",
-    "role_and_content",
-    "text_or_file",
-    "tool_call_request",
-    "tool_call_result",
-]
-
 
 def as_parts(content: Any) -> list[Any]:
     """Return one part, or several, as a list."""

@@ -17,8 +17,6 @@ from ..errors import LMStudioOSError, LMStudioValueError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["MAX_UPLOAD_BYTES", "LocalFile", "LocalFileInput", "check_max_bytes", "open_local_file"]
-
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 # A multiple of 3, so that base64 of the pieces is base64 of the whole; it makes 128 KiB of it.
 _PIECE = 96 * 1024

@@ -145,7 +145,7 @@ def _server(host: str | None, *, with_token: bool) -> Iterator[Finding]:
         if found is None:
             yield "problem", _nobody(lms)
             return
-        place = discovery.Discovery(found, {}, None, None)
+        place = discovery.Discovery(found)
         place.check(deadlines.Deadline(_LIMIT))
         version = discovery.server_version(place.found, deadlines.Deadline(_LIMIT))
         words = f"LM Studio {version}" if version else "LM Studio, of an unknown version,"

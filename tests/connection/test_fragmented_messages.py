@@ -11,10 +11,10 @@ from websocket._abnf import frame_buffer
 
 from lmstudio._connection.frames import (
     FRAME_BYTES,
-    FrameReader,
     FragmentedMessage,
-    fragment_text,
+    FrameReader,
     fragment_frame,
+    fragment_text,
 )
 from lmstudio._connection.transport import Transport
 

@@ -49,7 +49,11 @@ def test_the_final_packet_is_the_outcome(protocol, prediction):
 
 
 def test_an_rpc_result_without_a_result_key_is_a_result_of_none(protocol, count):
-    assert protocol.receive({"type": "rpcResult", "callId": count.id}) == (Kind.OUTCOME, count, None)
+    assert protocol.receive({"type": "rpcResult", "callId": count.id}) == (
+        Kind.OUTCOME,
+        count,
+        None,
+    )
 
 
 def test_errors_and_closes_are_told_apart(protocol, prediction, count):

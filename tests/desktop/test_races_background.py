@@ -17,7 +17,6 @@ from lmstudio._background import thread as _background
 from lmstudio._client import run_in_background as background
 from lmstudio._connection.scope import CancelScope
 from lmstudio._prediction.stream import PredictionStream
-from lmstudio._prediction.stream import PredictionStream
 
 pytestmark = pytest.mark.races
 

@@ -236,7 +236,8 @@ def test_exit_while_daemon_threads_upload_or_wait_for_an_answer_is_silent(server
 threading.Thread(target=upload, daemon=True).start()
 threading.Thread(target=model.count_tokens, args=("a b",), daemon=True).start()
 assert waiting.wait(10)
-wait_until(lambda: sum(call.is_sent for call in list(client._session.dispatcher.open.values())) >= 2)
+open_calls = client._session.dispatcher.open
+wait_until(lambda: sum(call.is_sent for call in list(open_calls.values())) >= 2)
 """,
     )
 

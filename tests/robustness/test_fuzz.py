@@ -13,15 +13,7 @@ from websocket import ABNF
 
 from lmstudio._connection.call import Call
 from lmstudio._connection.frames import FrameReader
-from lmstudio._connection.protocol import (
-    CLOSED,
-    ERROR,
-    NOTHING,
-    OUTCOME,
-    PACKET,
-    WARNING,
-    Protocol,
-)
+from lmstudio._connection.protocol import Kind, Protocol
 from lmstudio._connection.transport import MAX_MESSAGE_BYTES, Transport
 
 
@@ -38,18 +30,18 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     def receive(self, message):
         """Do as the I/O thread does: forget what has ended."""
-        received = kind, call, data = self.protocol.receive(message)
-        if kind == WARNING:
-            assert call is None
+        received = self.protocol.receive(message)
+        if received is None:
+            return None
+        kind, call, data = received
+        if kind is Kind.REFUSED:
+            assert call is data.calls[0]
             ended = data.calls
-        elif kind == NOTHING:
-            assert (call, data) == (None, None)
-            ended = []
         else:
             key = "channelId" if call.endpoint.channel else "callId"
             assert self.open[call.id] is call
             assert message[key] == call.id
-            ended = [] if kind == PACKET else [call]
+            ended = [] if kind is Kind.PACKET else [call]
         for one in ended:
             self.end(one)
         return received
@@ -81,15 +73,15 @@ class ProtocolMachine(RuleBasedStateMachine):
         message = {"type": "channelSend", "channelId": call.id, "message": packet}
         is_for_it = call.id in self.open and call.endpoint.channel
 
-        kind, receiver, data = self.receive(message)
+        received = self.receive(message)
 
         if not is_for_it:
-            assert kind == NOTHING
+            assert received is None
         elif isinstance(packet, dict) and isinstance(packet.get("type"), str):
             is_final = packet["type"] in call.endpoint.finals
-            assert (kind, receiver, data) == (OUTCOME if is_final else PACKET, call, packet)
-        elif kind == WARNING:
-            assert data.calls == [call]
+            assert received == (Kind.OUTCOME if is_final else Kind.PACKET, call, packet)
+        elif received is not None and received[0] is Kind.REFUSED:
+            assert received[2].calls == [call]
 
     @rule(
         call=calls, kind=st.sampled_from(["channelClose", "channelError", "rpcResult", "rpcError"])
@@ -98,12 +90,10 @@ class ProtocolMachine(RuleBasedStateMachine):
         is_channel = kind.startswith("channel")
         message = {"type": kind, "channelId" if is_channel else "callId": call.id}
         is_for_it = call.id in self.open and call.endpoint.channel is is_channel
-        means = {"channelClose": CLOSED, "rpcResult": OUTCOME}.get(kind, ERROR)
+        means = {"channelClose": Kind.CLOSED, "rpcResult": Kind.OUTCOME}.get(kind, Kind.ERROR)
 
-        assert self.receive(message) == (
-            (means, call, None) if is_for_it else (NOTHING, None, None)
-        )
-        assert self.receive(message) == (NOTHING, None, None)
+        assert self.receive(message) == ((means, call, None) if is_for_it else None)
+        assert self.receive(message) is None
 
     @rule(call=calls)
     def refuse(self, call):
@@ -112,9 +102,12 @@ class ProtocolMachine(RuleBasedStateMachine):
         warning = {"type": "communicationWarning", "kind": kind, "warning": text}
         same = [one for one in self.open.values() if one.endpoint == call.endpoint]
 
-        kind, _, warned = self.receive(warning)
+        received = self.receive(warning)
 
-        assert (kind, warned.calls) == (WARNING, same)
+        if same:
+            assert (received[0], received[2].calls) == (Kind.REFUSED, same)
+        else:
+            assert received is None
 
     @invariant()
     def both_know_the_same_calls(self):

@@ -9,8 +9,8 @@ import attrs
 import pytest
 from values.schema_classes import PERSON, Person, Point
 
-from lmstudio._json.from_json import from_json
-from lmstudio._json.json_schema import BaseModel, ModelSchema, ValidationError, json_schema
+from lmstudio._json.from_json import ValidationError, from_json
+from lmstudio._json.json_schema import BaseModel, ModelSchema, json_schema
 from lmstudio.errors import LMStudioValueError
 
 

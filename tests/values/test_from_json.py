@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from values.schema_classes import Book, Keys, Kind, Level, Line, Name, Node, Person, Point
 
 from lmstudio._json.annotations import to_json_data
-from lmstudio._json.from_json import from_json
-from lmstudio._json.json_schema import BaseModel, ValidationError, json_schema
+from lmstudio._json.from_json import ValidationError, from_json
+from lmstudio._json.json_schema import BaseModel, json_schema
 from lmstudio.errors import LMStudioError, LMStudioValueError
 
 LEAVES = st.sampled_from(

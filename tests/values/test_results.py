@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmstudio._config.options import LlmLoadModelConfig, LlmPredictionConfig
-from lmstudio._json.json_schema import BaseModel, ValidationError
-from lmstudio._values.model_info import LlmInstanceInfo
+from lmstudio._json.from_json import ValidationError
+from lmstudio._json.json_schema import BaseModel
 from lmstudio._prediction.accumulator import Accumulator
+from lmstudio._values.model_info import LlmInstanceInfo
 from lmstudio._values.results import (
     ActResult,
     LlmPredictionFragment,
