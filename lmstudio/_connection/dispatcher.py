@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CLOSED_REASON = "client closed"
 _SWEEP = 0.25  # seconds between two looks at all open calls
 _BRIEFLY = 0.005  # seconds between two looks at least, however many time limits pass
-_REST = 60.0  # seconds in select with nothing open
+_REST = 60.0  # seconds between them with nothing open
 
 
 class Dispatcher:
@@ -44,20 +44,10 @@ class Dispatcher:
         self.open: dict[int, Call] = {}
         self._connector = connector
         self._ports: dict[str, ClientPort] = {}
-        self._next_sweep = 0.0
-        self._next_limit = math.inf  # the earliest time limit, or earlier
         self._closing: Deadline | None = None
         self._failure: LMStudioError | None = None
 
     # -- for the reactor ----------------------------------------------------------------------
-
-    def seconds_to_rest(self, now: float) -> float:
-        """Return how long nobody need look at anything, if nothing happens."""
-        if self._closing is not None:
-            return min(_SWEEP, self._closing.remaining() or 0.0)
-        if not self.open:
-            return _REST
-        return min(_SWEEP, max(self._next_limit - now, _BRIEFLY))
 
     def sweep(self, now: float) -> None:
         """Find dropped streams and iterators; now and then, look at every open call."""
@@ -65,11 +55,16 @@ class Dispatcher:
             call = self.dropped.popleft().call
             if call.outcome is None:
                 call.cancel("the stream was dropped before its end")
-        if now >= self._next_sweep or now >= self._next_limit:
-            self._next_sweep = now + _SWEEP
-            self._next_limit = math.inf
+        if now >= self.reactor.sweep_at:
+            self.reactor.sweep_at = now + (_SWEEP if self.open else _REST)
+            if self._closing is not None:
+                self._sweep_by(min(now + _SWEEP, max(self._closing.at, now)))
             for call in list(self.open.values()):
                 self._look_at(call, now)
+
+    def _sweep_by(self, when: float) -> None:
+        if when < self.reactor.sweep_at:
+            self.reactor.sweep_at = when
 
     def _look_at(self, call: Call, now: float) -> None:
         if not call.claim:
@@ -85,7 +80,7 @@ class Dispatcher:
             if limit <= now:
                 self._expire(call, now)
             else:
-                self._next_limit = min(self._next_limit, limit)
+                self._sweep_by(max(limit, now + _BRIEFLY))
 
     def _expire(self, call: Call, now: float) -> None:
         if call.grace_ends is not None:
@@ -121,7 +116,7 @@ class Dispatcher:
         elif self._closing is not None or self.reactor.has_ended:
             self.end(call, Outcome(error=self._closed_error()))
         else:
-            self._next_limit = min(self._next_limit, _limit_of(call))
+            self._sweep_by(min(_limit_of(call), monotonic() + _SWEEP))
             self._port_of(call).start(call, text)
 
     def _port_of(self, call: Call) -> ClientPort:
@@ -148,7 +143,7 @@ class Dispatcher:
                 self.end(call, Outcome())
         elif call.endpoint.channel and call.grace > 0:
             call.grace_ends = monotonic() + call.grace
-            self._next_limit = min(self._next_limit, call.grace_ends)
+            self._sweep_by(call.grace_ends)
         else:
             self.end(call, Outcome())
 
@@ -198,6 +193,7 @@ class Dispatcher:
     def close(self, deadline: Deadline) -> None:
         """Leave, at the latest at the deadline."""
         self._closing = deadline
+        self._sweep_by(0.0)
         for call in list(self.open.values()):  # also what was started since the caller looked
             call.cancel(CLOSED_REASON)
 

@@ -1,7 +1,7 @@
 """The I/O thread: a selector, a wake-up byte, commands from other threads, and timers.
 
 It may block in `select` only; what unblocks it are sockets, the wake-up byte, a timer, and the time
-that its owner allows it to rest. It knows no call and no connection.
+at which its owner wants to look round. It knows no call and no connection.
 """
 
 from __future__ import annotations
@@ -28,12 +28,8 @@ logger = logging.getLogger(__name__)
 class Owner(Protocol):
     """For whom the I/O thread runs; all of this is called in that thread."""
 
-    def seconds_to_rest(self, now: float) -> float:
-        """Return how long nobody need look at anything, if nothing happens."""
-        ...
-
     def sweep(self, now: float) -> None:
-        """Do what there is to do after each round."""
+        """Do what there is to do after each round, and more of it when `sweep_at` has come."""
         ...
 
     def is_done(self) -> bool:
@@ -65,6 +61,7 @@ class Reactor:
         self.process = fork.current
         self.commands: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.has_ended = False
+        self.sweep_at = 0.0  # when the owner wants to look round at the latest, says the owner
         self.thread: threading.Thread | None = None  # the one that runs this
         self.selector: selectors.BaseSelector  # opened by the thread
         self._owner = owner
@@ -158,7 +155,10 @@ class Reactor:
 
     def _run_once(self) -> None:
         self.run_commands()
-        events = self.selector.select(self._seconds_to_rest(monotonic()))
+        until, now = self.sweep_at, monotonic()
+        if self._timers and self._timers[0][0] < until:
+            until = self._timers[0][0]
+        events = self.selector.select(until - now if until > now else 0.0)
         now = monotonic()
         for key, mask in events:
             if key.data is None:
@@ -167,7 +167,9 @@ class Reactor:
                 self.run_commands()  # what was appended before the next byte could be written
             else:
                 key.data.on_ready(mask, now)
-        self._run_timers(now)
+        while self._timers and self._timers[0][0] <= now:
+            _, _, function = heapq.heappop(self._timers)
+            function(now)
         self._owner.sweep(now)
 
     def run_commands(self) -> None:
@@ -183,12 +185,6 @@ class Reactor:
         except BlockingIOError:
             pass
 
-    def _seconds_to_rest(self, now: float) -> float:
-        rest = self._owner.seconds_to_rest(now)
-        if self._timers:
-            rest = min(rest, self._timers[0][0] - now)
-        return max(rest, 0.0)
-
     # -- sockets and time ---------------------------------------------------------------------
 
     def register(self, sock: socket.socket, handler: SocketHandler) -> None:
@@ -198,8 +194,3 @@ class Reactor:
     def at(self, when: float, function: Callable[[float], object]) -> None:
         """Call ``function(now)`` once `when` has passed."""
         heapq.heappush(self._timers, (when, next(self._timer_ids), function))
-
-    def _run_timers(self, now: float) -> None:
-        while self._timers and self._timers[0][0] <= now:
-            _, _, function = heapq.heappop(self._timers)
-            function(now)

@@ -99,7 +99,7 @@ class Bench:
 
         def pass_by():
             call.heard -= 60.0
-            self.dispatcher._next_limit = 0.0  # look at once
+            self.dispatcher.reactor.sweep_at = 0.0  # look at once
 
         self.in_loop(pass_by)
 
