@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
 import copy
 import functools
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
-from .._json.annotations import fields_of, to_json_data
+import attrs
+
+from .._json.annotations import Field
 from .._json.from_json import from_json
-from .._json.json_schema import json_schema
+from .._json.json_schema import object_schema
 from ..errors import LMStudioValueError
 
-_REQUIRED: Any = object()
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -94,35 +94,8 @@ class Parameters:
             LMStudioValueError: An entry has no type that JSON has a form for, or a name cannot be
                 that of an argument.
         """
-        types, defaults = {}, {}
-        for key, entry in parameters.items():
-            if not isinstance(key, str) or not key.isidentifier():
-                raise LMStudioValueError(f"{key!r} cannot be the name of a parameter")
-            if isinstance(entry, Mapping):
-                if "type" not in entry:
-                    raise LMStudioValueError(f"the parameter {key!r} has no 'type'")
-                types[key] = entry["type"]
-                if "default" in entry:
-                    defaults[key] = entry["default"]
-            else:
-                types[key] = entry
-            tp = types[key]
-            if isinstance(tp, str) and not isinstance(getattr(builtins, tp, None), type):
-                raise LMStudioValueError(
-                    f"the type of the parameter {key!r} is a Python type, as int, not {tp!r} "
-                    "(for a JSON Schema there is RawFunctionTool)"
-                )
-        # Read like a TypedDict, whose keys may have any names.
-        members = {"__annotations__": types, "__required_keys__": types.keys() - defaults.keys()}
-        cls = type("parameters", (), members)
-        self.schema = json_schema(cls)
-        del self.schema["title"]
-        for key, default in defaults.items():
-            with contextlib.suppress(TypeError, ValueError):  # JSON has no form for it
-                told = self.schema["properties"][key]
-                self.schema["properties"][key] = {**told, "default": to_json_data(default)}
-        self._types = {field.name: field.type for field in fields_of(cls)}
-        self._defaults = defaults
+        self._fields = [_field(key, entry) for key, entry in parameters.items()]
+        self.schema = object_schema(self._fields, "parameters")
 
     def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, with defaults, and values of the annotated types.
@@ -139,12 +112,12 @@ class Parameters:
         """
         values: dict[str, Any] = {}
         problems: list[Exception] = []
-        for key, tp in self._types.items():
+        for field in self._fields:
+            key, default = field.name, field.default
             try:
-                default = self._defaults.get(key, _REQUIRED)
                 if key in arguments and not (arguments[key] is default is None):
-                    values[key] = from_json(arguments[key], tp, key, coerce=True)
-                elif default is not _REQUIRED:
+                    values[key] = from_json(arguments[key], field.type, key, coerce=True)
+                elif not field.is_required:
                     is_mutable = isinstance(default, (list, dict, set))
                     values[key] = copy.deepcopy(default) if is_mutable else default
                 else:
@@ -156,3 +129,26 @@ class Parameters:
         if problems:
             raise LMStudioValueError("; ".join(map(str, problems))) from problems[0]
         return values
+
+
+def _field(key: object, entry: Any) -> Field:
+    """Return a parameter, given its type, or ``{"type": ..., "default": ...}``.
+
+    Raises:
+        LMStudioValueError: The name cannot be that of an argument, or there is no such type.
+    """
+    if not isinstance(key, str) or not key.isidentifier():
+        raise LMStudioValueError(f"{key!r} cannot be the name of a parameter")
+    if not isinstance(entry, Mapping):
+        entry = {"type": entry}
+    if "type" not in entry:
+        raise LMStudioValueError(f"the parameter {key!r} has no 'type'")
+    tp = entry["type"]
+    if isinstance(tp, str):
+        tp = getattr(builtins, tp, None)
+        if not isinstance(tp, type):
+            raise LMStudioValueError(
+                f"the type of the parameter {key!r} is a Python type, as int, not "
+                f"{entry['type']!r} (for a JSON Schema there is RawFunctionTool)"
+            )
+    return Field(key, key, tp, "default" not in entry, entry.get("default", attrs.NOTHING))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._api.checks import check_seconds
+from .._api.checks import check_count, check_seconds
 from .._api.public import public
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
@@ -25,7 +25,7 @@ from .._handles.handle import Namespace
 from .._handles.llm import LLM
 from .._handles.namespaces import EmbeddingNamespace, LlmNamespace, SystemNamespace
 from .._handles.repository import RepositoryNamespace
-from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput, check_max_bytes
+from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
@@ -111,7 +111,9 @@ class Client:
         self._embedding = EmbeddingNamespace(self._session, find_host, Client._restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
         self._repository = RepositoryNamespace(self._session)
-        self._files = FilesNamespace(self._session, check_max_bytes(max_upload_bytes))
+        self._files = FilesNamespace(
+            self._session, check_count(max_upload_bytes, "max_upload_bytes")
+        )
 
     def __repr__(self) -> str:
         """Show the host, never the token."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -27,6 +27,7 @@ from .annotations import (
     OBJECTS,
     SCALARS,
     CopyOf,
+    Field,
     fields_of,
     full_name,
     has_fields,
@@ -146,6 +147,17 @@ def json_schema(tp: Any) -> dict[str, Any]:
     return dereference({**schema, "$defs": definitions.schemas})
 
 
+def object_schema(fields: Sequence[Field], owner: str) -> dict[str, Any]:
+    """Return the JSON Schema of an object with these fields; `owner` is named in errors.
+
+    Raises:
+        LMStudioValueError: JSON has no form for the type of one.
+    """
+    definitions = _Definitions()
+    schema = definitions.object(fields, owner)
+    return dereference({**schema, "$defs": definitions.schemas})
+
+
 class _Definitions:
     """The schemas of the classes that one schema refers to, by name."""
 
@@ -212,7 +224,7 @@ class _Definitions:
         if issubclass(cls, enum.Enum):
             return {**schema, "enum": [to_json_data(member) for member in cls]}
         if has_fields(cls):
-            return {**schema, **self._object(cls)}
+            return {**schema, **self.object(fields_of(cls), cls.__name__)}
         raise LMStudioValueError(f"there is no JSON Schema for {cls!r}")
 
     def _foreign(self, schema: DictSchema) -> dict[str, Any]:
@@ -223,14 +235,13 @@ class _Definitions:
                 raise LMStudioValueError(f"there are two classes {name}, one of them recursive")
         return schema
 
-    def _object(self, cls: Any) -> dict[str, Any]:
+    def object(self, fields: Sequence[Field], owner: str) -> dict[str, Any]:
         properties: dict[str, Any] = {}
-        fields = fields_of(cls)
         for field in fields:
             try:
                 schema = self.describe(field.type)
             except LMStudioValueError as exc:
-                raise LMStudioValueError(f"{cls.__name__}.{field.name}: {exc}") from None
+                raise LMStudioValueError(f"{owner}.{field.name}: {exc}") from None
             if field.description:
                 schema["description"] = field.description
             with contextlib.suppress(TypeError, ValueError):  # a default that JSON has no form for

@@ -45,28 +45,28 @@ class FragmentIterator:
             raise StopIteration
         if stream._call.dispatcher.process is not fork.current:
             fork.check_process(stream._call.dispatcher.process, "stream")
-        right, me = reader.right, 0
+        right, is_mine = reader.right, False
         try:
-            try:
-                me = get_ident()
-                if right.setdefault(0, me) != me or right.calling == me:
-                    me = 0
-                    raise stream._in_use()
-                if right.last[0] != me:
-                    right.note_reader(me)
-                fragment = reader.advance(self._receive)
-                if fragment is not None:
-                    return fragment
-                stream._finish_reading()
-            finally:  # inside, so that Ctrl-C here cancels as well
-                if right.get(0) == me:
-                    right.pop(0, None)
+            me = get_ident()
+            is_mine = right.setdefault(0, me) == me and right.calling != me
+            if is_mine:
+                try:
+                    if right.last[0] != me:
+                        right.note_reader(me)
+                    fragment = reader.advance(self._receive)
+                    if fragment is not None:
+                        return fragment
+                    stream._finish_reading()
+                finally:  # inside, so that Ctrl-C here cancels as well
+                    if right.get(0) == me:
+                        right.pop(0, None)
         except Exception:  # of a callback, or the server's garbage
-            if me:
-                stream._end_by_exception()
+            stream._end_by_exception()
             raise
         except BaseException:
             stream._call.cancel("interrupted")
             raise
+        if not is_mine:
+            raise stream._in_use()  # whoever reads goes on
         reader.raise_error()
         raise StopIteration

@@ -39,10 +39,6 @@ _RAISED = "a callback raised an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
 
 
-class _NestedReadError(LMStudioRuntimeError):
-    """A callback of a stream waits for the end of that stream."""
-
-
 class PredictionStream:
     """A prediction that is received bit by bit.
 
@@ -261,11 +257,14 @@ class PredictionStream:
         limit = check_seconds(timeout, "timeout")
         if self._future is not None:
             self._future.check_waiter()
+        if self._reader.right.calling == get_ident() and not self._call.claim:
+            raise LMStudioRuntimeError(
+                "result() was called by a callback of this stream, which has not ended. Call it "
+                "after the loop, or use on_message."
+            )
         try:
             self._begin()
             is_over = self._wait(Deadline(limit))
-        except _NestedReadError:
-            raise
         except Exception:  # of a callback, or how the prediction ended
             self._end_by_exception()
             raise
@@ -392,18 +391,10 @@ class PredictionStream:
 
         Returns:
             True if the state has changed; False at the deadline; None if another thread reads.
-
-        Raises:
-            LMStudioRuntimeError: This is a callback of the stream itself.
         """
         if self._iterator is not None and self._iterator() is None:
             self._call.cancel(_LEFT)
             return True
-        if self._reader.right.calling == get_ident():
-            raise _NestedReadError(
-                "result() was called by a callback of this stream, which has not "
-                "ended. Call it after the loop, or use on_message."
-            )
         return None if self._is_read_by_another() else self._read_all(deadline)
 
     def _read_all(self, deadline: Deadline) -> bool | None:

@@ -63,20 +63,6 @@ class LocalFile:
     pieces: Iterator[bytes | memoryview]
 
 
-def check_max_bytes(value: int | None) -> int | None:
-    """Return a limit of a file's size as it is.
-
-    Raises:
-        LMStudioValueError: It is no whole number of bytes of at least 1, nor None.
-    """
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and not (is_whole and value > 0):
-        raise LMStudioValueError(
-            f"max_upload_bytes must be a whole number of bytes, or None; {value!r} was given."
-        )
-    return value
-
-
 @contextlib.contextmanager
 def open_local_file(
     src: LocalFileInput, name: str | None, max_bytes: int | None
