@@ -300,6 +300,7 @@ _HOMES = {
 _UNLISTED = {
     home: names.split()
     for home, names in {
+        "_json.converter": "LMStudioStruct",
         "_values.messages": "ToolCallRequestData",
         "_values.model_info": """
             ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData

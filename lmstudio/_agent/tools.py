@@ -1,7 +1,5 @@
 """Tools that a model may call: how users define them, and what a model is told of them."""
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import logging
@@ -50,7 +48,7 @@ class ToolFunctionDef:
     @classmethod
     def from_callable(
         cls, f: Callable[..., Any], *, name: str | None = None, description: str | None = None
-    ) -> Self:
+    ) -> "Self":
         """Read a definition off a function: its name, docstring, annotations and defaults.
 
         Args:

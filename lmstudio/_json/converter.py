@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, get_args, get_
 
 import attrs
 
+from .._api.public import public
 from ..errors import LMStudioProtocolError, LMStudioValueError
 from .annotations import type_hints
 
@@ -104,6 +105,7 @@ class LMStudioStruct:
         return f"{type(self).__name__}.from_dict({format_json(self.to_dict())})"
 
 
+public(LMStudioStruct)
 AnyLMStudioStruct: TypeAlias = LMStudioStruct
 
 
