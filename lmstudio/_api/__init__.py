@@ -1,4 +1,4 @@
-"""What every public function and class begins with: checks of arguments, and public names.
+"""What each public function and class begins with: `checks` of arguments, `public` names.
 
-Every other room may use it. It imports nothing but `errors`.
+All rooms enter it. It imports only `errors`.
 """
