@@ -8,8 +8,8 @@ __version__ = "2.0.0.dev0"
 if TYPE_CHECKING:
     from ._agent.tool_context import GuardToolCallController, ToolCallContext
     from ._agent.tools import RawFunctionTool, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
-    from ._background.dispatchers import QtDispatcher, TkDispatcher
     from ._background.future import BackgroundCall
+    from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
     from ._client.client import Client
     from ._client.default_client import (
@@ -272,7 +272,7 @@ _HOMES = {
             PredictionRoundResult
         """,
         "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
-        "_background.dispatchers": "QtDispatcher TkDispatcher",
+        "_background.toolkits": "QtDispatcher TkDispatcher",
         "_background.future": "BackgroundCall",
         "_prediction.callbacks": """
             PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback

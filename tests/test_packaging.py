@@ -24,19 +24,19 @@ ROOMS = {
     "": "errors",
     "_api": "checks public",
     "_concurrency": """
-        clock once fork daemon deadline event_watcher cancel_token callback_gate
+        clock once fork threads deadline event_watcher cancel_token callback_gate
     """,
     "_json": "annotations converter dereference from_json json_schema",
-    "_config": "reading options to_wire from_wire",
+    "_config": "from_user options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames transport connect discovery call protocol reactor
         port dispatcher session scope
     """,
     "_values": "messages chat_input chat local_file model_info results",
     "_requests": "models repository uploads",
-    "_background": "callback_queue thread future dispatchers",
+    "_background": "callback_queue thread future toolkits",
     "_prediction": """
-        callbacks accumulator tool_requests reading_right reader request iterator background_job
+        callbacks accumulator tool_requests right_to_read reader request iterator background_job
         stream
     """,
     "_batch": "progress batch",

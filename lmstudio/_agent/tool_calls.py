@@ -22,8 +22,8 @@ import attrs
 from .._api.checks import check_functions
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import attach
-from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.threads import start_daemon
 from .._connection.call import WAKE
 from .._connection.scope import CancelScope, ScopedToken
 from .._json.annotations import json_default

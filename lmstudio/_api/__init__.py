@@ -1,4 +1,4 @@
 """What each public function and class begins with: `checks` of arguments, `public` names.
 
-All rooms enter it. It imports only `errors`.
+Used by all rooms. Imports only `errors`.
 """

@@ -1,6 +1,6 @@
 """What runs without a thread of the user's, and how its callbacks reach a window.
 
-`thread` reads what nobody waits for, `future` is what its user holds, `callback_queue` brings
-callbacks in order to where they belong, `dispatchers` are for Tk and Qt.
-Predictions and batches enter it. It imports `_connection` and `_concurrency`.
+`thread` reads what nobody waits for, `future` is what its user holds. `callback_queue` keeps
+callbacks in order and runs them where they belong; `toolkits` has that place for Tk and Qt.
+Used by predictions and batches. Imports `_connection` and `_concurrency`.
 """

@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 from .._api.checks import check_seconds
 from .._concurrency.clock import monotonic
-from .._concurrency.daemon import start_daemon
 from .._concurrency.fork import PerProcess
+from .._concurrency.threads import start_daemon
 from .._connection.call import Call
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 

@@ -1,4 +1,6 @@
-"""The client: one server, its session and its namespaces; the default client; background calls.
+"""The client: one server, its session and its namespaces. A pickled handle finds one here, too.
 
-Users enter here. It imports all rooms below.
+`default_client` has the functions of the package that need no client; `run_in_background` calls
+any blocking method in a thread of its own.
+Imports all rooms below.
 """

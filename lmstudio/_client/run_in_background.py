@@ -14,7 +14,7 @@ from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
-from .._concurrency.daemon import start_daemon
+from .._concurrency.threads import start_daemon
 from .._connection.session import Session
 from .._values.results import LlmPredictionFragment
 from ..errors import LMStudioValueError

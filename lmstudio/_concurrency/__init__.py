@@ -1,6 +1,8 @@
-"""What threads share: the clock, deadlines, values set once, watched events, tokens, a gate.
+"""What threads share, and how they are started and told from each other. No call, no socket.
 
-`cancel_token` is what users cancel with; `event_watcher` has the thread that looks at their events;
-`callback_gate` stands before their callbacks; `fork` tells a child from its parent.
-All rooms above enter it. It imports `errors` and `_api`, and knows no call and no socket.
+`cancel_token` is what users cancel with, and `event_watcher` has the threads that look at events
+of theirs. `callback_gate` lets no callback of a closed client start. `once` is a value that the
+first to come sets. `clock`, `deadline`: time, and waits that end. `threads` starts threads, `fork`
+tells a child process from its parent.
+Used by all rooms above it. Imports `errors` and `_api`.
 """

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import LMStudioRuntimeError
 from .clock import monotonic, sleep
-from .daemon import start_daemon
 from .fork import PerProcess
+from .threads import start_daemon
 
 if TYPE_CHECKING:
     from .cancel_token import CancelToken

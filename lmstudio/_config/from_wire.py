@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, overload
 import attrs
 
 from ..errors import LMStudioProtocolError
+from .from_user import Config, fits
 from .options import (
     AnyLoadConfig,
     EmbeddingLoadModelConfig,
@@ -17,7 +18,6 @@ from .options import (
     LlmPredictionConfig,
     LlmStructuredPredictionSetting,
 )
-from .reading import Config, fits
 from .to_wire import GPU_SPLIT_KEY, SPLIT_STRATEGIES, STRUCTURED_KEY, ModelKind, ruled_values
 
 C = TypeVar("C", bound=Config)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 
 from .._api.public import public_module
-from .reading import Config, Reported
+from .from_user import Config, Reported
 
 Off: TypeAlias = Literal[False]
 PlainDict: TypeAlias = Mapping[str, Any]

@@ -11,6 +11,7 @@ from .._json.converter import DictObject, unstructure
 from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
 from ..errors import LMStudioValueError
+from .from_user import Config, read_config
 from .options import (
     EmbeddingLoadModelConfig,
     GpuSetting,
@@ -18,7 +19,6 @@ from .options import (
     LlmPredictionConfig,
     LlmStructuredPredictionSetting,
 )
-from .reading import Config, read_config
 
 KvField: TypeAlias = dict[str, Any]
 ModelKind: TypeAlias = Literal["llm", "embedding"]

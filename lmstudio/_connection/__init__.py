@@ -1,12 +1,15 @@
-"""From a call to the server and back: one thread for all sockets of a client.
+"""From a call to the server and back: one I/O thread for all sockets of a client.
 
-Out: `session` starts a call, waits for its outcome, closes (`request`, `endpoints` and `limits` say
-what is called, and for how long); `call` is what its waiter and the I/O thread share: the claim of
-who came first, the inbox, the outcome; `dispatcher` looks after open calls, sends the cancels that
-are owed, and keeps time limits; `port` is one namespace's websocket, opened when needed; `frames`
-makes bytes, `transport` writes them. In: `transport` reads, `frames` cuts messages, `protocol` says
-whose each is, `port` puts it into that call's inbox.
-Beside them: `reactor` is the I/O thread itself; `address`, `discovery` and `connect` find the server
+Out: `session` starts a call, waits for its outcome, closes (a `request` says what is called and
+what the answer becomes; `endpoints` what channels and RPCs are; `limits` how long one may take).
+`call` is what its waiter and the I/O thread share: who came first, a cancel or the end (the
+claim), the inbox, the outcome. `dispatcher` looks after open calls: it starts and ends them,
+decides whether a cancel has still to be sent, and ends those whose time is over. `port` is one
+namespace's websocket: it opens and reopens it, writes messages, and when it is lost ends all calls
+on it. `frames` makes bytes of messages, `transport` writes them.
+In: `transport` reads, `frames` cuts messages, `protocol` says whose each is, `port` puts it into
+that call's inbox.
+Beside them: `reactor` is the I/O thread itself; `address`, `discovery`, `connect` find the server
 and open connections; `scope` cancels several calls at once.
-Whatever makes calls enters it. It imports `_concurrency`, and knows no model, chat or option.
+Used by all that makes calls. Imports `_concurrency`; knows no model, chat or option.
 """

@@ -20,8 +20,8 @@ from typing import Any
 import attrs
 import websocket
 
-from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline
+from .._concurrency.threads import start_daemon
 from ..errors import (
     LMStudioError,
     LMStudioProtocolError,

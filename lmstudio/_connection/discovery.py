@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .._api.checks import is_whole
-from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.threads import start_daemon
 from ..errors import LMStudioWebsocketError
 from .address import DEFAULT_PORTS, Address, Route, parse_api_host
 from .connect import reason_of

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 from .._concurrency import fork
 from .._concurrency.clock import monotonic
-from .._concurrency.daemon import start_daemon
 from .._concurrency.once import Once
+from .._concurrency.threads import start_daemon
 from ..errors import LMStudioError, LMStudioRuntimeError
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelEvent, CancelToken, attach, check_events
 from .._concurrency.clock import monotonic
-from .._concurrency.daemon import start_daemon
 from .._concurrency.deadline import Deadline, receiver
+from .._concurrency.threads import start_daemon
 from ..errors import LMStudioRuntimeError
 from .call import END, WAKE, Call, Outcome
 from .connect import Connector

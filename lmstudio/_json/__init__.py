@@ -1,5 +1,7 @@
-"""Python values and JSON: reading types, writing schemas, attrs classes to and from JSON data.
+"""Python values and JSON data.
 
-`converter` is for the classes of this package, `from_json` and `json_schema` for those of users.
-All rooms above enter it. It imports `errors` and `_api`.
+`converter` is for attrs classes of this package. For types of users there are `json_schema` (what
+a server is told), `from_json` (what it answers becomes a value) and, under both, `annotations`,
+which takes types apart. `dereference` puts what a schema refers to in its place.
+Used by all rooms above it. Imports `errors` and `_api`.
 """

@@ -17,7 +17,7 @@ from .._values.results import LlmPredictionFragment, PredictionResult
 from ..errors import LMStudioError, LMStudioProtocolError, LMStudioValueError
 from .accumulator import Accumulator
 from .callbacks import PredictionCallbacks, PromptProcessingCallback
-from .reading_right import ReadingRight
+from .right_to_read import RightToRead
 from .tool_requests import ToolRequests
 
 
@@ -58,7 +58,7 @@ class Reader:
     ) -> None:
         """Prepare to read the inbox of `call`; a reply may be `structured`, and have a type."""
         self.is_at_end = False
-        self.right = ReadingRight()
+        self.right = RightToRead()
         self._call = call
         self._callbacks = callbacks
         self._on_fragment = callbacks.on_prediction_fragment

@@ -11,7 +11,7 @@ import pytest
 from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until
 
 import lmstudio as lms
-from lmstudio._background import dispatchers
+from lmstudio._background import toolkits as dispatchers
 
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "qt_chat.py"

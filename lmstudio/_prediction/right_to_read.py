@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class ReadingRight(dict[int, int]):
+class RightToRead(dict[int, int]):
     """Says which thread reads a stream: `right.get(0)`; None if no thread does.
 
     It is taken and given back by one C call each, and is no lock: a lock that Ctrl-C leaves taken

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lmstudio._config.from_user import read_config
 from lmstudio._config.options import (
     EmbeddingLoadModelConfig,
     GpuSetting,
@@ -9,7 +10,6 @@ from lmstudio._config.options import (
     LlmPredictionConfig,
     LlmStructuredPredictionSetting,
 )
-from lmstudio._config.reading import read_config
 from lmstudio.errors import LMStudioValueError
 
 

@@ -1,0 +1,35 @@
+"""The clock that no test of a user's program replaces by accident."""
+
+import time
+
+import lmstudio as lms
+from lmstudio._concurrency import clock, deadline
+
+
+def test_the_clock_is_that_of_python(monkeypatch):
+    before = time.monotonic()
+
+    assert before <= clock.monotonic() <= time.monotonic()
+
+
+def test_nobody_finds_these_functions_who_looks_for_those_of_the_module():
+    assert clock.monotonic is not time.monotonic
+    assert clock.sleep is not time.sleep
+    assert deadline.monotonic is clock.monotonic
+
+
+def test_a_clock_that_stands_still_stops_nothing(server, monkeypatch):
+    now = time.monotonic()
+    with lms.Client(server.host) as client:
+        model = client.llm.model()
+        with monkeypatch.context() as frozen:
+            frozen.setattr(time, "monotonic", lambda: now)
+            frozen.setattr(time, "sleep", lambda seconds: None)
+            server.hold("countTokens")
+            token = lms.CancelToken.after(0.01)
+            assert token.wait(timeout=5)
+            try:
+                model.count_tokens("a", timeout=0.05)
+            except lms.LMStudioTimeoutError:
+                timed_out = True
+        assert timed_out
