@@ -1,0 +1,158 @@
+"""Opening a connection: the answer to the authentication, however its bytes come."""
+
+import contextlib
+import json
+import queue
+import socket
+import threading
+
+import pytest
+from helpers import Worker
+from robustness.hostile import frame, text_frame
+from websocket import ABNF
+from websockets.utils import accept_key
+
+import lmstudio as lms
+from lmstudio._connection.address import Address, Identity, Route
+from lmstudio._connection.connect import Attempt, Connected, Connector
+
+WELCOME = text_frame({"success": True})
+LIMIT = 10.0  # seconds
+
+
+class Door:
+    """A server that shakes hands, takes the authentication, and then says what it is told."""
+
+    def __init__(self, *pieces, stays=True):
+        self.pieces, self.stays = pieces, stays
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address("127.0.0.1", self.listener.getsockname()[1])
+        self.leave, self.left = threading.Event(), threading.Event()
+        self.worker = Worker(self._serve)
+
+    def _serve(self):
+        sock, _ = self.listener.accept()
+        with sock, contextlib.suppress(ConnectionError):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(4096)
+            lines = dict(
+                line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line
+            )
+            sock.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + f"Sec-WebSocket-Accept: {accept_key(lines['Sec-WebSocket-Key'])}\r\n\r\n".encode()
+            )
+            sock.recv(4096)  # the authentication
+            for piece in self.pieces:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.sendall(piece)
+            while self.stays and sock.recv(4096):
+                pass
+        self.left.set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        self.worker.result(LIMIT)
+
+
+def connect(door, seconds=5.0, attempt=None):
+    """What came of one attempt: a connection or an error."""
+    connector = Connector(
+        find_address=lambda deadline: door.address,
+        identity=Identity(),
+        route=Route(),
+        timeout=seconds,
+    )
+    outcomes = queue.SimpleQueue()
+    connector.start("llm", attempt or Attempt(seconds), outcomes.put)
+    return outcomes.get(timeout=LIMIT)
+
+
+def opened(door):
+    """The connection that was opened, closed again."""
+    outcome = connect(door)
+    assert isinstance(outcome, Connected), outcome
+    outcome.socket.close()
+    return outcome
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_the_welcome_may_come_in_pieces(size):
+    pieces = [WELCOME[at : at + size] for at in range(0, len(WELCOME), size)]
+    with Door(*pieces) as door:
+        assert opened(door).reader.controls == []
+
+
+def test_a_ping_before_the_welcome_is_kept_for_an_answer():
+    with Door(frame(b"hi", ABNF.OPCODE_PING) + WELCOME) as door:
+        assert opened(door).reader.controls == [(ABNF.OPCODE_PING, b"hi")]
+
+
+def test_what_comes_behind_the_welcome_is_kept():
+    warning = text_frame({"type": "communicationWarning", "warning": "x"})
+    with Door(WELCOME + warning[:5]) as door:
+        assert opened(door).reader.feed(warning[5:]) == [
+            json.dumps({"type": "communicationWarning", "warning": "x"}).encode()
+        ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        text_frame([]),
+        text_frame({"greeting": "hello"}),
+        frame(b"{", ABNF.OPCODE_TEXT),
+        frame(b"\xff\xfe", ABNF.OPCODE_TEXT),
+        frame(b"[" * 60_000),
+        frame(b"\x03\xe8", ABNF.OPCODE_CLOSE),
+        b"\xff\xff\xff\xff",
+        frame(b"", ABNF.OPCODE_PING) * 40_000,
+    ],
+    ids=["list", "object", "half", "bytes", "deep", "close", "no frame", "pings"],
+)
+def test_what_is_no_welcome_is_not_lm_studios_protocol(answer):
+    with Door(answer) as door:
+        outcome = connect(door)
+
+        assert isinstance(outcome, lms.LMStudioProtocolError)
+        assert "does not speak LM Studio's protocol" in str(outcome)
+
+
+def test_a_server_that_hangs_up_is_not_reachable():
+    with Door(stays=False) as door:
+        outcome = connect(door)
+
+        assert type(outcome) is lms.LMStudioWebsocketError
+        assert "not reachable" in str(outcome)
+
+
+def test_all_pieces_of_the_welcome_have_one_time_limit_together():
+    with Door(WELCOME[:3]) as door:
+        outcome = connect(door, seconds=0.2)
+
+        assert "did not answer within connect_timeout" in str(outcome)
+
+
+def test_a_refusal_says_what_to_do():
+    with Door(text_frame({"success": False, "error": "Invalid passkey"})) as door:
+        outcome = connect(door)
+
+        assert isinstance(outcome, lms.LMStudioServerError)
+        assert "Invalid passkey" in str(outcome)
+        assert "LM_API_TOKEN" in str(outcome)
+
+
+def test_the_socket_of_an_attempt_that_was_given_up_is_closed():
+    with Door(WELCOME) as door:
+        attempt = Attempt(5.0)
+        attempt.abort()
+
+        outcome = connect(door, attempt=attempt)
+
+        assert isinstance(outcome, lms.LMStudioWebsocketError)
+        assert "given up" in str(outcome)
+        assert door.left.wait(LIMIT)

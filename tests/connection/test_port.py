@@ -1,0 +1,179 @@
+"""One namespace's websocket: opened when needed, replaced when lost. The thread is run by hand."""
+
+import socket
+import types
+
+import pytest
+from robustness.hostile import frame, text_frame
+from websocket import ABNF
+
+import lmstudio as lms
+from lmstudio._concurrency.clock import monotonic
+from lmstudio._connection.call import Call
+from lmstudio._connection.connect import Connected
+from lmstudio._connection.endpoints import rpc
+from lmstudio._connection.frames import FrameReader
+from lmstudio._connection.port import SILENCE, ClientPort
+from lmstudio._connection.reactor import Reactor
+
+
+class Bench:
+    """A port, its connector, and what came of its calls."""
+
+    timeout = 5.0  # of the connector
+
+    def __init__(self):
+        self.reactor = Reactor(self)
+        self.reactor._open_waker()
+        self.port = ClientPort("llm", self.reactor, self, self.end)
+        self.attempts, self.ended, self.peers = [], [], []
+        self.dispatcher = types.SimpleNamespace(reactor=self.reactor)
+
+    def start(self, path, attempt, done):
+        """An attempt begins: the test says how it ends."""
+        self.attempts.append((attempt, done))
+
+    def end(self, call, outcome):
+        if call.outcome is None:
+            call.outcome = outcome
+            self.ended.append(call)
+            self.port.forget(call)
+
+    def connect(self, *early):
+        """Let the last attempt succeed; `early` bytes came together with the welcome."""
+        ours, peer = socket.socketpair()
+        self.peers.append(peer)
+        reader = FrameReader(1 << 16)
+        for data in early:
+            reader.feed(data)
+        self.attempts[-1][1](Connected(ours, reader))
+        self.reactor.run_commands()
+        return peer
+
+    def call(self, endpoint="countTokens"):
+        call = Call(self.dispatcher, rpc("llm", endpoint), {"n": 1})
+        self.port.start(call, call.text())
+        return call
+
+
+@pytest.fixture
+def bench():
+    bench = Bench()
+    yield bench
+    bench.port.close(flush=False)
+    bench.reactor._close_waker()
+    for peer in bench.peers:
+        peer.close()
+
+
+def ready(port):
+    port.on_ready(1, monotonic())
+
+
+def test_the_first_call_opens_the_connection_and_others_wait_for_it(bench):
+    calls = [bench.call() for _ in range(3)]
+    assert len(bench.attempts) == 1
+    assert not any(call.is_sent for call in calls)
+
+    bench.connect()
+
+    assert all(call.is_sent for call in calls)
+    assert list(bench.port.protocol.calls) == [call.id for call in calls]
+
+
+def test_a_connection_that_cannot_be_opened_fails_those_who_wait(bench):
+    call = bench.call()
+    bench.attempts[-1][1](lms.LMStudioWebsocketError("no"))
+    bench.reactor.run_commands()
+
+    assert isinstance(call.outcome.error, lms.LMStudioWebsocketError)
+    bench.call()
+    assert len(bench.attempts) == 2
+
+
+def test_the_outcome_of_an_attempt_that_expired_is_dropped(bench):
+    call = bench.call()
+    attempt, done = bench.attempts[-1]
+    bench.port._attempt_expired(attempt, monotonic())
+    assert "connect_timeout=5 s" in str(call.outcome.error)
+    ours, peer = socket.socketpair()
+
+    done(Connected(ours, FrameReader(1)))
+    bench.reactor.run_commands()
+
+    with peer:
+        assert peer.recv(1) == b""  # ours was closed
+    assert bench.port.transport is None
+
+
+def test_bytes_that_came_with_the_welcome_are_seen_at_once(bench):
+    bench.call()
+    closing = frame(b"\x03\xe9", ABNF.OPCODE_CLOSE)
+
+    bench.connect(closing)
+
+    assert len(bench.attempts) == 2  # it is lost already, and the call waits for the next one
+    bench.connect()
+    assert not bench.ended
+
+
+def test_a_lost_connection_ends_its_calls_and_the_next_call_connects_again(bench):
+    call = bench.call()
+    bench.connect().close()
+
+    ready(bench.port)
+
+    assert isinstance(call.outcome.error, lms.LMStudioConnectionLostError)
+    second = bench.call()
+    bench.connect()
+    assert second.is_sent
+
+
+def test_a_cancelled_call_that_waits_is_never_written(bench):
+    call = bench.call()
+    call.claim.set("changed my mind")
+    peer = bench.connect()
+
+    assert call in bench.ended
+    assert not call.is_sent
+    peer.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        peer.recv(1)
+
+
+def test_an_answer_ends_the_call_it_is_for(bench):
+    first, second = bench.call(), bench.call()
+    peer = bench.connect()
+    peer.sendall(text_frame({"type": "rpcResult", "callId": second.id, "result": 5}))
+
+    ready(bench.port)
+
+    assert (first.outcome, second.outcome.value) == (None, 5)
+
+
+def test_a_server_that_has_long_been_silent_is_asked_first(bench):
+    call = bench.call()
+    peer = bench.connect()
+    peer.sendall(text_frame({"type": "rpcResult", "callId": call.id}))
+    ready(bench.port)
+    peer.recv(4096)
+    bench.port.heard -= SILENCE + 1
+
+    later = bench.call()
+
+    assert not later.is_sent
+    assert peer.recv(4096)[0] & 0x0F == ABNF.OPCODE_PING
+    peer.sendall(frame(b"", ABNF.OPCODE_PONG))
+    ready(bench.port)
+    assert later.is_sent
+
+
+def test_garbage_fails_the_connection_and_what_runs_on_it(bench):
+    call = bench.call()
+    peer = bench.connect()
+    peer.sendall(frame(b"{no json"))
+
+    ready(bench.port)
+
+    assert isinstance(call.outcome.error, lms.LMStudioProtocolError)
+    assert bench.port.transport is None
