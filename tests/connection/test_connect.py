@@ -32,13 +32,14 @@ class Door:
 
     def _serve(self):
         sock, _ = self.listener.accept()
-        with sock, contextlib.suppress(ConnectionError):
+        with self._leaving(), sock, contextlib.suppress(ConnectionError):
             head = b""
             while b"\r\n\r\n" not in head:
-                head += sock.recv(4096)
-            lines = dict(
-                line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line
-            )
+                part = sock.recv(4096)
+                if not part:
+                    return
+                head += part
+            lines = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
             sock.sendall(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 + f"Sec-WebSocket-Accept: {accept_key(lines['Sec-WebSocket-Key'])}\r\n\r\n".encode()
@@ -49,6 +50,10 @@ class Door:
                 sock.sendall(piece)
             while self.stays and sock.recv(4096):
                 pass
+
+    @contextlib.contextmanager
+    def _leaving(self):
+        yield
         self.left.set()
 
     def __enter__(self):
