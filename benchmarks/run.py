@@ -19,7 +19,7 @@ import common
 from reasons import explain
 
 NAMES = ["fragments", "calls", "cancelling", "releasing", "imports"]
-NAMES += ["memory", "uploads", "peers", "counting"]
+NAMES += ["memory", "idle", "batches", "uploads", "peers", "counting"]
 VERSIONS = ["websocket-client", "attrs", "cattrs"]
 MARKS = {True: "yes", False: "**no**", None: "-"}
 

@@ -33,5 +33,5 @@ def test_it_runs_and_tells_what_it_found(tmp_path, name):
 def test_there_are_as_many_as_the_runner_knows():
     runner = (BENCHMARKS / "run.py").read_text(encoding="utf-8")
 
-    assert len(NAMES) == 9
+    assert len(NAMES) == 11
     assert all(f'"{name}"' in runner for name in NAMES)
