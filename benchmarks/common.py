@@ -13,6 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 OURS, OFFICIAL, FLOOR = "this package", "official lmstudio", "floor"
+EARLIER = "the earlier commit"
 OPENAI, OLLAMA = "openai", "ollama"
 # Where `make bench` installs what bears the same name or brings dependencies of its own.
 FOLDERS = {
