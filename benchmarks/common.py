@@ -13,6 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 OURS, OFFICIAL, FLOOR = "this package", "official lmstudio", "floor"
+EARLIER = "the earlier commit"
 OPENAI, OLLAMA = "openai", "ollama"
 # Where `make bench` installs what bears the same name or brings dependencies of its own.
 FOLDERS = {
@@ -20,6 +21,8 @@ FOLDERS = {
     OPENAI: Path(sys.prefix) / "peers" / "openai",
     OLLAMA: Path(sys.prefix) / "peers" / "ollama",
 }
+# Checkouts of this project: these are measured, whatever is installed.
+CHECKOUTS = {OURS: HERE.parent}
 _CHILD_LIMIT = 240  # seconds
 
 
@@ -45,8 +48,8 @@ def environment(variant: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     kept.pop("PYTHONPATH", None)
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs has bytecode, so ours must
-    if variant in FOLDERS:
-        kept["PYTHONPATH"] = str(FOLDERS[variant])
+    if folder := FOLDERS.get(variant) or CHECKOUTS.get(variant):
+        kept["PYTHONPATH"] = str(folder)
     return kept
 
 

@@ -172,6 +172,7 @@ class Connection:
     def begin(self, channel, kind, count):
         prediction = self.predictions[channel] = Prediction(channel, kind, count)
         self.server.last = prediction
+        self.server.most = max(self.server.most, len(self.predictions))
         if kind == "burst":
             self.bursts.append(prediction)
         elif kind == "open":

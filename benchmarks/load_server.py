@@ -9,8 +9,8 @@ streams like OpenAI's and Ollama's over HTTP. A prompt says what is wanted:
 - ``bench:open:N``: N fragments (0: a bit of prompt processing), and nothing more.
 - ``bench:deaf:0``: from now on nothing more is read from this connection.
 
-A cancel ends each of them at once. ``GET /bench/last`` tells of the
-last prediction, and how many are open.
+A cancel ends each of them at once. ``GET /bench/last`` tells of the last prediction, how many are
+open, and how many of a connection were at most since the last time that somebody asked.
 """
 
 import json
@@ -34,6 +34,7 @@ class Server:
         self.connections = set()
         self.dripping = {}
         self.last = None
+        self.most = 0  # predictions of a connection that were open at once
 
     def run(self):
         print(self.listener.getsockname()[1], flush=True)
@@ -84,7 +85,8 @@ class Server:
             for connection in list(self.connections):
                 connection.release()
         open_ones = sum(len(connection.predictions) for connection in self.connections)
-        known = {"open": open_ones}
+        known = {"open": open_ones, "most": self.most}
+        self.most = 0
         if self.last is not None:
             known |= {"sent": self.last.sent, "is_over": self.last.is_over}
         return json.dumps(known).encode()

@@ -1,9 +1,13 @@
 """Measures everything side by side, prints it, and writes RESULTS.md and results.png.
 
     run.py [--rounds N] [--scale SHARE] [--alone] [--out FOLDER] [NAME ...]
+    run.py --against FOLDER [--rounds N] [--scale SHARE] [--out FOLDER]
 
 With names only those benchmarks run, and nothing is written unless a folder is given. The figures
 of a machine are only good for comparing with each other, so all variants take turns within a run.
+
+With a checkout of an earlier commit, this package is measured beside that one, and AGAINST.md is
+written instead: a section that can stand in RESULTS.md.
 """
 
 import argparse
@@ -19,7 +23,7 @@ import common
 from reasons import explain
 
 NAMES = ["fragments", "calls", "cancelling", "releasing", "imports"]
-NAMES += ["memory", "uploads", "peers", "counting"]
+NAMES += ["memory", "idle", "batches", "uploads", "peers", "counting"]
 VERSIONS = ["websocket-client", "attrs", "cattrs"]
 MARKS = {True: "yes", False: "**no**", None: "-"}
 
@@ -31,6 +35,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="a share of all counts")
     parser.add_argument("--alone", action="store_true", help="without the other clients")
+    parser.add_argument("--against", type=Path, help="a checkout of an earlier commit")
     parser.add_argument("--out", type=Path, help="where to write the results")
     options = parser.parse_args()
     if options.alone:
@@ -43,6 +48,13 @@ def main():
         return max(least, int(count * options.scale))
 
     began = time.monotonic()
+    if options.against is not None:
+        if options.names:
+            parser.error("--against has rows of its own; it takes no names")
+        if not (options.against / "lmstudio").is_dir():
+            parser.error(f"no checkout of this project: {options.against}")
+        measure_against(options, scale, began)
+        return
     sections = []
     for name in options.names or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -52,6 +64,29 @@ def main():
     folder = options.out or (None if options.names else common.HERE)
     if folder is not None:
         write(folder, text, sections)
+
+
+def measure_against(options, scale, began):
+    """AGAINST.md."""
+    section = importlib.import_module("against").measure(options.against, options.rounds, scale)
+    smaller = "" if options.scale == 1 else f", {options.scale:g} of the counts that the rows tell"
+    lines = [
+        f"## {section.title}",
+        "",
+        f"Written by `run.py --against` in {(time.monotonic() - began) / 60:.1f} minutes: "
+        f"{options.rounds} rounds{smaller}.",
+        "",
+        machine(peers=False),
+        "",
+        *table(section.verdicts),
+    ]
+    for part in section.text:
+        lines += ["", part]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    folder = options.out or common.HERE
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "AGAINST.md").write_text(text, encoding="utf-8")
 
 
 def write(folder, text, sections):
@@ -78,14 +113,10 @@ def report(sections, options, seconds):
         "",
         machine(),
         "",
-        "| what | measured | target | met |",
-        "| --- | --- | --- | --- |",
     ]
-    for section in sections:
-        for row in section.verdicts:
-            note = f" ({row.note})" if row.note else ""
-            lines.append(f"| {row.what} | {row.measured}{note} | {row.target} | {MARKS[row.met]} |")
-    missed = list(explain([row for section in sections for row in section.verdicts]))
+    verdicts = [row for section in sections for row in section.verdicts]
+    lines += table(verdicts)
+    missed = list(explain(verdicts))
     if missed:
         lines += ["", "What is missed, and why:", "", *missed]
     for section in sections:
@@ -95,7 +126,16 @@ def report(sections, options, seconds):
     return "\n".join(lines) + "\n"
 
 
-def machine():
+def table(verdicts):
+    """The lines of the main table."""
+    yield "| what | measured | target | met |"
+    yield "| --- | --- | --- | --- |"
+    for row in verdicts:
+        note = f" ({row.note})" if row.note else ""
+        yield f"| {row.what} | {row.measured}{note} | {row.target} | {MARKS[row.met]} |"
+
+
+def machine(*, peers=True):
     """The machine and the versions, in a sentence."""
     load = ""
     if hasattr(os, "getloadavg"):
@@ -103,7 +143,7 @@ def machine():
     words = [f"lmstudio {importlib.metadata.version('lmstudio')} (this package)"]
     words += [f"{name} {importlib.metadata.version(name)}" for name in VERSIONS]
     missing = []
-    for variant, folder in common.FOLDERS.items():
+    for variant, folder in common.FOLDERS.items() if peers else ():
         if not common.is_here(variant):
             missing.append(variant)
             continue
