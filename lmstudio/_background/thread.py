@@ -55,9 +55,9 @@ class _State:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.arriving: list[Job] = []
+        self.arriving: list[_Doorbell] = []
         self.ident = 0  # of the thread; 0: there is none
-        self.news: queue.SimpleQueue[_Doorbell | None] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[_Doorbell] = queue.SimpleQueue()
 
 
 _state = PerProcess(lambda _: _State())
@@ -97,24 +97,28 @@ def add(job: Job) -> None:
         LMStudioRuntimeError: Python starts no threads any more.
     """
     state = _state.value
+    bell = _Doorbell(job, state.news)
     with state.lock:
         if not state.ident:
             refusal = "Nothing runs in the background"
             thread = start_daemon(_run, "lmstudio-background", state, refusal=refusal)
             state.ident = thread.ident or 0
-        state.arriving.append(job)
-    state.news.put(None)
+        state.arriving.append(bell)
+    # The thread need not wake before something comes; what came before it knew the job rings now.
+    if not bell.hang_up():
+        state.news.put(bell)
 
 
 class _Doorbell(queue.SimpleQueue[Any]):
     """Tells the thread of news of one job: as a waiter of its end, and in place of its inbox.
 
-    Thread safety: `put` for all threads; the rest for the background thread.
+    Thread safety: `put` for all threads; the rest for whoever adds the job, and then for the
+    background thread.
     """
 
-    def __init__(self, job: Job, news: queue.SimpleQueue[_Doorbell | None]) -> None:
+    def __init__(self, job: Job, news: queue.SimpleQueue[_Doorbell]) -> None:
         self.job = job
-        self.last_poll = 0.0
+        self.last_poll = monotonic()
         self.next_poll: float | None = None  # None: it rests
         self._news = news
         self._call = job.call
@@ -174,7 +178,8 @@ class _Poller:
     def admit(self, bell: _Doorbell) -> None:
         """Take a new job."""
         self._jobs.add(bell)
-        self._plan(bell, 0.0)
+        if bell.job.call is None:  # nothing will ring
+            self.note(bell)
 
     def seconds_to_rest(self) -> float:
         """Return how long nothing is to be done, if nothing rings."""
@@ -227,19 +232,22 @@ class _Poller:
 
 def _run(state: _State) -> None:
     poller = _Poller()
+    rung: list[_Doorbell] = []
     while True:
         with state.lock:
             arriving, state.arriving = state.arriving, []
             if not arriving and poller.is_empty:
                 state.ident = 0  # under the lock: the next job gets a new thread
                 return
-        while arriving:  # nothing that is over may be kept alive by a name while waiting
-            poller.admit(_Doorbell(arriving.pop(), state.news))
+        # Admitted first: what rang may be new. And nothing that is over may be kept alive by a
+        # name while this waits.
+        while arriving:
+            poller.admit(arriving.pop())
+        while rung:
+            poller.note(rung.pop())
         poller.poll_due()
-        with suppress(queue.Empty):
-            bell = state.news.get(timeout=poller.seconds_to_rest())
-            while True:
-                if bell is not None:
-                    poller.note(bell)
-                bell = None
-                bell = state.news.get_nowait()
+        if not poller.is_empty:
+            with suppress(queue.Empty):
+                rung.append(state.news.get(timeout=poller.seconds_to_rest()))
+                while True:
+                    rung.append(state.news.get_nowait())

@@ -6,6 +6,7 @@ hold this reader against it.
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ FRAME_BYTES = 128 * 1024
 
 _TEXT = 0x81  # a whole text message: FIN and opcode 1
 _CLOSE = 0x88
+_SHORT = 2000  # bytes up to which a payload is masked as a whole number
 _FIN = 0x80
 _OPCODES = frozenset(ABNF.OPCODES)
 
@@ -34,10 +36,20 @@ def _frame(first: int, payload: bytes) -> bytes:
     else:
         head = struct.pack("!BBQ", first, 0xFF, size)
     key = os.urandom(4)
-    # As two whole numbers: one XOR instead of one for each byte.
-    mask = int.from_bytes((key * (size // 4 + 1))[:size], "big")
-    masked = int.from_bytes(payload, "big") ^ mask
-    return head + key + masked.to_bytes(size, "big")
+    if size <= _SHORT:  # as two whole numbers: one XOR
+        mask = int.from_bytes((key * (size // 4 + 1))[:size], "big")
+        masked = int.from_bytes(payload, "big") ^ mask
+        return head + key + masked.to_bytes(size, "big")
+    longer = bytearray(size)  # whose numbers would be slow, and hold the GIL: by tables
+    for i in range(4):
+        longer[i::4] = payload[i::4].translate(_xor_table(key[i]))
+    return head + key + longer
+
+
+@functools.cache
+def _xor_table(byte: int) -> bytes:
+    """What XOR with a byte makes of each byte."""
+    return bytes(value ^ byte for value in range(256))
 
 
 def frame_text(payload: bytes) -> bytes:

@@ -302,7 +302,7 @@ def test_a_job_whose_call_has_ended_does_not_keep_the_thread_busy():
             return not others_done.is_set()
 
     class Quick:
-        interval, call = 60.0, None
+        interval, call = 0.01, None
 
         def poll(self):
             polls.append(stuck.polls)
