@@ -29,15 +29,17 @@ def start(
     """Let the background thread read a stream that nobody reads; see its `run_in_background`."""
     seconds = check_interval(interval)
     check_functions(on_progress=on_progress)
+    # What stops it is the call, not the stream: that would hold itself, until the garbage collector
+    # comes, by way of its future and its callbacks.
     callbacks = CallbackQueue(
         stream._session.callback_gate,
         dispatch,
-        stream.cancel,
+        stream._call.cancel,
         on_text=on_text,
         on_done=on_done,
         on_error=on_error,
     )
-    future: BackgroundCall[PredictionResult] = BackgroundCall(stream.cancel)
+    future: BackgroundCall[PredictionResult] = BackgroundCall(stream._call.cancel)
     try:
         stream._hand_over(future, callbacks, on_progress)
         attach(stream._call, callbacks.closed)
