@@ -218,6 +218,8 @@ class ToolCalls:
         self._pending.clear()
         while self._running:
             if not self._take_next(deadline):
+                for call in self._running.values():
+                    call.token.retire()  # it was cancelled; it need not hold what cancelled it
                 self._running.clear()  # abandoned
 
     def _take_next(self, deadline: Deadline) -> bool:

@@ -151,10 +151,15 @@ class _Doorbell(queue.SimpleQueue[Any]):
         return False
 
     def leave(self) -> None:
-        """Its job is over: be no waiter any more."""
+        """Its job is over: be no waiter any more, and keep nothing alive.
+
+        It may lie in the heap of polls for long, or in the queue of news if it rang just now.
+        """
         if self._call is not None:
             with suppress(ValueError):
                 self._call.waiters.remove(self)
+        self._call = self._inbox = None
+        del self.job
 
     def take_down(self) -> None:
         """Give the call its inbox back."""

@@ -7,7 +7,6 @@ import queue
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from .._api.checks import check_count
@@ -88,7 +87,8 @@ class Batch(Generic[R]):
         self._ordered = ordered
         self._count = 0  # of inputs that were read
         self._outcomes: dict[int, BackgroundCall[R] | LMStudioError] = {}  # by index, until given
-        self._ended: deque[int] = deque()  # of these, those that have ended, in that order
+        self._ended: deque[int] = deque()  # news: the indices of those that have ended
+        self._ready: dict[int, None] = {}  # those of whose end this thread knows, in that order
         self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
         self._scope = CancelScope(session, self._bell)
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
@@ -153,15 +153,16 @@ class Batch(Generic[R]):
                 index = self._next_index()
                 if index is not None:
                     outcome = index, _outcome(self._outcomes[index])
-                    # If Ctrl-C comes between these two, `_running` forgets the second.
+                    del self._ready[index]  # first: without it, `_look_at_all` finds the other
                     del self._outcomes[index]
-                    self._ended.remove(index)
                     return outcome
                 if not self._outcomes:
                     self._finish()
                     raise StopIteration
-                with suppress(DeadlinePassed):
+                try:
                     receiver(self._bell, Deadline(_LOOK_AGAIN))()
+                except DeadlinePassed:
+                    self._look_at_all()
         except StopIteration:
             raise
         except BaseException:
@@ -169,10 +170,18 @@ class Batch(Generic[R]):
             raise
 
     def _running(self) -> int:
-        """Return how many inputs are under way."""
-        while self._ended and self._ended[0] not in self._outcomes:
-            self._ended.popleft()
-        return len(self._outcomes) - len(self._ended)
+        """Take the news, and return how many inputs are under way."""
+        while self._ended:
+            index = self._ended.popleft()
+            if index in self._outcomes:
+                self._ready[index] = None
+        return len(self._outcomes) - len(self._ready)
+
+    def _look_at_all(self) -> None:
+        """Find what has ended and nothing told of, since Ctrl-C came in between."""
+        for index, outcome in self._outcomes.items():
+            if _has_ended(outcome):
+                self._ready[index] = None
 
     def _start_more(self) -> None:
         """Read inputs and start them, as long as there is room."""
@@ -205,11 +214,8 @@ class Batch(Generic[R]):
 
     def _next_index(self) -> int | None:
         """Return the index of the outcome to be given now, if there is one."""
-        self._running()  # looks at what Ctrl-C has left
-        if not self._ordered:
-            return self._ended[0] if self._ended else None
-        index = self._count - len(self._outcomes)  # as many as were given
-        return index if index in self._outcomes and _has_ended(self._outcomes[index]) else None
+        index = next(iter(self._outcomes if self._ordered else self._ready), None)
+        return index if index in self._ready else None
 
     def _finish(self) -> None:
         input_error, self._input_error = self._input_error, None

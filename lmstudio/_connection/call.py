@@ -199,7 +199,7 @@ class Call:
 
     def notify(self) -> None:
         """Wake everybody who waits for its end, or for the right to read it."""
-        for waiter in list(self.waiters):  # each takes itself out
+        for waiter in self.waiters.copy():  # each takes itself out
             waiter.put(None)
 
     def text(self) -> bytes | FragmentedMessage:

@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 import websocket
+from websocket import ABNF
 
 from .._concurrency.deadline import Deadline
 from .._concurrency.threads import start_daemon
@@ -29,7 +30,7 @@ from ..errors import (
     LMStudioWebsocketError,
 )
 from .address import Address, Identity, Proxy, Route
-from .frames import FrameReader, frame_text
+from .frames import FrameReader, frame_control, frame_text
 
 logger = logging.getLogger(__name__)
 
@@ -214,6 +215,10 @@ class Connector:
                 raise ConnectionResetError("connection to remote host was lost")
             left -= len(data)
             messages = reader.feed(data)
+            for opcode, payload in reader.controls:
+                if opcode == ABNF.OPCODE_PING:
+                    sock.sendall(frame_control(ABNF.OPCODE_PONG, payload))
+            reader.controls = [c for c in reader.controls if c[0] == ABNF.OPCODE_CLOSE]
         try:
             reply: Any = json.loads(messages[0])
             success = reply["success"]

@@ -208,10 +208,11 @@ class ClientPort:
             self.heard = monotonic()
             self._interest = selectors.EVENT_READ
             self._reactor.register(outcome.socket, self)
-            # What came together with the welcome is in the reader or in OpenSSL already, and
-            # select() would not tell of it.
-            self.on_ready(selectors.EVENT_READ, self.heard)
             self._start_waiting()
+            # What came together with the welcome is in the reader or in OpenSSL already, and
+            # select() would not tell of it. After the calls were written: a connection that ends
+            # with its welcome then fails them, where it would be opened again and again.
+            self.on_ready(selectors.EVENT_READ, monotonic())
         else:
             self._give_up(outcome)
 

@@ -88,8 +88,8 @@ class Reactor:
 
     def join(self, seconds: float | None) -> None:
         """Wait until the thread has ended, if there is one, and it is not this one."""
-        with self._start_lock:  # nobody is starting it now
-            thread = self.thread
+        # Without the lock of `start`, which a signal handler may have interrupted.
+        thread = self.thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(seconds)
 

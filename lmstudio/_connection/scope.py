@@ -77,12 +77,12 @@ class CancelScope(ScopedToken):
         failure: What an event's `is_set()` raised.
     """
 
-    __slots__ = ("_session", "failure", "waker")
+    __slots__ = ("_scopes", "failure", "waker")
 
     def __init__(self, session: Session, inbox: queue.SimpleQueue[Any]) -> None:
         """Make a token that is not set; `inbox` is what the thread reads that has to be woken."""
         super().__init__()
-        self._session = session
+        self._scopes = session.scopes  # not the session, which a tool could keep alive by its token
         self.failure: Exception | None = None
         self.waker = InboxWaker(inbox)
         # Of a target only `cancel` is called.
@@ -94,12 +94,12 @@ class CancelScope(ScopedToken):
         Raises:
             LMStudioRuntimeError: An event cannot be watched.
         """
-        self._session.scopes[id(self)] = self
+        self._scopes[id(self)] = self
         attach(self, events)
 
     def close(self) -> None:
         """Let nothing cancel it any more. May be repeated."""
-        self._session.scopes.pop(id(self), None)
+        self._scopes.pop(id(self), None)
         self.retire()
 
     def follow_interrupted(self) -> None:

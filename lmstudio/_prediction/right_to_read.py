@@ -32,19 +32,16 @@ class RightToRead(dict[int, int]):
     @contextmanager
     def held(self) -> Iterator[bool]:
         """Take the right for a while, if it is free or this thread's; say whether it was taken."""
-        me, is_mine = get_ident(), False
+        me = get_ident()
+        # A callback is called by the thread that reads, whose right it is, and stays.
+        is_callback = self.calling == me
         try:
-            # A callback is called by the thread that reads: it has no right of its own.
-            is_mine = self.calling != me and self.setdefault(0, me) == me
-            yield is_mine
+            yield not is_callback and self.setdefault(0, me) == me
         finally:
-            if is_mine:
-                self.give_back(me)
-
-    def give_back(self, me: int) -> None:
-        """Give it back, if the thread with this number has it."""
-        if self.get(0) == me:
-            self.pop(0, None)
+            # Whose it is says the dict alone: Ctrl-C may come between the step that takes it and
+            # whatever would note that.
+            if not is_callback and self.get(0) == me:
+                self.pop(0, None)
 
     def note_reader(self, me: int) -> None:
         """Remember the thread with this number, which is the current one."""

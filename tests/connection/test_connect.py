@@ -17,6 +17,7 @@ from lmstudio._connection.address import Address, Identity, Route
 from lmstudio._connection.connect import Attempt, Connected, Connector
 
 WELCOME = text_frame({"success": True})
+ANSWER = object()  # among what a door says: first it reads what the client answers
 LIMIT = 10.0  # seconds
 
 
@@ -27,7 +28,8 @@ class Door:
         self.pieces, self.stays = pieces, stays
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address("127.0.0.1", self.listener.getsockname()[1])
-        self.leave, self.left = threading.Event(), threading.Event()
+        self.left = threading.Event()
+        self.answers = []
         self.worker = Worker(self._serve)
 
     def _serve(self):
@@ -46,6 +48,12 @@ class Door:
             )
             sock.recv(4096)  # the authentication
             for piece in self.pieces:
+                if piece is ANSWER:
+                    first, size, *key = sock.recv(6)
+                    masked = sock.recv(size & 0x7F)
+                    text = bytes(byte ^ key[at % 4] for at, byte in enumerate(masked))
+                    self.answers.append((first & 0x0F, text))
+                    continue
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.sendall(piece)
             while self.stays and sock.recv(4096):
@@ -92,9 +100,10 @@ def test_the_welcome_may_come_in_pieces(size):
         assert opened(door).reader.controls == []
 
 
-def test_a_ping_before_the_welcome_is_kept_for_an_answer():
-    with Door(frame(b"hi", ABNF.OPCODE_PING) + WELCOME) as door:
-        assert opened(door).reader.controls == [(ABNF.OPCODE_PING, b"hi")]
+def test_a_ping_before_the_welcome_is_answered():
+    with Door(frame(b"hi", ABNF.OPCODE_PING), ANSWER, WELCOME) as door:
+        assert opened(door).reader.controls == []
+    assert door.answers == [(ABNF.OPCODE_PONG, b"hi")]
 
 
 def test_what_comes_behind_the_welcome_is_kept():

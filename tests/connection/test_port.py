@@ -107,14 +107,14 @@ def test_the_outcome_of_an_attempt_that_expired_is_dropped(bench):
 
 
 def test_bytes_that_came_with_the_welcome_are_seen_at_once(bench):
-    bench.call()
+    call = bench.call()
     closing = frame(b"\x03\xe9", ABNF.OPCODE_CLOSE)
 
     bench.connect(closing)
 
-    assert len(bench.attempts) == 2  # it is lost already, and the call waits for the next one
-    bench.connect()
-    assert not bench.ended
+    assert isinstance(call.outcome.error, lms.LMStudioConnectionLostError)
+    assert call.outcome.error.close_code == 1001
+    assert len(bench.attempts) == 1  # or it would be opened again and again
 
 
 def test_a_lost_connection_ends_its_calls_and_the_next_call_connects_again(bench):

@@ -1,0 +1,91 @@
+"""Batches that were interrupted, and ends that are told late: nothing is lost, nothing hangs."""
+
+import signal
+from concurrent.futures import Future
+
+import pytest
+from child_process import posix
+from helpers import Worker, eventually
+
+from lmstudio._background.future import BackgroundCall
+from lmstudio._connection.endpoints import rpc
+
+pytestmark = pytest.mark.races
+
+
+def rest(batch):
+    """The indices that are left, each once."""
+    indices = Worker(lambda: [index for index, _ in batch]).result()
+    assert len(set(indices)) == len(indices)
+    return sorted(indices)
+
+
+@posix
+@pytest.mark.parametrize("ordered", [True, False])
+def test_ctrl_c_while_an_input_is_started_leaves_the_others(server, model, ordered):
+    server.hold("predict")
+    batch = model.respond_many(["a", "b", "c", "d"], max_parallel=3, ordered=ordered)
+    start, started = batch._start, []
+
+    def interrupted(item, scope):
+        started.append(item)
+        if len(started) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return start(item, scope)
+
+    batch._start = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        next(batch)
+
+    assert rest(batch) == [0, 1]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_input_that_raises_something_odd_leaves_the_others(server, model, ordered):
+    class Odd(dict):
+        def get(self, *_):
+            raise RuntimeError("odd")
+
+    server.hold("predict")
+    inputs = ["a", "b", Odd(messages=[])]
+    batch = model.respond_many(inputs, max_parallel=3, ordered=ordered)
+    with pytest.raises(RuntimeError, match="odd"):
+        next(batch)
+
+    assert rest(batch) == [0, 1]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_ctrl_c_before_the_end_could_be_told_is_made_up_for(server, model, monkeypatch, ordered):
+    monkeypatch.setattr("lmstudio._batch.batch._LOOK_AGAIN", 0.01)
+    add, added = BackgroundCall.add_done_callback, []
+
+    def interrupted(future, callback):
+        added.append(future)
+        if len(added) == 2:
+            raise KeyboardInterrupt
+        add(future, callback)
+
+    monkeypatch.setattr(BackgroundCall, "add_done_callback", interrupted)
+    batch = model.respond_many(["a", "b", "c"], max_parallel=2, ordered=ordered)
+    with pytest.raises(KeyboardInterrupt):
+        next(batch)
+
+    assert rest(batch) == [0, 1]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_outcome_that_is_there_and_not_told_yet_is_given_once(server, model, ordered):
+    """A future is done before it runs its callbacks."""
+    batch = model.respond_many(["a"], ordered=ordered)
+    late, outcome = [], Future()
+    outcome.set_result("there")
+    outcome.add_done_callback = late.append  # forged: its callbacks are still to be run
+    call = model._session.new_call(rpc("llm", "countTokens"))
+    batch._start = lambda item, scope: (call, outcome)
+    worker = Worker(next, batch)
+    eventually(lambda: late)
+    late[0](outcome)
+
+    assert worker.result() == (0, "there")
+    assert rest(batch) == []
