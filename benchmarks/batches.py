@@ -1,6 +1,8 @@
 """What an outcome of `respond_many()` costs, by `max_parallel`, beside a loop of `respond()`."""
 
 import resource
+import sys
+import time
 
 import clients
 import common
@@ -9,11 +11,12 @@ from common import OURS, Section, Verdict
 PARALLEL = (1, 4, 16, 64, 256, 1_000)
 INPUTS = 3_000
 WARM = 200  # inputs
+COUNTED = 600  # inputs while calls are counted, which makes them slow
 # A fragment and the end, at once; or up to 5 ms later, so that as many are under way as may be.
 AT_ONCE, LATER = "bench:burst:1", "bench:drip:1"
 LEAST_LATER = 16  # max_parallel; with less, that is mostly a wait
 MOST = 1.2
-COLUMNS = (("cpu", None), ("wall", None), ("switches", None), ("most", 0))
+COLUMNS = (("own", None), ("cpu", None), ("wall", None), ("switches", None), ("most", 0))
 ALONE = "`respond()` one after another"
 
 
@@ -26,12 +29,33 @@ def batch(variant, host, count, max_parallel, prompt):
     for _ in model.respond_many([prompt] * min(WARM, count), max_parallel=max_parallel):
         pass
     clients.last(host)
-    clock, before = clients.Clock(), switches()
+    clock, before, own = clients.Clock(), switches(), time.thread_time()
     outcomes = list(model.respond_many([prompt] * count, max_parallel=max_parallel))
-    took = clock.per(count) | {"switches": (switches() - before) / count}
+    own = (time.thread_time() - own) / count * 1e6
+    took = clock.per(count) | {"switches": (switches() - before) / count, "own": own}
     assert sorted(index for index, _ in outcomes) == list(range(count))
     assert all(result.content == " word" for _, result in outcomes), outcomes[0]
     return {**took, "most": clients.last(host)["most"]}
+
+
+def calls(variant, host, count, max_parallel):
+    """The calls that the thread which iterates makes per outcome, of Python and of C."""
+    model = clients.model(host)
+    for _ in model.respond_many([AT_ONCE] * WARM, max_parallel=max_parallel):
+        pass
+    made = 0
+
+    def note(_frame, event, _argument):
+        nonlocal made
+        made += event in ("call", "c_call")
+
+    outcomes = model.respond_many([AT_ONCE] * count, max_parallel=max_parallel)
+    sys.setprofile(note)
+    try:
+        assert len(list(outcomes)) == count
+    finally:
+        sys.setprofile(None)
+    return {"calls": made / count}
 
 
 def one_after_another(variant, host, count):
@@ -39,10 +63,11 @@ def one_after_another(variant, host, count):
     model = clients.model(host)
     for _ in range(min(WARM, count)):
         model.respond(AT_ONCE)
-    clock, before = clients.Clock(), switches()
+    clock, before, own = clients.Clock(), switches(), time.thread_time()
     for _ in range(count):
         assert model.respond(AT_ONCE).content == " word"
-    return clock.per(count) | {"switches": (switches() - before) / count, "most": 1}
+    own = (time.thread_time() - own) / count * 1e6
+    return clock.per(count) | {"switches": (switches() - before) / count, "own": own, "most": 1}
 
 
 def switches():
@@ -67,7 +92,15 @@ def measure(rounds, scale):
         cases |= {(LATER, n): case(host, LATER, n) for n in PARALLEL if n >= LEAST_LATER}
         cases[ALONE] = lambda: common.run_child(OURS, one_after_another, host=host, count=count)
         found = common.in_turn(rounds, cases)
+        counted = {}
+        for n in PARALLEL:
+            arguments = {"host": host, "count": scale(COUNTED), "max_parallel": n}
+            counted[n] = common.run_child(OURS, calls, **arguments)["calls"]
     show(section, found, count)
+    what = "counted calls per outcome of a batch, `max_parallel` 1 to 1,000: the most / the fewest"
+    section.judge(what, max(counted.values()) / min(counted.values()), MOST, most=True)
+    words = ", ".join(f"{calls:.0f} at {n:,}" for n, calls in counted.items())
+    section.text.append(f"Calls per outcome, counted in the thread that iterates: {words}.")
     what = "CPU per outcome of a batch, `max_parallel` 1 to 1,000: the worst / the best"
     section.judge(what, worst_to_best(found, PARALLEL, AT_ONCE), MOST, most=True)
     several = [n for n in PARALLEL if n >= LEAST_LATER]
@@ -83,7 +116,7 @@ def measure(rounds, scale):
 
 def show(section, found, count):
     section.text.append(
-        f"CPU of an outcome in µs, all threads of the process, by `max_parallel`; {count:,} "
+        f"CPU of an outcome in µs, of your thread and of all threads, by `max_parallel`; {count:,} "
         "inputs each, whose replies are one fragment and the end. The server answers at once, or "
         "(on the right) all that wait every 5 ms. Also counted: how often a thread had to wait for "
         "each outcome, and how many inputs the server had under way at most. What is compared is "
@@ -100,7 +133,7 @@ def show(section, found, count):
         rows.append(row)
     row = [common.spread(found[ALONE], *column) for column in COLUMNS]
     rows.append([ALONE, *row, *("-" for _ in row)])
-    words = ["CPU", "wall", "waits", "under way"]
+    words = ["CPU of your thread", "CPU", "wall", "waits", "under way"]
     section.table(["", *words, *(f"{word}, 5 ms" for word in words)], rows)
 
 
