@@ -122,6 +122,7 @@ class Act:
         scope = self._scope
         try:
             scope.open(self._events)
+            # Between two rounds nothing runs that a cancel could reach: it is looked for here.
             for index in itertools.count():
                 if scope.is_set():
                     self._is_cancelled = True

@@ -181,6 +181,7 @@ class ToolCalls:
         Raises:
             BaseException: What a callback raised, or a tool if it was no `Exception`.
         """
+        # Those of now: a tool that never stops reporting must not keep this thread here.
         for _ in range(len(self._reports)):
             report = self._reports.popleft()
             if not only_ends or report.kind in (Report.ENDED, Report.FAILED):
@@ -210,6 +211,7 @@ class ToolCalls:
         while self._running and not self._scope.is_set():
             if not self._take_next(deadline):
                 return not self._running
+            # A cancel() that Ctrl-C interrupted in another thread may never have come here.
             self._scope.follow_interrupted()
         return True
 
@@ -288,7 +290,7 @@ class ToolCalls:
             if self._scope.is_set():
                 return
             call = self._pending.popleft()
-            self._running[call.id] = call
+            self._running[call.id] = call  # before its thread can report
             try:
                 call.start()
             except LMStudioRuntimeError as error:  # Python starts no thread any more
@@ -299,6 +301,7 @@ class ToolCalls:
         report = functools.partial(self._report, call)
         if self._rules.timeout is not None:
             call.token = ScopedToken.after(self._rules.timeout)
+            # The thread that watches the clock only reports it; act()'s thread does the rest.
             call.token.on_cancel(functools.partial(report, Report.EXPIRED, None))
         attach(call.token, [self._scope])
         if tool.context_parameter is not None:

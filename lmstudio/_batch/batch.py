@@ -147,6 +147,8 @@ class Batch(Generic[R]):
         check_other_thread()
         try:
             self._notice_if_left()
+            # Each round looks at everything, and waits only if that gave nothing. What ends after
+            # the look rings the bell, so the wait is short.
             while True:
                 self._start_more()
                 self._progress(self._count - self._running())
@@ -171,8 +173,9 @@ class Batch(Generic[R]):
 
     def _running(self) -> int:
         """Take the news, and return how many inputs are under way."""
-        while self._ended:
+        while self._ended:  # the background thread appends; only this thread takes
             index = self._ended.popleft()
+            # It may have been found by `_look_at_all`, and given, before its news came.
             if index in self._outcomes:
                 self._ready[index] = None
         return len(self._outcomes) - len(self._ready)
@@ -205,7 +208,7 @@ class Batch(Generic[R]):
                 self._outcomes[index] = error
                 self._ended.append(index)
                 continue
-            self._outcomes[index] = future
+            self._outcomes[index] = future  # before its end can be told, by the last line here
             call.cancel_when_dropped(self)
             if self._iterator is not None and (iterator := self._iterator()) is not None:
                 call.cancel_when_dropped(iterator)

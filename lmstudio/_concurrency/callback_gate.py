@@ -37,10 +37,13 @@ class CallbackGate:
     def run(self, callback: Callable[..., T], /, *arguments: Any) -> T | None:
         """Return ``callback(*arguments)``, called in this thread; None if the gate is closed."""
         key = object()
+        # Announced first, looked at the gate second; close() does it the other way round. So
+        # either this thread finds the gate closed, or the closing thread finds this callback.
         self._running[key] = get_ident()
         try:
             return None if self._is_closed else callback(*arguments)
         finally:
+            # Gone first, told second: a closing thread that was woken must not find it again.
             self._running.pop(key, None)
             while self._waiters:
                 try:
@@ -54,7 +57,10 @@ class CallbackGate:
         me = get_ident()
         while True:
             waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+            # Before looking: a callback that ends after the look finds the waiter.
             self._waiters.append(waiter)
+            # A callback of this very thread may be what closes the client: it cannot wait for
+            # itself.
             if all(ident == me for ident in list(self._running.values())):
                 return
             try:

@@ -146,6 +146,8 @@ class CancelToken:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, for at most `timeout` seconds; return whether it is set."""
         waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Added first, looked at second, while cancel() in another thread claims first and wakes the
+        # waiters second: one of the two finds the other.
         self._waiters.append(waiter)
         try:
             if self._claim:
@@ -167,6 +169,8 @@ class CancelToken:
         cancelled the token, it is only logged, at debug level.
         """
         self._callbacks.append(callback)
+        # Added first, looked at second, as in `wait`. Both threads may run callbacks then: each is
+        # taken from the deque by one of them.
         if self._claim:
             self._run_callbacks()
 
@@ -182,8 +186,9 @@ class CancelToken:
 
     def _announce(self, reason: Any) -> bool:
         """Do what `cancel` does before any callback is run: those may take long."""
+        # First of all: who adds a waiter, a callback or a target from now on looks here itself.
         first = self._claim.set(reason)
-        for waiter in self._waiters.copy():
+        for waiter in self._waiters.copy():  # a copy, since those who were woken leave it
             waiter.put(None)
         for _, target in self._living_targets():
             if isinstance(target, CancelToken):
@@ -222,6 +227,8 @@ class CancelToken:
         self.cancel(error)
 
     def _follow(self, token: CancelToken) -> None:
+        # Noted first: where Ctrl-C interrupts the other's cancel() before it comes here, `_fired`
+        # finds it.
         self._sources.append(token)
         token._link(self)
 
@@ -297,6 +304,7 @@ def attach(target: Target, sources: list[Any]) -> None:
         LMStudioRuntimeError: One of them cannot be watched.
     """
     try:
+        # First those that are set already, so that no thread is started for the others.
         for source in sources:
             if source.is_set():
                 target.cancel(source.reason if isinstance(source, CancelToken) else EVENT_REASON)

@@ -200,12 +200,14 @@ def _watch_plain(state: _State, generation: int) -> None:
         while True:
             with state.lock:
                 if state.generation != generation:
-                    return
+                    return  # a newer thread has taken over
                 entries = list(state.watched.values())
                 if not entries:
+                    state.generation = 0  # under this lock: the next event gets a new thread
                     return
                 # Under the lock: who adds an event from now on knows that this thread waits.
                 state.waits_for_one = len(entries) == 1
+            # Without the lock from here on: a waiting thread would stop all who add an event.
             if len(entries) == 1:
                 entries[0].event.wait(_SLICE)
             else:
@@ -219,7 +221,7 @@ def _watch_plain(state: _State, generation: int) -> None:
     finally:
         with state.lock:
             if state.generation == generation:
-                state.generation = 0  # the next event gets a new thread
+                state.generation = 0  # this one failed; the next event gets a new one
 
 
 def _watch_other(state: _State, entry: _Watched) -> None:
@@ -239,5 +241,6 @@ def _watch_other(state: _State, entry: _Watched) -> None:
 def _forget(state: _State, table: dict[int, _Watched], entries: Iterable[_Watched]) -> None:
     with state.lock:
         for entry in entries:
+            # Looked at again: another thread may have added a target since it was checked.
             if not entry.living_targets():
                 table.pop(id(entry.event), None)

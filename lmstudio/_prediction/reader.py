@@ -108,6 +108,8 @@ class Reader:
                     self._callbacks.on_wake()
                 continue
             if item is END:
+                # Whoever ended the call stored its outcome before putting this. Where a cancel has
+                # claimed it first, the prediction ends as a cancelled one.
                 call.claim_end()
                 break
             if item["type"] != "fragment":
@@ -128,6 +130,7 @@ class Reader:
             if self._on_fragment is not None:
                 self._call_back(self._on_fragment, fragment)
             return fragment
+        # Marked first, told second: a thread in `result()` that is woken looks at the mark.
         self.is_at_end = True
         call.notify()
         return None
@@ -163,6 +166,7 @@ class Reader:
             self._call_back(callback, progress)
 
     def _call_back(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        # So that a callback which reads its own stream gets an error, instead of waiting for ever.
         self.right.calling = get_ident()
         try:
             self.gate.run(callback, *arguments)

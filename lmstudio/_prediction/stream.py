@@ -338,11 +338,12 @@ class PredictionStream:
         me, call = object(), self._call
         try:
             if not self._is_started.set(me):
-                return False
+                return False  # another thread starts it, or has; its failure is stored as the end
+            # Before it is sent: a stream that is dropped while it is started is noticed as well.
             call.cancel_when_dropped(self)
             self._session.start(call, self._events, self._since)
         except BaseException as error:
-            if self._is_started.value is me:
+            if self._is_started.value is me:  # Ctrl-C may come before the claim, too
                 self._give_up(error)
             raise
         finally:
@@ -358,7 +359,9 @@ class PredictionStream:
             call.claim_end()
         else:
             call.cancel("interrupted")
+        # Claimed before: where the I/O thread takes the call just now, it finds it cancelled.
         if call.id not in call.dispatcher.open and call.outcome is None:
+            # In the order of the I/O thread: stored, put, told.
             call.outcome = Outcome(error=error if isinstance(error, LMStudioError) else None)
             call.inbox.put(END)
             call.notify()
@@ -392,6 +395,7 @@ class PredictionStream:
         Returns:
             True if the state has changed; False at the deadline; None if another thread reads.
         """
+        # The loop was left. The I/O thread's sweep finds that too, but later than this thread.
         if self._iterator is not None and self._iterator() is None:
             self._call.cancel(_LEFT)
             return True
@@ -452,6 +456,7 @@ class PredictionStream:
         with self._reader.right.held() as is_mine:
             has_iterator = self._iterator is not None and self._iterator() is not None
             is_iterated = has_iterator and not self._reader.is_at_end
+            # With the right held: no other thread can start to read before the future is noted.
             if not is_mine or is_iterated or self._future is not None:
                 raise self._in_use()
             self._reader.hand_over(callbacks, on_progress)
@@ -488,6 +493,7 @@ class PredictionStream:
     def _end_by_exception(self) -> None:
         """Stop the prediction, if it has not ended, and tell nobody of a message."""
         self._call.cancel(_RAISED)
+        # Before the callbacks: one that is added from now on is run by whoever adds it.
         self._end_is_told.set()
         self._run_done_callbacks()
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import queue
 import threading
+from types import SimpleNamespace
 
 import pytest
 from concurrency.targets import Target
@@ -230,3 +231,41 @@ def test_a_watcher_that_could_not_be_started_is_started_for_the_next_event(monke
     event.set()
 
     assert second.reasons.get(timeout=5) == "cancel_event was set"
+
+
+class LockWithHook:
+    """A lock that calls a function after it was let go for the second time with nothing to watch.
+
+    The first time the watcher has forgotten the last event; the second time it has seen that.
+    """
+
+    def __init__(self, state, hook):
+        self.lock = threading.Lock()
+        self.state = state
+        self.hook = hook
+        self.times = 0
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *exception):
+        self.times += not self.state.watched
+        is_time = self.times == 2 and not self.state.watched
+        self.lock.release()
+        if is_time:
+            self.hook()
+
+
+def test_an_event_that_comes_while_the_watcher_ends_is_watched(monkeypatch):
+    state, event, target = _watcher._State(), threading.Event(), Target()
+    monkeypatch.setattr(_watcher, "_state", SimpleNamespace(value=state))
+    for _ in range(2):  # two, so that it polls: one that waits for a lone event is replaced anyway
+        over = _watcher._Watched(threading.Event(), None)
+        state.watched[id(over.event)] = over
+    state.generation = state.generations = 1
+    state.lock = LockWithHook(state, lambda: attach(target, [event]))
+
+    _watcher._watch_plain(state, 1)  # as the thread does
+
+    event.set()
+    assert target.reasons.get(timeout=5) == "cancel_event was set"
