@@ -43,7 +43,7 @@ races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as oft
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/robustness/soak.py --seconds $(SECONDS) $(ARGS)
-bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (11 minutes); ARGS="calls imports", ARGS="--against FOLDER"
+bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports", ARGS="--against FOLDER"
 	$(PY) benchmarks/run.py $(ARGS)
 demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port
 	$(PY) examples/demo.py $(if $(DEMO_HOST),--host "$(DEMO_HOST)")

@@ -3,8 +3,8 @@
 REASONS = {
     "CPU per fragment, 1 to 1,000 streams": "The path of a fragment is the same for any number of "
     "streams. Half of the rest is Python's garbage collector, which has a thousand streams to look "
-    "at; the other half is memory that no longer fits the processor's caches. From run to run this "
-    "lies between 1.15 and 1.25.",
+    "at; the other half is memory that no longer fits the processor's caches. It lies "
+    "between 1.15 and 1.25 on a machine whose caches are large, and up to 1.8 on others.",
     "time to the first fragment beside a computing thread: official / this": "Not possible in "
     "Python with one lock. Whoever gives it away, as each system call does, may get it back after "
     "5 ms only; the floor, one thread without any package, waits for it so often that it is not "
