@@ -22,7 +22,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from robustness.soak_ways import LIMIT, RPCS, WAYS, Refused
+from soak_ways import LIMIT, RPCS, WAYS, Refused
 
 import lmstudio as lms
 from lmstudio._connection.call import Call
