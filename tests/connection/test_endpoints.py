@@ -1,0 +1,42 @@
+"""The messages that start a call of an endpoint."""
+
+from lmstudio._connection.endpoints import channel, rpc
+
+
+def test_a_channel_is_created_with_its_parameter_and_ends_with_one_of_its_packets():
+    predict = channel("llm", "predict", "The prediction", "success", "error")
+
+    assert predict.start_message(7, {"history": {}}) == {
+        "type": "channelCreate",
+        "endpoint": "predict",
+        "channelId": 7,
+        "creationParameter": {"history": {}},
+    }
+    assert predict.finals == {"success", "error"}
+
+
+def test_a_channel_without_a_parameter_says_null():
+    assert channel("llm", "watch", "Watching").start_message(1, None)["creationParameter"] is None
+
+
+def test_a_procedure_is_called_with_its_parameter():
+    count = rpc("llm", "countTokens", "Counting tokens")
+
+    assert count.start_message(7, {"inputString": "a"}) == {
+        "type": "rpcCall",
+        "endpoint": "countTokens",
+        "callId": 7,
+        "parameter": {"inputString": "a"},
+    }
+
+
+def test_a_procedure_without_a_parameter_has_no_such_key():
+    assert "parameter" not in rpc("llm", "listLoaded").start_message(7, None)
+
+
+def test_a_parameter_that_is_false_is_a_parameter():
+    assert rpc("system", "setExperimentFlags").start_message(7, False)["parameter"] is False
+
+
+def test_an_endpoint_without_words_of_its_own_is_told_by_its_name():
+    assert rpc("llm", "listLoaded").label == "The call of listLoaded"
