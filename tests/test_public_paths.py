@@ -4,6 +4,7 @@ import pickle
 import pickletools
 import subprocess
 import sys
+import types
 import typing
 
 import attrs
@@ -11,10 +12,13 @@ import pytest
 
 import lmstudio as lms
 
-CLASSES = sorted(
-    {name for name in lms.__all__ if isinstance(getattr(lms, name), type)} | set(lms._HOME)
-)
-CLASSES = [name for name in CLASSES if isinstance(getattr(lms, name), type)]
+# An alias like dict[str, int] is an instance of `type` before Python 3.11.
+CLASSES = [
+    name
+    for name in sorted({*lms.__all__, *lms._HOME})
+    if isinstance(getattr(lms, name), type)
+    and not isinstance(getattr(lms, name), types.GenericAlias)
+]
 TEXT = lms.TextData(text="hi")
 FILE = lms.FileHandle(name="a.png", identifier="1", size_bytes=3, file_type="image")
 REQUEST = lms.ToolCallRequest(name="add", id="1", arguments={"a": 1})
