@@ -281,9 +281,7 @@ _HOMES = {
         "_prediction.stream": "PredictionStream",
         "_batch.batch": "Batch",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
-        "_agent.tools": """
-            RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict
-        """,
+        "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
         "_handles.downloaded": "AnyDownloadedModel DownloadedEmbeddingModel DownloadedLlm",
         "_handles.embedding_model": "EmbeddingModel",
         "_handles.handle": "SyncModelHandle",
@@ -301,7 +299,10 @@ _UNLISTED = {
     home: names.split()
     for home, names in {
         "_json.converter": "LMStudioStruct",
-        "_values.messages": "ToolCallRequestData",
+        "_values.messages": """
+            AssistantResponseDict SystemPromptDict ToolCallRequestData ToolCallRequestDataDict
+            ToolCallRequestDict ToolCallResultDataDict ToolResultMessageDict
+        """,
         "_values.model_info": """
             ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData
             ModelSearchResultIdentifierCatalog ModelSearchResultIdentifierHf

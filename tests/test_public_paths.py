@@ -1,7 +1,10 @@
 """Public classes say their public path: in their names, in pickles, and for type hints."""
 
+import gc
+import importlib
 import pickle
 import pickletools
+import pkgutil
 import subprocess
 import sys
 import types
@@ -78,6 +81,22 @@ def modules_named_in(data):
     """The modules of this package that a pickle names."""
     texts = [argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)]
     return {text for text in texts if text.partition(".")[0] == "lmstudio"}
+
+
+def classes_of(module):
+    """The classes that the files of the package say to be of `module`."""
+    for found in pkgutil.walk_packages(lms.__path__, "lmstudio."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+    everything = [cls for cls in gc.get_objects() if isinstance(cls, type)]
+    return [cls for cls in everything if cls.__dict__.get("__module__") == module]
+
+
+def test_a_class_that_names_the_package_as_its_module_is_found_there():
+    found = classes_of("lmstudio")
+
+    assert len(found) > 50
+    assert [cls for cls in found if getattr(lms, cls.__name__, None) is not cls] == []
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -15,6 +15,6 @@ def public(*classes: type) -> None:
 
 
 def public_module(names: dict[str, Any]) -> None:
-    """Do so with all classes that a module defines; `names` is its ``globals()``."""
-    here = names["__name__"]
-    public(*(c for c in names.values() if isinstance(c, type) and c.__module__ == here))
+    """Do so with the classes that a module defines for users; `names` is its ``globals()``."""
+    here, classes = names["__name__"], [c for c in names.values() if isinstance(c, type)]
+    public(*(c for c in classes if c.__module__ == here and not c.__name__.startswith("_")))
