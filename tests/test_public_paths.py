@@ -1,6 +1,5 @@
 """Public classes say their public path: in their names, in pickles, and for type hints."""
 
-import gc
 import importlib
 import pickle
 import pickletools
@@ -84,12 +83,17 @@ def modules_named_in(data):
 
 
 def classes_of(module):
-    """The classes that the files of the package say to be of `module`."""
-    for found in pkgutil.walk_packages(lms.__path__, "lmstudio."):
-        if not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
-    everything = [cls for cls in gc.get_objects() if isinstance(cls, type)]
-    return [cls for cls in everything if cls.__dict__.get("__module__") == module]
+    """The classes that the files of the package define and say to be of `module`."""
+    names = {found.name for found in pkgutil.walk_packages(lms.__path__, "lmstudio.")}
+    names = [name for name in names if not name.endswith("__main__")]
+    values = [value for name in names for value in vars(importlib.import_module(name)).values()]
+    return {
+        value
+        for value in values
+        if type(value) is not types.GenericAlias
+        and isinstance(value, type)
+        and value.__module__ == module
+    }
 
 
 def test_a_class_that_names_the_package_as_its_module_is_found_there():
