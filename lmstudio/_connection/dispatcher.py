@@ -94,14 +94,14 @@ class Dispatcher:
         if self._closing is None:
             return False
         self.reactor.run_commands()  # the cancels that came before the close
-        flush = self._closing.remaining() != 0
-        return not any([port.close(flush) for port in self._ports.values()])
+        flush, error = self._closing.remaining() != 0, self._closed_error()
+        return not any([port.close(error, flush=flush) for port in self._ports.values()])
 
     def finish(self, failure: LMStudioError | None) -> None:
         """End everything: the thread ends."""
         self._failure = failure
         for port in self._ports.values():
-            port.close(flush=False)
+            port.close(self._closed_error(), flush=False)
         for call in list(self.open.values()):
             self.end(call, Outcome(error=self._closed_error()))
 

@@ -16,7 +16,6 @@ from typing import Any
 from .._concurrency.clock import monotonic
 from ..errors import (
     LMStudioChannelClosedError,
-    LMStudioClientError,
     LMStudioConnectionLostError,
     LMStudioError,
     LMStudioProtocolError,
@@ -26,7 +25,7 @@ from ..errors import (
 from .call import Call, Outcome
 from .connect import Attempt, Connected, Connector
 from .frames import FragmentedMessage
-from .protocol import Kind, Protocol
+from .protocol import OUTCOME, PACKET, Kind, Protocol
 from .reactor import Reactor
 from .transport import Transport
 
@@ -36,7 +35,6 @@ SILENCE = 15.0  # seconds without a word from the server, after which it is aske
 _ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
 _QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
 
-_PACKET = Kind.PACKET
 _raw_decode = json.JSONDecoder().raw_decode
 
 
@@ -255,13 +253,14 @@ class ClientPort:
             self._reactor.selector.unregister(transport.socket)
             transport.close()
 
-    def close(self, flush: bool) -> bool:
+    def close(self, error: LMStudioError, *, flush: bool) -> bool:
         """Leave; return whether bytes still wait to be written. Call until it returns False.
 
         Args:
+            error: How the calls end that wait for a connection.
             flush: Whether to say goodbye and let the socket take what is queued.
         """
-        self._give_up(LMStudioClientError("The client is closed. Make a new one."))
+        self._give_up(error)
         if self.transport is None:
             return False
         if flush:
@@ -341,7 +340,7 @@ class ClientPort:
         received = self.protocol.receive(message)
         if received is not None:
             kind, call, data = received
-            if kind is _PACKET:
+            if kind is PACKET:
                 call.heard = now
                 call.inbox.put(data)
             else:
@@ -349,7 +348,7 @@ class ClientPort:
 
     def _conclude(self, kind: Kind, call: Call, data: Any) -> None:
         label = call.endpoint.label
-        if kind is Kind.OUTCOME:
+        if kind is OUTCOME:
             self._end(call, Outcome(data))
         elif kind is Kind.ERROR:
             details = data if isinstance(data, dict) else {"title": str(data)}

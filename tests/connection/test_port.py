@@ -11,6 +11,7 @@ import lmstudio as lms
 from lmstudio._concurrency.clock import monotonic
 from lmstudio._connection.call import Call
 from lmstudio._connection.connect import Connected
+from lmstudio._connection.dispatcher import closed_error
 from lmstudio._connection.endpoints import rpc
 from lmstudio._connection.frames import FrameReader
 from lmstudio._connection.port import SILENCE, ClientPort
@@ -60,7 +61,7 @@ class Bench:
 def bench():
     bench = Bench()
     yield bench
-    bench.port.close(flush=False)
+    bench.port.close(closed_error(), flush=False)
     bench.reactor._close_waker()
     for peer in bench.peers:
         peer.close()
@@ -89,6 +90,15 @@ def test_a_connection_that_cannot_be_opened_fails_those_who_wait(bench):
     assert isinstance(call.outcome.error, lms.LMStudioWebsocketError)
     bench.call()
     assert len(bench.attempts) == 2
+
+
+def test_who_waits_for_a_connection_when_all_ends_learns_why(bench):
+    call = bench.call()
+    error = lms.LMStudioRuntimeError("the thread failed")
+
+    assert not bench.port.close(error, flush=True)
+
+    assert call.outcome.error is error
 
 
 def test_the_outcome_of_an_attempt_that_expired_is_dropped(bench):

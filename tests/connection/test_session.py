@@ -109,3 +109,18 @@ def test_a_closed_session_takes_no_calls(client):
     with pytest.raises(lms.LMStudioClientError, match="closed"):
         session.call(question("a"))
     assert not session.dispatcher.open
+
+
+def test_who_waits_for_a_connection_learns_that_the_thread_failed(listener):
+    def fail(now):
+        raise ZeroDivisionError
+
+    client = lms.Client(listener)
+    dispatcher = client._session.dispatcher
+    worker = Worker(client.llm.list_loaded)
+    eventually(lambda: dispatcher._ports)
+
+    dispatcher.sweep = fail
+    dispatcher.reactor.wake()
+
+    assert "I/O thread failed: ZeroDivisionError" in str(worker.error())
