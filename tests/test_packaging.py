@@ -24,7 +24,7 @@ ROOMS = {
     "": "errors",
     "_api": "checks public",
     "_concurrency": """
-        clock once fork threads deadline event_watcher cancel_token callback_gate
+        clock once drain fork threads deadline event_watcher cancel_token callback_gate
     """,
     "_json": "annotations converter dereference from_json json_schema",
     "_config": "from_user options to_wire from_wire",

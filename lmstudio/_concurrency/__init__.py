@@ -2,7 +2,7 @@
 
 `cancel_token` is what users cancel with, and `event_watcher` has the threads that look at events
 of theirs. `callback_gate` lets no callback of a closed client start. `once` is a value that the
-first to come sets. `clock`, `deadline`: time, and waits that end. `threads` starts threads, `fork`
-tells a child process from its parent.
+first to come sets, and `drain` shares out what lies in a deque. `clock`, `deadline`: time, and
+waits that end. `threads` starts threads, `fork` tells a child process from its parent.
 Used by all rooms above it. Imports `errors` and `_api`.
 """

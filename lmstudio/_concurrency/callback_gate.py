@@ -45,7 +45,7 @@ class CallbackGate:
         finally:
             # Gone first, told second: a closing thread that was woken must not find it again.
             self._running.pop(key, None)
-            while self._waiters:
+            while self._waiters:  # as `drain` does, but no call on the path of a token
                 try:
                     self._waiters.popleft().put(None)
                 except IndexError:  # another thread took the last one

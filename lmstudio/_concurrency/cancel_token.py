@@ -12,6 +12,7 @@ from .._api.checks import check_seconds
 from .._api.public import public
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
 from .deadline import Deadline, DeadlinePassed, receiver
+from .drain import drain
 from .event_watcher import Alarm, EventLike, Target, watch
 from .once import Once
 
@@ -253,11 +254,7 @@ class CancelToken:
 
     def _run_callbacks(self) -> None:
         failure: BaseException | None = None
-        while self._callbacks:
-            try:
-                callback = self._callbacks.popleft()
-            except IndexError:  # another thread took the last one
-                break
+        for callback in drain(self._callbacks):
             try:
                 callback()
             except BaseException as error:

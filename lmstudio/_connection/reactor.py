@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from .._concurrency import fork
 from .._concurrency.clock import monotonic
+from .._concurrency.drain import drain
 from .._concurrency.once import Once
 from .._concurrency.threads import start_daemon
 from ..errors import LMStudioError, LMStudioRuntimeError
@@ -110,11 +111,7 @@ class Reactor:
 
     def drain_late_commands(self) -> None:
         """Once the thread has ended: do what came too late, so that nobody waits for it."""
-        while self.has_ended and self.commands:
-            try:
-                command, arguments = self.commands.popleft()
-            except IndexError:  # another thread took the last one
-                return
+        for command, arguments in drain(self.commands):
             command(*arguments)
 
     # -- the thread ---------------------------------------------------------------------------

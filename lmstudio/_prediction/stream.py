@@ -16,6 +16,7 @@ from .._api.public import public
 from .._concurrency import fork
 from .._concurrency.cancel_token import check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.drain import drain
 from .._concurrency.once import Once
 from .._connection.call import END, Call, CancelOnDrop, Outcome
 from .._connection.limits import CallLimits
@@ -498,11 +499,7 @@ class PredictionStream:
         self._run_done_callbacks()
 
     def _run_done_callbacks(self) -> None:
-        while self._done_callbacks:
-            try:
-                callback = self._done_callbacks.popleft()
-            except IndexError:  # another thread took the last one
-                break
+        for callback in drain(self._done_callbacks):
             self._reader.gate.run(callback, self)
 
 
