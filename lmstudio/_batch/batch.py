@@ -123,11 +123,11 @@ class Batch(Generic[R]):
         return self._scope.is_set()
 
     def __iter__(self) -> Iterator[tuple[int, R | LMStudioError]]:
-        """Return an iterator, an object of its own: when it is dropped, the batch is cancelled."""
-        self._notice_if_left()
-        iterator = _BatchIterator(self)
-        self._iterator = weakref.ref(iterator)
-        return iterator
+        """Return an iterator, an object of its own.
+
+        When it is dropped after its first step, as by ``break``, the batch is cancelled.
+        """
+        return _BatchIterator(self)
 
     def _notice_if_left(self) -> None:
         """Stop all if the loop was left; the I/O thread has stopped what ran already."""
@@ -242,7 +242,11 @@ class _BatchIterator(Generic[R]):
         return self
 
     def __next__(self) -> tuple[int, R | LMStudioError]:
-        return next(self._batch)
+        batch = self._batch
+        if batch._iterator is None or batch._iterator() is not self:
+            batch._notice_if_left()
+            batch._iterator = weakref.ref(self)
+        return next(batch)
 
 
 def _note_end(

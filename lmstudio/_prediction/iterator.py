@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .._concurrency import fork
-from .._concurrency.deadline import receiver
 from .._values.results import LlmPredictionFragment
 
 if TYPE_CHECKING:
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class FragmentIterator:
-    """Reads a stream. Dropping it cancels the stream, so the stream holds it weakly.
+    """Reads a stream, from its first step on; before that it owns nothing.
+
+    Dropping it after that cancels the stream, so the stream holds it weakly.
 
     Thread safety: one thread at a time; the stream's reading right sees to it.
     """
@@ -22,10 +24,10 @@ class FragmentIterator:
     __slots__ = ("__weakref__", "_reader", "_receive", "_stream")
 
     def __init__(self, stream: PredictionStream) -> None:
-        """Read the stream's inbox; the stream makes this."""
+        """Prepare to read a stream, which makes this."""
         self._stream = stream
         self._reader = stream._reader
-        self._receive = receiver(stream._call.inbox, None)
+        self._receive: Callable[[], Any] | None = None  # takes an item; None before the first step
 
     def __iter__(self) -> FragmentIterator:
         """Return itself."""
@@ -48,12 +50,14 @@ class FragmentIterator:
         right, is_mine = reader.right, False
         try:
             me = get_ident()
-            is_mine = right.setdefault(0, me) == me and right.calling != me
+            # Asked before the right is taken: a second iterator takes nothing from the first.
+            if self._receive is not None or stream._is_free_for(self):
+                is_mine = right.setdefault(0, me) == me and right.calling != me
             if is_mine:
                 try:
                     if right.last[0] != me:
                         right.note_reader(me)
-                    fragment = reader.advance(self._receive)
+                    fragment = reader.advance(self._receive or stream._begin_reading(self))
                     if fragment is not None:
                         return fragment
                     stream._finish_reading()
@@ -67,6 +71,8 @@ class FragmentIterator:
             stream._call.cancel("interrupted")
             raise
         if not is_mine:
+            if self._receive is None:
+                stream._give_back_place(self)
             raise stream._in_use()  # whoever reads goes on
         reader.raise_error()
         raise StopIteration

@@ -211,11 +211,13 @@ class Reader:
         return final
 
     def outcome_so_far(self) -> PredictionResult | None:
-        """Return the final result if there is one already; None before, and after an error."""
-        if self._call.claim and self._call.outcome is not None and self._error() is None:
+        """Return what is known of the end, once reading has ended; what an error left, too."""
+        if not self._final and self._call.outcome is None and self._failure is None:
+            return self._snapshot(None, "failed")  # cancelled; the server's last word is out
+        try:
             return self.outcome()
-        final: PredictionResult | None = self._final.value
-        return final
+        except LMStudioError as error:
+            return error.partial
 
     def _error(self) -> LMStudioError | None:
         """What the prediction ended with, if that was an error and no cancel came first."""

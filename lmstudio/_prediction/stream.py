@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import sys
+import weakref
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from .._concurrency.cancel_token import check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.drain import drain
 from .._concurrency.once import Once
-from .._connection.call import END, Call, CancelOnDrop, Outcome
+from .._connection.call import END, Call, Outcome
 from .._connection.limits import CallLimits
 from .._connection.session import Session
 from .._values.model_info import LlmInstanceInfo
@@ -60,8 +61,8 @@ class PredictionStream:
         "_events",
         "_future",
         "_is_started",
-        "_iterator",
         "_reader",
+        "_reads",
         "_session",
         "_since",
     )
@@ -109,7 +110,9 @@ class PredictionStream:
             structured=options.structured,
             response_type=options.response_type,
         )
-        self._iterator: CancelOnDrop | None = None
+        # Who reads it for good: an iterator, from its first step on, or a background call. One C
+        # call gives the place, so whoever does not get it has taken nothing, not for a moment.
+        self._reads: dict[int, Callable[[], object]] = {}
         self._future: BackgroundCall[PredictionResult] | None = None  # if it runs in the background
         self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
         self._is_started = Once()
@@ -198,45 +201,53 @@ class PredictionStream:
 
     @property
     def stats(self) -> LlmPredictionStats | None:
-        """The statistics, once the prediction has ended without an error; None before."""
-        result = self._reader.outcome_so_far()
+        """The statistics, once reading has ended in any way; None before.
+
+        After a cancel, the thread that read waits for the server's last word as `result()` does;
+        any other thread gets at once what is known, which is the stop reason at least. After an
+        error they are those of its `partial`.
+        """
+        result = self._what_is_known()
         return None if result is None else result.stats
 
     @property
     def model_info(self) -> LlmInstanceInfo | None:
-        """The model that answered, once the prediction has ended; None before."""
-        result = self._reader.outcome_so_far()
+        """The model that answered, once reading has ended and if the server said; None before.
+
+        It waits as `stats` does.
+        """
+        result = self._what_is_known()
         return None if result is None else result.model_info
+
+    def _what_is_known(self) -> PredictionResult | None:
+        """Return how it ended, or what an error has left, once reading has ended; None before."""
+        self._notice_if_left()
+        if not self._call.claim:
+            return None
+        is_reader = self._future is None and self._reader.right.last[0] == get_ident()
+        if is_reader:
+            with contextlib.suppress(LMStudioError):
+                return self.result()
+        return self._reader.outcome_so_far()
 
     # -- reading ------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[LlmPredictionFragment]:
-        """Start the prediction, and return an iterator over its fragments.
+        """Return an iterator over the fragments, an object of its own.
 
-        The iterator is an object of its own: when it is dropped, as by ``break``, the prediction
-        is cancelled.
+        Its first step starts the prediction, and makes it the one that reads: when it is dropped
+        after that, as by ``break``, the prediction is cancelled. Before that it is nothing to the
+        stream.
 
         Raises:
             LMStudioRuntimeError: Another iterator, or a thread in `result()`, reads this stream.
         """
-        try:
-            with self._reader.right.held() as is_mine:
-                if not is_mine or self._future is not None:
-                    raise self._in_use()
-                if self._iterator is not None and not self._reader.is_at_end:
-                    if self._iterator() is not None:
-                        raise self._in_use()
-                    self._call.cancel(_LEFT)
-                self._reader.right.note_reader(get_ident())
-                self._begin()
-                iterator = FragmentIterator(self)
-                self._iterator = self._call.cancel_when_dropped(iterator)
-                return iterator
-        except LMStudioError:
-            raise
-        except BaseException:
-            self._call.cancel("interrupted")
-            raise
+        fork.check_process(self._call.dispatcher.process, "stream")
+        right = self._reader.right
+        is_read = right.get(0, get_ident()) != get_ident() or right.calling == get_ident()
+        if is_read or self._future is not None or self._is_iterated():
+            raise self._in_use()
+        return FragmentIterator(self)
 
     def result(self, timeout: float | None = None) -> PredictionResult:
         """Return the result, waiting for it and starting the prediction if need be.
@@ -396,11 +407,47 @@ class PredictionStream:
         Returns:
             True if the state has changed; False at the deadline; None if another thread reads.
         """
-        # The loop was left. The I/O thread's sweep finds that too, but later than this thread.
-        if self._iterator is not None and self._iterator() is None:
-            self._call.cancel(_LEFT)
+        if self._notice_if_left():
             return True
         return None if self._is_read_by_another() else self._read_all(deadline)
+
+    def _notice_if_left(self) -> bool:
+        """Cancel it if the loop over it was left; return whether it was.
+
+        The I/O thread's sweep finds that too, but later.
+        """
+        reads = self._reads.get(0)
+        is_left = reads is not None and reads() is None
+        if is_left:
+            self._call.cancel(_LEFT)
+        return is_left
+
+    def _is_iterated(self) -> bool:
+        """Whether an iterator that has read of it lives, and has not come to the end."""
+        reads = self._reads.get(0)
+        return reads is not None and reads() is not None and not self._reader.is_at_end
+
+    def _is_free_for(self, reader: object) -> bool:
+        """Let `reader` be what reads for good; return False if something else does."""
+        reads = self._reads.setdefault(0, weakref.ref(reader))
+        if reads() is reader:
+            return True
+        # Nobody else has it, if the loop was left, or is at its end: there is nothing to read.
+        return self._future is None and (self._notice_if_left() or self._reader.is_at_end)
+
+    def _give_back_place(self, reader: object) -> None:
+        """Undo what `_is_free_for` did, since a thread in `result()` reads."""
+        reads = self._reads.get(0)
+        if reads is not None and reads() is reader:
+            self._reads.pop(0, None)
+
+    def _begin_reading(self, iterator: FragmentIterator) -> Callable[[], Any]:
+        """Start it, if need be, for an iterator's first step; return what takes an item."""
+        # Before it is sent: an iterator that is dropped while it starts is noticed as well.
+        self._call.cancel_when_dropped(iterator)
+        self._begin()
+        iterator._receive = receiver(self._call.inbox, None)
+        return iterator._receive
 
     def _read_all(self, deadline: Deadline) -> bool | None:
         """Read up to the end.
@@ -454,22 +501,26 @@ class PredictionStream:
             LMStudioRuntimeError: Somebody reads it already.
             LMStudioValueError: There is a callback for the progress already.
         """
-        with self._reader.right.held() as is_mine:
-            has_iterator = self._iterator is not None and self._iterator() is not None
-            is_iterated = has_iterator and not self._reader.is_at_end
+        if not self._is_free_for(future):
+            raise self._in_use()
+        try:
             # With the right held: no other thread can start to read before the future is noted.
-            if not is_mine or is_iterated or self._future is not None:
-                raise self._in_use()
-            self._reader.hand_over(callbacks, on_progress)
-            self._future = future
+            with self._reader.right.held() as is_mine:
+                if not is_mine:
+                    raise self._in_use()
+                self._reader.hand_over(callbacks, on_progress)
+                self._future = future
+        finally:
+            if self._future is not future:
+                self._give_back_place(future)
 
     def _is_read_by_another(self) -> bool:
         """Whether a living thread other than this one has a living iterator, or will read it."""
         if self._future is not None:
             return True
         ident, thread = self._reader.right.last
-        has_iterator = self._iterator is not None and self._iterator() is not None
-        if not has_iterator or ident == get_ident() or not thread.is_alive():
+        reads = self._reads.get(0)
+        if reads is None or reads() is None or ident == get_ident() or not thread.is_alive():
             return False
         # Of threads that Python did not start, it does not know when they end.
         return ident in sys._current_frames()

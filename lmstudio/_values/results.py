@@ -42,6 +42,10 @@ class LlmPredictionFragment(LMStudioStruct):
     is_structural: bool = False
     tokens: list[dict[str, Any]] | None = None
 
+    def __str__(self) -> str:
+        """Return the text."""
+        return self.content
+
 
 @attrs.frozen(kw_only=True, repr=False)
 class LlmPredictionStats(LMStudioStruct):

@@ -261,6 +261,22 @@ def test_an_event_that_cannot_be_watched_fails_the_batch(server, model):
         list(batch)
 
 
+def test_asking_for_an_iterator_and_dropping_it_changes_nothing(server, model):
+    batch = model.respond_many(["a", "b"])
+    iter(batch)
+    assert not server.received(type="channelCreate")
+    pairs = [next(iter(batch))]
+    assert batch.cancelled()  # that loop was advanced, and left
+    assert len(pairs + list(batch)) == 2
+
+    batch = model.respond_many(["a", "b"])
+    loop = iter(batch)
+    first = next(loop)
+    iter(batch)
+    assert sorted(index for index, _ in [first, *loop]) == [0, 1]
+    assert not batch.cancelled()
+
+
 def test_leaving_the_loop_stops_what_runs(server, model):
     server.reply("quick")
     server.reply("word " * 10_000, delay=0.001, repeat=5)

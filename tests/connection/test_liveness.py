@@ -40,6 +40,7 @@ def rest(client):
 def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, client, model):
     server.hold("predict")
     stream = model.respond_stream("hi", idle_timeout=None)
+    stream.start()
     iterator = iter(stream)
     call = server.expect("predict")
     call.fragment("so far")

@@ -278,6 +278,7 @@ def test_who_reads_in_the_background_is_named_to_others_and_result_waits(server,
 def test_a_stream_that_somebody_iterates_is_not_taken_over(server, model):
     stream = model.respond_stream("hi")
     iterator = iter(stream)
+    assert next(iterator).content
     with pytest.raises(lms.LMStudioRuntimeError, match="'MainThread' is reading"):
         stream.run_in_background()
     assert list(iterator)  # it goes on

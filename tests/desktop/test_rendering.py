@@ -20,6 +20,7 @@ def test_a_stream_is_rendered_as_far_as_it_was_read_and_is_not_started_by_that(s
     assert stream._repr_markdown_() == "*(not started)*"
     assert not server.predictions
     server.hold("predict")
+    stream.start()
     iterator = iter(stream)
     call = server.expect("predict")
     call.fragment("one ")

@@ -198,6 +198,7 @@ def test_predictions_go_on_and_are_cancelled_while_a_file_is_sent(server, client
     upload, source = open_upload(client)
     server.hold("predict")
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = server.expect("predict")
     call.fragment("a")

@@ -115,6 +115,7 @@ def test_cancel_with_no_message_ever_from_the_server(held, server):
 
 def test_cancel_in_the_middle_keeps_what_was_taken(held, model):
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")
@@ -134,6 +135,7 @@ def test_cancel_in_the_middle_keeps_what_was_taken(held, model):
 def test_an_event_wins_with_the_whole_reply_unread(held, model, make):
     event = make()
     stream = model.respond_stream("hi", cancel_event=event)
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     for _ in range(3):
@@ -208,6 +210,7 @@ def test_exactly_one_of_many_cancelling_threads_wins_and_one_cancel_is_sent(held
 def test_the_server_may_end_a_cancelled_channel_in_any_way(held, model):
     for end in (lambda call: call.close(), lambda call: call.error("stopped")):
         stream = model.respond_stream("hi")
+        stream.start()
         iterator = iter(stream)
         call = held.expect("predict")
         call.fragment("a")

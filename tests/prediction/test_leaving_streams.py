@@ -16,6 +16,7 @@ pytestmark = pytest.mark.races
 def test_break_stops_the_model_and_keeps_the_partial_result_and_the_stats(held, model):
     stream = model.respond_stream("hi")
     worker = Worker(held.expect, "predict")
+    stream.start()
     iterator = iter(stream)
     call = worker.result()
     call.fragment("a")
@@ -48,6 +49,7 @@ def test_break_in_a_loop_over_a_stream_nobody_keeps(server, model):
 
 def test_result_notices_a_dropped_iterator_at_once(held, model):
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")
@@ -161,6 +163,7 @@ def test_cancel_from_a_callback_ends_the_prediction_normally(held, model):
 def test_the_message_callback_gets_what_was_taken_of_a_cancelled_reply(held, model):
     messages = []
     stream = model.respond_stream("hi", on_message=messages.append)
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")
@@ -171,6 +174,161 @@ def test_the_message_callback_gets_what_was_taken_of_a_cancelled_reply(held, mod
     stream.result()
 
     assert [message.content[0].text for message in messages] == ["a"]
+
+
+def test_the_stats_are_there_at_once_in_another_thread_and_complete_in_the_one_that_read(
+    held, model
+):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    for _ in stream:
+        assert (stream.stats, stream.model_info) == (None, None)  # while it is read
+        stream.cancel("seen enough")
+    elsewhere = Worker(lambda: (stream.stats, stream.model_info)).result()
+    assert (elsewhere[0].stop_reason, elsewhere[1]) == ("userStopped", None)
+
+    call.expect_cancel()
+    answering = Worker(call.success, "userStopped")
+    stats, info = stream.stats, stream.model_info
+    answering.result()
+
+    assert stats.predicted_tokens_count is not None
+    assert info.identifier
+    assert Worker(lambda: stream.stats).result() is stats is stream.result().stats
+
+
+@pytest.mark.parametrize("leave", ["break", "cancel", "exception", "dropped elsewhere"])
+def test_however_a_loop_was_left_there_are_stats_though_the_server_is_silent(held, leave):
+    with lms.Client(held.api_host, cancel_grace=0.05) as client:
+        stream = client.llm.model().respond_stream("hi")
+        stream.start()
+        held.expect("predict").fragment("a")
+        iterator = iter(stream)
+        next(iterator)
+        if leave == "cancel":
+            stream.cancel()
+            list(iterator)
+        elif leave == "exception":
+            with pytest.raises(KeyError):
+                stream.add_done_callback(lambda _: {}["no"])
+                stream.cancel()
+                list(iterator)
+        del iterator
+        for look in (Worker(lambda: stream.stats).result, lambda: stream.stats):
+            assert look().stop_reason == "userStopped"
+        assert stream.model_info is None
+
+
+def test_after_an_error_the_stats_say_that_it_failed(held, model):
+    stream = model.respond_stream("hi")
+    assert stream.stats is None
+    stream.start()
+    held.expect("predict").error("out of memory")
+    with pytest.raises(lms.LMStudioServerError):
+        list(stream)
+    assert stream.stats.stop_reason == "failed"
+    assert Worker(lambda: stream.stats.stop_reason).result() == "failed"
+    assert stream.model_info is None
+
+
+# -- an iterator that was not advanced (C12) --------------------------------------------------
+
+
+def test_asking_for_an_iterator_and_dropping_it_neither_starts_nor_cancels(server, model):
+    stream = model.respond_stream("hi")
+    for _ in range(3):
+        iter(stream)
+    gc.collect()
+    assert not server.received(type="channelCreate")
+    assert not stream.cancelled()
+    assert "".join(fragment.content for fragment in stream) == stream.result().content != ""
+    assert not cancels(server)
+
+
+def test_asking_for_an_iterator_and_dropping_it_leaves_a_running_stream_alone(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    iter(stream)
+    call.fragment("a")
+    call.success()
+    assert stream.result().content == "a"
+    assert not cancels(held)
+
+
+def test_of_two_iterators_the_first_that_is_advanced_reads_and_the_other_is_refused(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    late, first = iter(stream), iter(stream)
+    call.fragment("a")
+    assert next(first).content == "a"
+    with pytest.raises(lms.LMStudioRuntimeError, match="'MainThread' is reading"):
+        next(late)
+    with pytest.raises(lms.LMStudioRuntimeError, match="'MainThread' is reading"):
+        iter(stream)
+    del late
+    gc.collect()
+    call.expect_no_cancel()
+    call.fragment("b")
+    call.success()
+    assert [fragment.content for fragment in first] == ["b"]
+
+
+def test_who_is_refused_has_not_taken_the_right_to_read_for_a_moment(held, model, monkeypatch):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    first, late = iter(stream), iter(stream)
+    next(first)
+    takers = []
+
+    class Watched(type(stream._reader.right)):
+        def setdefault(self, key, value):
+            takers.append(value)
+            return super().setdefault(key, value)
+
+    stream._reader.right = Watched()
+    for attempt in (lambda: next(late), lambda: iter(stream), stream.run_in_background):
+        with pytest.raises(lms.LMStudioRuntimeError):
+            attempt()
+    assert not takers
+    stream.cancel()
+    call.expect_cancel()
+    call.success("userStopped")
+
+
+def test_a_first_step_beside_a_thread_in_result_is_refused_and_gives_its_place_back(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    waiting = Worker(stream.result)
+    call = held.expect("predict")
+    eventually(lambda: stream._reader.right)
+    with pytest.raises(lms.LMStudioRuntimeError, match="'worker' is reading"):
+        next(iterator)
+    del iterator
+    gc.collect()
+    call.expect_no_cancel()
+    call.fragment("a")
+    call.success()
+    assert waiting.result().content == "a"
+
+
+def test_a_stream_that_was_left_ends_a_second_loop_at_once(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    call.fragment("b")
+    for _ in stream:
+        break
+    assert list(stream) == []
+    call.expect_cancel()
+    call.success("userStopped")
+    assert stream.result().content == "a"
 
 
 # -- one reader (C12) -------------------------------------------------------------------------
@@ -208,6 +366,7 @@ def test_a_concurrent_next_is_refused_and_cancels_nothing(held, model):
 
 def test_an_iterator_may_pass_from_one_thread_to_another(held, model):
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")
@@ -221,6 +380,7 @@ def test_an_iterator_may_pass_from_one_thread_to_another(held, model):
 
 def test_result_reads_on_when_the_iterating_thread_has_ended(held, model):
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")

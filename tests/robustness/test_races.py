@@ -225,7 +225,7 @@ def test_ctrl_c_right_after_the_create_was_posted_still_cancels(
     with pytest.raises(KeyboardInterrupt):
         {
             "result": stream.result,
-            "iterate": lambda: iter(stream),
+            "iterate": lambda: next(iter(stream)),
             "with": stream.__enter__,
             "start": stream.start,
         }[way]()
@@ -258,6 +258,7 @@ def test_ctrl_c_before_anything_was_posted_leaves_a_cancelled_stream(
 
 def test_a_turn_that_ctrl_c_left_taken_is_taken_again_by_the_same_thread(held, model):
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")

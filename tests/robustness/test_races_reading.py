@@ -41,6 +41,7 @@ def test_a_fragment_that_is_being_folded_is_in_the_result_and_reaches_the_loop(h
 
 def test_no_fragment_is_folded_after_a_result_was_given(held, model):
     stream = model.respond_stream("hi")
+    stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")
