@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .._api.checks import check_functions
+from .._api.callbacks import callback_field
 from .._concurrency.cancel_token import check_events
 from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline
@@ -41,22 +41,34 @@ ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage
 class ActCallbacks:
     """What to call during `act()`, in its thread; most get the index of the round last."""
 
-    on_message: ActMessageCallback | None = None
-    on_first_token: Callable[[int], Any] | None = None
-    on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None
-    on_round_start: Callable[[int], Any] | None = None
-    on_round_end: Callable[[int], Any] | None = None
-    on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = None
-    on_prompt_processing_progress: Callable[[float, int], Any] | None = None
-    on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = None
-    on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = None
-    on_tool_call_request_argument_fragment_generated: Callable[[int, str, int], Any] | None = None
-    on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = None
-    on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what is no function."""
-        check_functions(**attrs.asdict(self, recurse=False))
+    on_message: ActMessageCallback | None = callback_field("message")
+    on_first_token: Callable[[int], Any] | None = callback_field("round_index")
+    on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = callback_field(
+        "fragment", "round_index"
+    )
+    on_round_start: Callable[[int], Any] | None = callback_field("round_index")
+    on_round_end: Callable[[int], Any] | None = callback_field("round_index")
+    on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = callback_field(
+        "round_result"
+    )
+    on_prompt_processing_progress: Callable[[float, int], Any] | None = callback_field(
+        "progress", "round_index"
+    )
+    on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = callback_field(
+        "call_id", "tool_call_id", "round_index"
+    )
+    on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = callback_field(
+        "call_id", "name", "round_index"
+    )
+    on_tool_call_request_argument_fragment_generated: Callable[[int, str, int], Any] | None = (
+        callback_field("call_id", "fragment", "round_index")
+    )
+    on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = callback_field(
+        "call_id", "request", "round_index"
+    )
+    on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = (
+        callback_field("call_id", "error", "round_index")
+    )
 
 
 class Act:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
-from .._api.checks import check_functions
+from .._api.callbacks import callback_field
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import attach
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
@@ -67,19 +67,16 @@ class ToolRules:
     tools: dict[str, Tool]
     max_parallel: int | None = 1
     timeout: float | None = None
-    guard_tool_call: GuardToolCallCallback | None = None
-    handle_invalid_tool_request: InvalidToolRequestHandler | None = None
-    on_tool_call_status: ToolCallReportCallback | None = None
-    on_tool_call_warning: ToolCallReportCallback | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse callbacks that are no functions."""
-        check_functions(
-            guard_tool_call=self.guard_tool_call,
-            handle_invalid_tool_request=self.handle_invalid_tool_request,
-            on_tool_call_status=self.on_tool_call_status,
-            on_tool_call_warning=self.on_tool_call_warning,
-        )
+    guard_tool_call: GuardToolCallCallback | None = callback_field("controller")
+    handle_invalid_tool_request: InvalidToolRequestHandler | None = callback_field(
+        "error", "request"
+    )
+    on_tool_call_status: ToolCallReportCallback | None = callback_field(
+        "call_id", "text", "round_index"
+    )
+    on_tool_call_warning: ToolCallReportCallback | None = callback_field(
+        "call_id", "text", "round_index"
+    )
 
 
 class _ToolCall:

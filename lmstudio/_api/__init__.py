@@ -1,4 +1,4 @@
-"""What each public function and class begins with: `checks` of arguments, `public` names.
+"""What each public function and class begins with: `checks`, `callbacks`, `public` names.
 
 Used by all rooms. Imports only `errors`.
 """

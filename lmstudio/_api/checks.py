@@ -1,4 +1,4 @@
-"""Checks of what callers give: seconds, whole numbers, texts, functions. Each says what to do."""
+"""Checks of what callers give: seconds, whole numbers, texts. Each says what to do."""
 
 from __future__ import annotations
 
@@ -56,14 +56,3 @@ def check_text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise LMStudioValueError(f"{what} must be a string; {value!r} was given.")
     return value
-
-
-def check_functions(**functions: object) -> None:
-    """Check what was given as callbacks; None is none.
-
-    Raises:
-        LMStudioValueError: One is no function.
-    """
-    for name, function in functions.items():
-        if function is not None and not callable(function):
-            raise LMStudioValueError(f"{name} must be a function; {function!r} was given.")

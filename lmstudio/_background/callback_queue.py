@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from .._api.checks import check_functions
+from .._api.callbacks import check_callback, not_the_end
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
@@ -63,7 +63,10 @@ class CallbackQueue:
         Raises:
             LMStudioValueError: `dispatch`, or a callback, is no function.
         """
-        check_functions(dispatch=dispatch, on_text=on_text, on_done=on_done, on_error=on_error)
+        check_callback("dispatch", dispatch, "function")
+        check_callback("on_text", on_text, "text")
+        check_callback("on_done", on_done, "result")
+        check_callback("on_error", on_error, "error")
         self._gate = gate
         self._dispatch = dispatch
         self._cancel = cancel
@@ -163,7 +166,7 @@ class CallbackQueue:
         return "".join(texts)
 
     def _fail(self, error: BaseException) -> None:
-        self._failure.set(error)
+        self._failure.set(not_the_end(error))
         self._cancel("a callback raised an exception")
 
     def _run_end(self, end: _End) -> None:

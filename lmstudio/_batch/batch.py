@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
 
+from .._api.callbacks import not_the_end
 from .._api.checks import check_count
 from .._api.public import public
 from .._background.future import BackgroundCall
@@ -147,29 +148,36 @@ class Batch(Generic[R]):
         check_other_thread()
         try:
             self._notice_if_left()
-            # Each round looks at everything, and waits only if that gave nothing. What ends after
-            # the look rings the bell, so the wait is short.
-            while True:
-                self._start_more()
-                self._progress(self._count - self._running())
-                index = self._next_index()
-                if index is not None:
-                    outcome = index, _outcome(self._outcomes[index])
-                    del self._ready[index]  # first: without it, `_look_at_all` finds the other
-                    del self._outcomes[index]
-                    return outcome
-                if not self._outcomes:
-                    self._finish()
-                    raise StopIteration
-                try:
-                    receiver(self._bell, Deadline(_LOOK_AGAIN))()
-                except DeadlinePassed:
-                    self._look_at_all()
-        except StopIteration:
-            raise
-        except BaseException:
+            pair = self._next_pair()
+        except BaseException as error:
             self.cancel("the batch was left by an exception")  # does nothing after the end
+            if isinstance(error, StopIteration):  # of an input, or the progress function
+                raise not_the_end(error) from error
             raise
+        if pair is None:
+            raise StopIteration
+        return pair
+
+    def _next_pair(self) -> tuple[int, R | LMStudioError] | None:
+        """Wait for the next outcome; return None at the end."""
+        # Each round looks at everything, and waits only if that gave nothing. What ends after the
+        # look rings the bell, so the wait is short.
+        while True:
+            self._start_more()
+            self._progress(self._count - self._running())
+            index = self._next_index()
+            if index is not None:
+                pair = index, _outcome(self._outcomes[index])
+                del self._ready[index]  # first: without it, `_look_at_all` finds the other
+                del self._outcomes[index]
+                return pair
+            if not self._outcomes:
+                self._finish()
+                return None
+            try:
+                receiver(self._bell, Deadline(_LOOK_AGAIN))()
+            except DeadlinePassed:
+                self._look_at_all()
 
     def _running(self) -> int:
         """Take the news, and return how many inputs are under way."""
@@ -306,7 +314,7 @@ class _CallJob:
         try:
             self._future.set_result(self._request.result(self._session.wait(self.call)))
         except BaseException as error:
-            self._future.set_exception(error)
+            self._future.set_exception(not_the_end(error))
         return False
 
 

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+from .._api.callbacks import check_callback
 from ..errors import LMStudioValueError
 
 Progress: TypeAlias = "Literal['rich', 'tqdm'] | Callable[[int, int | None], Any] | None"
@@ -46,6 +47,7 @@ def show_progress(progress: Progress, total: int | None, owner: object) -> Progr
     if progress is None:
         return ProgressDisplay()
     if callable(progress):
+        check_callback("progress", progress, "done", "total")
         return _Function(progress, total)
     makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
     if progress not in makers:

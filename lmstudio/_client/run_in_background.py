@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .._api.checks import check_functions
+from .._api.callbacks import check_callable, not_the_end
 from .._background.callback_queue import CallbackQueue, Dispatch
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
@@ -76,8 +77,8 @@ def run_in_background(
     )
     for name, callback in options.items():
         if name.startswith("on_") and callback is not None:
-            check_functions(**{name: callback})
-            options[name] = functools.partial(callbacks.run, callback)
+            check_callable(name, callback)
+            options[name] = _runs_in(callbacks, callback)
     if on_text is not None:
         also = options.get("on_prediction_fragment")
         options["on_prediction_fragment"] = _text_taker(callbacks, also)
@@ -94,7 +95,7 @@ def run_in_background(
             result = call(*arguments, **options)
         except BaseException as caught:
             error = caught
-        error = callbacks.failure or error
+        error = callbacks.failure or (error and not_the_end(error))
         try:
             future.finish(result, error)
         finally:
@@ -161,6 +162,14 @@ def _text_taker(callbacks: CallbackQueue, also: Callable[..., Any] | None) -> Ca
             also(fragment, *round_index)
 
     return take
+
+
+def _runs_in(callbacks: CallbackQueue, callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what has a callback run by `callbacks`, and looks like it to those who check it."""
+    run = functools.partial(callbacks.run, callback)
+    with contextlib.suppress(ValueError, TypeError):  # a function of C that tells nothing of itself
+        run.__signature__ = inspect.signature(callback, follow_wrapped=False)  # type: ignore[attr-defined]
+    return run
 
 
 def _gate_of(call: Callable[..., Any]) -> CallbackGate:

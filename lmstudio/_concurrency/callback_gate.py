@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from .._api.callbacks import not_the_end
 from .deadline import Deadline, DeadlinePassed, receiver
 
 T = TypeVar("T")
@@ -35,13 +36,20 @@ class CallbackGate:
         self._is_closed = False
 
     def run(self, callback: Callable[..., T], /, *arguments: Any) -> T | None:
-        """Return ``callback(*arguments)``, called in this thread; None if the gate is closed."""
+        """Return ``callback(*arguments)``, called in this thread; None if the gate is closed.
+
+        Raises:
+            RuntimeError: It raised StopIteration, which would end the loop of whoever iterates.
+            BaseException: Whatever else it raised.
+        """
         key = object()
         # Announced first, looked at the gate second; close() does it the other way round. So
         # either this thread finds the gate closed, or the closing thread finds this callback.
         self._running[key] = get_ident()
         try:
             return None if self._is_closed else callback(*arguments)
+        except StopIteration as error:
+            raise not_the_end(error) from error
         finally:
             # Gone first, told second: a closing thread that was woken must not find it again.
             self._running.pop(key, None)

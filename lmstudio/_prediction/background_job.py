@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._api.checks import check_functions
+from .._api.callbacks import check_callback
 from .._background.callback_queue import CallbackQueue, Dispatch
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
@@ -28,7 +28,7 @@ def start(
 ) -> BackgroundCall[PredictionResult]:
     """Let the background thread read a stream that nobody reads; see its `run_in_background`."""
     seconds = check_interval(interval)
-    check_functions(on_progress=on_progress)
+    check_callback("on_progress", on_progress, "progress")
     # What stops it is the call, not the stream: that would hold itself, until the garbage collector
     # comes, by way of its future and its callbacks.
     callbacks = CallbackQueue(

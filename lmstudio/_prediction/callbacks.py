@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from .._api.checks import check_functions
+from .._api.callbacks import callback_field
 from .._values.messages import AssistantResponse, ToolCallRequest
 from .._values.results import LlmPredictionFragment
 from ..errors import LMStudioPredictionError
@@ -27,19 +27,23 @@ ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionErr
 class PredictionCallbacks:
     """What to call while a prediction is read; in the reading thread, never in the I/O thread."""
 
-    on_message: PredictionMessageCallback | None = None
-    on_first_token: PredictionFirstTokenCallback | None = None
-    on_prediction_fragment: PredictionFragmentCallback | None = None
-    on_prompt_processing_progress: PromptProcessingCallback | None = None
-    on_tool_call_request_start: ToolCallRequestStartCallback | None = None
-    on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None
+    on_message: PredictionMessageCallback | None = callback_field("message")
+    on_first_token: PredictionFirstTokenCallback | None = callback_field()
+    on_prediction_fragment: PredictionFragmentCallback | None = callback_field("fragment")
+    on_prompt_processing_progress: PromptProcessingCallback | None = callback_field("progress")
+    on_tool_call_request_start: ToolCallRequestStartCallback | None = callback_field(
+        "call_id", "tool_call_id"
+    )
+    on_tool_call_request_name_received: ToolCallRequestNameCallback | None = callback_field(
+        "call_id", "name"
+    )
     on_tool_call_request_argument_fragment_generated: (
         ToolCallRequestArgumentFragmentCallback | None
-    ) = None
-    on_tool_call_request_end: ToolCallRequestEndCallback | None = None
-    on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None
+    ) = callback_field("call_id", "fragment")
+    on_tool_call_request_end: ToolCallRequestEndCallback | None = callback_field(
+        "call_id", "request"
+    )
+    on_tool_call_request_failure: ToolCallRequestFailureCallback | None = callback_field(
+        "call_id", "error"
+    )
     on_wake: Callable[[], None] | None = None  # for act(): something woke the reader
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what is no function."""
-        check_functions(**attrs.asdict(self, recurse=False))

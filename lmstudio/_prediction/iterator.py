@@ -6,6 +6,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .._api.callbacks import not_the_end
 from .._concurrency import fork
 from .._values.results import LlmPredictionFragment
 
@@ -64,6 +65,9 @@ class FragmentIterator:
                 finally:  # inside, so that Ctrl-C here cancels as well
                     if right.get(0) == me:
                         right.pop(0, None)
+        except StopIteration as error:  # of user code, such as a callback
+            stream._end_by_exception()
+            raise not_the_end(error) from error
         except Exception:  # of a callback, or the server's garbage
             stream._end_by_exception()
             raise

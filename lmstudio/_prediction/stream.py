@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .._api.callbacks import check_callback
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency import fork
@@ -193,7 +194,11 @@ class PredictionStream:
 
         It is called by the thread that iterates or waits, once that thread has reached the end;
         here and now, if one has already.
+
+        Raises:
+            LMStudioValueError: It cannot be called so.
         """
+        check_callback("add_done_callback()'s callback", callback, "stream")
         self._done_callbacks.append(callback)
         # Added first, looked at second: who tells the end marks it first and runs these second.
         if self._end_is_told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
+from .._api.callbacks import check_callback
 from .._api.checks import check_text
 from .._concurrency.callback_gate import CallbackRunner
 from .._config.from_wire import kv_to_load_config
@@ -102,7 +103,12 @@ class LoadProgress:
     """Reports each step of a load once, upwards, up to 1."""
 
     def __init__(self, callback: ModelLoadingCallback | None, runner: CallbackRunner) -> None:
-        """Report to a callback, if there is one, which `runner` calls."""
+        """Report to a callback, if there is one, which `runner` calls.
+
+        Raises:
+            LMStudioValueError: It cannot be called so.
+        """
+        check_callback("on_load_progress", callback, "progress")
         self._callback = callback
         self._runner = runner
         self._last = -1.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from .._api.checks import check_count, check_functions, check_text
+from .._api.callbacks import check_callback
+from .._api.checks import check_count, check_text
 from .._concurrency.callback_gate import CallbackRunner
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
@@ -51,7 +52,8 @@ def download(
     runner: CallbackRunner,
 ) -> Request[str]:
     """Download a model; the result is the key by which it can be loaded."""
-    check_functions(on_progress=on_progress, on_finalize=on_finalize)
+    check_callback("on_progress", on_progress, "update")
+    check_callback("on_finalize", on_finalize)
 
     def take(packet: dict[str, Any]) -> None:
         if packet["type"] == "downloadProgress" and on_progress is not None:

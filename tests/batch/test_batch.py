@@ -424,6 +424,31 @@ def test_a_function_is_told_how_many_are_done_and_of_how_many(model):
     assert seen[-1] == (2, None)
 
 
+class OutOfTurn:
+    """An input whose parts raise StopIteration."""
+
+    def __iter__(self):
+        raise StopIteration("of the input")
+
+
+def test_a_stop_iteration_of_user_code_does_not_look_like_the_end_of_a_batch(server, model):
+    def progress(done, total):
+        raise StopIteration("of the progress")
+
+    for batch in (
+        model.respond_many(["a", "b"], progress=progress),
+        model.respond_many([{"messages": OutOfTurn()}, "b"]),
+    ):
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            list(batch)
+        assert batch.cancelled()
+
+
+def test_a_progress_function_that_takes_one_argument_is_told_what_it_would_get(model):
+    with pytest.raises(lms.LMStudioValueError, match=r"2 arguments \(done and total\)"):
+        model.respond_many(["a"], progress=lambda done: None)
+
+
 def test_a_function_that_raises_stops_the_batch(server, model):
     raised = []
 

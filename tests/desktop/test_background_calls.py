@@ -1,5 +1,6 @@
 """Loads, downloads, `act()` and functions of your own in the background."""
 
+import asyncio
 import itertools
 import threading
 import time
@@ -146,6 +147,35 @@ def test_misspelt_options_are_errors_at_once(server, model, options, error, word
     with pytest.raises(error, match=words):
         lms.run_in_background(model.act, "hi", [add], **options)
     assert not server.predictions
+
+
+def test_a_callback_of_another_signature_is_refused_before_anything_is_sent(server, model):
+    call = lms.run_in_background(model.act, "hi", [add], on_message=lambda: None)
+    with pytest.raises(lms.LMStudioValueError, match=r"on_message is called with 1 argument"):
+        call.result(LIMIT)
+    with pytest.raises(lms.LMStudioValueError, match=r"on_done is called with 1 argument"):
+        lms.run_in_background(model.act, "hi", [add], on_done=lambda: None)
+    assert not server.predictions
+
+
+def test_a_stop_iteration_does_not_leave_a_future_or_what_wraps_it_unfinished(server, model):
+    def call(cancel_event):
+        raise StopIteration("of the call")
+
+    async def wait(future):
+        return await asyncio.wait_for(asyncio.wrap_future(future), LIMIT)
+
+    for future in (
+        lms.run_in_background(call, on_error=repr),
+        lms.run_in_background(
+            model.act, "hi", [add], on_round_start=lambda _: next(iter(())), on_error=repr
+        ),
+        model.respond_stream("hi").run_in_background(
+            on_text=print, dispatch=lambda _: next(iter(()))
+        ),
+    ):
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            asyncio.run(wait(future))
 
 
 def test_a_function_of_your_own_runs_if_it_takes_an_event(server, client):

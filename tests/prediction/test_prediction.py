@@ -1,6 +1,9 @@
 """Predictions that run to their end: streams, results, callbacks, configuration."""
 
+import functools
+import queue
 import threading
+from unittest.mock import Mock
 
 import pytest
 from helpers import Worker
@@ -10,6 +13,10 @@ import lmstudio as lms
 
 def last_prediction_request(server):
     return server.received(endpoint="predict")[-1]["creationParameter"]
+
+
+def print_one(text):
+    print(text)
 
 
 def config_fields(server, layer=0):
@@ -188,6 +195,59 @@ def test_a_callback_that_cannot_be_called_is_refused_before_anything_is_sent(ser
         model.respond_stream("hi", on_first_token=5)
 
     assert not server.received(endpoint="predict")
+
+
+@pytest.mark.parametrize(
+    ("name", "callback", "words"),
+    [
+        ("on_message", lambda: None, r"1 argument \(message\)"),
+        (
+            "on_first_token",
+            lambda token: None,
+            "no arguments.*missing.*'token'",
+        ),
+        ("on_prediction_fragment", lambda a, b: None, r"1 argument \(fragment\)"),
+        ("on_prompt_processing_progress", threading.Event().set, r"1 argument \(progress\)"),
+        ("on_tool_call_request_end", print_one, r"2 arguments \(call_id and request\); print_one"),
+    ],
+)
+def test_a_callback_of_another_signature_is_told_what_it_would_get(
+    server, model, name, callback, words
+):
+    with pytest.raises(lms.LMStudioValueError, match=f"{name} is called with {words}"):
+        model.respond_stream("hi", **{name: callback})
+    assert not server.received(endpoint="predict")
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [[].append, queue.Queue().put, print, lambda *_: None, lambda fragment, more=1: None, Mock()],
+)
+def test_whatever_can_be_called_with_a_fragment_is_taken(server, model, callback):
+    assert model.respond("hi", on_prediction_fragment=callback).content
+
+
+def test_a_decorated_callback_is_judged_by_what_is_called(server, model):
+    taken = []
+
+    @functools.wraps(print_one)
+    def without_arguments(*_):
+        taken.append(1)
+
+    model.respond("hi", on_first_token=without_arguments)
+    assert taken == [1]
+
+
+@pytest.mark.parametrize("name", ["on_prediction_fragment", "on_first_token", "on_message"])
+@pytest.mark.parametrize("way", ["iterate", "result", "background"])
+def test_a_stop_iteration_of_a_callback_does_not_look_like_the_end(server, model, name, way):
+    stream = model.respond_stream("hi", **{name: lambda *_: next(iter(()))})
+    read = {"iterate": lambda: list(stream), "result": stream.result}.get(way)
+    if read is None:
+        read = functools.partial(stream.run_in_background(on_error=repr).result, 10)
+    with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+        read()
+    assert isinstance(caught.value.__cause__, StopIteration)
 
 
 def test_a_failed_stream_raises_again_when_it_is_iterated_again(server, model):

@@ -1,0 +1,84 @@
+"""The functions that users give: checked before anything is sent, and kept from ending loops."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import attrs
+
+from ..errors import LMStudioValueError
+
+
+def check_callable(name: str, callback: object) -> None:
+    """Check that a callback is a function; None is no callback.
+
+    Raises:
+        LMStudioValueError: It is something else.
+    """
+    if callback is not None and not callable(callback):
+        raise LMStudioValueError(f"{name} must be a function; {callback!r} was given.")
+
+
+def check_callback(name: str, callback: object, *gets: str) -> None:
+    """Check that a callback can be called with what it will get; None is no callback.
+
+    Args:
+        name: What the parameter is called.
+        callback: What was given.
+        *gets: Names of the arguments that it will be called with.
+
+    Raises:
+        LMStudioValueError: It is no function, or one with another signature.
+    """
+    check_callable(name, callback)
+    if not callable(callback):
+        return  # None
+    try:
+        # Not that of a function inside a decorator, which may add or take away arguments.
+        signature = inspect.signature(callback, follow_wrapped=False)
+    except (ValueError, TypeError):  # a function of C that tells nothing of itself
+        return
+    try:
+        signature.bind(*gets)
+    except TypeError as error:
+        raise LMStudioValueError(
+            f"{name} is called with {_listed(gets)}; {_shown(callback)} cannot be: {error}."
+        ) from None
+
+
+def callback_field(*gets: str) -> Any:
+    """Declare a field of an attrs class for a callback, with the arguments that it gets."""
+
+    def check(_instance: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check_callback(field.name, value, *gets)
+
+    return attrs.field(default=None, validator=check)
+
+
+def not_the_end(error: BaseException) -> BaseException:
+    """Return an error of user code as it may leave it: a StopIteration would end a loop.
+
+    It becomes a RuntimeError, as in a generator.
+    """
+    if not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError("a function that was given to lmstudio raised StopIteration")
+    failure.__cause__ = error
+    return failure
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    if not names:
+        return "no arguments"
+    words = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{len(names)} argument{'s' if len(names) > 1 else ''} ({words})"
+
+
+def _shown(callback: Any) -> str:
+    name = getattr(callback, "__qualname__", None)
+    try:
+        return f"{name}{inspect.signature(callback)}" if name else repr(callback)
+    except (ValueError, TypeError):
+        return repr(callback)
