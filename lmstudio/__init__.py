@@ -105,6 +105,7 @@ if TYPE_CHECKING:
         LMStudioConnectionLostError,
         LMStudioError,
         LMStudioModelNotFoundError,
+        LMStudioOptionWarning,
         LMStudioOSError,
         LMStudioPredictionError,
         LMStudioPresetNotFoundError,
@@ -162,6 +163,7 @@ __all__ = [
     "LMStudioError",
     "LMStudioModelNotFoundError",
     "LMStudioOSError",
+    "LMStudioOptionWarning",
     "LMStudioPredictionError",
     "LMStudioPresetNotFoundError",
     "LMStudioProtocolError",
@@ -238,8 +240,8 @@ _HOMES = {
         "errors": """
             LMStudioCancelledError LMStudioChannelClosedError LMStudioClientError
             LMStudioConnectionLostError LMStudioError LMStudioModelNotFoundError LMStudioOSError
-            LMStudioPredictionError LMStudioPresetNotFoundError LMStudioProtocolError
-            LMStudioRuntimeError LMStudioServerError LMStudioTimeoutError
+            LMStudioOptionWarning LMStudioPredictionError LMStudioPresetNotFoundError
+            LMStudioProtocolError LMStudioRuntimeError LMStudioServerError LMStudioTimeoutError
             LMStudioUnknownMessageWarning LMStudioValueError LMStudioWebsocketError
             SerializedLMSExtendedError
         """,

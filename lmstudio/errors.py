@@ -22,6 +22,8 @@ The tree::
         |-- LMStudioUnknownMessageWarning  (also UserWarning)
         `-- LMStudioWebsocketError
             `-- LMStudioConnectionLostError
+
+And a warning: `LMStudioOptionWarning` (a `UserWarning`).
 """
 
 import json
@@ -43,6 +45,7 @@ __all__ = [
     "LMStudioError",
     "LMStudioModelNotFoundError",
     "LMStudioOSError",
+    "LMStudioOptionWarning",
     "LMStudioPredictionError",
     "LMStudioPresetNotFoundError",
     "LMStudioProtocolError",
@@ -196,6 +199,17 @@ class LMStudioProtocolError(LMStudioClientError):
 
 class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):
     """The server sent a message of an unknown kind."""
+
+
+class LMStudioOptionWarning(UserWarning):
+    """An option that was given does not exist, and is not sent.
+
+    It is issued at the line that gave it. A program whose output is its user's takes out all::
+
+        warnings.simplefilter("ignore", lmstudio.LMStudioOptionWarning)
+
+    ``Client(strict_options=True)`` makes it an error.
+    """
 
 
 class LMStudioWebsocketError(LMStudioClientError):

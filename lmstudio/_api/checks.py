@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TypeVar
+from typing import Any
 
 from ..errors import LMStudioValueError
-
-T = TypeVar("T")
-
-
-def is_whole(value: object) -> bool:
-    """Return whether a value is a whole number; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
+from .numbers import as_number, as_whole
 
 
 def check_seconds(value: object, name: str) -> float | None:
@@ -23,28 +17,30 @@ def check_seconds(value: object, name: str) -> float | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    seconds = as_number(value)
+    if seconds is None or not seconds >= 0:
         raise LMStudioValueError(
             f"{name} must be a number of seconds of at least 0, or None; {value!r} was given."
         )
     # What a lock cannot wait for is as good as for ever.
-    return None if value >= threading.TIMEOUT_MAX else float(value)
+    return None if seconds >= threading.TIMEOUT_MAX else float(seconds)
 
 
-def check_count(value: T, name: str, *, most: int | None = None, or_none: bool = True) -> T:
-    """Return a count as it is: a whole number of at least 1, and of at most `most`.
+def check_count(value: object, name: str, *, most: int | None = None, or_none: bool = True) -> Any:
+    """Return a count as an int: a whole number of at least 1, and of at most `most`.
 
     Raises:
         LMStudioValueError: It is something else; None counts as one if `or_none` is set.
     """
     if value is None and or_none:
-        return value
-    if not is_whole(value) or not value >= 1 or (most is not None and value > most):  # type: ignore[operator]
+        return None
+    count = as_whole(value)
+    if count is None or count < 1 or (most is not None and count > most):
         wanted = "at least 1" if most is None else f"a whole number from 1 to {most}"
         raise LMStudioValueError(
             f"{name} must be {wanted}{', or None' if or_none else ''}; {value!r} was given."
         )
-    return value
+    return count
 
 
 def check_text(value: object, what: str) -> str:

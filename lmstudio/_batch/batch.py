@@ -73,7 +73,7 @@ class Batch(Generic[R]):
             LMStudioClientError: The client is closed.
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
-        check_count(max_parallel, "max_parallel", or_none=False)
+        max_parallel = check_count(max_parallel, "max_parallel", or_none=False)
         if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {inputs!r} was given."

@@ -55,6 +55,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         proxy: str | None = None,
         max_upload_bytes: int | None = MAX_UPLOAD_BYTES,
+        strict_options: bool = False,
     ) -> None:
         """Prepare a client; nothing is sent yet.
 
@@ -73,6 +74,8 @@ class Client:
             proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
                 environment are not looked at. None: no proxy.
             max_upload_bytes: How big a file may be that is uploaded, in bytes; None: no limit.
+            strict_options: An option that does not exist, in the configuration of a prediction or
+                of loading, is an error. Otherwise it is left out, with an `LMStudioOptionWarning`.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
@@ -100,6 +103,7 @@ class Client:
             if idle_timeout is ...
             else check_seconds(idle_timeout, "idle_timeout"),
             cancel_grace=grace,
+            strict_options=bool(strict_options),
         )
         discovery = self._discovery  # the namespaces must not hold the client
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 
 import attrs
 
+from .._api.numbers import as_bool, as_number, as_whole
+from .._api.warn import warn_of_option
 from .._json.annotations import type_hints
 from .._json.converter import DictObject, LMStudioStruct, camel_case, camel_keys
 from ..errors import LMStudioValueError
@@ -18,6 +20,9 @@ from ..errors import LMStudioValueError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_NO_FIT: Any = object()
+# What other configurations have as options, and this package as arguments of calls.
+_ARGUMENTS = ("timeout", "ttl", "preset", "response_format", "tools")
 _WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "a whole number",
@@ -38,7 +43,9 @@ class Config(LMStudioStruct):
         """Make a configuration from a dict with camelCase or snake_case keys.
 
         Raises:
-            LMStudioValueError: an unknown option, or a value of the wrong type.
+            LMStudioValueError: a value of the wrong type.
+
+        An option that does not exist is left out, with an `LMStudioOptionWarning`.
         """
         return read_config(data, cls)
 
@@ -58,15 +65,17 @@ class Reported(Config):
 C = TypeVar("C", bound=Config)
 
 
-def read_config(config: object, cls: type[C]) -> C:
+def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
     """Return ``config`` as a new, checked instance of ``cls``.
 
     Args:
         config: an instance of ``cls``, a dict with camelCase or snake_case keys, or None.
         cls: one of the configuration classes.
+        is_strict: an option that does not exist is an error; otherwise it is left out, and the
+            caller is warned.
 
     Raises:
-        LMStudioValueError: an unknown option, an option given twice, or a value of the wrong type.
+        LMStudioValueError: an option given twice, or a value of the wrong type.
     """
     table: Any = cls  # mypy takes a class for unhashable when its instances are
     values: dict[str, Any] = {}
@@ -76,7 +85,8 @@ def read_config(config: object, cls: type[C]) -> C:
         for key, value in config.items():
             name = _names(table).get(key)
             if name is None:
-                raise _unknown_option(key, cls)
+                tell_of_unknown_option(key, cls, is_strict)
+                continue
             if name in values:
                 raise LMStudioValueError(f"{cls.__name__} option {name!r} is given twice.")
             values[name] = value
@@ -86,7 +96,7 @@ def read_config(config: object, cls: type[C]) -> C:
         )
     hints = _hints(table)
     checked = {
-        name: _checked(name, value, hints[name], cls)
+        name: _checked(name, value, hints[name], cls, is_strict)
         for name, value in values.items()
         if value is not None
     }
@@ -105,52 +115,51 @@ def _names(cls: Any) -> dict[str, str]:
 _hints = functools.cache(type_hints)
 
 
-def _unknown_option(key: object, cls: Any) -> LMStudioValueError:
-    names = _names(cls)
-    lowered = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(str(key).lower(), lowered, n=1)
-    hint = f"did you mean {lowered[near[0]]!r}? " if near else ""
-    return LMStudioValueError(
-        f"Unknown option {key!r}: {hint}help(lmstudio.{cls.__name__}) lists them all."
-    )
-
-
-def _checked(name: str, value: Any, hint: Any, cls: type[Config]) -> Any:
+def _checked(name: str, value: Any, hint: Any, cls: type[Config], is_strict: bool) -> Any:
     """Return the value for an option of this type, nested dicts in the spelling of the wire."""
     members = [member for member in _members(hint) if member is not type(None)]
     for member in members:
         if isinstance(member, type) and issubclass(member, Config):
-            return read_config(value, member)
-    if not any(_fits(value, member) for member in members):
+            return read_config(value, member, is_strict)
+    fitted = next((v for m in members if (v := _fitted(value, m)) is not _NO_FIT), _NO_FIT)
+    if fitted is _NO_FIT:
         words = " or ".join(_word(member) for member in members)
         raise LMStudioValueError(f"{cls.__name__}.{name} takes {words}, not {_short(value)}.")
-    return camel_keys({name: value})[camel_case(name)]
+    return camel_keys({name: fitted})[camel_case(name)]
 
 
 def fits(name: str, value: Any, cls: Any) -> bool:
     """Tell whether an option of ``cls`` takes this value, which is no dict of options."""
-    return any(_fits(value, member) for member in _members(_hints(cls)[name]))
+    return any(_fitted(value, member) is not _NO_FIT for member in _members(_hints(cls)[name]))
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _fitted(value: Any, hint: Any) -> Any:
+    """Return the value as this type has it: a number of any class as Python's own."""
     origin = get_origin(hint) or hint
     if origin is Any:
-        return True
-    if origin is Literal:
-        return any(value is literal for literal in get_args(hint))
+        return value
+    if origin is Literal or origin is bool:
+        truth = as_bool(value)
+        is_one = truth is not None and (origin is bool or truth in get_args(hint))
+        return truth if is_one else _NO_FIT
     if origin is float:
-        is_number = type(value) is not bool and isinstance(value, (int, float))
-        return is_number and abs(value) <= sys.float_info.max  # an int may be beyond any float
+        number = as_number(value)
+        # An int may be beyond any float.
+        return _NO_FIT if number is None or not abs(number) <= sys.float_info.max else number
     if origin is int:
-        return type(value) is not bool and isinstance(value, int)
+        whole = as_whole(value)
+        return _NO_FIT if whole is None else whole
     if origin is list:
         (item,) = get_args(hint)
-        return isinstance(value, (list, tuple)) and all(_fits(part, item) for part in value)
-    return isinstance(value, origin)
+        if not isinstance(value, (list, tuple)):
+            return _NO_FIT
+        parts = [_fitted(part, item) for part in value]
+        return _NO_FIT if any(part is _NO_FIT for part in parts) else parts
+    return value if isinstance(value, origin) else _NO_FIT
 
 
 def _word(hint: Any) -> str:
@@ -166,3 +175,39 @@ def _short(value: object) -> str:
     text = repr(value)
     text = text if len(text) <= 60 else text[:57] + "..."
     return f"{text} ({type(value).__name__})"
+
+
+# -- options that do not exist ------------------------------------------------------------------
+
+
+def tell_of_unknown_option(key: object, cls: type[Config], is_strict: bool) -> None:
+    """Warn of an option that does not exist, and is left out.
+
+    Raises:
+        LMStudioValueError: Such options are an error.
+    """
+    hint = _hint(key, cls)
+    if is_strict:
+        raise LMStudioValueError(f"Unknown option {key!r}: {hint}.")
+    warn_of_option(f"The option {key!r} does not exist and is left out: {hint}.")
+
+
+def _hint(key: object, cls: Any) -> str:
+    """Return what may have been meant."""
+    every = f"help(lmstudio.{cls.__name__}) lists all options"
+    if key in _ARGUMENTS:
+        return f"{key}= is an argument of the call. {every}"
+    # However it is written: by its beginning ("top_p"), or by its likeness.
+    plain = {_plain(name): name for name in reversed(_names(cls))}
+    wanted = _plain(key)
+    near = [name for name in plain if wanted and name.startswith(wanted)]
+    near = sorted(near, key=len) or difflib.get_close_matches(wanted, plain, n=1)
+    if near:
+        return f"did you mean {plain[near[0]]!r}? {every}"
+    others: list[Any] = [*Config.__subclasses__(), *Reported.__subclasses__()]
+    owner = next((other.__name__ for other in others if key in _names(other)), None)
+    return every if owner is None else f"it is one of {owner}. {every}"
+
+
+def _plain(name: object) -> str:
+    return str(name).replace("_", "").lower()

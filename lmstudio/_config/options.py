@@ -29,16 +29,20 @@ _LOAD_TEMPLATE = (
 )
 
 
-def _option(*keys: str, off: object = None, default: object = None) -> Any:
+def _option(
+    *keys: str, off: object = None, means_off: object = None, default: object = None
+) -> Any:
     """Declare an option.
 
     Args:
         keys: the keys it is written to, with the same value.
         off: it has a checkbox: a value is written as ``{"checked": true, "value": value}``, and
             False as unchecked with this value. A dict is itself what False is written as.
+        means_off: a value that other programs use for "off", and that is read as False.
         default: what the server uses if the key is absent, as written on the wire.
     """
-    return attrs.field(default=None, metadata={"keys": keys, "off": off, "default": default})
+    metadata = {"keys": keys, "off": off, "means_off": means_off, "default": default}
+    return attrs.field(default=None, metadata=metadata)
 
 
 def _gpu_option(**ratios: str) -> Any:
@@ -92,7 +96,7 @@ class LlmPredictionConfig(Config):
     """
 
     # How much, and when to stop.
-    max_tokens: int | Off | None = _option("llm.prediction.maxPredictedTokens", off=1)
+    max_tokens: int | Off | None = _option("llm.prediction.maxPredictedTokens", off=1, means_off=-1)
     stop_strings: list[str] | None = _option("llm.prediction.stopStrings")
     tool_call_stop_strings: list[str] | None = _option("llm.prediction.toolCallStopStrings")
     # "stopAtLimit", "truncateMiddle" or "rollingWindow".

@@ -42,6 +42,7 @@ _DRAFTING = (
 def prediction_config_to_kv(
     config: LlmPredictionConfig | DictObject | None,
     response_format: ResponseSchema | None = None,
+    is_strict: bool = False,
 ) -> list[KvField]:
     """Return the fields for a prediction's options.
 
@@ -50,16 +51,18 @@ def prediction_config_to_kv(
         response_format: the form of the reply: a JSON Schema as a dict, a class that has
             ``model_json_schema()``, an attrs class, a dataclass, a TypedDict, or an
             ``LlmStructuredPredictionSetting`` (or a dict like it).
+        is_strict: an option that does not exist is an error, instead of a warning.
 
     Raises:
-        LMStudioValueError: an unknown option, a value of the wrong type, or the form of the reply
-            given twice.
+        LMStudioValueError: a value of the wrong type, or the form of the reply given twice.
     """
-    options = read_config(config, LlmPredictionConfig)
+    options = read_config(config, LlmPredictionConfig, is_strict)
     if response_format is not None:
         if options.structured is not None:
-            raise LMStudioValueError("Give either response_format or the option structured.")
-        options.structured = _structured_setting(response_format)
+            raise LMStudioValueError(
+                "Cannot specify both response_format in the call and structured in its config."
+            )
+        options.structured = _structured_setting(response_format, is_strict)
     if options.structured is not None and options.structured.json_schema is not None:
         options.structured.json_schema = dereference(options.structured.json_schema)
     return _with_raw(_named_fields(options), options.raw)
@@ -68,22 +71,24 @@ def prediction_config_to_kv(
 def load_config_to_kv(
     config: LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None,
     kind: ModelKind,
+    is_strict: bool = False,
 ) -> list[KvField]:
     """Return the fields for the options of loading a model.
 
     Args:
         config: the options, as an object or as a dict with camelCase or snake_case keys.
         kind: ``llm`` or ``embedding``.
+        is_strict: an option that does not exist is an error, instead of a warning.
 
     Raises:
-        LMStudioValueError: an unknown option, a value of the wrong type, or a contradiction.
+        LMStudioValueError: a value of the wrong type, or a contradiction.
     """
     if kind == "embedding":
-        embedding = read_config(config, EmbeddingLoadModelConfig)
+        embedding = read_config(config, EmbeddingLoadModelConfig, is_strict)
         if embedding.gpu and embedding.gpu.num_cpu_expert_layers_ratio is not None:
             raise LMStudioValueError("num_cpu_expert_layers_ratio is for language models only.")
         return _with_raw(_gpu_fields(embedding) | _named_fields(embedding), embedding.raw)
-    options = read_config(config, LlmLoadModelConfig)
+    options = read_config(config, LlmLoadModelConfig, is_strict)
     reported: dict[str, Any] = getattr(config, "_reported", {})
     if options.prompt_template == reported.get("prompt_template"):
         # Only filled in: sent along, it would replace the template of the model itself.
@@ -144,7 +149,8 @@ def _named_fields(config: Config) -> dict[str, Any]:
         value = getattr(config, attribute.name)
         if value is not None:
             for key in attribute.metadata.get("keys", ()):
-                fields[key] = _to_wire(value, attribute.metadata["off"])
+                off = value == attribute.metadata["means_off"]
+                fields[key] = _to_wire(False if off else value, attribute.metadata["off"])
     return fields
 
 
@@ -176,16 +182,16 @@ def _raw_fields(raw: Any) -> dict[str, Any]:
     return fields
 
 
-def _structured_setting(response_format: Any) -> LlmStructuredPredictionSetting:
+def _structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredPredictionSetting:
     if isinstance(response_format, LlmStructuredPredictionSetting):
-        return read_config(response_format, LlmStructuredPredictionSetting)
+        return read_config(response_format, LlmStructuredPredictionSetting, is_strict)
     schema = class_schema(response_format)
     if isinstance(response_format, Mapping):
         keys = set(response_format)
         is_json = response_format.get("type") == "json" and keys & {"jsonSchema", "json_schema"}
         is_gbnf = response_format.get("type") == "gbnf" and keys & {"gbnfGrammar", "gbnf_grammar"}
         if is_json or is_gbnf:
-            return read_config(response_format, LlmStructuredPredictionSetting)
+            return read_config(response_format, LlmStructuredPredictionSetting, is_strict)
         if "type" in keys or "$ref" in keys:
             schema = _checked_schema(response_format)
     if schema is not None:

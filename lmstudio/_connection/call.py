@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .._api.numbers import as_number
 from .._concurrency.clock import monotonic
 from .._concurrency.once import Once
 from ..errors import LMStudioCancelledError, LMStudioError, LMStudioRuntimeError, LMStudioValueError
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 WAKE: Any = "wake-up marker"
 END: Any = "terminal item"
 
-_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+def _number(value: object) -> int | float:
+    """Return a number of another class, such as one of numpy, as JSON has it."""
+    number = as_number(value)
+    if number is None:
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return number
+
+
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_number).encode
 _END_TAKEN = object()  # the claim of whoever took the end: no cancel came before that
 _ids = itertools.count(1)  # shared by RPCs and channels, never used twice in a process
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .._api.checks import is_whole
+from .._api.numbers import is_whole
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.threads import start_daemon
 from ..errors import LMStudioWebsocketError

@@ -53,12 +53,14 @@ class Session:
         timeout: float | None,
         idle_timeout: Limit,
         cancel_grace: float,
+        strict_options: bool = False,
     ) -> None:
         """Prepare; the thread starts with the first call."""
         self._connector = connector
         self._timeout = timeout
         self._idle_timeout = idle_timeout
         self.cancel_grace = cancel_grace  # seconds
+        self.strict_options = strict_options  # whether an option that does not exist is an error
         self.is_closed = False
         # What runs over several calls, by identity; cancel_all() cancels these too.
         self.scopes: weakref.WeakValueDictionary[int, CancelToken]

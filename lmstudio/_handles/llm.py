@@ -140,7 +140,7 @@ class LLM(SyncModelHandle):
             on_tool_call_request_end=on_tool_call_request_end,
             on_tool_call_request_failure=on_tool_call_request_failure,
         )
-        options = PredictionOptions.read(config, preset, response_format)
+        options = self._options(config, preset, response_format)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._predict(options, chat_history(history), callbacks, limits)
 
@@ -213,7 +213,7 @@ class LLM(SyncModelHandle):
             on_prompt_processing_progress=on_prompt_processing_progress,
         )
         history = completion_history(prompt)
-        options = PredictionOptions.read(config, preset, response_format, completion=True)
+        options = self._options(config, preset, response_format, completion=True)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._predict(options, history, callbacks, limits)
 
@@ -286,7 +286,7 @@ class LLM(SyncModelHandle):
         return self._many(
             inputs,
             chat_history,
-            PredictionOptions.read(config, preset, response_format),
+            self._options(config, preset, response_format),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
             ordered=ordered,
@@ -314,7 +314,7 @@ class LLM(SyncModelHandle):
         return self._many(
             inputs,
             completion_history,
-            PredictionOptions.read(config, preset, response_format, completion=True),
+            self._options(config, preset, response_format, completion=True),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
             ordered=ordered,
@@ -469,7 +469,7 @@ class LLM(SyncModelHandle):
         return Act(
             self._session,
             self._specifier,
-            PredictionOptions.read(config, preset),
+            self._options(config, preset),
             Chat.from_history(chat),
             rules,
             callbacks,
@@ -478,6 +478,19 @@ class LLM(SyncModelHandle):
         ).run()
 
     # -- how all of these do it ---------------------------------------------------------------
+
+    def _options(
+        self,
+        config: LlmPredictionConfig | dict[str, Any] | None,
+        preset: str | None,
+        response_format: ResponseSchema | None = None,
+        *,
+        completion: bool = False,
+    ) -> PredictionOptions:
+        is_strict = self._session.strict_options
+        return PredictionOptions.read(
+            config, preset, response_format, completion=completion, is_strict=is_strict
+        )
 
     def _predict(
         self,

@@ -72,15 +72,16 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         Endpoint: channel ``getOrLoad``; rpc ``getModelInfo`` without a key.
         """
         limits = call_limits(cancel_event, timeout, idle_timeout)
+        is_strict = self._session.strict_options
         if model_key is None:
-            load_config_to_kv(config, self.kind)  # not needed, but a misspelt option is an error
+            load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
             try:
                 return self._handle(self._session.call(models.loaded_model(self.kind), **limits))
             except LMStudioModelNotFoundError as error:
                 raise _nothing_loaded(self.kind, error) from None
         key = check_text(model_key, "A model key")
         progress = LoadProgress(on_load_progress, self._session.callback_gate)
-        request = models.get_or_load(self.kind, key, ttl, config, progress)
+        request = models.get_or_load(self.kind, key, ttl, config, progress, is_strict=is_strict)
         return self._load(request, progress, limits)
 
     def load_new_instance(
@@ -104,7 +105,13 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         """
         progress = LoadProgress(on_load_progress, self._session.callback_gate)
         request = models.load_new_instance(
-            self.kind, model_key, instance_identifier, ttl, config, progress
+            self.kind,
+            model_key,
+            instance_identifier,
+            ttl,
+            config,
+            progress,
+            is_strict=self._session.strict_options,
         )
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._load(request, progress, limits)

@@ -50,14 +50,15 @@ class PredictionOptions:
         response_format: ResponseSchema | None = None,
         *,
         completion: bool = False,
+        is_strict: bool = False,
     ) -> PredictionOptions:
-        """Read what users give.
+        """Read what users give; options that do not exist are an error if this `is_strict`.
 
         Raises:
             LMStudioValueError: An option, or the form of the reply, cannot be used.
         """
         return cls(
-            fields=prediction_config_to_kv(config, response_format),
+            fields=prediction_config_to_kv(config, response_format, is_strict),
             preset=preset,
             completion=completion,
             response_type=response_class(response_format),

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from .._api.callbacks import check_callback
 from .._api.checks import check_text
+from .._api.numbers import as_number
 from .._concurrency.callback_gate import CallbackRunner
 from .._config.from_wire import kv_to_load_config
 from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
@@ -135,10 +136,16 @@ def loaded_model(kind: ModelKind) -> Request[str]:
 
 
 def get_or_load(
-    kind: ModelKind, key: str, ttl: float | None, config: LoadConfig, progress: LoadProgress
+    kind: ModelKind,
+    key: str,
+    ttl: float | None,
+    config: LoadConfig,
+    progress: LoadProgress,
+    *,
+    is_strict: bool,
 ) -> Request[str]:
     """Ask for the identifier of a model, which is loaded if it is not yet."""
-    parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config)
+    parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config, is_strict)
     endpoint = channel(kind, "getOrLoad", "Loading the model", "alreadyLoaded", "loadSuccess")
     return Request(endpoint, parameter, _identifier_in_packet, progress.take)
 
@@ -150,27 +157,34 @@ def load_new_instance(
     ttl: float | None,
     config: LoadConfig,
     progress: LoadProgress,
+    *,
+    is_strict: bool,
 ) -> Request[str]:
     """Ask for the identifier of a new instance of a model."""
     parameter = {"modelKey": check_text(key, "A model key")}
     if identifier is not None:
         parameter["identifier"] = check_text(identifier, "instance_identifier")
-    parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config)
+    parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config, is_strict)
     endpoint = channel(kind, "loadModel", "Loading the model", "success")
     return Request(endpoint, parameter, _identifier_in_packet, progress.take)
 
 
 def _with_load_options(
-    parameter: dict[str, Any], ttl_key: str, kind: ModelKind, ttl: object, config: LoadConfig
+    parameter: dict[str, Any],
+    ttl_key: str,
+    kind: ModelKind,
+    ttl: object,
+    config: LoadConfig,
+    is_strict: bool,
 ) -> dict[str, Any]:
-    parameter["loadConfigStack"] = config_stack(load_config_to_kv(config, kind))
+    parameter["loadConfigStack"] = config_stack(load_config_to_kv(config, kind, is_strict))
     if ttl is not None:
-        is_number = isinstance(ttl, (int, float)) and not isinstance(ttl, bool)
-        if not is_number or not 0 < ttl < 1e12:  # type: ignore[operator]
+        seconds = as_number(ttl)
+        if seconds is None or not 0 < seconds < 1e12:
             raise LMStudioValueError(
                 f"ttl must be a positive number of seconds or None, not {ttl!r}."
             )
-        parameter[ttl_key] = max(1, round(ttl * 1000))  # type: ignore[operator]
+        parameter[ttl_key] = max(1, round(seconds * 1000))
     return parameter
 
 

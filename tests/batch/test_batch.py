@@ -392,7 +392,7 @@ def test_embeddings_of_many_texts(server, client):
         ({"inputs": 3}, "must be a list or another iterable"),
         ({"max_parallel": 0}, "max_parallel must be at least 1; 0 was given"),
         ({"max_parallel": None}, "max_parallel must be at least 1"),
-        ({"config": {"maxTokes": 3}}, "maxTokens"),
+        ({"config": {"maxTokens": "3"}}, "max_tokens"),
         ({"cancel_event": 3}, "cancel_event must be"),
         ({"progress": "bar"}, "progress must be 'rich', 'tqdm', a function or None"),
     ],

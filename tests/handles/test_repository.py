@@ -73,7 +73,7 @@ def test_a_search_sends_what_was_given_and_nothing_else(server, client):
         ({"limit": 0}, "limit must be a whole number from 1 to 25, or None; 0 was given"),
         ({"limit": -1}, "from 1 to 25"),
         ({"limit": 26}, "from 1 to 25"),
-        ({"limit": 2.0}, "whole number"),
+        ({"limit": 2.5}, "whole number"),
         ({"limit": "3"}, "whole number"),
         ({"limit": True}, "whole number"),
         ({"compatibility_types": "gguf"}, r"must be a list, as \['gguf'\]; 'gguf' was given"),

@@ -1,8 +1,11 @@
 """Predictions that run to their end: streams, results, callbacks, configuration."""
 
 import functools
+import json
 import queue
 import threading
+from decimal import Decimal
+from fractions import Fraction
 from unittest.mock import Mock
 
 import pytest
@@ -13,6 +16,11 @@ import lmstudio as lms
 
 def last_prediction_request(server):
     return server.received(endpoint="predict")[-1]["creationParameter"]
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
 
 
 def print_one(text):
@@ -183,11 +191,60 @@ def test_the_configuration_is_a_dict_or_an_object_in_either_case(server, model, 
     assert result.stats.predicted_tokens_count == 5
 
 
-def test_an_unknown_option_names_the_nearest_known_one_and_sends_nothing(server, model):
-    with pytest.raises(lms.LMStudioValueError, match="temperature"):
-        model.respond_stream("hi", config={"temprature": 0.5})
+def test_an_option_that_does_not_exist_is_told_at_the_line_of_the_program_and_not_sent(
+    server, model
+):
+    config = {"topP": 0.5, "maxTokens": 5}
+    for call in (
+        lambda: model.respond("hi", config=config),
+        lambda: model.respond_stream("hi", config=config).result(),
+        lambda: model.complete("hi", config=config),
+        lambda: list(model.respond_many(["hi"], config=config)),
+        lambda: model.act("hi", [add], config=config),
+    ):
+        with pytest.warns(lms.LMStudioOptionWarning, match="did you mean 'topPSampling'") as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+        assert "topP" not in json.dumps(server.received(endpoint="predict")[-1])
+        assert config_fields(server)["llm.prediction.maxPredictedTokens"]["value"] == 5
 
-    assert not server.received(endpoint="predict")
+
+def test_a_strict_client_sends_nothing_with_an_option_that_does_not_exist(server):
+    with lms.Client(server.api_host, strict_options=True) as client:
+        model = client.llm.model()
+        for call in (
+            lambda: model.respond("hi", config={"topP": 0.5}),
+            lambda: model.complete_many(["hi"], config={"topP": 0.5}),
+            lambda: model.act("hi", [add], config={"topP": 0.5}),
+            lambda: model.respond("hi", response_format={"type": "json", "jsonSchema": {}, "x": 1}),
+            lambda: client.llm.model("test-llm", config={"temperature": 0.5}),
+            lambda: client.llm.load_new_instance("test-llm", config={"gpu": {"ration": 0.5}}),
+        ):
+            with pytest.raises(lms.LMStudioValueError, match="Unknown option"):
+                call()
+    assert not server.received(type="channelCreate")
+
+
+@pytest.mark.parametrize("value", [-1, -1.0, False])
+def test_minus_one_tokens_is_no_limit_and_never_sent_as_a_number(server, model, value):
+    for config in ({"maxTokens": value}, lms.LlmPredictionConfig(max_tokens=value)):
+        model.respond("hi", config=config)
+        assert config_fields(server)["llm.prediction.maxPredictedTokens"] == {
+            "checked": False,
+            "value": 1,
+        }
+
+
+def test_numbers_of_other_classes_are_numbers_wherever_the_package_takes_one(server, client):
+    seconds, three = Fraction(20), Decimal(3)
+    model = client.llm.model("test-llm", ttl=seconds, timeout=seconds)
+    assert server.received(endpoint="getOrLoad")[-1]["creationParameter"]["loadTtlMs"] == 20_000
+    raw = {"some.key": [Fraction(1, 4)]}
+    assert model.respond("hi", config={"raw": raw}, timeout=seconds, idle_timeout=seconds).content
+    assert config_fields(server)["some.key"] == [0.25]
+    assert len(list(model.respond_many(["a", "b"], max_parallel=three))) == 2
+    assert not lms.CancelToken.after(seconds).wait(Fraction(0))
+    client.close(timeout=seconds)
 
 
 def test_a_callback_that_cannot_be_called_is_refused_before_anything_is_sent(server, model):

@@ -1,5 +1,8 @@
 """Configurations as users write them: taken in either spelling, or refused with a clear error."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 
 from lmstudio._config.from_user import read_config
@@ -10,7 +13,7 @@ from lmstudio._config.options import (
     LlmPredictionConfig,
     LlmStructuredPredictionSetting,
 )
-from lmstudio.errors import LMStudioValueError
+from lmstudio.errors import LMStudioOptionWarning, LMStudioValueError
 
 
 def test_none_is_an_empty_configuration():
@@ -74,27 +77,119 @@ def test_the_parameter_names_of_tools_are_left_alone():
     assert read_config({"raw_tools": tools}, LlmPredictionConfig).raw_tools == tools
 
 
+UNKNOWN = [
+    ({"temprature": 1}, LlmPredictionConfig, "'temprature'", "did you mean 'temperature'"),
+    ({"maxtokens": 1}, LlmPredictionConfig, "'maxtokens'", "did you mean 'maxTokens'"),
+    ({"max_token": 1}, LlmPredictionConfig, "'max_token'", "did you mean 'maxTokens'"),
+    ({"top_p": 1}, LlmPredictionConfig, "'top_p'", "did you mean 'topPSampling'"),
+    ({"topK": 1}, LlmPredictionConfig, "'topK'", "did you mean 'topKSampling'"),
+    ({"repetitionPenalty": 1}, LlmPredictionConfig, "'repetitionPenalty'", "'repeatPenalty'"),
+    ({"timeout": 1}, LlmPredictionConfig, "'timeout'", "timeout= is an argument of the call"),
+    ({"ttl": 1}, LlmLoadModelConfig, "'ttl'", "ttl= is an argument of the call"),
+    ({"temperature": 1}, LlmLoadModelConfig, "'temperature'", "one of LlmPredictionConfig"),
+    ({"xyzzy": 1}, LlmPredictionConfig, "'xyzzy'", "help(lmstudio.LlmPredictionConfig) lists all"),
+    ({5: 1}, LlmPredictionConfig, "5", "lists all"),
+    ({"": 1}, LlmPredictionConfig, "''", "lists all"),
+    ({"gpu": {"mainGPU": 1}}, LlmLoadModelConfig, "'mainGPU'", "did you mean 'mainGpu'"),
+    ({"flashAttention": 1}, EmbeddingLoadModelConfig, "'flashAttention'", "of LlmLoadModelConfig"),
+]
+
+
+@pytest.mark.parametrize(("config", "cls", "key", "hint"), UNKNOWN)
+def test_an_option_that_does_not_exist_is_left_out_with_a_warning_at_the_callers_line(
+    config, cls, key, hint
+):
+    with pytest.warns(LMStudioOptionWarning) as caught:
+        read = read_config(config, cls)
+    (warning,) = caught
+    assert str(warning.message).startswith(f"The option {key} does not exist and is left out: ")
+    assert hint in str(warning.message)
+    assert str(warning.message).endswith("lists all options.")
+    assert warning.filename == __file__
+    assert read == cls(gpu=GpuSetting()) if "gpu" in config else read == cls()
+
+
+@pytest.mark.parametrize(("config", "cls", "key", "hint"), UNKNOWN)
+def test_a_strict_client_refuses_an_option_that_does_not_exist(config, cls, key, hint):
+    with pytest.raises(LMStudioValueError) as caught:
+        read_config(config, cls, is_strict=True)
+    assert str(caught.value).startswith(f"Unknown option {key}: ")
+    assert hint in str(caught.value)
+
+
+def test_constructors_refuse_what_does_not_exist():
+    with pytest.raises(TypeError, match="topP"):
+        LlmPredictionConfig(topP=1)
+
+
 @pytest.mark.parametrize(
     ("config", "cls", "message"),
     [
-        ({"temprature": 1}, LlmPredictionConfig, "did you mean 'temperature'"),
-        ({"maxtokens": 1}, LlmPredictionConfig, "did you mean 'maxTokens'"),
-        ({"max_token": 1}, LlmPredictionConfig, "did you mean 'max_tokens'"),
-        ({"xyzzy": 1}, LlmPredictionConfig, "Unknown option 'xyzzy': help(lmstudio.LlmPred"),
-        ({5: 1}, LlmPredictionConfig, "Unknown option 5"),
-        ({"gpu": {"mainGPU": 1}}, LlmLoadModelConfig, "did you mean 'mainGpu'"),
-        ({"flashAttention": True}, EmbeddingLoadModelConfig, "Unknown option 'flashAttention'"),
         ({"maxTokens": 1, "max_tokens": 1}, LlmPredictionConfig, "'max_tokens' is given twice"),
         (5, LlmPredictionConfig, "a LlmPredictionConfig or a dict, not 5 (int)"),
         (LlmLoadModelConfig(), LlmPredictionConfig, "a LlmPredictionConfig or a dict, not LlmLoad"),
         ({"structured": {}}, LlmPredictionConfig, "LlmStructuredPredictionSetting needs 'type'"),
     ],
 )
-def test_an_unknown_option_is_an_error_that_names_the_nearest_known_one(config, cls, message):
+def test_what_is_no_configuration_is_refused(config, cls, message):
     with pytest.raises(LMStudioValueError) as caught:
         read_config(config, cls)
     assert message in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+class Count:
+    def __index__(self):
+        return 7
+
+
+class Share:
+    def __float__(self):
+        return 0.25
+
+
+@pytest.mark.parametrize(
+    ("options", "read"),
+    [
+        ({"max_tokens": 50.0}, 50),
+        ({"max_tokens": Count()}, 7),
+        ({"temperature": Share()}, 0.25),
+        ({"temperature": Decimal("0.5")}, 0.5),
+        ({"temperature": Fraction(1, 4)}, 0.25),
+        ({"max_tokens": Decimal(3)}, 3),
+        ({"temperature": Count()}, 7),
+    ],
+)
+def test_a_number_of_any_class_is_a_number(options, read):
+    ((name, _),) = options.items()
+    value = getattr(read_config(options, LlmPredictionConfig), name)
+    assert value == read
+    assert type(value) is type(read)
+
+
+def test_numbers_of_numpy_are_numbers_and_its_truths_are_truths():
+    numpy = pytest.importorskip("numpy")
+    config = read_config(
+        {
+            "max_tokens": numpy.int64(5),
+            "temperature": numpy.float32(0.5),
+            "seed": numpy.bool_(False),
+            "enable_thinking": numpy.bool_(True),
+            "cpu_threads": numpy.array(4),
+        },
+        LlmPredictionConfig,
+    )
+    assert config == LlmPredictionConfig(
+        max_tokens=5, temperature=0.5, seed=False, enable_thinking=True, cpu_threads=4
+    )
+    assert read_config(
+        {"gpu": {"disabled_gpus": [numpy.int32(1)]}}, LlmLoadModelConfig
+    ).gpu == GpuSetting(disabled_gpus=[1])
+    for wrong in (numpy.bool_(True), numpy.array([1, 2]), numpy.str_("5"), numpy.complex64(1)):
+        with pytest.raises(LMStudioValueError, match="takes a finite number"):
+            read_config({"temperature": wrong}, LlmPredictionConfig)
+    with pytest.raises(LMStudioValueError, match="takes a whole number"):
+        read_config({"max_tokens": numpy.float64(5.5)}, LlmPredictionConfig)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +204,7 @@ def test_an_unknown_option_is_an_error_that_names_the_nearest_known_one(config, 
         ({"temperature": True}, "takes a finite number, not True"),
         ({"max_tokens": True}, "takes a whole number or False, not True"),
         ({"max_tokens": 1.5}, "takes a whole number or False, not 1.5"),
-        ({"max_tokens": 0.0}, "takes a whole number or False, not 0.0"),
+        ({"max_tokens": 0.5}, "takes a whole number or False, not 0.5"),
         ({"stop_strings": "stop"}, "takes a list, each item a string, not 'stop'"),
         ({"stop_strings": ["a", 1]}, "takes a list, each item a string, not ['a', 1]"),
         ({"enable_thinking": 1}, "takes True or False, not 1"),
@@ -144,5 +239,5 @@ def test_from_dict_and_to_dict_are_inverse():
         "raw": {"llm.load.x_y": {"a_b": 1}},
     }
     assert LlmLoadModelConfig.from_dict(data) == config
-    with pytest.raises(LMStudioValueError, match="did you mean 'contextLength'"):
+    with pytest.warns(LMStudioOptionWarning, match="did you mean 'contextLength'"):
         LlmLoadModelConfig.from_dict({"contextLenght": 5})

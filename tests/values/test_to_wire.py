@@ -233,7 +233,7 @@ def test_a_schema_of_another_api_or_with_an_unknown_type_is_refused(response_for
 
 
 def test_the_form_of_the_reply_cannot_be_given_twice():
-    with pytest.raises(LMStudioValueError, match="either response_format or"):
+    with pytest.raises(LMStudioValueError, match="Cannot specify both response_format"):
         prediction_config_to_kv({"structured": JSON_SETTING}, SCHEMA)
 
 
