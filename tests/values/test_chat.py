@@ -296,7 +296,10 @@ def test_two_system_prompts_or_two_responses_in_a_row_are_errors():
             "Unable to parse assistant response content",
             lambda chat: chat.add_assistant_response(("a", "b")),
         ),
-        ("Unable to parse assistant response content", lambda chat: chat.add_entry("assistant", [])),
+        (
+            "Unable to parse assistant response content",
+            lambda chat: chat.add_entry("assistant", []),
+        ),
         (
             "Unable to parse tool call request content",
             lambda chat: chat.add_assistant_response("a", [5]),
