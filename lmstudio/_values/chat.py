@@ -334,7 +334,7 @@ class Chat:
     def drop_last_response(self) -> list[AnyChatMessage]:
         """Remove the responses and tool results at the end, so that the model can answer anew.
 
-        The chat then ends with the user's message.
+        The chat then ends with the user's message (or is what was before any).
 
         Returns:
             What was removed, oldest first; nothing, if the chat does not end with a response.

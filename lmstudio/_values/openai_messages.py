@@ -75,7 +75,7 @@ def _join(last: AnyChatMessage, new: AnyChatMessage) -> None:
 
 
 def _read_message(message: Any, where: str) -> AnyChatMessage:
-    if hasattr(message, "model_dump"):  # an object of the package openai
+    if not isinstance(message, Mapping) and hasattr(message, "model_dump"):  # of package openai
         message = message.model_dump()
     if not isinstance(message, Mapping):
         _refuse(where, f"a message is a dict, not {shown(message)}.")
