@@ -32,7 +32,7 @@ ROOMS = {
         limits address endpoints request frames transport connect discovery call protocol reactor
         port dispatcher session scope
     """,
-    "_values": "messages chat_input chat local_file model_info results",
+    "_values": "messages chat_input openai_messages chat local_file model_info results",
     "_requests": "models repository uploads",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """

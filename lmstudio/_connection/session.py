@@ -25,7 +25,7 @@ from .call import END, WAKE, Call, Outcome
 from .connect import Connector
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
-from .limits import Limit, get_sync_api_timeout
+from .limits import Limit, call_limits, get_sync_api_timeout
 from .request import Request
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ _FEW_CALLS = 32  # ... and when more are started
 _COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _dispatchers: weakref.WeakValueDictionary[int, Dispatcher] = weakref.WeakValueDictionary()
 
@@ -184,6 +185,7 @@ class Session:
         call: Call,
         cancel_event: CancelEvent = None,
         on_packet: Callable[[Any], None] | None = None,
+        since: float | None = None,
     ) -> Any:
         """Start a call that is no prediction, and wait for its outcome.
 
@@ -191,13 +193,14 @@ class Session:
             call: The call.
             cancel_event: What stops it.
             on_packet: Called in this thread with each packet before the outcome.
+            since: The time from which its `timeout` counts, on the monotonic clock; None: now.
 
         Raises:
             LMStudioCancelledError: It was cancelled.
             LMStudioError: Whatever else ended it.
         """
         try:
-            self.start(call, cancel_event)
+            self.start(call, cancel_event, since)
             return self.wait(call, on_packet)
         except BaseException:
             if not call.end_is_taken:
@@ -211,8 +214,16 @@ class Session:
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
+        since: float | None = None,
     ) -> T:
         """Ask for one thing, and return what the answer means.
+
+        Args:
+            request: What is asked for.
+            cancel_event: What stops it.
+            timeout: Seconds for it.
+            idle_timeout: Seconds of silence of the server.
+            since: The time from which `timeout` counts, on the monotonic clock; None: now.
 
         Raises:
             LMStudioCancelledError: It was cancelled.
@@ -221,7 +232,28 @@ class Session:
         call = self.new_call(
             request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
         )
-        return request.result(self.run(call, cancel_event, request.on_packet))
+        return request.result(self.run(call, cancel_event, request.on_packet, since))
+
+    def call_two(
+        self,
+        request: Request[T],
+        next_request: Callable[[T], Request[U]],
+        *,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> U:
+        """Ask for one thing and, with what it was, for another, within the limits of one call.
+
+        Raises:
+            LMStudioCancelledError: It was cancelled.
+            LMStudioError: Whatever else ended one of the calls.
+        """
+        since = monotonic()
+        # Read once: they may be an iterator.
+        limits = call_limits(check_events(cancel_event), timeout, idle_timeout)
+        answer = self.call(request, **limits, since=since)
+        return self.call(next_request(answer), **limits, since=since)
 
     def call_each(
         self,

@@ -43,8 +43,9 @@ class FilesNamespace:
 
         Args:
             src: A path; the content as bytes, or any buffer; a file object opened for reading
-                bytes, which is read from where it stands and left open; or an image of Pillow,
-                which is saved as PNG (one that was opened from a JPEG, as JPEG).
+                bytes, which is read from where it stands (all of it, if it stands at its end) and
+                left open; or an image of Pillow, which is saved as PNG (one that was opened from a
+                JPEG, as JPEG).
             name: What it is called on the server; None: the name of the file. Where there is
                 none, the first bytes decide, as in ``image.png``.
             cancel_event: An event, or several, that stop the upload.

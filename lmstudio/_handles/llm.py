@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +323,26 @@ class LLM(SyncModelHandle):
         )
 
     # -- templates and agents -----------------------------------------------------------------
+
+    def count_tokens(
+        self, input: Chat | ChatHistoryDataDict | str, **limits: Unpack[CallLimits]
+    ) -> int:
+        """Return how many tokens a text or a chat is for this model.
+
+        A chat is counted as the text that `apply_prompt_template()` makes of it, with the tokens
+        of the template; its images are not counted.
+
+        Args:
+            input: A text, which is counted as it is; a `Chat`, or a dict ``{"messages": [...]}``.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`; of both calls together.
+
+        Endpoint: rpc ``countTokens``; for a chat, ``applyPromptTemplate`` before it.
+        """
+        if isinstance(input, str):
+            return super().count_tokens(input, **limits)
+        template = models.apply_prompt_template(self.identifier, chat_history(input), {})
+        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        return self._session.call_two(template, count, **limits)
 
     def apply_prompt_template(
         self,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast, get_args, overload
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 
 from .._api.public import public
 from .._json.converter import format_json, unstructure
@@ -13,9 +15,11 @@ from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .chat_input import (
     as_parts,
     image_part,
+    prompt_text,
     response_part,
     response_text,
     role_and_content,
+    shown,
     text_or_file,
     tool_call_request,
     tool_call_result,
@@ -45,6 +49,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+# What an error calls the messages of which no two may follow each other.
+_ALONE = {
+    "system": "system prompts",
+    "user": "user messages",
+    "assistant": "assistant responses",
+}
+
+
 class _SavedHistory(dict[str, Any]):
     """What `Chat.to_dict()` returns: `Chat.from_history()` takes it for what it is, a whole chat.
 
@@ -60,7 +72,11 @@ class Chat:
     """The messages of a conversation, oldest first.
 
     A chat is a sequence of messages: ``len(chat)``, ``chat[-1]``, ``for message in chat``; a slice
-    is a chat of its own. It is always true, also when it is empty.
+    is a chat of its own. It is always true, also when it is empty. ``chat[-1] = message`` and
+    ``del chat[-1]`` edit it.
+
+    Nothing that is added or removed brings two messages of one role together, but tool results:
+    for system prompts and responses that is an error, and user messages become one.
 
     Args:
         initial_prompt: the system prompt to start with.
@@ -94,7 +110,7 @@ class Chat:
                 and what ``to_dict()`` returned, are taken as they are.
 
         Raises:
-            LMStudioValueError: it cannot be read as messages.
+            LMStudioValueError: it cannot be read as messages, or a file is in a system prompt.
             LMStudioRuntimeError: in a dict, two system prompts or two responses follow each other.
         """
         chat = cls()
@@ -102,16 +118,18 @@ class Chat:
             chat._history = copy.deepcopy(history._history)
         elif isinstance(history, ChatHistoryData):
             chat._history = ChatHistoryData.from_dict(history.to_dict())
+            chat._refuse_files_in_prompts()
         elif isinstance(history, str):
             chat.add_user_message(history)
         elif isinstance(history, _SavedHistory) and (saved := _saved(history)):
             chat._history = saved
+            chat._refuse_files_in_prompts()
         else:
             messages: Any = history.get("messages") if isinstance(history, Mapping) else None
             if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
                 raise LMStudioValueError(
-                    'A history is a text, a chat, or a dict {"messages": [...]}, not '
-                    f"{history!r}."
+                    f"Expected {cls.__name__}, ChatHistoryData, or a dict with a 'messages' key "
+                    f"and a list of messages, or a text, not {shown(history)}."
                 )
             for entry in messages:
                 chat.add_entry(*role_and_content(entry))
@@ -154,6 +172,57 @@ class Chat:
             raise LMStudioValueError("A saved chat is a JSON object with messages.")
         return cls.from_history(cast(ChatHistoryDataDict, _SavedHistory(history)))
 
+    @classmethod
+    def from_openai(
+        cls,
+        messages: Iterable[Any],
+        *,
+        prepare_image: Callable[[bytes], FileHandleInput] | None = None,
+    ) -> Self:
+        """Make a chat from the ``messages`` of OpenAI's chat completions API.
+
+        Messages of one role that follow each other become one: texts of system prompts are joined
+        by a blank line, other parts stand one after the other. ``developer`` is ``system``. What
+        LM Studio has no place for (``name`` of a user, ``detail`` of an image) is left out.
+
+        Args:
+            messages: dicts with ``role``, ``content`` (a text, a list of parts, or None) and
+                ``tool_calls`` or ``tool_call_id``; or such objects of the package ``openai``.
+            prepare_image: called with the bytes of each image, once all messages could be read;
+                returns its file handle: ``client.prepare_image``. Images must be given as
+                ``data:`` URLs in base64; nothing is fetched.
+
+        Raises:
+            LMStudioValueError: a message cannot be read, or there is an image and no
+                ``prepare_image``; the text says which, as in ``messages[2].content[0]``.
+            LMStudioError: whatever ``prepare_image`` raises.
+        """
+        from .openai_messages import from_openai  # not needed by most programs
+
+        chat = cls()
+        chat._history.messages = from_openai(messages, prepare_image)
+        return chat
+
+    def to_openai(
+        self, *, image_url: Callable[[FileHandle], str | None] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the chat as the ``messages`` of OpenAI's chat completions API.
+
+        Each tool result becomes a message of its own. Texts are as they are in the chat, reasoning
+        included; ids of tool calls that the chat does not have are left out.
+
+        Args:
+            image_url: called with each file handle; returns a URL of the image (``https:`` or
+                ``data:``), or None to leave it out. What was uploaded cannot be had back from
+                LM Studio, so a program that needs it keeps it.
+
+        Raises:
+            LMStudioValueError: there is a file and no ``image_url``, or it returned no text.
+        """
+        from .openai_messages import to_openai
+
+        return to_openai(self._history.messages, image_url)
+
     # ---- a sequence of messages ----
 
     def __len__(self) -> int:
@@ -186,6 +255,125 @@ class Chat:
     def __str__(self) -> str:
         return f"{type(self).__name__}.from_history({format_json(self.to_dict())})"
 
+    @overload
+    def last_message(self, role: Literal["system"]) -> SystemPrompt | None: ...
+    @overload
+    def last_message(self, role: Literal["user"]) -> UserMessage | None: ...
+    @overload
+    def last_message(self, role: Literal["assistant"]) -> AssistantResponse | None: ...
+    @overload
+    def last_message(self, role: Literal["tool"]) -> ToolResultMessage | None: ...
+    @overload
+    def last_message(self, role: str | None = None) -> AnyChatMessage | None: ...
+    def last_message(self, role: str | None = None) -> AnyChatMessage | None:
+        """Return the last message; None if the chat is empty, or if that one has another role."""
+        last = self._history.messages[-1] if self._history.messages else None
+        return last if last is not None and role in (None, last.role) else None
+
+    def _get_last_message(self, role: str) -> AnyChatMessage | None:
+        # Programs use this name of the official package's.
+        return self.last_message(role)
+
+    # ---- editing ----
+
+    def __setitem__(self, index: int, message: AnyChatMessage | AnyChatMessageDict) -> None:
+        """Put a copy of a message in the place of another.
+
+        Raises:
+            IndexError: there is none at this index.
+            LMStudioValueError: it is not a message.
+            LMStudioRuntimeError: it would stand beside a message of its role; nothing is changed.
+        """
+        messages = self._history.messages
+        at = list(range(len(messages)))[operator.index(index)]
+        new = Chat().append(message)
+        if new.role != messages[at].role:
+            for beside in (*messages[max(0, at - 1) : at], *messages[at + 1 : at + 2]):
+                self._refuse_pair(beside, new)
+        messages[at] = new
+
+    def __delitem__(self, index: int | slice) -> None:
+        """Remove a message, or several; user messages that follow each other then become one.
+
+        A response with tool calls is answered by the tool results after it, so they belong
+        together: ``del chat[2:4]``.
+
+        Raises:
+            IndexError: there is none at this index.
+            LMStudioRuntimeError: two system prompts or two responses would follow each other;
+                nothing is changed.
+        """
+        messages = self._history.messages
+        found = list(range(len(messages)))[index]
+        gone = set(found) if isinstance(found, list) else {found}
+        kept = [at for at in range(len(messages)) if at not in gone]
+        met = [(a, b) for a, b in itertools.pairwise(kept) if b - a > 1]
+        joined = {b for a, b in met if messages[a].role == messages[b].role == "user"}
+        for a, b in met:
+            if b not in joined:
+                self._refuse_pair(messages[a], messages[b])
+        left: list[AnyChatMessage] = []
+        for at in kept:
+            if at in joined:
+                left[-1].content.extend(messages[at].content)  # type: ignore[arg-type]
+            else:
+                left.append(messages[at])
+        messages[:] = left
+
+    def pop(self, index: int = -1) -> AnyChatMessage:
+        """Remove a message and return it; see ``del chat[index]``.
+
+        Raises:
+            IndexError: there is none at this index.
+            LMStudioRuntimeError: two system prompts or two responses would follow each other.
+        """
+        message = self._history.messages[index]
+        del self[index]
+        return message
+
+    def drop_last_response(self) -> list[AnyChatMessage]:
+        """Remove the responses and tool results at the end, so that the model can answer anew.
+
+        The chat then ends with the user's message (or is what was before any).
+
+        Returns:
+            What was removed, oldest first; nothing, if the chat does not end with a response.
+        """
+        at = len(self)
+        while at and self._history.messages[at - 1].role in ("assistant", "tool"):
+            at -= 1
+        return self._cut(at)
+
+    def drop_last_turn(self) -> list[AnyChatMessage]:
+        """Remove the last user message and everything after it.
+
+        Returns:
+            What was removed, oldest first; nothing, if there is no user message.
+        """
+        turns = [at for at, message in enumerate(self._history.messages) if message.role == "user"]
+        return self._cut(turns[-1]) if turns else []
+
+    def _cut(self, at: int) -> list[AnyChatMessage]:
+        removed = self._history.messages[at:]
+        del self._history.messages[at:]
+        return removed
+
+    def replace_system_prompt(self, prompt: SystemPromptInput | None) -> None:
+        """Replace the system prompt that the chat begins with.
+
+        A chat that does not begin with one gets it. System prompts further on stay as they are.
+
+        Args:
+            prompt: a text, as for ``add_system_prompt()``; None to have none.
+
+        Raises:
+            LMStudioValueError: it is not a text.
+        """
+        messages = self._history.messages
+        new = [] if prompt is None else [SystemPrompt(content=[prompt_text(prompt)])]
+        has_one = bool(messages) and messages[0].role == "system"
+        messages[: int(has_one)] = new
+
     # ---- adding ----
 
     def append(self, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
@@ -199,7 +387,9 @@ class Chat:
             LMStudioRuntimeError: a system prompt or response follows another one.
         """
         if not isinstance(message, (dict, *get_args(AnyChatMessage))):
-            raise LMStudioValueError(f"A message is a dict or a message object, not {message!r}.")
+            raise LMStudioValueError(
+                f"{shown(message)} is not a valid chat entry: that is a dict or a message object."
+            )
         role, content = role_and_content(message)
         return self.add_entry(role, copy.deepcopy(content))
 
@@ -208,8 +398,8 @@ class Chat:
 
         Args:
             role: ``system``, ``user``, ``assistant`` or ``tool``.
-            content: what the method for this role takes; for ``system`` and ``assistant`` also a
-                list of texts and files, for ``assistant`` with tool call requests among them.
+            content: what the method for this role takes; for ``system`` also a list of
+                texts, for ``assistant`` one of texts, files and tool call requests.
 
         Raises:
             LMStudioValueError: an unknown role, or content that does not fit it.
@@ -223,13 +413,17 @@ class Chat:
             return self.add_tool_results(parts)
         if role not in ("system", "assistant"):
             raise LMStudioValueError(
-                f"The role of a message is system, user, assistant or tool, not {role!r}."
+                f"Unknown history role: {role}. It is system, user, assistant or tool."
             )
-        if not parts:
-            raise LMStudioValueError(f"A message of role {role!r} cannot be empty.")
         if role == "assistant":
+            if not parts:
+                raise LMStudioValueError(
+                    "Unable to parse assistant response content: a response cannot be empty."
+                )
             return self._add_response([response_part(part) for part in parts])
-        return self._add_prompt([text_or_file(part, "A system prompt") for part in parts])
+        if not parts:
+            raise LMStudioValueError("Unable to parse system prompt: it cannot be empty.")
+        return self._add_prompt([prompt_text(part) for part in parts])
 
     def add_system_prompt(self, prompt: SystemPromptInput) -> SystemPrompt:
         """Add a system prompt.
@@ -241,14 +435,11 @@ class Chat:
             LMStudioValueError: it is not a text.
             LMStudioRuntimeError: the last message is a system prompt.
         """
-        part = text_or_file(prompt, "A system prompt")
-        if not isinstance(part, TextData):
-            raise LMStudioValueError(f"A system prompt is a text, not {prompt!r}.")
-        return self._add_prompt([part])
+        return self._add_prompt([prompt_text(prompt)])
 
-    def _add_prompt(self, content: list[TextData | FileHandle]) -> SystemPrompt:
-        self._refuse_second("system", "System prompt")
-        message = SystemPrompt(content=content)
+    def _add_prompt(self, content: Iterable[TextData]) -> SystemPrompt:
+        message = SystemPrompt(content=list(content))
+        self._refuse_second(message)
         self._history.messages.append(message)
         return message
 
@@ -256,26 +447,27 @@ class Chat:
         self,
         content: UserMessageInput | Iterable[UserMessageInput],
         *,
-        images: Sequence[FileHandleInput] = (),
+        images: Sequence[FileHandleInput] | None = (),
     ) -> UserMessage:
         """Add what the user said; if the last message is the user's too, this becomes part of it.
 
         Args:
             content: a text or file handle, or several; dicts as in the history are fine.
-            images: file handles from ``prepare_image()``.
+            images: file handles from ``prepare_image()``; None for none.
 
         Raises:
             LMStudioValueError: a part is neither text nor file handle, or there is none; an image
                 is no file handle.
         """
-        parts = [text_or_file(part, "A user message") for part in as_parts(content)]
-        parts += [image_part(image) for image in as_parts(images)]
-        last = self._history.messages[-1] if self._history.messages else None
-        if isinstance(last, UserMessage):
+        parts = [text_or_file(part, "user message content") for part in as_parts(content)]
+        if images is not None:
+            parts += [image_part(image) for image in as_parts(images)]
+        last = self.last_message("user")
+        if last is not None:
             last.content.extend(parts)
             return last
         if not parts:
-            raise LMStudioValueError("A user message cannot be empty.")
+            raise LMStudioValueError("Empty user messages are not supported.")
         message = UserMessage(content=parts)
         self._history.messages.append(message)
         return message
@@ -301,8 +493,8 @@ class Chat:
     def _add_response(
         self, content: list[TextData | FileHandle | ToolCallRequestData]
     ) -> AssistantResponse:
-        self._refuse_second("assistant", "Assistant response")
         message = AssistantResponse(content=content)
+        self._refuse_second(message)
         self._history.messages.append(message)
         return message
 
@@ -324,11 +516,24 @@ class Chat:
         """
         return self.add_tool_results([result])
 
-    def _refuse_second(self, role: str, what: str) -> None:
-        if self._history.messages and self._history.messages[-1].role == role:
+    # ---- the rules ----
+
+    def _refuse_second(self, message: AnyChatMessage) -> None:
+        if self._history.messages:
+            self._refuse_pair(self._history.messages[-1], message)
+
+    def _refuse_pair(self, one: AnyChatMessage, other: AnyChatMessage) -> None:
+        if one.role == other.role in _ALONE:
             raise LMStudioRuntimeError(
-                f"{what} after {what.lower()}: the model takes only one at a time."
+                f"Multi-part or consecutive {_ALONE[one.role]} are not supported: a message of "
+                "another role has to stand between two of them."
             )
+
+    def _refuse_files_in_prompts(self) -> None:
+        for message in self._history.messages:
+            if isinstance(message, SystemPrompt):
+                for file in message.files:
+                    prompt_text(file)
 
 
 def _saved(history: _SavedHistory) -> ChatHistoryData | None:

@@ -15,6 +15,14 @@ from .messages import (
     ToolCallResultData,
 )
 
+_SHOWN = 300  # characters of a wrong value in the text of an error
+
+
+def shown(value: object) -> str:
+    """Return a value for the text of an error, cut if it is long: it may be a whole file."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
 
 def as_parts(content: Any) -> list[Any]:
     """Return one part, or several, as a list."""
@@ -35,11 +43,13 @@ def role_and_content(entry: Any) -> tuple[str, Any]:
         return entry["role"], entry["content"]
     if isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str):
         return entry[0], entry[1]
-    raise LMStudioValueError(f"A message has a role and content, which this lacks: {entry!r}.")
+    raise LMStudioValueError(
+        f"Could not parse history entry: {shown(entry)}. A message has a role and content."
+    )
 
 
 def text_or_file(part: Any, what: str) -> TextData | FileHandle:
-    """Return a part of a message; `what` it is of is named in the error.
+    """Return a part of a message; `what` it should be is named in the error.
 
     Raises:
         LMStudioValueError: It is neither text nor file.
@@ -53,7 +63,25 @@ def text_or_file(part: Any, what: str) -> TextData | FileHandle:
             return TextData(text=part["text"])
         if "identifier" in part:
             return FileHandle.from_dict(part)
-    raise LMStudioValueError(f"{what} cannot contain {part!r}.")
+    raise LMStudioValueError(
+        f"Unable to parse {what}: {shown(part)}. It takes texts and file handles."
+    )
+
+
+def prompt_text(part: Any) -> TextData:
+    """Return a part of a system prompt.
+
+    Raises:
+        LMStudioValueError: It is no text.
+    """
+    if isinstance(part, TextData):
+        return part
+    text = part.get("text") if isinstance(part, Mapping) else part
+    if not isinstance(text, str):
+        raise LMStudioValueError(
+            f"Unable to parse system prompt: {shown(part)}. A system prompt is a text."
+        )
+    return TextData(text=text)
 
 
 def image_part(image: Any) -> FileHandle:
@@ -62,13 +90,14 @@ def image_part(image: Any) -> FileHandle:
     Raises:
         LMStudioValueError: It is none.
     """
-    # A path would be taken for a text.
-    part = None if isinstance(image, str) else text_or_file(image, "The images")
-    if not isinstance(part, FileHandle):
-        raise LMStudioValueError(
-            f"The images are file handles, as prepare_image() returns them, not {image!r}."
-        )
-    return part
+    if isinstance(image, FileHandle):
+        return image
+    if isinstance(image, Mapping) and "identifier" in image:
+        return FileHandle.from_dict(image)
+    raise LMStudioValueError(
+        f"Unable to parse user message content: {shown(image)}. Images are file handles, as "
+        "prepare_image() returns them."
+    )
 
 
 def response_text(response: Any) -> TextData | FileHandle:
@@ -79,7 +108,7 @@ def response_text(response: Any) -> TextData | FileHandle:
     """
     # Results are known by this method: this file knows nothing of predictions.
     text_of = getattr(response, "_to_history_content", None)
-    return text_or_file(text_of() if text_of else response, "An assistant response")
+    return text_or_file(text_of() if text_of else response, "assistant response content")
 
 
 def response_part(part: Any) -> TextData | FileHandle | ToolCallRequestData:
@@ -110,7 +139,7 @@ def tool_call_request(request: Any) -> ToolCallRequestData:
     if isinstance(request, ToolCallRequest):
         return ToolCallRequestData(tool_call_request=request)
     if not _is_tool_call_request(request):
-        raise LMStudioValueError(f"This is no tool call request: {request!r}.")
+        raise LMStudioValueError(f"Unable to parse tool call request content: {shown(request)}.")
     if request.get("type") == "function":
         return ToolCallRequestData(tool_call_request=ToolCallRequest.from_dict(request))
     return ToolCallRequestData.from_dict(request)
@@ -128,4 +157,4 @@ def tool_call_result(result: Any) -> ToolCallResultData:
         named = result.get("type") == "toolCallResult"
         if named or "toolCallId" in result or "tool_call_id" in result:
             return ToolCallResultData.from_dict(result)
-    raise LMStudioValueError(f"This is no tool result: {result!r}.")
+    raise LMStudioValueError(f"Unable to parse tool result: {shown(result)}.")

@@ -69,7 +69,8 @@ def open_local_file(
 ) -> Iterator[LocalFile]:
     """Open a source for reading; its first bytes have been read when this returns.
 
-    A file object is read from where it stands, and is left open.
+    A file object is read from where it stands, or all of it if it stands at its end, and is left
+    open.
 
     Args:
         src: The source.
@@ -97,7 +98,7 @@ def open_local_file(
         yield _from_stream(file, name or _name_of(file), repr(file), max_bytes)
     else:
         raise LMStudioValueError(
-            "A file is a path, bytes, a file opened with 'rb' or a Pillow image; "
+            "Expected file-like object, filesystem path, or data buffer, or an image of Pillow; "
             f"{type(src).__name__} was given."
         )
 
@@ -109,11 +110,13 @@ def _open(path: str) -> BinaryIO:
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
         raise _unreadable(repr(path), error) from error
     # A pipe could make opening it wait for ever, and a device has no end.
-    raise LMStudioOSError(f"{path!r} is a directory or a device, not a file.")
+    raise LMStudioOSError(
+        f"Error while reading {path!r}: it is a directory or a device, not a file."
+    )
 
 
 def _unreadable(what: str, error: Exception) -> LMStudioOSError:
-    problem = LMStudioOSError(f"{what} cannot be read: {error}")
+    problem = LMStudioOSError(f"Error while reading {what}: {error}")
     problem.errno = getattr(error, "errno", None)
     return problem
 
@@ -121,7 +124,7 @@ def _unreadable(what: str, error: Exception) -> LMStudioOSError:
 def _check_size(size: int, what: str, max_bytes: int | None) -> None:
     if size == 0:
         raise LMStudioValueError(
-            f"{what} is empty, or stands at its end: there is nothing to upload."
+            f"{what} is empty, or has been read already: there is nothing to upload."
         )
     if max_bytes is not None and size > max_bytes:
         raise LMStudioValueError(
@@ -180,11 +183,13 @@ def _name_of(file: BinaryIO) -> str | None:
 
 
 def _bytes_left(file: BinaryIO) -> int | None:
-    """Return how many bytes a file object has from where it stands; None if it cannot tell."""
+    """Return how many bytes there are to be read; None if the file object cannot tell."""
     try:
         here = file.tell()
         file.seek(0, os.SEEK_END)
         end = file.tell()
+        if here >= end:  # it was written or read until now, and all of it is meant
+            here = 0
         file.seek(here)
     except (AttributeError, TypeError, OSError, ValueError):
         return None

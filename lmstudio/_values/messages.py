@@ -79,8 +79,25 @@ class ToolCallResultData(LMStudioStruct):
     name: str | None = None
 
 
+class _Message(LMStudioStruct):
+    """What can be read off any message; none of it is a field."""
+
+    __slots__ = ()
+    content: list[Any]
+
+    @property
+    def text(self) -> str:
+        """Its texts, each on a line of its own."""
+        return "\n".join(part.text for part in self.content if isinstance(part, TextData))
+
+    @property
+    def files(self) -> list[FileHandle]:
+        """The files in it."""
+        return [part for part in self.content if isinstance(part, FileHandle)]
+
+
 @attrs.define(kw_only=True, repr=False)
-class SystemPrompt(LMStudioStruct):
+class SystemPrompt(_Message):
     """Directions to the model."""
 
     role: ClassVar[str] = "system"
@@ -88,7 +105,7 @@ class SystemPrompt(LMStudioStruct):
 
 
 @attrs.define(kw_only=True, repr=False)
-class UserMessage(LMStudioStruct):
+class UserMessage(_Message):
     """What the user said, in one or more parts."""
 
     role: ClassVar[str] = "user"
@@ -96,19 +113,53 @@ class UserMessage(LMStudioStruct):
 
 
 @attrs.define(kw_only=True, repr=False)
-class AssistantResponse(LMStudioStruct):
+class AssistantResponse(_Message):
     """What the model said, and the tool calls it asked for."""
 
     role: ClassVar[str] = "assistant"
     content: list[TextData | FileHandle | ToolCallRequestData]
 
+    @property
+    def tool_calls(self) -> list[ToolCallRequest]:
+        """The tool calls it asked for."""
+        parts = self.content
+        return [p.tool_call_request for p in parts if isinstance(p, ToolCallRequestData)]
+
+    @property
+    def reasoning_content(self) -> str:
+        """What stands between ``<think>`` and ``</think>`` at the beginning of ``text``.
+
+        Without ``</think>``, as in a reply that was stopped, all that follows is reasoning. A chat
+        keeps the whole text of a reply and not what the model marked in it; for a model with other
+        marks this is empty. ``PredictionResult`` knows for any model.
+        """
+        return self._split()[0]
+
+    @property
+    def answer(self) -> str:
+        """The rest of ``text``: all of it, if it does not begin with ``<think>``."""
+        return self._split()[1]
+
+    def _split(self) -> tuple[str, str]:
+        text = self.text
+        before, start, after = text.partition("<think>")
+        if not start or before.strip():
+            return "", text
+        reasoning, _, answer = after.partition("</think>")
+        return reasoning, answer
+
 
 @attrs.define(kw_only=True, repr=False)
-class ToolResultMessage(LMStudioStruct):
+class ToolResultMessage(_Message):
     """What the called tools returned."""
 
     role: ClassVar[str] = "tool"
     content: list[ToolCallResultData]
+
+    @property
+    def text(self) -> str:
+        """The results, each on a line of its own."""
+        return "\n".join(result.content for result in self.content)
 
 
 AnyChatMessage: TypeAlias = AssistantResponse | UserMessage | SystemPrompt | ToolResultMessage

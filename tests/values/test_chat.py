@@ -1,6 +1,8 @@
 """Chats: what may be added and when, copies that share nothing, and the ways to save one."""
 
 import copy
+import json
+import re
 
 import pytest
 
@@ -124,7 +126,7 @@ def test_a_file_handle_may_be_a_dict_in_either_spelling():
 @pytest.mark.parametrize("images", ["cat.png", ["cat.png"], [b"GIF89a"], [3], [text("cat.png")]])
 def test_an_image_that_is_no_file_handle_is_refused_and_named(images):
     chat = Chat()
-    with pytest.raises(LMStudioValueError, match=r"prepare_image|cannot contain"):
+    with pytest.raises(LMStudioValueError, match="prepare_image"):
         chat.add_user_message("look", images=images)
     assert not list(chat)
 
@@ -205,15 +207,55 @@ def test_content_that_does_not_fit_its_role_is_an_error_and_adds_nothing(role, c
 
 def test_prompts_and_responses_may_have_many_parts_in_any_order():
     chat = Chat()
-    chat.add_entry("system", ["a", FILE])
+    chat.add_entry("system", ["a", TextData(text="b")])
     chat.add_entry("assistant", ["a", REQUEST_DICT, "b", FILE_DICT])
     request = {"type": "toolCallRequest", "toolCallRequest": REQUEST_DICT}
     assert contents(chat) == [
-        ("system", [text("a"), FILE_DICT]),
+        ("system", [text("a"), text("b")]),
         ("assistant", [text("a"), request, text("b"), FILE_DICT]),
     ]
-    with pytest.raises(LMStudioValueError, match=r"^A system prompt is a text, not .*\.$"):
-        Chat().add_system_prompt(FILE)
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda chat, file: chat.add_system_prompt(file),
+        lambda chat, file: chat.add_entry("system", file),
+        lambda chat, file: chat.add_entry("system", ["a", file]),
+        lambda chat, file: chat.append({"role": "system", "content": [file]}),
+        lambda chat, file: chat.append(
+            SystemPrompt(content=[file if isinstance(file, FileHandle) else FILE])
+        ),
+        lambda chat, file: chat.replace_system_prompt(file),
+    ],
+)
+@pytest.mark.parametrize("file", [FILE, FILE_DICT], ids=["handle", "dict"])
+def test_a_file_is_no_system_prompt(add, file):
+    chat = Chat()
+    with pytest.raises(LMStudioValueError, match=r"Unable to parse system prompt: .*cat\.png"):
+        add(chat, file)
+    assert len(chat) == 0
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        Chat.from_history,
+        lambda history: Chat.from_history(ChatHistoryData.from_dict(history)),
+        lambda history: Chat.from_json(json.dumps(history)),
+    ],
+    ids=["dict", "data", "json"],
+)
+def test_a_history_with_a_file_in_the_system_prompt_is_refused(read):
+    with pytest.raises(LMStudioValueError, match="Unable to parse system prompt"):
+        read({"messages": [{"role": "system", "content": [text("a"), FILE_DICT]}]})
+
+
+@pytest.mark.parametrize("images", [None, (), []])
+def test_no_images_are_no_images(images):
+    chat = Chat()
+    chat.add_user_message("hi", images=images)
+    assert contents(chat) == [("user", [text("hi")])]
 
 
 def test_only_user_messages_in_a_dict_of_the_callers_merge():
@@ -233,14 +275,56 @@ def test_only_user_messages_in_a_dict_of_the_callers_merge():
 
 def test_two_system_prompts_or_two_responses_in_a_row_are_errors():
     chat = Chat("a")
-    with pytest.raises(LMStudioRuntimeError, match="System prompt after system prompt"):
+    with pytest.raises(LMStudioRuntimeError, match="Multi-part or consecutive system prompts"):
         chat.add_system_prompt("b")
     chat.add_assistant_response("c")
-    with pytest.raises(LMStudioRuntimeError, match="Assistant response after assistant response"):
+    with pytest.raises(LMStudioRuntimeError, match="Multi-part or consecutive assistant resp"):
         chat.add_assistant_response("d")
     with pytest.raises(LMStudioRuntimeError):
         chat.add_entry("assistant", [REQUEST])
     assert len(chat) == 2
+
+
+# What programs may look for in the text of an error, since the official package says so.
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        ("Unable to parse system prompt", lambda chat: chat.add_system_prompt(5)),
+        ("Unable to parse user message content", lambda chat: chat.add_user_message(5)),
+        ("Empty user messages are not supported.", lambda chat: chat.add_user_message([])),
+        (
+            "Unable to parse assistant response content",
+            lambda chat: chat.add_assistant_response(("a", "b")),
+        ),
+        (
+            "Unable to parse assistant response content",
+            lambda chat: chat.add_entry("assistant", []),
+        ),
+        (
+            "Unable to parse tool call request content",
+            lambda chat: chat.add_assistant_response("a", [5]),
+        ),
+        ("Unable to parse tool result", lambda chat: chat.add_tool_result("3")),
+        ("Unknown history role: judge", lambda chat: chat.add_entry("judge", "a")),
+        ("5 is not a valid chat entry", lambda chat: chat.append(5)),
+        ("Could not parse history entry: 5", lambda chat: Chat.from_history({"messages": [5]})),
+        (
+            "Expected Chat, ChatHistoryData, or a dict with a 'messages' key",
+            lambda chat: Chat.from_history(5),
+        ),
+    ],
+)
+def test_an_error_has_the_words_of_the_official_package(words, call):
+    chat = Chat()
+    with pytest.raises(LMStudioValueError, match=re.escape(words)):
+        call(chat)
+    assert len(chat) == 0
+
+
+def test_an_error_does_not_repeat_all_that_was_given():
+    with pytest.raises(LMStudioValueError) as caught:
+        Chat().add_user_message(bytes(1_000_000))
+    assert len(str(caught.value)) < 500
 
 
 # -- appending and reading a history ----------------------------------------------------------

@@ -46,6 +46,11 @@ def spooled(data):
     return file
 
 
+def at_its_end(file):
+    file.seek(0, io.SEEK_END)
+    return file
+
+
 class Drips(io.BytesIO):
     """Gives less than is asked for, as raw files may."""
 
@@ -71,6 +76,8 @@ SOURCES = {
     "an array": (lambda path: array.array("I", PNG), "image.png"),
     "an array of C": (lambda path: (ctypes.c_uint64 * 26).from_buffer_copy(PNG), "image.png"),
     "a BytesIO": (lambda path: io.BytesIO(PNG), "image.png"),
+    "a BytesIO that was just written": (lambda path: at_its_end(io.BytesIO(PNG)), "image.png"),
+    "a file that was read already": (lambda path: at_its_end(path.open("rb")), "cat.png"),
     "a file object that gives little at a time": (lambda path: Drips(PNG), "image.png"),
     "a spooled file": (lambda path: spooled(PNG), "image.png"),
     "a pipe": (lambda path: pipe(PNG), "image.png"),
@@ -183,11 +190,6 @@ def closed(file):
     return file
 
 
-def at_its_end(file):
-    file.seek(0, io.SEEK_END)
-    return file
-
-
 class ReadsTooMuch(io.BytesIO):
     def read(self, count=-1):
         return super().read()
@@ -227,8 +229,8 @@ UNREADABLE = {
 UNUSABLE = {
     "an empty file": (empty_file, "empty.png.*empty"),
     "no bytes": (lambda folder: b"", "empty"),
-    "a file object at its end": (lambda folder: at_its_end(io.BytesIO(PNG)), "stands at its end"),
-    "an empty pipe": (lambda folder: pipe(b""), "empty"),
+    "an empty BytesIO": (lambda folder: io.BytesIO(), "empty"),
+    "a pipe that was read already": (lambda folder: pipe(b""), "read already"),
     "a text file": (lambda folder: io.StringIO("text"), "'rb'"),
     "a file object that gives more than asked": (lambda folder: ReadsTooMuch(bytes(99_999)), "rb"),
     "a number": (lambda folder: 5, "int was given"),
@@ -338,6 +340,16 @@ def stand_in(**attributes):
 
     Image.__module__ = "PIL.Image"
     return type("SomeImage", (Image,), {"__module__": "somewhere", **attributes})()
+
+
+def test_an_image_that_pillow_wrote_into_memory_is_sent_whole(server, client):
+    pillow = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    pillow.new("RGB", (3, 2)).save(file, "PNG")  # which leaves it at its end
+
+    client.prepare_image(file)
+
+    assert stored(server).content == file.getvalue()
 
 
 def test_an_image_is_known_without_importing_pillow(server, client):
