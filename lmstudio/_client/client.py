@@ -63,7 +63,7 @@ class Client:
             api_host: ``host:port`` or a URL (http, https, ws, wss); None: the LM Studio that
                 runs on this machine.
             api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
-                ``LMSTUDIO_API_TOKEN``, else a guest.
+                ``LMSTUDIO_API_TOKEN``, else a guest; "": a guest in any case.
             timeout: Seconds for each whole call, unless it sets its own; None: no limit.
             idle_timeout: Seconds of silence of the server, likewise; by default that of
                 `set_sync_api_timeout()`.

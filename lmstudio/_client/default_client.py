@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
-from .._connection.address import Identity, parse_api_host
+from .._connection.address import Address, Identity, parse_api_host
 from .._connection.limits import CallLimits
 from .._handles.downloaded import DEFAULT_TTL, DownloadedEmbeddingModel, DownloadedLlm
 from .._handles.embedding_model import EmbeddingModel
@@ -37,34 +37,46 @@ _default = PerProcess(_Default)
 
 
 def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
-    """Say which server the default client uses; a default client that exists is closed.
+    """Say which server the default client uses.
+
+    For the same server and the same token nothing changes, however they are written. Otherwise the
+    next use makes a new default client. Handles, streams and threads that have the old one go on
+    with it, and nothing of it is cut; it ends when the last of them is gone.
 
     Args:
         api_host: ``host:port`` or a URL; None: the LM Studio that runs on this machine.
-        api_token: An API token; None: the one in the environment, else a guest.
+        api_token: An API token; None: the one in the environment, else a guest; "": a guest.
 
     Raises:
         LMStudioValueError: `api_host` or `api_token` cannot be read; nothing is changed.
     """
-    if api_host is not None:
-        parse_api_host(api_host)
-    if api_token is not None:
-        Identity(api_token)
+    address = None if api_host is None else parse_api_host(api_host)
+    identity = Identity(api_token)
     default = _default.value
     with default.lock:
-        if (api_host, api_token) == (default.host, default.token):
-            return
-        default.host, default.token = api_host, api_token
-        previous, default.client = default.client, None
-    if previous is not None:
-        previous.close()
+        client = default.client
+        if client is not None and not _is_client_of(client, address, identity):
+            default.client = None  # not closed: others may be using it
+        if client is None or default.client is None:
+            default.host, default.token = api_host, api_token
+
+
+def _is_client_of(client: Client, address: Address | None, identity: Identity) -> bool:
+    """Whether a client is what would be made for an address (None: that of this machine)."""
+    discovery = client._discovery
+    if address is None:
+        is_same = discovery.given is None
+    else:
+        is_same = discovery.found is not None and discovery.found.is_same_server(address)
+    return is_same and client._identity.is_same(identity)
 
 
 def get_default_client(api_host: str | None = None) -> Client:
     """Return the default client, making it if there is none.
 
     Args:
-        api_host: Makes the default client use this server from now on; None: as configured.
+        api_host: Makes the default client use this server from now on, as
+            `configure_default_client()` does; None: as configured.
 
     Raises:
         LMStudioWebsocketError: No server answers.
@@ -87,7 +99,7 @@ def _default_client() -> Client:
     """Return the default client without looking whether its server answers."""
     default = _default.value
     with default.lock:
-        if default.client is None:
+        if default.client is None or default.client._session.is_closed:
             default.client = Client(default.host, default.token)
         return default.client
 

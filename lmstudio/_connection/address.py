@@ -20,6 +20,7 @@ DEFAULT_PORTS = (41343, 52993, 16141, 39414, 22931)
 _PORT_OF_SCHEME = {"": 1234, "http": 80, "ws": 80, "https": 443, "wss": 443}
 # What people paste after the host: the REST prefix, or one of our own namespaces.
 _PASTED_PATHS = re.compile(r"/(?:api/v\d+|v\d+|llm|embedding|system|files|repository)?/*$")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TOKEN = re.compile(r"sk-lm-([a-zA-Z0-9]{8}):([a-zA-Z0-9]{20})")
 _TOKEN_VARIABLES = ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN")
 
@@ -40,6 +41,14 @@ class Address:
         if self.secure or self.prefix:
             return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.prefix}"
         return f"{host}:{self.port}"
+
+    def is_same_server(self, other: Address) -> bool:
+        """Whether the other address means the same server, however it is written."""
+        return self._meaning() == other._meaning()
+
+    def _meaning(self) -> tuple[object, ...]:
+        host = self.host.lower().rstrip(".")
+        return "" if host in _LOOPBACK else host, self.port, self.secure, self.prefix
 
     def websocket_url(self, path: str) -> str:
         """The URL of a namespace's websocket."""
@@ -141,6 +150,7 @@ class Identity:
     def __init__(self, api_token: str | None = None) -> None:
         """Use a token, else the one in ``LM_API_TOKEN`` or ``LMSTUDIO_API_TOKEN``, else be a guest.
 
+        An empty token is that of a guest, whatever the environment has.
         `source` then says where the token came from; None for a guest.
 
         Raises:
@@ -151,7 +161,7 @@ class Identity:
         for variable in _TOKEN_VARIABLES:
             if api_token is None and os.environ.get(variable, "").strip():
                 source, api_token = f"The environment variable {variable}", os.environ[variable]
-        if api_token is None:
+        if api_token is None or api_token == "" or str(api_token).isspace():
             self._identifier = f"guest:{uuid.uuid4()}"
             self._passkey = str(uuid.uuid4())
             return
@@ -163,6 +173,12 @@ class Identity:
             )
         self._identifier, self._passkey = match.groups()
         self.source = source
+
+    def is_same(self, other: Identity) -> bool:
+        """Whether both have the same token, or are guests."""
+        if self.source is None or other.source is None:
+            return self.source is other.source
+        return (self._identifier, self._passkey) == (other._identifier, other._passkey)
 
     def __repr__(self) -> str:
         """Show nothing of it."""

@@ -87,3 +87,10 @@ def test_a_malformed_token_is_refused_without_repeating_it(monkeypatch):
 
 def test_an_identity_shows_nothing_of_its_token():
     assert "abcd" not in repr(Identity(TOKEN))
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n"])
+def test_an_empty_token_is_that_of_a_guest_who_ignores_the_environment(monkeypatch, empty):
+    monkeypatch.setenv("LM_API_TOKEN", TOKEN)
+
+    assert Identity(empty).auth_packet()["clientIdentifier"].startswith("guest:")

@@ -1,10 +1,16 @@
 """The default client: made once, replaced by another one, and used by the module's functions."""
 
+import gc
+import threading
+import weakref
+from pathlib import Path
+
 import pytest
-from helpers import Worker, free_port
+from helpers import Worker, eventually, free_port
 
 import lmstudio as lms
 from lmstudio._connection import discovery as _discovery
+from lmstudio.testing import Server
 
 
 def test_the_module_level_functions_use_the_default_client(server):
@@ -15,24 +21,120 @@ def test_the_module_level_functions_use_the_default_client(server):
         assert [m.identifier for m in lms.list_loaded_models("llm")] == ["test-llm"]
         assert {m.model_key for m in lms.list_downloaded_models("embedding")} == {"test-embedding"}
     finally:
-        lms.configure_default_client(None)
+        lms.close_default_client()
 
 
-def test_the_default_client_is_made_once_and_may_be_reconfigured(server):
-    lms.configure_default_client(server.host)
-    try:
-        workers = [Worker(lms.get_default_client) for _ in range(8)]
-        clients = {id(worker.result()) for worker in workers}
-        assert len(clients) == 1
-        assert lms.llm().count_tokens("a b") == 2
-        old = lms.get_default_client()
-        lms.configure_default_client(f"http://{server.host}/", api_token=None)
-        assert lms.get_default_client() is not old
-        with pytest.raises(lms.LMStudioClientError, match="closed"):
-            old.llm.list_loaded()
-        assert lms.llm("test-llm").count_tokens("a b c") == 3
-    finally:
-        lms.configure_default_client(None)
+TOKEN = "sk-lm-abcdefgh:abcdefghijklmnopqrst"
+
+
+@pytest.fixture
+def default(server):
+    """The port of a server to which the default client belongs."""
+    lms.configure_default_client(server.api_host)
+    yield server.api_host.rpartition(":")[2]
+    lms.close_default_client()
+    lms.configure_default_client()
+
+
+def test_the_default_client_is_made_once(default):
+    workers = [Worker(lms.get_default_client) for _ in range(8)]
+    assert len({id(worker.result()) for worker in workers}) == 1
+    assert lms.llm().count_tokens("a b") == 2
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost:{}", "127.0.0.1:{}", "[::1]:{}", "LocalHost:{}/", "http://localhost:{}"),
+        *("ws://127.0.0.1:{}/", "http://localhost:{}/v1", " http://localhost.:{}/api/v0/ "),
+    ],
+)
+def test_the_same_server_in_other_words_leaves_the_default_client_as_it_is(default, host):
+    client = lms.get_default_client()
+    lms.configure_default_client(host.format(default))
+    assert lms.get_default_client(host.format(default)) is client
+    assert lms.get_default_client() is client
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:1", "https://localhost:{}", "localhost:{}/prefix", "nowhere.invalid:{}"]
+)
+def test_another_server_makes_a_new_default_client(default, host):
+    client = lms.get_default_client()
+    lms.configure_default_client(host.format(default))
+    with pytest.raises(lms.LMStudioWebsocketError):
+        lms.get_default_client()
+    assert client.llm.model().count_tokens("a b") == 2  # nothing of it was closed
+
+
+def test_a_server_that_was_found_by_itself_is_the_same_as_its_address(server, monkeypatch):
+    port = int(server.api_host.rpartition(":")[2])
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (port,))
+    monkeypatch.setattr(_discovery, "_home", lambda: Path("nowhere"))
+    client = lms.get_default_client()
+    lms.configure_default_client()
+    lms.configure_default_client(f"http://localhost:{port}/v1")
+    assert lms.get_default_client() is client
+    lms.close_default_client()
+
+
+def test_another_token_makes_a_new_default_client_and_the_same_one_does_not(default, monkeypatch):
+    guest = lms.get_default_client()
+    lms.configure_default_client(f"localhost:{default}", "")
+    assert lms.get_default_client() is guest  # still a guest
+    lms.configure_default_client(f"localhost:{default}", TOKEN)
+    client = lms.get_default_client()
+    assert client is not guest
+    monkeypatch.setenv("LM_API_TOKEN", TOKEN)
+    lms.configure_default_client(f"localhost:{default}")
+    assert lms.get_default_client() is client
+    lms.configure_default_client(f"localhost:{default}", " ")
+    assert lms.get_default_client() is not client
+
+
+def test_a_reply_in_another_thread_is_not_cut_when_the_program_configures_another_server(
+    default, server
+):
+    server.hold("predict")
+    reply = Worker(lambda: lms.llm().respond("hi"))
+    call = server.expect("predict")
+    call.fragment("one ")
+    with Server() as other:
+        lms.configure_default_client(other.api_host)
+        assert lms.llm().count_tokens("a b c") == 3
+        assert other.received(endpoint="countTokens")
+        call.fragment("two")
+        call.success()
+        result = reply.result()
+        assert (result.content, result.cancelled) == ("one two", False)
+        lms.close_default_client()
+
+
+def test_the_old_default_client_ends_with_the_last_that_holds_it(default, server):
+    model = lms.llm()
+    session = weakref.ref(model._session)
+    lms.configure_default_client("localhost:1")
+    gc.collect()
+    assert model.count_tokens("a b") == 2
+    del model
+    gc.collect()
+    assert session() is None
+    eventually(lambda: not [t for t in threading.enumerate() if t.name == "lmstudio-io"])
+
+
+def test_a_default_client_that_a_program_closed_is_made_anew(default):
+    with lms.get_default_client() as client:
+        assert lms.llm().count_tokens("a") == 1
+    assert lms.llm().count_tokens("a") == 1
+    assert lms.get_default_client() is not client
+
+
+def test_what_cannot_be_read_changes_nothing(default):
+    client = lms.get_default_client()
+    for wrong in ({"api_host": "ftp://x"}, {"api_token": "secret"}):
+        with pytest.raises(lms.LMStudioValueError):
+            lms.configure_default_client(**wrong)
+    assert lms.get_default_client() is client
 
 
 def test_a_set_event_keeps_the_default_client_from_being_asked(monkeypatch):
