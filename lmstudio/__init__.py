@@ -8,6 +8,15 @@ __version__ = "2.0.0.dev0"
 if TYPE_CHECKING:
     from ._agent.tool_context import GuardToolCallController, ToolCallContext
     from ._agent.tools import RawFunctionTool, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
+    from ._asyncio.classes import (
+        AnyAsyncDownloadedModel,
+        AsyncClient,
+        AsyncDownloadedEmbeddingModel,
+        AsyncDownloadedLlm,
+        AsyncEmbeddingModel,
+        AsyncLLM,
+        AsyncPredictionStream,
+    )
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
@@ -122,6 +131,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LLM",
     "ActResult",
+    "AnyAsyncDownloadedModel",
     "AnyChatMessage",
     "AnyChatMessageDict",
     "AnyDownloadedModel",
@@ -130,6 +140,12 @@ __all__ = [
     "AnyModelSpecifier",
     "AssistantResponse",
     "AssistantResponseContent",
+    "AsyncClient",
+    "AsyncDownloadedEmbeddingModel",
+    "AsyncDownloadedLlm",
+    "AsyncEmbeddingModel",
+    "AsyncLLM",
+    "AsyncPredictionStream",
     "BackgroundCall",
     "BaseModel",
     "Batch",
@@ -239,10 +255,11 @@ _HOMES = {
     for home, names in {
         "errors": """
             LMStudioCancelledError LMStudioChannelClosedError LMStudioClientError
-            LMStudioConnectionLostError LMStudioError LMStudioModelNotFoundError LMStudioOSError
-            LMStudioOptionWarning LMStudioPredictionError LMStudioPresetNotFoundError
-            LMStudioProtocolError LMStudioRuntimeError LMStudioServerError LMStudioTimeoutError
-            LMStudioUnknownMessageWarning LMStudioValueError LMStudioWebsocketError
+            LMStudioConnectionLostError LMStudioError LMStudioModelNotFoundError
+            LMStudioOptionWarning LMStudioOSError LMStudioPredictionError
+            LMStudioPresetNotFoundError LMStudioProtocolError LMStudioRuntimeError
+            LMStudioServerError LMStudioTimeoutError LMStudioUnknownMessageWarning
+            LMStudioValueError LMStudioWebsocketError
             SerializedLMSExtendedError
         """,
         "_concurrency.cancel_token": "CancelToken",
@@ -284,6 +301,10 @@ _HOMES = {
         "_batch.batch": "Batch",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
         "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
+        "_asyncio.classes": """
+            AnyAsyncDownloadedModel AsyncClient AsyncDownloadedEmbeddingModel AsyncDownloadedLlm
+            AsyncEmbeddingModel AsyncLLM AsyncPredictionStream
+        """,
         "_handles.downloaded": "AnyDownloadedModel DownloadedEmbeddingModel DownloadedLlm",
         "_handles.embedding_model": "EmbeddingModel",
         "_handles.handle": "SyncModelHandle",
@@ -296,30 +317,43 @@ _HOMES = {
         "_client.run_in_background": "run_in_background",
     }.items()
 }
-# Parts of messages and descriptions that programs seldom name, but that pickles do.
+# What programs seldom name, but pickles do, and those that import from modules of the official
+# package.
 _UNLISTED = {
     home: names.split()
     for home, names in {
+        "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
+        "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",
+        "_requests.models": "ModelLoadingCallback",
         "_values.messages": """
-            AssistantResponseDict SystemPromptDict ToolCallRequestData ToolCallRequestDataDict
-            ToolCallRequestDict ToolCallResultDataDict ToolResultMessageDict
+            AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict
+            AssistantResponseInput ChatMessageInput SystemPromptDict SystemPromptInput
+            ToolCallRequestData ToolCallRequestDataDict ToolCallRequestDict ToolCallRequestInput
+            ToolCallResultDataDict ToolCallResultInput ToolResultMessageDict UserMessageInput
         """,
         "_values.model_info": """
             ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData
-            ModelSearchResultIdentifierCatalog ModelSearchResultIdentifierHf
-            ModelSpecifierInstanceReference ModelSpecifierQuery UnknownModelInfo
-            UnknownModelSearchResultIdentifier
+            ModelSearchResultIdentifier ModelSearchResultIdentifierCatalog
+            ModelSearchResultIdentifierHf ModelSpecifierInstanceReference ModelSpecifierQuery
+            UnknownModelInfo UnknownModelSearchResultIdentifier
         """,
+        "_values.results": "AnyPrediction",
     }.items()
 }
 _HOME = {
     name: home for homes in (_HOMES, _UNLISTED) for home, names in homes.items() for name in names
 }
+# Modules of the official package, which only hand these names on.
+_OFFICIAL_PATHS = frozenset(
+    ["_sdk_models", "async_api", "history", "json_api", "schemas", "sdk_api", "sync_api"]
+)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name, once."""
+    if name in _OFFICIAL_PATHS:  # `lmstudio.history.Chat` needs no import of `lmstudio.history`
+        return importlib.import_module(f".{name}", __name__)
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,7 @@ LONGEST = 400  # lines of one file, unless it is one class
 # `if TYPE_CHECKING:` is never run, and may name anything.)
 ROOMS = {
     "": "errors",
-    "_api": "callbacks checks public",
+    "_api": "numbers callbacks checks warn public official_path",
     "_concurrency": """
         clock once drain fork threads deadline event_watcher cancel_token callback_gate
     """,
@@ -42,6 +42,7 @@ ROOMS = {
     "_batch": "progress batch",
     "_agent": "tool_context tool_arguments tools tool_calls act",
     "_handles": "handle embedding_model llm downloaded namespaces files repository",
+    "_asyncio": "classes",
     "_client": "client default_client run_in_background",
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
@@ -103,6 +104,8 @@ def check_imports(base, rooms):
     files = [path for path in FILES if path.is_relative_to(base)]
     found = {path.relative_to(base).with_suffix("").as_posix(): path for path in files}
     doors = {"__init__", "__main__", *(f"{room}/__init__" for room in rooms)}
+    if base == PACKAGE:
+        doors |= lmstudio._OFFICIAL_PATHS
     outside = () if base.name == "testing" else ("testing/", "cli/")
     new = [n for n in found if n not in order and n not in doors and not n.startswith(outside)]
     assert not new, f"new files, give them a place in {Path(__file__).name}: {new}"
@@ -164,6 +167,14 @@ def test_file_opens_with_a_docstring_and_is_not_too_long(path):
 
 def test_imports_go_downward_only():
     check_imports(PACKAGE, ROOMS)
+
+
+def test_the_official_packages_modules_are_thin_and_nothing_of_ours_imports_them():
+    thin = [PACKAGE / f"{name}.py" for name in lmstudio._OFFICIAL_PATHS]
+    assert all(len(path.read_text(encoding="utf-8").splitlines()) < 30 for path in thin)
+    for path in set(FILES) - set(thin):
+        imported = {name for name, _ in imported_files(path, PACKAGE)}
+        assert not imported & lmstudio._OFFICIAL_PATHS, path
 
 
 def test_imports_of_the_embedded_server_go_downward_only():

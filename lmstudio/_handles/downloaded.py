@@ -114,4 +114,4 @@ class DownloadedEmbeddingModel(
 AnyDownloadedModel: TypeAlias = DownloadedModel[Any, Any, Any]
 
 
-public(DownloadedLlm, DownloadedEmbeddingModel)
+public(DownloadedModel, DownloadedLlm, DownloadedEmbeddingModel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.session import Session
@@ -165,3 +166,6 @@ class ModelDownloadOption:
 def _shown(owner: object, data: object, *names: str) -> str:
     fields = ", ".join(f"{name}={getattr(data, name)!r}" for name in names)
     return f"{type(owner).__name__}({fields})"
+
+
+public(AvailableModel, ModelDownloadOption)

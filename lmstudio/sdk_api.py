@@ -1,0 +1,15 @@
+"""The official package's module of this name: the errors at the root."""
+
+from typing import TYPE_CHECKING
+
+from ._api.official_path import hand_on
+
+if TYPE_CHECKING:
+    from . import *
+else:
+    __all__, __getattr__, __dir__ = hand_on(
+        __name__,
+        """
+        LMStudioError LMStudioOSError LMStudioRuntimeError LMStudioValueError
+        """,
+    )
