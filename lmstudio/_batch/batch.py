@@ -14,6 +14,7 @@ from .._api.checks import check_count
 from .._api.public import public
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_other_thread
+from .._concurrency import fork
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._connection.call import Call
@@ -81,6 +82,7 @@ class Batch(Generic[R]):
         events = check_events(cancel_event)
         session.check_open()
         self._session = session
+        self._process = fork.current
         self._start = start
         self._inputs: Iterator[Any] | None = iter(inputs)
         self._input_error: Exception | None = None
@@ -146,6 +148,7 @@ class Batch(Generic[R]):
             Exception: What the inputs raised.
         """
         check_other_thread()
+        fork.check_process(self._process, "batch")
         try:
             self._notice_if_left()
             pair = self._next_pair()

@@ -54,5 +54,5 @@ def check_process(owner: object, what: str) -> None:
     if owner is not current:
         raise LMStudioRuntimeError(
             f"This {what} belongs to the parent process and does not work in a forked child. "
-            "Make a new lmstudio.Client after the fork."
+            "Start a new one here: clients and handles of models work."
         )

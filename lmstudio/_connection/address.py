@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from .._concurrency import fork
 from ..errors import LMStudioValueError
 
 # The ports on which LM Studio serves its API, in the order in which it tries them.
@@ -145,7 +146,7 @@ class Route:
 class Identity:
     """Who we are to the server; all namespaces of one client share it. Never shown."""
 
-    __slots__ = ("_identifier", "_passkey", "source")
+    __slots__ = ("_identifier", "_passkey", "_process", "source")
 
     def __init__(self, api_token: str | None = None) -> None:
         """Use a token, else the one in ``LM_API_TOKEN`` or ``LMSTUDIO_API_TOKEN``, else be a guest.
@@ -157,13 +158,13 @@ class Identity:
             LMStudioValueError: The token is malformed. (Its text is not repeated.)
         """
         self.source: str | None = None
+        self._process = fork.current
         source = "api_token"
         for variable in _TOKEN_VARIABLES:
             if api_token is None and os.environ.get(variable, "").strip():
                 source, api_token = f"The environment variable {variable}", os.environ[variable]
         if api_token is None or api_token == "" or str(api_token).isspace():
-            self._identifier = f"guest:{uuid.uuid4()}"
-            self._passkey = str(uuid.uuid4())
+            self._become_guest()
             return
         match = _TOKEN.fullmatch(api_token.strip()) if isinstance(api_token, str) else None
         if match is None:
@@ -184,8 +185,15 @@ class Identity:
         """Show nothing of it."""
         return "Identity(...)"
 
+    def _become_guest(self) -> None:
+        self._identifier = f"guest:{uuid.uuid4()}"
+        self._passkey = str(uuid.uuid4())
+        self._process = fork.current
+
     def auth_packet(self) -> dict[str, Any]:
-        """Return the first message of a connection."""
+        """Return the first message of a connection; a forked child is a guest of its own."""
+        if self.source is None and self._process is not fork.current:
+            self._become_guest()
         return {
             "authVersion": 1,
             "clientIdentifier": self._identifier,

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 _AT_EXIT = 0.5  # seconds that interpreter exit may wait for cancels to be written
 _MANY_CALLS = 64  # calls of one list that are under way at most ...
 _FEW_CALLS = 32  # ... and when more are started
+_REMEMBERED_UPLOADS = 4096  # so that a forked child can tell that they are not its own
 _COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
 
 T = TypeVar("T")
@@ -41,8 +42,35 @@ U = TypeVar("U")
 _dispatchers: weakref.WeakValueDictionary[int, Dispatcher] = weakref.WeakValueDictionary()
 
 
+class _Share:
+    """What one process has of a session: a forked child gets its own.
+
+    Attributes:
+        process: The process.
+        dispatcher: What looks after its calls.
+        callback_gate: What its callbacks pass through.
+        scopes: What runs over several calls, by identity; `cancel_all()` cancels these too.
+        renewal_lock: Guards the making of another dispatcher.
+        uploads: The identifiers of files that it has put onto the server, the last ones.
+        inherited: Those of the processes that it was forked off.
+    """
+
+    def __init__(self, session: Session, parent: _Share | None) -> None:
+        self.process = fork.current
+        self.dispatcher = session._new_dispatcher()
+        self.callback_gate = CallbackGate()
+        self.scopes: weakref.WeakValueDictionary[int, CancelToken] = weakref.WeakValueDictionary()
+        self.renewal_lock = threading.Lock()
+        self.uploads: deque[str] = deque(maxlen=_REMEMBERED_UPLOADS)
+        self.inherited: frozenset[str] = frozenset()
+        if parent is not None:
+            self.inherited = parent.inherited | frozenset(parent.uploads)
+
+
 class Session:
     """Makes calls and waits for them; the I/O thread ends when it is closed or collected.
+
+    In a forked child it starts anew: with a thread, connections and locks of the child's own.
 
     Thread safety: all threads.
     """
@@ -63,12 +91,8 @@ class Session:
         self.cancel_grace = cancel_grace  # seconds
         self.strict_options = strict_options  # whether an option that does not exist is an error
         self.is_closed = False
-        # What runs over several calls, by identity; cancel_all() cancels these too.
-        self.scopes: weakref.WeakValueDictionary[int, CancelToken]
-        self.scopes = weakref.WeakValueDictionary()
-        self.callback_gate = CallbackGate()
-        self._renewal_lock = threading.Lock()  # guards the making of another dispatcher
-        self.dispatcher = self._new_dispatcher()
+        self._share = _Share(self, None)
+        self._shares = {fork.current: self._share}
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, with all that holds a session: clients, namespaces, batches."""
@@ -76,6 +100,41 @@ class Session:
             "A Client holds connections and cannot be pickled. Pass its host and make one there, "
             "or pickle the handle of a model."
         )
+
+    @property
+    def _own(self) -> _Share:
+        """The share of this process."""
+        share = self._share
+        if share.process is not fork.current:
+            # One C call decides, so no lock is needed, which a thread of the parent might hold.
+            share = self._shares.setdefault(fork.current, _Share(self, share))
+            self._share = share
+        return share
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What looks after the calls of this process."""
+        return self._own.dispatcher
+
+    @property
+    def callback_gate(self) -> CallbackGate:
+        """What the callbacks of this process pass through."""
+        return self._own.callback_gate
+
+    @property
+    def scopes(self) -> weakref.WeakValueDictionary[int, CancelToken]:
+        """What runs over several calls, by identity."""
+        return self._own.scopes
+
+    @property
+    def inherited_uploads(self) -> frozenset[str]:
+        """The files that belong to another identity: that of a guest who is the parent process."""
+        is_guest = self._connector.identity.source is None
+        return self._own.inherited if is_guest else frozenset()
+
+    def note_upload(self, identifier: str) -> None:
+        """Remember a file that was put onto the server."""
+        self._own.uploads.append(identifier)
 
     def _new_dispatcher(self) -> Dispatcher:
         dispatcher = Dispatcher(self._connector)
@@ -104,12 +163,13 @@ class Session:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
             idle_timeout = get_sync_api_timeout()
-        if self.dispatcher.reactor.has_ended:
-            with self._renewal_lock:
-                if self.dispatcher.reactor.has_ended and not self.is_closed:  # it failed
-                    self.dispatcher = self._new_dispatcher()
+        own = self._own
+        if own.dispatcher.reactor.has_ended:
+            with own.renewal_lock:
+                if own.dispatcher.reactor.has_ended and not self.is_closed:  # it failed
+                    own.dispatcher = self._new_dispatcher()
         return Call(
-            self.dispatcher,
+            own.dispatcher,
             endpoint,
             parameter,
             timeout=self.check_timeout(timeout),
@@ -146,12 +206,12 @@ class Session:
 
         Raises:
             LMStudioClientError: The client is closed.
-            LMStudioRuntimeError: This is a forked child, or `cancel_event` cannot be watched, or
+            LMStudioRuntimeError: It was made before a fork, or `cancel_event` cannot be watched, or
                 Python starts no threads any more.
             LMStudioValueError: The parameter or `cancel_event` cannot be used.
         """
         dispatcher, reactor = call.dispatcher, call.dispatcher.reactor
-        fork.check_process(dispatcher.process, "client")
+        fork.check_process(dispatcher.process, "call")
         text = call.text()
         attach(call, check_events(cancel_event))
         if call.is_cancelled:
@@ -322,10 +382,11 @@ class Session:
         return scopes
 
     def close(self, timeout: float | None) -> None:
-        """Cancel what runs and end the thread, within `timeout` seconds."""
+        """Cancel what runs and end the thread, within `timeout` seconds.
+
+        In a forked child that is what the child has: thread and sockets of the parent are not its.
+        """
         dispatcher = self.dispatcher
-        if dispatcher.process is not fork.current:
-            return  # a forked child: thread and sockets are the parent's
         deadline = Deadline(timeout)
         # Closed first: what is started from now on is refused, or found by the I/O thread, which
         # cancels what is open when it comes to the command below.

@@ -75,4 +75,6 @@ class FilesNamespace:
                 if call.outcome is None:  # else the marker is older than the end
                     upload.make()
 
-            return request.result(self._session.run(call, cancel_event, make_frame))
+            handle = request.result(self._session.run(call, cancel_event, make_frame))
+            self._session.note_upload(handle.identifier)
+            return handle

@@ -21,7 +21,7 @@ from .._json.converter import DictObject
 from .._json.from_json import response_class
 from .._values.chat import Chat
 from .._values.messages import ChatHistoryDataDict
-from ..errors import LMStudioValueError
+from ..errors import LMStudioRuntimeError, LMStudioValueError
 
 PREDICT = channel("llm", "predict", "The prediction", "success")
 
@@ -104,3 +104,25 @@ def completion_history(prompt: str) -> dict[str, Any]:
     if not isinstance(prompt, str):
         raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
     return chat_history(prompt)
+
+
+def check_files(history: dict[str, Any], foreign: frozenset[str]) -> None:
+    """Check that the files in a chat belong to this process.
+
+    Args:
+        history: The chat as JSON data.
+        foreign: The identifiers of files that do not.
+
+    Raises:
+        LMStudioRuntimeError: One does not.
+    """
+    if not foreign:
+        return
+    for message in history["messages"]:
+        for part in message["content"]:
+            if part.get("type") == "file" and part.get("identifier") in foreign:
+                raise LMStudioRuntimeError(
+                    f"The file {part.get('name')!r} was uploaded by the parent process, to which "
+                    "it belongs. Upload it again here, after the fork; or use an api_token, with "
+                    "which both are one client to LM Studio."
+                )

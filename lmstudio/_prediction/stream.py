@@ -29,7 +29,7 @@ from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 from .callbacks import PredictionCallbacks
 from .iterator import FragmentIterator
 from .reader import Reader
-from .request import PREDICT, PredictionOptions
+from .request import PREDICT, PredictionOptions, check_files
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -93,7 +93,9 @@ class PredictionStream:
 
         Raises:
             LMStudioValueError: A limit cannot be used.
+            LMStudioRuntimeError: A file belongs to the process that this one was forked off.
         """
+        check_files(history, session.inherited_uploads)
         self._session = session
         self._events = check_events(limits.get("cancel_event"))  # now, not at the first use
         self._since = since

@@ -1,0 +1,204 @@
+"""Forked children: what belongs to the parent is inert, clients and handles start anew."""
+
+import sys
+
+import pytest
+from child_process import assert_stopped, run
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+
+FORK = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads, on purpose
+warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
+
+def in_child(work):
+    \"\"\"Run a function in a forked child, and return the child's exit code.\"\"\"
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except Exception:
+            import traceback
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        sys.exit(0)  # with all exit hooks
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def refused(action, words):
+    try:
+        action()
+    except lms.LMStudioRuntimeError as error:
+        assert words in str(error), str(error)
+    else:
+        raise AssertionError("it was not refused")
+"""
+
+
+def test_streams_batches_and_calls_of_the_parent_are_refused_in_a_child_and_go_on_in_the_parent(
+    talking_server,
+):
+    output = run(
+        talking_server,
+        FORK
+        + """
+stream = model.respond_stream("hi")
+iterator = iter(stream)
+next(iterator)
+batch = model.respond_many(["a", "b"], max_parallel=2)
+future = model.respond_stream("hi").run_in_background()
+def work():
+    for action, words in (
+        (lambda: next(iterator), "stream"),
+        (stream.result, "stream"),
+        (lambda: iter(stream), "stream"),
+        (lambda: next(batch), "batch"),
+        (future.result, "future"),
+    ):
+        refused(action, f"This {words} belongs to the parent process")
+    stream.cancel()
+    batch.cancel()
+    future.cancel()
+print(in_child(work))
+print(len([next(iterator) for _ in range(50)]), future.cancel(), stream.cancel())
+batch.cancel()
+""",
+    )
+    assert output == ["0", "50", "True", "True"]
+    assert_stopped(talking_server, 2)
+
+
+def test_a_client_and_its_handles_start_anew_in_a_child_and_the_parents_go_on(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+lms.configure_default_client(sys.argv[1])
+handle = lms.llm()  # as a module of a program has it
+stream = handle.respond_stream("hi")
+iterator = iter(stream)
+next(iterator)
+default = lms.get_default_client()
+def work():
+    assert handle.count_tokens("a b c") == 3
+    assert model.count_tokens("a b") == 2
+    assert lms.llm().count_tokens("a") == 1
+    other = handle.respond_stream("hi")
+    texts = [next(iter(other)).content]
+    event = threading.Event()
+    event.set()
+    assert model.respond("hi", cancel_event=event).cancelled
+    other.cancel()
+    assert other.result().acknowledged
+    threads = {thread.name for thread in threading.enumerate()}
+    assert "lmstudio-io" in threads
+    client.cancel_all()
+    client.close()
+    try:
+        model.count_tokens("a")
+    except lms.LMStudioClientError as error:
+        assert "closed" in str(error)
+    else:
+        raise AssertionError("the child closed its client")
+    assert in_child(lambda: handle.count_tokens("x")) == 0  # a child of the child
+print(in_child(work), in_child(work))
+print(model.count_tokens("a b"))  # the parent's client was not closed
+print(len([next(iterator) for _ in range(50)]))
+stream.cancel()
+print(stream.result().acknowledged)
+client.close()
+lms.close_default_client()
+""",
+    )
+    assert output == ["0", "0", "2", "50", "True"]
+    assert_stopped(talking_server, 3)
+
+
+def test_worker_pools_and_threads_of_a_child_use_a_model_of_the_module(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+import concurrent.futures, multiprocessing
+context = multiprocessing.get_context("fork")
+model.count_tokens("a")
+def count(text):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        return sum(pool.map(model.count_tokens, [text] * 8))
+with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+    print(*pool.map(count, ["a", "b c", "d e f"]))
+print(model.count_tokens("a b"))
+client.close()
+""",
+    )
+    assert output == ["8", "16", "24", "2"]
+
+
+def test_a_guest_of_a_child_is_another_guest_and_one_with_a_token_is_the_same(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+token = "sk-lm-abcdefgh:abcdefghijklmnopqrst"
+guest = lms.Client(sys.argv[1], "")
+known = lms.Client(sys.argv[1], token)
+ids = [c._identity.auth_packet()["clientIdentifier"] for c in (guest, known)]
+def work():
+    mine = [c._identity.auth_packet()["clientIdentifier"] for c in (guest, known)]
+    assert mine[0] != ids[0] and mine[0].startswith("guest:"), mine
+    assert mine == [c._identity.auth_packet()["clientIdentifier"] for c in (guest, known)]
+    assert mine[1] == ids[1]
+print(in_child(work), guest._identity.auth_packet()["clientIdentifier"] == ids[0])
+""",
+    )
+    assert output == ["0", "True"]
+
+
+def test_a_file_of_the_parent_is_refused_in_a_child_unless_a_token_makes_both_one(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+token = "sk-lm-abcdefgh:abcdefghijklmnopqrst"
+image = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(20)
+known = lms.Client(sys.argv[1], token)
+def chat(handle):
+    chat = lms.Chat()
+    chat.add_user_message("look", images=[handle])
+    return chat
+own, shared = client.prepare_image(image), known.prepare_image(image)
+def work():
+    for call in (model.respond, model.respond_stream):
+        refused(lambda: call(chat(own)), "was uploaded by the parent process")
+    model.respond_stream(chat(client.prepare_image(image + b"1")))
+    known.llm.model().respond_stream(chat(shared))
+    refused(lambda: model.act(chat(own), [add]), "was uploaded by the parent process")
+def add(a: int) -> int:
+    "Add."
+    return a
+print(in_child(work))
+model.respond_stream(chat(own))
+client.close()
+""",
+    )
+    assert output == ["0"]
+
+
+def test_a_child_forked_while_another_thread_holds_every_lock_works(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+session = client._session
+locks = [session._share.renewal_lock, session.dispatcher.reactor._start_lock]
+model.count_tokens("a")
+for lock in locks:
+    lock.acquire()  # as another thread might have at the fork
+print(in_child(lambda: model.count_tokens("a b")))
+for lock in locks:
+    lock.release()
+client.close()
+""",
+    )
+    assert output == ["0"]
