@@ -26,13 +26,11 @@ The tree::
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from ._values.results import PredictionResult
 
 __all__ = [
@@ -56,6 +54,9 @@ __all__ = [
 ]
 
 
+E = TypeVar("E", bound="LMStudioError")
+
+
 class LMStudioError(Exception):
     """Base class of every error raised by this package.
 
@@ -69,7 +70,7 @@ class LMStudioError(Exception):
     else:
         partial = None
 
-    def fresh(self) -> "Self":
+    def fresh(self: E) -> E:
         """Return a copy without traceback: one object raised by many would grow one of them all.
 
         By hand, since packages such as Dask change what `copy` does with exceptions.

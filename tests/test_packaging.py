@@ -22,7 +22,7 @@ LONGEST = 400  # lines of one file, unless it is one class
 # `if TYPE_CHECKING:` is never run, and may name anything.)
 ROOMS = {
     "": "errors",
-    "_api": "checks public",
+    "_api": "backports checks public",
     "_concurrency": """
         clock once drain fork threads deadline event_watcher cancel_token callback_gate
     """,

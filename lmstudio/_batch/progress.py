@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import LMStudioValueError
 
-Progress: TypeAlias = "Literal['rich', 'tqdm'] | Callable[[int, int | None], Any] | None"
+Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
 
 
 class ProgressDisplay:

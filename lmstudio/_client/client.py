@@ -7,8 +7,9 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._api.backports import Self, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
 from .._concurrency.deadline import Deadline
@@ -28,9 +29,6 @@ from .._handles.repository import RepositoryNamespace
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
 
 
 class Client:

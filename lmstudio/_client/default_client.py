@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._api.backports import Unpack
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
@@ -18,9 +19,6 @@ from .._requests.models import ModelLoadingCallback
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class _Default:

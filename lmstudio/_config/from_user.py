@@ -7,16 +7,14 @@ import functools
 import sys
 import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 
+from .._api.backports import Self
 from .._json.annotations import type_hints
 from .._json.converter import DictObject, LMStudioStruct, camel_case, camel_keys
 from ..errors import LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _WORDS: dict[Any, str] = {
     bool: "True or False",

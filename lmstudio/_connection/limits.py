@@ -9,7 +9,7 @@ from .._api.checks import check_seconds
 from .._concurrency.cancel_token import CancelEvent
 
 # Seconds; None for no limit; `...` for the client's default.
-Limit: TypeAlias = "float | EllipsisType | None"
+Limit: TypeAlias = float | EllipsisType | None
 
 
 class CallLimits(TypedDict, total=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from .._api.backports import Unpack
 from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
@@ -14,8 +15,6 @@ from .handle import SyncModelHandle
 from .llm import LLM
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from .namespaces import ModelNamespace
 
 DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit
@@ -13,8 +14,6 @@ from .._requests import models
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from .._background.future import BackgroundCall
     from .._batch.batch import Batch
     from .._batch.progress import Progress

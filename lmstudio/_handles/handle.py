@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from .._api.backports import Unpack
 from .._api.public import public
 from .._config.options import AnyLoadConfig
 from .._config.to_wire import ModelKind
@@ -15,9 +16,6 @@ from .._connection.session import Session
 from .._requests import models
 from .._values.model_info import ModelInstanceInfo
 from ..errors import LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 T = TypeVar("T")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._api.backports import Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
@@ -38,8 +39,6 @@ from ..errors import LMStudioPredictionError
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from .._agent.act import ActMessageCallback
     from .._agent.tool_calls import (
         GuardToolCallCallback,

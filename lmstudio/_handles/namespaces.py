@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic
 
+from .._api.backports import Unpack
 from .._api.checks import check_text
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
@@ -20,9 +21,6 @@ from .downloaded import DEFAULT_TTL, C, DownloadedEmbeddingModel, DownloadedLlm,
 from .embedding_model import EmbeddingModel
 from .handle import Namespace
 from .llm import LLM
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class ModelNamespace(Namespace, ABC, Generic[H, C, I]):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.session import Session
@@ -12,9 +13,6 @@ from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
 from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class RepositoryNamespace:

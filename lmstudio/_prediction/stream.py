@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .._api.backports import Self
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency import fork
@@ -30,8 +31,6 @@ from .reader import Reader
 from .request import PREDICT, PredictionOptions
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from .._background.callback_queue import CallbackQueue, Dispatch
     from .._background.future import BackgroundCall
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast, get_args, overload
+from typing import Any, cast, get_args, overload
 
+from .._api.backports import Self
 from .._api.public import public
 from .._json.converter import format_json, unstructure
 from ..errors import LMStudioRuntimeError, LMStudioValueError
@@ -40,9 +41,6 @@ from .messages import (
     UserMessage,
     UserMessageInput,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class _SavedHistory(dict[str, Any]):

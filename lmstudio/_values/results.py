@@ -3,19 +3,17 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import attrs
 
+from .._api.backports import Self
 from .._api.public import public_module
 from .._concurrency.once import Once
 from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
 from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
 from .model_info import LlmInstanceInfo
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
 
@@ -189,7 +187,7 @@ class PredictionRoundResult(PredictionResult):
     round_index: int
 
     @classmethod
-    def from_result(cls, result: PredictionResult, round_index: int) -> "Self":
+    def from_result(cls, result: PredictionResult, round_index: int) -> Self:
         """Return ``result`` as the result of the round with this index."""
         names = [field.name for field in attrs.fields(PredictionResult) if field.init]
         return cls(round_index=round_index, **{name: getattr(result, name) for name in names})
