@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .._api.checks import check_functions
-from .._background.callback_queue import CallbackQueue, Dispatch
+from .._background.callback_queue import CallbackQueue
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
-from .._concurrency.callback_gate import CallbackGate
+from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
 from .._concurrency.threads import start_daemon
 from .._connection.session import Session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from .._api.backports import Unpack
 from .._api.public import public
@@ -152,6 +152,14 @@ class SyncModelHandle:
         request = models.count_tokens(self._namespace.kind, self.identifier, input)
         return self._session.call(request, **limits)
 
+    @overload
+    def tokenize(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
+        self, input: str, **limits: Unpack[CallLimits]
+    ) -> Sequence[int]: ...
+    @overload
+    def tokenize(
+        self, input: Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[Sequence[int]]: ...
     def tokenize(
         self, input: str | Iterable[str], **limits: Unpack[CallLimits]
     ) -> Sequence[int] | Sequence[Sequence[int]]:

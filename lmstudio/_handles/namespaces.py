@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from .._api.backports import Unpack
 from .._api.checks import check_text
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._config.to_wire import load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
@@ -17,13 +16,25 @@ from .._requests import models
 from .._requests.models import LoadProgress, ModelLoadingCallback
 from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
 from ..errors import LMStudioModelNotFoundError
-from .downloaded import DEFAULT_TTL, C, DownloadedEmbeddingModel, DownloadedLlm, H, I
+from .downloaded import (
+    DEFAULT_TTL,
+    AnyDownloadedModel,
+    C,
+    DownloadedEmbeddingModel,
+    DownloadedLlm,
+    EmbeddingLoadOptions,
+    H,
+    I,
+    LlmLoadOptions,
+)
 from .embedding_model import EmbeddingModel
 from .handle import Namespace
 from .llm import LLM
 
+D = TypeVar("D", bound=AnyDownloadedModel)
 
-class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
+
+class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
     """The models of one kind.
 
     Every method also takes `cancel_event`, `timeout` and `idle_timeout`, as handles do.
@@ -41,7 +52,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         /,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: C | dict[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
@@ -87,7 +98,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         instance_identifier: str | None = None,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: C | dict[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
@@ -120,7 +131,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         identifiers = self._session.call(models.list_loaded(self.kind), **limits)
         return [self._handle(identifier) for identifier in identifiers]
 
-    def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[Any]:
+    def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[D]:
         """Return the models of this kind that are there for loading.
 
         Endpoint: rpc ``system/listDownloadedModels``.
@@ -129,7 +140,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         return [self._downloaded(info) for info in infos]
 
     @abstractmethod
-    def _downloaded(self, info: I) -> Any:
+    def _downloaded(self, info: I) -> D:
         """Return a model that is there for loading."""
 
     def unload(self, model_identifier: str, **limits: Unpack[CallLimits]) -> None:
@@ -159,7 +170,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         return self._session.call(models.get_info(self.kind, model_specifier), **limits)
 
 
-class LlmNamespace(ModelNamespace[LLM, LlmLoadModelConfig, LlmInfo]):
+class LlmNamespace(ModelNamespace[LLM, LlmLoadOptions, LlmInfo, DownloadedLlm]):
     """Language models, as `Client.llm`."""
 
     kind = "llm"
@@ -172,7 +183,12 @@ class LlmNamespace(ModelNamespace[LLM, LlmLoadModelConfig, LlmInfo]):
 
 
 class EmbeddingNamespace(
-    ModelNamespace[EmbeddingModel, EmbeddingLoadModelConfig, EmbeddingModelInfo]
+    ModelNamespace[
+        EmbeddingModel,
+        EmbeddingLoadOptions,
+        EmbeddingModelInfo,
+        DownloadedEmbeddingModel,
+    ]
 ):
     """Embedding models, as `Client.embedding`."""
 

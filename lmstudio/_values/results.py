@@ -3,11 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Generic, TypeAlias
 
 import attrs
 
-from .._api.backports import Self
+from .._api.backports import Self, TypeVar
 from .._api.public import public_module
 from .._concurrency.once import Once
 from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
@@ -16,6 +16,8 @@ from .._json.from_json import ValidationError, from_json
 from .model_info import LlmInstanceInfo
 
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
+# The class that was given as `response_format`; None: there was none.
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 @attrs.define(weakref_slot=False, repr=False)
@@ -81,8 +83,8 @@ class LlmPredictionStats(LMStudioStruct):
 
 # What is pickled names only this class: see __getstate__.
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
-class PredictionResult:
-    """The end of a prediction.
+class PredictionResult(Generic[T_co]):
+    """The end of a prediction: ``PredictionResult[Person]`` if it was asked for a `Person`.
 
     Attributes:
         content: the whole text, reasoning included.
@@ -128,7 +130,7 @@ class PredictionResult:
         return self.parsed is not None and not isinstance(self.parsed, str)
 
     @property
-    def typed(self) -> Any:
+    def typed(self) -> T_co | None:
         """The reply as an instance of the class that was given as ``response_format``.
 
         None without such a class, and for a reply that was cancelled or cut short.
@@ -147,7 +149,8 @@ class PredictionResult:
                 problem = str(exc).rstrip(".")
                 text = f"The reply does not fit {cls.__name__}: {problem}."
                 raise ValidationError(text) from exc.__cause__
-        return self._typed.value
+        typed: T_co = self._typed.value
+        return typed
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(content={self.content!r})"
