@@ -236,6 +236,9 @@ class _BatchIterator(Generic[R]):
     def __init__(self, batch: Batch[R]) -> None:
         self._batch = batch
 
+    def __repr__(self) -> str:
+        return f"<iterator of {self._batch!r}>"
+
     def __iter__(self) -> Self:
         return self
 

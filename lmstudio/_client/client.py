@@ -109,9 +109,9 @@ class Client:
         self._llm = LlmNamespace(self._session, find_host, Client._restore_handle)
         self._embedding = EmbeddingNamespace(self._session, find_host, Client._restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
-        self._repository = RepositoryNamespace(self._session)
+        self._repository = RepositoryNamespace(self._session, find_host)
         self._files = FilesNamespace(
-            self._session, check_count(max_upload_bytes, "max_upload_bytes")
+            self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
         )
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Literal, overload
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
 from .._api.backports import Unpack
+from .._api.public import public
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
@@ -190,3 +191,15 @@ def list_loaded_models(
     See `Client.list_loaded_models()`.
     """
     return _default_client().list_loaded_models(namespace, **limits)
+
+
+public(
+    configure_default_client,
+    get_default_client,
+    close_default_client,
+    llm,
+    embedding_model,
+    prepare_image,
+    list_downloaded_models,
+    list_loaded_models,
+)

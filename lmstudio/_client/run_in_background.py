@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .._api.checks import check_functions
+from .._api.public import public
 from .._background.callback_queue import CallbackQueue
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
@@ -166,6 +167,9 @@ def _text_taker(callbacks: CallbackQueue, also: Callable[..., Any] | None) -> Ca
 def _gate_of(call: Callable[..., Any]) -> CallbackGate:
     """Return what stops callbacks when the client is closed to which a method belongs."""
     session: Session | None = getattr(getattr(call, "__self__", None), "_session", None)
-    if session is None and getattr(call, "__module__", None) == default_client.__name__:
+    if session is None and getattr(call, "__globals__", None) is vars(default_client):
         session = default_client._default_client()._session
     return CallbackGate() if session is None else session.callback_gate
+
+
+public(run_in_background)

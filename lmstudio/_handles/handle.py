@@ -46,6 +46,15 @@ class Namespace:
         self._find_host = find_host
         self._restore = restore
 
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
+
+
+def namespace_text(namespace: object, host: str | None) -> str:
+    """Return how a namespace is shown."""
+    return f"<{type(namespace).__name__} of {host or 'a server that was not looked for yet'}>"
+
 
 class SyncModelHandle:
     """A handle of a loaded model.

@@ -28,7 +28,7 @@ from .downloaded import (
     LlmLoadOptions,
 )
 from .embedding_model import EmbeddingModel
-from .handle import Namespace
+from .handle import Namespace, namespace_text
 from .llm import LLM
 
 D = TypeVar("D", bound=AnyDownloadedModel)
@@ -211,6 +211,10 @@ class SystemNamespace:
         """Offer what is common to the models' namespaces."""
         self._llm = llm
         self._embedding = embedding
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._llm._find_host())
 
     def list_downloaded_models(
         self, **limits: Unpack[CallLimits]

@@ -27,6 +27,10 @@ class FragmentIterator:
         self._reader = stream._reader
         self._receive = receiver(stream._call.inbox, None)
 
+    def __repr__(self) -> str:
+        """Show what it reads."""
+        return f"<iterator of {self._stream!r}>"
+
     def __iter__(self) -> FragmentIterator:
         """Return itself."""
         return self

@@ -17,7 +17,7 @@ FileType: TypeAlias = Literal[
 class TextData(LMStudioStruct):
     """Text in a message."""
 
-    type: ClassVar[str] = "text"
+    type: ClassVar[Literal["text"]] = "text"
     text: str
 
 
@@ -32,7 +32,7 @@ class FileHandle(LMStudioStruct):
         file_type: one of ``FileType``, or what a newer server may name.
     """
 
-    type: ClassVar[str] = "file"
+    type: ClassVar[Literal["file"]] = "file"
     name: str
     identifier: str
     size_bytes: int
@@ -59,7 +59,7 @@ class ToolCallRequest(LMStudioStruct):
 class ToolCallRequestData(LMStudioStruct):
     """A tool call request in a message."""
 
-    type: ClassVar[str] = "toolCallRequest"
+    type: ClassVar[Literal["toolCallRequest"]] = "toolCallRequest"
     tool_call_request: ToolCallRequest
 
 
@@ -73,7 +73,7 @@ class ToolCallResultData(LMStudioStruct):
         name: the tool.
     """
 
-    type: ClassVar[str] = "toolCallResult"
+    type: ClassVar[Literal["toolCallResult"]] = "toolCallResult"
     content: str
     tool_call_id: str | None = None
     name: str | None = None
@@ -83,7 +83,7 @@ class ToolCallResultData(LMStudioStruct):
 class SystemPrompt(LMStudioStruct):
     """Directions to the model."""
 
-    role: ClassVar[str] = "system"
+    role: ClassVar[Literal["system"]] = "system"
     content: list[TextData | FileHandle]
 
 
@@ -91,7 +91,7 @@ class SystemPrompt(LMStudioStruct):
 class UserMessage(LMStudioStruct):
     """What the user said, in one or more parts."""
 
-    role: ClassVar[str] = "user"
+    role: ClassVar[Literal["user"]] = "user"
     content: list[TextData | FileHandle]
 
 
@@ -99,7 +99,7 @@ class UserMessage(LMStudioStruct):
 class AssistantResponse(LMStudioStruct):
     """What the model said, and the tool calls it asked for."""
 
-    role: ClassVar[str] = "assistant"
+    role: ClassVar[Literal["assistant"]] = "assistant"
     content: list[TextData | FileHandle | ToolCallRequestData]
 
 
@@ -107,7 +107,7 @@ class AssistantResponse(LMStudioStruct):
 class ToolResultMessage(LMStudioStruct):
     """What the called tools returned."""
 
-    role: ClassVar[str] = "tool"
+    role: ClassVar[Literal["tool"]] = "tool"
     content: list[ToolCallResultData]
 
 
