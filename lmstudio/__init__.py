@@ -1,7 +1,8 @@
 """LM Studio's SDK for threaded programs: stream, cancel from any thread, keep what arrived."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 __version__ = "2.0.0.dev0"
 
@@ -33,15 +34,17 @@ if TYPE_CHECKING:
     )
     from ._client.run_in_background import run_in_background
     from ._concurrency.cancel_token import CancelToken
+    from ._config.option_dicts import (
+        EmbeddingLoadModelConfigDict,
+        LlmLoadModelConfigDict,
+        LlmPredictionConfigDict,
+    )
     from ._config.options import (
         AnyLoadConfig,
         EmbeddingLoadModelConfig,
-        EmbeddingLoadModelConfigDict,
         GpuSetting,
         LlmLoadModelConfig,
-        LlmLoadModelConfigDict,
         LlmPredictionConfig,
-        LlmPredictionConfigDict,
         LlmStructuredPredictionSetting,
     )
     from ._config.to_wire import ResponseSchema
@@ -267,9 +270,11 @@ _HOMES = {
         "_json.from_json": "ValidationError",
         "_json.json_schema": "BaseModel DictSchema ModelSchema",
         "_config.options": """
-            AnyLoadConfig EmbeddingLoadModelConfig EmbeddingLoadModelConfigDict GpuSetting
-            LlmLoadModelConfig LlmLoadModelConfigDict LlmPredictionConfig
-            LlmPredictionConfigDict LlmStructuredPredictionSetting
+            AnyLoadConfig EmbeddingLoadModelConfig GpuSetting LlmLoadModelConfig
+            LlmPredictionConfig LlmStructuredPredictionSetting
+        """,
+        "_config.option_dicts": """
+            EmbeddingLoadModelConfigDict LlmLoadModelConfigDict LlmPredictionConfigDict
         """,
         "_config.to_wire": "ResponseSchema",
         "_connection.limits": "get_sync_api_timeout set_sync_api_timeout",
@@ -322,6 +327,7 @@ _HOMES = {
 _UNLISTED = {
     home: names.split()
     for home, names in {
+        "_config.option_dicts": "GpuSettingDict LlmStructuredPredictionSettingDict",
         "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
         "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",
@@ -350,18 +356,22 @@ _OFFICIAL_PATHS = frozenset(
 )
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name, once."""
-    if name in _OFFICIAL_PATHS:  # `lmstudio.history.Chat` needs no import of `lmstudio.history`
-        return importlib.import_module(f".{name}", __name__)
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
-
-
 def __dir__() -> list[str]:
-    """List the public names, also those that were not used yet."""
-    return sorted({*globals(), *__all__})
+    """List the public names, also those that were not used yet, and public modules that were."""
+    own = [name for name in globals() if name.startswith("__")]
+    modules = [name for name in globals() if f"{__name__}.{name}" in sys.modules and name[0] != "_"]
+    return sorted({*__all__, *own, *modules})
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that exists
+
+    def __getattr__(name):
+        """Import a public name, once."""
+        if name in _OFFICIAL_PATHS:  # `lmstudio.history.Chat` needs no import of its own
+            return importlib.import_module(f".{name}", __name__)
+        home = _HOME.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f".{home}", __name__), name)
+        globals()[name] = value
+        return value

@@ -28,13 +28,11 @@ And a warning: `LMStudioOptionWarning` (a `UserWarning`).
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from ._values.results import PredictionResult
 
 __all__ = [
@@ -59,6 +57,9 @@ __all__ = [
 ]
 
 
+E = TypeVar("E", bound="LMStudioError")
+
+
 class LMStudioError(Exception):
     """Base class of every error raised by this package.
 
@@ -72,7 +73,7 @@ class LMStudioError(Exception):
     else:
         partial = None
 
-    def fresh(self) -> "Self":
+    def fresh(self: E) -> E:
         """Return a copy without traceback: one object raised by many would grow one of them all.
 
         By hand, since packages such as Dask change what `copy` does with exceptions.

@@ -4,18 +4,16 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
+from typing import Any, TypeAlias, TypedDict, get_args
 
 import attrs
 
+from .._api.backports import Self
 from .._api.public import public
 from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
 from .tool_arguments import BY_NAME, Parameters, annotated_parameters, name_and_doc, parameters_of
 from .tool_context import ToolCallContext
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ class ToolFunctionDef:
     @classmethod
     def from_callable(
         cls, f: Callable[..., Any], *, name: str | None = None, description: str | None = None
-    ) -> "Self":
+    ) -> Self:
         """Read a definition off a function: its name, docstring, annotations and defaults.
 
         Args:

@@ -1,4 +1,5 @@
 """What each public function and class begins with: `checks`, `callbacks`, `public` names.
 
+`backports` has names of `typing` that older Pythons lack.
 Used by all rooms. Imports only `errors`.
 """

@@ -1,17 +1,18 @@
-"""Public classes say their public path, so that pickles and texts outlive a move of their file."""
+"""Public classes and functions say their public path: pickles and texts outlive a move of files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
-def public(*classes: type) -> None:
-    """Let classes be those of the package itself: ``lmstudio.Chat``, whatever file has them.
+def public(*members: type | Callable[..., Any]) -> None:
+    """Let classes and functions be those of the package itself, as ``lmstudio.Chat``.
 
-    Their annotations must not be strings, which would be looked up in the package then.
+    Annotations of a class must not be strings, which would be looked up in the package then.
     """
-    for cls in classes:
-        cls.__module__ = "lmstudio"
+    for member in members:
+        member.__module__ = "lmstudio"
 
 
 def public_module(names: dict[str, Any]) -> None:

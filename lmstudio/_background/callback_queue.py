@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from .._api.callbacks import check_callback, not_the_end
-from .._concurrency.callback_gate import CallbackGate
+from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
-
-# Takes a function without arguments and has it called in the right thread, soon and in order.
-Dispatch: TypeAlias = Callable[[Callable[[], None]], Any]
 
 
 class _Callback(NamedTuple):

@@ -7,8 +7,9 @@ import queue
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
+from .._api.backports import Self
 from .._api.callbacks import not_the_end
 from .._api.checks import check_count
 from .._api.public import public
@@ -25,13 +26,10 @@ from .._connection.session import Session
 from ..errors import LMStudioError, LMStudioValueError
 from .progress import Progress, show_progress
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 R = TypeVar("R")
 
 # Starts one input under a scope that may cancel it.
-Start: TypeAlias = "Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]"
+Start: TypeAlias = Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]
 
 _AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
 _LEFT = "the loop over the batch was left"
@@ -248,6 +246,9 @@ class _BatchIterator(Generic[R]):
 
     def __init__(self, batch: Batch[R]) -> None:
         self._batch = batch
+
+    def __repr__(self) -> str:
+        return f"<iterator of {self._batch!r}>"
 
     def __iter__(self) -> Self:
         return self

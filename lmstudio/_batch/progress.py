@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from .._api.callbacks import check_callback
 from ..errors import LMStudioValueError
 
-Progress: TypeAlias = "Literal['rich', 'tqdm'] | Callable[[int, int | None], Any] | None"
+Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
 
 
 class ProgressDisplay:

@@ -7,12 +7,14 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, overload
 
+from .._api.backports import Self, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
+from .._config.to_wire import ModelKind
 from .._connection.address import Identity, Route, parse_api_host, parse_proxy
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
@@ -28,9 +30,6 @@ from .._handles.repository import RepositoryNamespace
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
 
 
 class Client:
@@ -114,9 +113,9 @@ class Client:
         self._llm = LlmNamespace(self._session, find_host, Client._restore_handle)
         self._embedding = EmbeddingNamespace(self._session, find_host, Client._restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
-        self._repository = RepositoryNamespace(self._session)
+        self._repository = RepositoryNamespace(self._session, find_host)
         self._files = FilesNamespace(
-            self._session, check_count(max_upload_bytes, "max_upload_bytes")
+            self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
         )
 
     def __repr__(self) -> str:
@@ -188,8 +187,20 @@ class Client:
         """
         return self._files.prepare_image(src, name, **limits)
 
+    @overload
     def list_downloaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]: ...
+    @overload
+    def list_downloaded_models(
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedLlm]: ...
+    @overload
+    def list_downloaded_models(
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedEmbeddingModel]: ...
+    def list_downloaded_models(
+        self, namespace: ModelKind | None = None, **limits: Unpack[CallLimits]
     ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
         """Return the models that are there for loading.
 
@@ -206,8 +217,20 @@ class Client:
         models = self._system.list_downloaded_models(**limits)
         return [model for model in models if wanted in (None, model.type)]
 
+    @overload
     def list_loaded_models(
-        self, namespace: str | None = None, **limits: Unpack[CallLimits]
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[LLM | EmbeddingModel]: ...
+    @overload
+    def list_loaded_models(
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> Sequence[LLM]: ...
+    @overload
+    def list_loaded_models(
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+    ) -> Sequence[EmbeddingModel]: ...
+    def list_loaded_models(
+        self, namespace: ModelKind | None = None, **limits: Unpack[CallLimits]
     ) -> Sequence[LLM | EmbeddingModel]:
         """Return handles of the models that are loaded.
 

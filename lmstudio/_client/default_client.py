@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Literal, overload
 
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
+from .._api.backports import Unpack
+from .._api.public import public
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.to_wire import ModelKind
 from .._connection.address import Address, Identity, parse_api_host
 from .._connection.limits import CallLimits
 from .._handles.downloaded import DEFAULT_TTL, DownloadedEmbeddingModel, DownloadedLlm
@@ -18,9 +23,6 @@ from .._requests.models import ModelLoadingCallback
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 
 class _Default:
@@ -118,7 +120,7 @@ def llm(
     /,
     *,
     ttl: int | None = DEFAULT_TTL,
-    config: LlmLoadModelConfig | dict[str, Any] | None = None,
+    config: LlmLoadModelConfig | lmstudio.LlmLoadModelConfigDict | None = None,
     on_load_progress: ModelLoadingCallback | None = None,
     **limits: Unpack[CallLimits],
 ) -> LLM:
@@ -136,7 +138,7 @@ def embedding_model(
     /,
     *,
     ttl: int | None = DEFAULT_TTL,
-    config: EmbeddingLoadModelConfig | dict[str, Any] | None = None,
+    config: EmbeddingLoadModelConfig | lmstudio.EmbeddingLoadModelConfigDict | None = None,
     on_load_progress: ModelLoadingCallback | None = None,
     **limits: Unpack[CallLimits],
 ) -> EmbeddingModel:
@@ -159,8 +161,20 @@ def prepare_image(
     return _default_client().prepare_image(src, name, **limits)
 
 
+@overload
 def list_downloaded_models(
-    namespace: str | None = None, **limits: Unpack[CallLimits]
+    namespace: None = None, **limits: Unpack[CallLimits]
+) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]: ...
+@overload
+def list_downloaded_models(
+    namespace: Literal["llm"], **limits: Unpack[CallLimits]
+) -> Sequence[DownloadedLlm]: ...
+@overload
+def list_downloaded_models(
+    namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+) -> Sequence[DownloadedEmbeddingModel]: ...
+def list_downloaded_models(
+    namespace: ModelKind | None = None, **limits: Unpack[CallLimits]
 ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
     """Return the default client's models that are there for loading.
 
@@ -169,11 +183,35 @@ def list_downloaded_models(
     return _default_client().list_downloaded_models(namespace, **limits)
 
 
+@overload
 def list_loaded_models(
-    namespace: str | None = None, **limits: Unpack[CallLimits]
+    namespace: None = None, **limits: Unpack[CallLimits]
+) -> Sequence[LLM | EmbeddingModel]: ...
+@overload
+def list_loaded_models(
+    namespace: Literal["llm"], **limits: Unpack[CallLimits]
+) -> Sequence[LLM]: ...
+@overload
+def list_loaded_models(
+    namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+) -> Sequence[EmbeddingModel]: ...
+def list_loaded_models(
+    namespace: ModelKind | None = None, **limits: Unpack[CallLimits]
 ) -> Sequence[LLM | EmbeddingModel]:
     """Return handles of the default client's models that are loaded.
 
     See `Client.list_loaded_models()`.
     """
     return _default_client().list_loaded_models(namespace, **limits)
+
+
+public(
+    configure_default_client,
+    get_default_client,
+    close_default_client,
+    llm,
+    embedding_model,
+    prepare_image,
+    list_downloaded_models,
+    list_loaded_models,
+)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .._api.callbacks import check_callable, not_the_end
-from .._background.callback_queue import CallbackQueue, Dispatch
+from .._api.public import public
+from .._background.callback_queue import CallbackQueue
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
-from .._concurrency.callback_gate import CallbackGate
+from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
 from .._concurrency.threads import start_daemon
 from .._connection.session import Session
@@ -175,6 +176,9 @@ def _runs_in(callbacks: CallbackQueue, callback: Callable[..., Any]) -> Callable
 def _gate_of(call: Callable[..., Any]) -> CallbackGate:
     """Return what stops callbacks when the client is closed to which a method belongs."""
     session: Session | None = getattr(getattr(call, "__self__", None), "_session", None)
-    if session is None and getattr(call, "__module__", None) == default_client.__name__:
+    if session is None and getattr(call, "__globals__", None) is vars(default_client):
         session = default_client._default_client()._session
     return CallbackGate() if session is None else session.callback_gate
+
+
+public(run_in_background)

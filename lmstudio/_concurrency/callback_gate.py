@@ -6,12 +6,15 @@ import queue
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .._api.callbacks import not_the_end
 from .deadline import Deadline, DeadlinePassed, receiver
 
 T = TypeVar("T")
+
+# Takes a function without arguments and has it called in the right thread, soon and in order.
+Dispatch: TypeAlias = Callable[[Callable[[], None]], Any]
 
 
 class CallbackRunner(Protocol):

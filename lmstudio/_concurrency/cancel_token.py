@@ -6,8 +6,9 @@ import queue
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
+from .._api.backports import Self
 from .._api.checks import check_seconds
 from .._api.public import public
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
@@ -15,9 +16,6 @@ from .deadline import Deadline, DeadlinePassed, receiver
 from .drain import drain
 from .event_watcher import Alarm, EventLike, Target, watch
 from .once import Once
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 EVENT_REASON = "cancel_event was set"
 _MANY_TARGETS = 100  # a token that has so many looks for those that were dropped
@@ -263,7 +261,7 @@ class CancelToken:
             raise failure
 
 
-CancelEvent: TypeAlias = "EventLike | Iterable[EventLike] | None"
+CancelEvent: TypeAlias = EventLike | Iterable[EventLike] | None
 
 
 def check_events(events: Any) -> list[Any]:

@@ -7,18 +7,16 @@ import functools
 import sys
 import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 
+from .._api.backports import Self
 from .._api.numbers import as_bool, as_number, as_whole
 from .._api.warn import warn_of_option
 from .._json.annotations import type_hints
 from .._json.converter import DictObject, LMStudioStruct, camel_case, camel_keys
 from ..errors import LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _NO_FIT: Any = object()
 # What other configurations have as options, and this package as arguments of calls.

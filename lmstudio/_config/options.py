@@ -322,9 +322,6 @@ class EmbeddingLoadModelConfig(Config):
     raw: PlainDict | list[Any] | None = None
 
 
-LlmPredictionConfigDict: TypeAlias = dict[str, Any]
-LlmLoadModelConfigDict: TypeAlias = dict[str, Any]
-EmbeddingLoadModelConfigDict: TypeAlias = dict[str, Any]
 AnyLoadConfig: TypeAlias = EmbeddingLoadModelConfig | LlmLoadModelConfig
 
 public_module(globals())

@@ -6,10 +6,11 @@ from types import EllipsisType
 from typing import TypeAlias, TypedDict
 
 from .._api.checks import check_seconds
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 
 # Seconds; None for no limit; `...` for the client's default.
-Limit: TypeAlias = "float | EllipsisType | None"
+Limit: TypeAlias = float | EllipsisType | None
 
 
 class CallLimits(TypedDict, total=False):
@@ -51,3 +52,6 @@ def set_sync_api_timeout(timeout: float | None) -> None:
     """
     global _default_idle_timeout
     _default_idle_timeout = check_seconds(timeout, "timeout")
+
+
+public(get_sync_api_timeout, set_sync_api_timeout)

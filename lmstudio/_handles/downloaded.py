@@ -1,27 +1,30 @@
 """Models that are there for loading, as the lists of downloaded models give them."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+import lmstudio  # in annotations: the names that need not be imported before they are used
 
+from .._api.backports import Unpack
 from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
 from .._requests.models import ModelLoadingCallback
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import EmbeddingModel
-from .handle import SyncModelHandle
+from .handle import Namespace, SyncModelHandle
 from .llm import LLM
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from .namespaces import ModelNamespace
 
 DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
 
 H = TypeVar("H", bound=SyncModelHandle)  # the handle of a loaded model
-C = TypeVar("C", LlmLoadModelConfig, EmbeddingLoadModelConfig)
+# The options of loading.
+LlmLoadOptions: TypeAlias = "LlmLoadModelConfig | lmstudio.LlmLoadModelConfigDict"
+EmbeddingLoadOptions: TypeAlias = "EmbeddingLoadModelConfig | lmstudio.EmbeddingLoadModelConfigDict"
+C = TypeVar("C", bound=LlmLoadModelConfig | EmbeddingLoadModelConfig | Mapping[str, Any])
 I = TypeVar("I", LlmInfo, EmbeddingModelInfo)  # noqa: E741
 
 
@@ -34,10 +37,12 @@ class DownloadedModel(Generic[H, C, I]):
         info: What the server says about it.
     """
 
-    def __init__(self, info: I, namespace: ModelNamespace[H, C, I]) -> None:
+    type: ClassVar[str]  # its kind: ``llm`` or ``embedding``
+
+    def __init__(self, info: I, namespace: Namespace) -> None:
         """Describe a model; the lists of downloaded models make these."""
         self.info: I = info
-        self._namespace: ModelNamespace[H, C, I] = namespace
+        self._namespace: ModelNamespace[H, C, I, Any] = cast(Any, namespace)
         self._session = namespace._session
 
     def __repr__(self) -> str:
@@ -46,11 +51,6 @@ class DownloadedModel(Generic[H, C, I]):
         shown = f"model_key={info.model_key!r}, display_name={info.display_name!r}"
         vision = f", vision={info.vision!r}" if isinstance(info, LlmInfo) else ""
         return f"{type(self).__name__}({shown}, architecture={info.architecture!r}{vision})"
-
-    @property
-    def type(self) -> str:
-        """Its kind: ``llm`` or ``embedding``."""
-        return self._namespace.kind
 
     @property
     def path(self) -> str:
@@ -66,7 +66,7 @@ class DownloadedModel(Generic[H, C, I]):
         self,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: C | dict[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
@@ -83,7 +83,7 @@ class DownloadedModel(Generic[H, C, I]):
         *,
         ttl: int | None = DEFAULT_TTL,
         instance_identifier: str | None = None,
-        config: C | dict[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
@@ -101,14 +101,18 @@ class DownloadedModel(Generic[H, C, I]):
         )
 
 
-class DownloadedLlm(DownloadedModel[LLM, LlmLoadModelConfig, LlmInfo]):
+class DownloadedLlm(DownloadedModel[LLM, LlmLoadOptions, LlmInfo]):
     """A language model that is there for loading."""
+
+    type: ClassVar[Literal["llm"]] = "llm"
 
 
 class DownloadedEmbeddingModel(
-    DownloadedModel[EmbeddingModel, EmbeddingLoadModelConfig, EmbeddingModelInfo]
+    DownloadedModel[EmbeddingModel, EmbeddingLoadOptions, EmbeddingModelInfo]
 ):
     """An embedding model that is there for loading."""
+
+    type: ClassVar[Literal["embedding"]] = "embedding"
 
 
 AnyDownloadedModel: TypeAlias = DownloadedModel[Any, Any, Any]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
+from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit
@@ -13,11 +16,6 @@ from .._requests import models
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .._background.future import BackgroundCall
-    from .._batch.batch import Batch
-    from .._batch.progress import Progress
     from .._connection.call import Call
     from .._connection.scope import CancelScope
 
@@ -28,6 +26,14 @@ class EmbeddingModel(SyncModelHandle):
     Thread safety: all methods may be called from several threads at once.
     """
 
+    @overload
+    def embed(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
+        self, input: str, **limits: Unpack[CallLimits]
+    ) -> Sequence[float]: ...
+    @overload
+    def embed(
+        self, input: Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[Sequence[float]]: ...
     def embed(
         self, input: str | Iterable[str], **limits: Unpack[CallLimits]
     ) -> Sequence[float] | Sequence[Sequence[float]]:
@@ -49,8 +55,8 @@ class EmbeddingModel(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Progress = None,
-    ) -> Batch[Sequence[float]]:
+        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+    ) -> lmstudio.Batch[Sequence[float]]:
         """Return an iterator over the vectors of many texts, which are read as they are needed.
 
         For a list that fits into memory, `embed()` is quicker. See `LLM.respond_many()` for the
@@ -64,7 +70,9 @@ class EmbeddingModel(SyncModelHandle):
         """
         from .._batch.batch import Batch, call_in_background  # not needed by most programs
 
-        def start(text: Any, scope: CancelScope) -> tuple[Call, BackgroundCall[Sequence[float]]]:
+        def start(
+            text: Any, scope: CancelScope
+        ) -> tuple[Call, lmstudio.BackgroundCall[Sequence[float]]]:
             request = models.embed(self.identifier, text)
             return call_in_background(
                 self._session, request, scope, timeout=timeout, idle_timeout=idle_timeout

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import Limit
 from .._connection.session import Session
 from .._requests.uploads import Upload, upload_request
 from .._values.local_file import LocalFileInput, open_local_file
 from .._values.messages import FileHandle
+from .handle import namespace_text
 
 
 class FilesNamespace:
@@ -16,15 +19,23 @@ class FilesNamespace:
     Thread safety: all methods may be called from several threads at once; they take turns.
     """
 
-    def __init__(self, session: Session, max_bytes: int | None) -> None:
+    def __init__(
+        self, session: Session, find_host: Callable[[], str | None], max_bytes: int | None
+    ) -> None:
         """Offer what a session can reach; `Client` makes namespaces.
 
         Args:
             session: The session with the server.
+            find_host: Returns the server's host, as a user would write it.
             max_bytes: How big a file may be; None: no limit.
         """
         self._session = session
+        self._find_host = find_host
         self._max_bytes = max_bytes
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
 
     def prepare_image(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, overload
 
+from .._api.backports import Unpack
 from .._api.public import public
 from .._config.options import AnyLoadConfig
 from .._config.to_wire import ModelKind
@@ -15,9 +16,6 @@ from .._connection.session import Session
 from .._requests import models
 from .._values.model_info import ModelInstanceInfo
 from ..errors import LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 T = TypeVar("T")
 
@@ -47,6 +45,15 @@ class Namespace:
         self._session = session
         self._find_host = find_host
         self._restore = restore
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
+
+
+def namespace_text(namespace: object, host: str | None) -> str:
+    """Return how a namespace is shown."""
+    return f"<{type(namespace).__name__} of {host or 'a server that was not looked for yet'}>"
 
 
 class SyncModelHandle:
@@ -154,6 +161,14 @@ class SyncModelHandle:
         request = models.count_tokens(self._namespace.kind, self.identifier, input)
         return self._session.call(request, **limits)
 
+    @overload
+    def tokenize(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
+        self, input: str, **limits: Unpack[CallLimits]
+    ) -> Sequence[int]: ...
+    @overload
+    def tokenize(
+        self, input: Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[Sequence[int]]: ...
     def tokenize(
         self, input: str | Iterable[str], **limits: Unpack[CallLimits]
     ) -> Sequence[int] | Sequence[Sequence[int]]:

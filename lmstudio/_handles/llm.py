@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
+from .._api.backports import TypeVar, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig
-from .._config.to_wire import ResponseSchema
+from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .._connection.limits import CallLimits, Limit, call_limits
+from .._json.json_schema import DictSchema
 from .._prediction.callbacks import (
     PredictionCallbacks,
     PredictionFirstTokenCallback,
@@ -28,7 +31,12 @@ from .._prediction.request import PredictionOptions, chat_history, completion_hi
 from .._prediction.stream import PredictionStream
 from .._requests import models
 from .._values.chat import Chat
-from .._values.messages import ChatHistoryDataDict, ToolCallRequest
+from .._values.messages import (
+    AssistantResponse,
+    ChatHistoryDataDict,
+    ToolCallRequest,
+    ToolResultMessage,
+)
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -39,20 +47,11 @@ from ..errors import LMStudioPredictionError
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .._agent.act import ActMessageCallback
-    from .._agent.tool_calls import (
-        GuardToolCallCallback,
-        InvalidToolRequestHandler,
-        ToolCallReportCallback,
-    )
-    from .._agent.tools import ToolDefinition
-    from .._background.future import BackgroundCall
-    from .._batch.batch import Batch
-    from .._batch.progress import Progress
     from .._connection.call import Call
     from .._connection.scope import CancelScope
+
+# The class that is given as `response_format`; None: there is none.
+T = TypeVar("T", default=None)
 
 _SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
@@ -72,8 +71,8 @@ class LLM(SyncModelHandle):
         self,
         history: Chat | ChatHistoryDataDict | str,
         *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
@@ -89,7 +88,7 @@ class LLM(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> PredictionStream:
+    ) -> PredictionStream[T]:
         """Prepare a reply in a chat, to be iterated over.
 
         Endpoint: channel ``predict``.
@@ -149,8 +148,8 @@ class LLM(SyncModelHandle):
         self,
         history: Chat | ChatHistoryDataDict | str,
         *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
@@ -166,7 +165,7 @@ class LLM(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> PredictionResult:
+    ) -> PredictionResult[T]:
         """Return a reply in a chat.
 
         Endpoint: channel ``predict``.
@@ -186,8 +185,8 @@ class LLM(SyncModelHandle):
         self,
         prompt: str,
         *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
@@ -196,7 +195,7 @@ class LLM(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> PredictionStream:
+    ) -> PredictionStream[T]:
         """Prepare a continuation of a text, without a chat.
 
         Endpoint: channel ``predict``.
@@ -222,8 +221,8 @@ class LLM(SyncModelHandle):
         self,
         prompt: str,
         *,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
@@ -232,7 +231,7 @@ class LLM(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> PredictionResult:
+    ) -> PredictionResult[T]:
         """Return a continuation of a text, without a chat.
 
         Endpoint: channel ``predict``.
@@ -249,14 +248,14 @@ class LLM(SyncModelHandle):
         *,
         max_parallel: int = 4,
         ordered: bool = False,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Progress = None,
-    ) -> Batch[PredictionResult]:
+        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+    ) -> lmstudio.Batch[PredictionResult[T]]:
         """Return an iterator over the replies to many inputs, which are read as they are needed.
 
         Endpoint: channel ``predict``, once for each input.
@@ -300,14 +299,14 @@ class LLM(SyncModelHandle):
         *,
         max_parallel: int = 4,
         ordered: bool = False,
-        response_format: ResponseSchema | None = None,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Progress = None,
-    ) -> Batch[PredictionResult]:
+        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+    ) -> lmstudio.Batch[PredictionResult[T]]:
         """Return an iterator over the continuations of many texts; see `respond_many()`.
 
         Endpoint: channel ``predict``, once for each input.
@@ -365,21 +364,23 @@ class LLM(SyncModelHandle):
     def act(
         self,
         chat: Chat | ChatHistoryDataDict | str,
-        tools: Iterable[ToolDefinition],
+        tools: Iterable[lmstudio.ToolDefinition],
         *,
         max_prediction_rounds: int | None = None,
         max_parallel_tool_calls: int | None = 1,
-        config: LlmPredictionConfig | dict[str, Any] | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
-        on_message: ActMessageCallback | None = None,
+        on_message: Callable[[AssistantResponse | ToolResultMessage], Any] | None = None,
         on_first_token: Callable[[int], Any] | None = None,
         on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None,
         on_round_start: Callable[[int], Any] | None = None,
         on_round_end: Callable[[int], Any] | None = None,
         on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = None,
         on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
-        handle_invalid_tool_request: InvalidToolRequestHandler | None = None,
-        guard_tool_call: GuardToolCallCallback | None = None,
+        handle_invalid_tool_request: (
+            Callable[[LMStudioPredictionError, ToolCallRequest | None], str | None] | None
+        ) = None,
+        guard_tool_call: Callable[[lmstudio.GuardToolCallController], Any] | None = None,
         on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = None,
         on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = None,
         on_tool_call_request_argument_fragment_generated: (
@@ -389,8 +390,8 @@ class LLM(SyncModelHandle):
         on_tool_call_request_failure: (
             Callable[[int, LMStudioPredictionError, int], Any] | None
         ) = None,
-        on_tool_call_status: ToolCallReportCallback | None = None,
-        on_tool_call_warning: ToolCallReportCallback | None = None,
+        on_tool_call_status: Callable[[int, str, int], Any] | None = None,
+        on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
         tool_timeout: float | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
@@ -502,9 +503,9 @@ class LLM(SyncModelHandle):
 
     def _options(
         self,
-        config: LlmPredictionConfig | dict[str, Any] | None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None,
         preset: str | None,
-        response_format: ResponseSchema | None = None,
+        response_format: Any = None,
         *,
         completion: bool = False,
     ) -> PredictionOptions:
@@ -519,7 +520,7 @@ class LLM(SyncModelHandle):
         history: dict[str, Any],
         callbacks: PredictionCallbacks,
         limits: CallLimits,
-    ) -> PredictionStream:
+    ) -> PredictionStream[Any]:
         return PredictionStream(self._session, options, self._specifier, history, callbacks, limits)
 
     def _many(
@@ -531,13 +532,15 @@ class LLM(SyncModelHandle):
         *,
         max_parallel: int,
         ordered: bool,
-        progress: Progress,
-    ) -> Batch[PredictionResult]:
+        progress: Any,
+    ) -> lmstudio.Batch[PredictionResult[Any]]:
         from .._batch.batch import Batch  # not needed by most programs
 
         callbacks = PredictionCallbacks()
 
-        def start(item: Any, scope: CancelScope) -> tuple[Call, BackgroundCall[PredictionResult]]:
+        def start(
+            item: Any, scope: CancelScope
+        ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
             stream = self._predict(options, to_history(item), callbacks, own)
             return stream._call, stream.run_in_background(interval=_SELDOM)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic, TypeVar
 
+from .._api.backports import Unpack
 from .._api.checks import check_text
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._config.to_wire import load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
@@ -16,16 +16,25 @@ from .._requests import models
 from .._requests.models import LoadProgress, ModelLoadingCallback
 from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
 from ..errors import LMStudioModelNotFoundError
-from .downloaded import DEFAULT_TTL, C, DownloadedEmbeddingModel, DownloadedLlm, H, I
+from .downloaded import (
+    DEFAULT_TTL,
+    AnyDownloadedModel,
+    C,
+    DownloadedEmbeddingModel,
+    DownloadedLlm,
+    EmbeddingLoadOptions,
+    H,
+    I,
+    LlmLoadOptions,
+)
 from .embedding_model import EmbeddingModel
-from .handle import Namespace
+from .handle import Namespace, namespace_text
 from .llm import LLM
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+D = TypeVar("D", bound=AnyDownloadedModel)
 
 
-class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
+class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
     """The models of one kind.
 
     Every method also takes `cancel_event`, `timeout` and `idle_timeout`, as handles do.
@@ -43,7 +52,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         /,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: C | dict[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
@@ -90,7 +99,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         instance_identifier: str | None = None,
         *,
         ttl: int | None = DEFAULT_TTL,
-        config: C | dict[str, Any] | None = None,
+        config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
@@ -129,7 +138,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         identifiers = self._session.call(models.list_loaded(self.kind), **limits)
         return [self._handle(identifier) for identifier in identifiers]
 
-    def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[Any]:
+    def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[D]:
         """Return the models of this kind that are there for loading.
 
         Endpoint: rpc ``system/listDownloadedModels``.
@@ -138,7 +147,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         return [self._downloaded(info) for info in infos]
 
     @abstractmethod
-    def _downloaded(self, info: I) -> Any:
+    def _downloaded(self, info: I) -> D:
         """Return a model that is there for loading."""
 
     def unload(self, model_identifier: str, **limits: Unpack[CallLimits]) -> None:
@@ -168,7 +177,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I]):
         return self._session.call(models.get_info(self.kind, model_specifier), **limits)
 
 
-class LlmNamespace(ModelNamespace[LLM, LlmLoadModelConfig, LlmInfo]):
+class LlmNamespace(ModelNamespace[LLM, LlmLoadOptions, LlmInfo, DownloadedLlm]):
     """Language models, as `Client.llm`."""
 
     kind = "llm"
@@ -181,7 +190,12 @@ class LlmNamespace(ModelNamespace[LLM, LlmLoadModelConfig, LlmInfo]):
 
 
 class EmbeddingNamespace(
-    ModelNamespace[EmbeddingModel, EmbeddingLoadModelConfig, EmbeddingModelInfo]
+    ModelNamespace[
+        EmbeddingModel,
+        EmbeddingLoadOptions,
+        EmbeddingModelInfo,
+        DownloadedEmbeddingModel,
+    ]
 ):
     """Embedding models, as `Client.embedding`."""
 
@@ -204,6 +218,10 @@ class SystemNamespace:
         """Offer what is common to the models' namespaces."""
         self._llm = llm
         self._embedding = embedding
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._llm._find_host())
 
     def list_downloaded_models(
         self, **limits: Unpack[CallLimits]

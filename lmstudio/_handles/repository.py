@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
@@ -13,9 +14,7 @@ from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
 from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
+from .handle import namespace_text
 
 
 class RepositoryNamespace:
@@ -24,9 +23,14 @@ class RepositoryNamespace:
     Thread safety: all methods may be called from several threads at once.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, find_host: Callable[[], str | None]) -> None:
         """Offer what a session can reach; `Client` makes namespaces."""
         self._session = session
+        self._find_host = find_host
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
 
     def search_models(
         self,

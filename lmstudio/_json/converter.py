@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Union, get_args, get_
 
 import attrs
 
+from .._api.backports import Self
 from .._api.public import public
 from ..errors import LMStudioProtocolError, LMStudioValueError
 from .annotations import type_hints
 
 if TYPE_CHECKING:
     from cattrs import Converter
-    from typing_extensions import Self
 
 T = TypeVar("T")
 

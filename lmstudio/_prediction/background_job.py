@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._api.callbacks import check_callback
-from .._background.callback_queue import CallbackQueue, Dispatch
+from .._background.callback_queue import CallbackQueue
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
+from .._concurrency.callback_gate import Dispatch
 from .._concurrency.cancel_token import attach
 
 if TYPE_CHECKING:

@@ -30,6 +30,10 @@ class FragmentIterator:
         self._reader = stream._reader
         self._receive: Callable[[], Any] | None = None  # takes an item; None before the first step
 
+    def __repr__(self) -> str:
+        """Show what it reads."""
+        return f"<iterator of {self._stream!r}>"
+
     def __iter__(self) -> FragmentIterator:
         """Return itself."""
         return self

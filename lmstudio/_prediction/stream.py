@@ -10,12 +10,16 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
+import lmstudio
+
+from .._api.backports import Self
 from .._api.callbacks import check_callback
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency import fork
+from .._concurrency.callback_gate import Dispatch
 from .._concurrency.cancel_token import check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.drain import drain
@@ -24,7 +28,7 @@ from .._connection.call import END, Call, Outcome
 from .._connection.limits import CallLimits
 from .._connection.session import Session
 from .._values.model_info import LlmInstanceInfo
-from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult
+from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 from .callbacks import PredictionCallbacks
 from .iterator import FragmentIterator
@@ -32,17 +36,14 @@ from .reader import Reader
 from .request import PREDICT, PredictionOptions, check_files
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from .._background.callback_queue import CallbackQueue, Dispatch
-    from .._background.future import BackgroundCall
+    from .._background.callback_queue import CallbackQueue
 
 _LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
 
 
-class PredictionStream:
+class PredictionStream(Generic[T_co]):
     """A prediction that is received bit by bit.
 
     Iterate over it for its fragments, or call `result()` for the whole; it starts by itself.
@@ -116,8 +117,9 @@ class PredictionStream:
         # Who reads it for good: an iterator, from its first step on, or a background call. One C
         # call gives the place, so whoever does not get it has taken nothing, not for a moment.
         self._reads: dict[int, Callable[[], object]] = {}
-        self._future: BackgroundCall[PredictionResult] | None = None  # if it runs in the background
-        self._done_callbacks: deque[Callable[[PredictionStream], Any]] = deque()
+        # If it runs in the background.
+        self._future: lmstudio.BackgroundCall[PredictionResult[T_co]] | None = None
+        self._done_callbacks: deque[Callable[[PredictionStream[T_co]], Any]] = deque()
         self._is_started = Once()
         self._end_is_told = Once()  # the callbacks of the end were run, or need not be
 
@@ -191,7 +193,7 @@ class PredictionStream:
         was_withdrawn = bool(self._call.claim) and not self._is_started
         return self._call.outcome is not None or was_withdrawn
 
-    def add_done_callback(self, callback: Callable[[PredictionStream], Any]) -> None:
+    def add_done_callback(self, callback: Callable[[PredictionStream[T_co]], Any]) -> None:
         """Call ``callback(stream)`` once when the stream has ended, however it did.
 
         It is called by the thread that iterates or waits, once that thread has reached the end;
@@ -256,7 +258,7 @@ class PredictionStream:
             raise self._in_use()
         return FragmentIterator(self)
 
-    def result(self, timeout: float | None = None) -> PredictionResult:
+    def result(self, timeout: float | None = None) -> PredictionResult[T_co]:
         """Return the result, waiting for it and starting the prediction if need be.
 
         While another thread iterates, this only waits; otherwise it reads the rest here, and
@@ -303,11 +305,11 @@ class PredictionStream:
         *,
         on_text: Callable[[str], Any] | None = None,
         on_progress: Callable[[float], Any] | None = None,
-        on_done: Callable[[PredictionResult], Any] | None = None,
+        on_done: Callable[[PredictionResult[T_co]], Any] | None = None,
         on_error: Callable[[BaseException], Any] | None = None,
         dispatch: Dispatch | None = None,
         interval: float = 0.04,
-    ) -> BackgroundCall[PredictionResult]:
+    ) -> lmstudio.BackgroundCall[PredictionResult[T_co]]:
         """Start the prediction and have it read by the package's own thread, not by yours.
 
         One thread reads all such streams. Exactly one of `on_done` and `on_error` is called, once,
@@ -345,7 +347,7 @@ class PredictionStream:
             interval=interval,
         )
 
-    def wait_for_result(self, timeout: float | None = None) -> PredictionResult:
+    def wait_for_result(self, timeout: float | None = None) -> PredictionResult[T_co]:
         """Do the same as `result()`."""
         return self.result(timeout)
 
@@ -498,7 +500,7 @@ class PredictionStream:
 
     def _hand_over(
         self,
-        future: BackgroundCall[PredictionResult],
+        future: lmstudio.BackgroundCall[PredictionResult[T_co]],
         callbacks: CallbackQueue,
         on_progress: Callable[[float], Any] | None,
     ) -> None:

@@ -7,8 +7,9 @@ import itertools
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
+from typing import Any, Literal, cast, get_args, overload
 
+from .._api.backports import Self
 from .._api.public import public
 from .._json.converter import format_json, unstructure
 from ..errors import LMStudioRuntimeError, LMStudioValueError
@@ -44,10 +45,6 @@ from .messages import (
     UserMessage,
     UserMessageInput,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 # What an error calls the messages of which no two may follow each other.
 _ALONE = {

@@ -8,14 +8,12 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias, cast
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
 import attrs
 
+from .._api.backports import Buffer
 from ..errors import LMStudioOSError, LMStudioValueError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 # A multiple of 3, so that base64 of the pieces is base64 of the whole; it makes 128 KiB of it.
@@ -44,7 +42,7 @@ class _PillowImage(Protocol):
 
 
 # A path, the content itself, a file object opened for reading bytes, or an image of Pillow.
-LocalFileInput: TypeAlias = "str | os.PathLike[str] | Buffer | BinaryIO | _PillowImage"
+LocalFileInput: TypeAlias = str | os.PathLike[str] | Buffer | BinaryIO | _PillowImage
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ FileType: TypeAlias = Literal[
 class TextData(LMStudioStruct):
     """Text in a message."""
 
-    type: ClassVar[str] = "text"
+    type: ClassVar[Literal["text"]] = "text"
     text: str
 
 
@@ -32,7 +32,7 @@ class FileHandle(LMStudioStruct):
         file_type: one of ``FileType``, or what a newer server may name.
     """
 
-    type: ClassVar[str] = "file"
+    type: ClassVar[Literal["file"]] = "file"
     name: str
     identifier: str
     size_bytes: int
@@ -59,7 +59,7 @@ class ToolCallRequest(LMStudioStruct):
 class ToolCallRequestData(LMStudioStruct):
     """A tool call request in a message."""
 
-    type: ClassVar[str] = "toolCallRequest"
+    type: ClassVar[Literal["toolCallRequest"]] = "toolCallRequest"
     tool_call_request: ToolCallRequest
 
 
@@ -73,7 +73,7 @@ class ToolCallResultData(LMStudioStruct):
         name: the tool.
     """
 
-    type: ClassVar[str] = "toolCallResult"
+    type: ClassVar[Literal["toolCallResult"]] = "toolCallResult"
     content: str
     tool_call_id: str | None = None
     name: str | None = None
@@ -100,7 +100,7 @@ class _Message(LMStudioStruct):
 class SystemPrompt(_Message):
     """Directions to the model."""
 
-    role: ClassVar[str] = "system"
+    role: ClassVar[Literal["system"]] = "system"
     content: list[TextData | FileHandle]
 
 
@@ -108,7 +108,7 @@ class SystemPrompt(_Message):
 class UserMessage(_Message):
     """What the user said, in one or more parts."""
 
-    role: ClassVar[str] = "user"
+    role: ClassVar[Literal["user"]] = "user"
     content: list[TextData | FileHandle]
 
 
@@ -116,7 +116,7 @@ class UserMessage(_Message):
 class AssistantResponse(_Message):
     """What the model said, and the tool calls it asked for."""
 
-    role: ClassVar[str] = "assistant"
+    role: ClassVar[Literal["assistant"]] = "assistant"
     content: list[TextData | FileHandle | ToolCallRequestData]
 
     @property
@@ -153,7 +153,7 @@ class AssistantResponse(_Message):
 class ToolResultMessage(_Message):
     """What the called tools returned."""
 
-    role: ClassVar[str] = "tool"
+    role: ClassVar[Literal["tool"]] = "tool"
     content: list[ToolCallResultData]
 
     @property

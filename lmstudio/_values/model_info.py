@@ -1,7 +1,7 @@
 """What LM Studio tells about models: on disk, loaded, offered; how to name them in a request."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -67,7 +67,7 @@ class LlmInfo(_ModelFacts):
     Thread safety: immutable.
     """
 
-    type: ClassVar[str] = "llm"
+    type: ClassVar[Literal["llm"]] = "llm"
     vision: bool = False
     trained_for_tool_use: bool = False
 
@@ -100,7 +100,7 @@ class EmbeddingModelInfo(_ModelFacts):
     Thread safety: immutable.
     """
 
-    type: ClassVar[str] = "embedding"
+    type: ClassVar[Literal["embedding"]] = "embedding"
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -147,7 +147,7 @@ class ModelSearchResultIdentifierCatalog(LMStudioStruct):
     Thread safety: immutable.
     """
 
-    type: ClassVar[str] = "catalog"
+    type: ClassVar[Literal["catalog"]] = "catalog"
     identifier: str
 
 
@@ -158,7 +158,7 @@ class ModelSearchResultIdentifierHf(LMStudioStruct):
     Thread safety: immutable.
     """
 
-    type: ClassVar[str] = "hf"
+    type: ClassVar[Literal["hf"]] = "hf"
     identifier: str
 
 
@@ -266,7 +266,7 @@ class ModelQuery(LMStudioStruct):
 class ModelSpecifierQuery(LMStudioStruct):
     """A model named by a query."""
 
-    type: ClassVar[str] = "query"
+    type: ClassVar[Literal["query"]] = "query"
     query: ModelQuery
 
 
@@ -274,7 +274,7 @@ class ModelSpecifierQuery(LMStudioStruct):
 class ModelSpecifierInstanceReference(LMStudioStruct):
     """A model named by the reference of one loaded instance."""
 
-    type: ClassVar[str] = "instanceReference"
+    type: ClassVar[Literal["instanceReference"]] = "instanceReference"
     instance_reference: str
 
 

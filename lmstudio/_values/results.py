@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Generic, TypeAlias
 
 import attrs
 
+from .._api.backports import Self, TypeVar
 from .._api.public import public_module
 from .._concurrency.once import Once
 from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
@@ -14,10 +15,9 @@ from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
 from .model_info import LlmInstanceInfo
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
+# The class that was given as `response_format`; None: there was none.
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 @attrs.define(weakref_slot=False, repr=False)
@@ -87,8 +87,8 @@ class LlmPredictionStats(LMStudioStruct):
 
 # What is pickled names only this class: see __getstate__.
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
-class PredictionResult:
-    """The end of a prediction.
+class PredictionResult(Generic[T_co]):
+    """The end of a prediction: ``PredictionResult[Person]`` if it was asked for a `Person`.
 
     Attributes:
         content: the whole text, reasoning included.
@@ -134,7 +134,7 @@ class PredictionResult:
         return self.parsed is not None and not isinstance(self.parsed, str)
 
     @property
-    def typed(self) -> Any:
+    def typed(self) -> T_co | None:
         """The reply as an instance of the class that was given as ``response_format``.
 
         None without such a class, and for a reply that was cancelled or cut short.
@@ -153,7 +153,8 @@ class PredictionResult:
                 problem = str(exc).rstrip(".")
                 text = f"The reply does not fit {cls.__name__}: {problem}."
                 raise ValidationError(text) from exc.__cause__
-        return self._typed.value
+        typed: T_co = self._typed.value
+        return typed
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(content={self.content!r})"
@@ -193,7 +194,7 @@ class PredictionRoundResult(PredictionResult):
     round_index: int
 
     @classmethod
-    def from_result(cls, result: PredictionResult, round_index: int) -> "Self":
+    def from_result(cls, result: PredictionResult, round_index: int) -> Self:
         """Return ``result`` as the result of the round with this index."""
         names = [field.name for field in attrs.fields(PredictionResult) if field.init]
         return cls(round_index=round_index, **{name: getattr(result, name) for name in names})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._calls.call import Call
@@ -51,18 +52,24 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = importlib.import_module(f".{_HOME[name]}", __name__)
-    except ModuleNotFoundError as problem:
-        if problem.name is not None and problem.name.partition(".")[0] == "websockets":
-            raise ImportError("lmstudio.testing needs websockets: pip install websockets") from None
-        raise
-    found = globals()[name] = getattr(module, name)
-    return found
-
-
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    own = [name for name in globals() if name.startswith("__")]
+    modules = [name for name in globals() if f"{__name__}.{name}" in sys.modules and name[0] != "_"]
+    return sorted({*__all__, *own, *modules})
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that exists
+
+    def __getattr__(name):
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            module = importlib.import_module(f".{_HOME[name]}", __name__)
+        except ModuleNotFoundError as problem:
+            if problem.name is not None and problem.name.partition(".")[0] == "websockets":
+                raise ImportError(
+                    "lmstudio.testing needs websockets: pip install websockets"
+                ) from None
+            raise
+        found = globals()[name] = getattr(module, name)
+        return found

@@ -216,3 +216,14 @@ def test_nothing_of_a_call_is_told_after_the_client_was_closed(server, window):
     assert isinstance(future.exception(LIMIT), lms.LMStudioCancelledError)
     window.run_one()
     assert not window.log
+
+
+def test_nothing_of_a_function_is_told_after_the_default_client_was_closed(server, window):
+    lms.configure_default_client(server.host)
+    server.hold("getOrLoad")
+    future = lms.run_in_background(lms.llm, "test-vlm", on_error=window.log.append, dispatch=window)
+    server.expect("getOrLoad")
+    lms.close_default_client()
+    assert isinstance(future.exception(LIMIT), lms.LMStudioCancelledError)
+    window.run_one()
+    assert not window.log
