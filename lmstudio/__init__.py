@@ -1,6 +1,7 @@
 """LM Studio's SDK for threaded programs: stream, cancel from any thread, keep what arrived."""
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "2.0.0.dev0"
@@ -314,6 +315,10 @@ _UNLISTED = {
 _HOME = {
     name: home for homes in (_HOMES, _UNLISTED) for home, names in homes.items() for name in names
 }
+
+# The official package has the same name. If its files lie among ours, who imports them is told.
+if os.path.isfile(os.path.join(__path__[0], "_sdk_models", "__init__.py")):
+    importlib.import_module("._other_package", __name__).guard()
 
 
 def __getattr__(name: str) -> Any:
