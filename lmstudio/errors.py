@@ -29,12 +29,12 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 if not hasattr(sys.modules[str(__package__)], "_HOME"):  # it is the official package
     from ._other_package import refuse
 
     refuse(__name__)
+
+import attrs
 
 if TYPE_CHECKING:
     from typing_extensions import Self

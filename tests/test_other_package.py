@@ -16,6 +16,7 @@ import lmstudio
 from lmstudio import _other_package
 
 LIMIT = 30.0  # seconds
+ALONE = "-S"  # without what is installed: any package goes before a folder that is none
 PACKAGE = Path(lmstudio.__file__).parent
 OFFICIAL = Path(sys.prefix) / "official" / "lmstudio"
 MEND = "To mend it: pip uninstall lmstudio, again and again until none is installed; "
@@ -64,8 +65,8 @@ def run(folder, *arguments):
     return done.returncode, done.stdout
 
 
-def doctor(folder):
-    return run(folder, "-m", "lmstudio", "doctor", "--host", "127.0.0.1:9")
+def doctor(folder, *options):
+    return run(folder, *options, "-m", "lmstudio", "doctor", "--host", "127.0.0.1:9")
 
 
 def test_this_package_has_no_file_that_is_taken_for_one_of_the_official_package():
@@ -142,7 +143,7 @@ def test_our_errors_are_refused_where_lmstudio_is_the_official_package(folder):
 def test_our_errors_are_refused_where_the_package_itself_is_gone(folder):
     (folder / "__init__.py").unlink()  # with the other package, which had such a file too
 
-    code, text = run(folder, "-c", "import lmstudio.errors")
+    code, text = run(folder, ALONE, "-c", "import lmstudio.errors")
 
     assert code == 1
     assert (
@@ -182,7 +183,7 @@ def test_the_doctor_finds_that_lmstudio_is_the_official_package(folder):
 def test_the_doctor_finds_that_the_package_itself_is_gone(folder):
     (folder / "__init__.py").unlink()
 
-    code, text = doctor(folder)
+    code, text = doctor(folder, ALONE)
 
     assert code == 1
     assert f"problem  `import lmstudio` gives nothing: {folder} has no __init__.py" in text
