@@ -1,6 +1,7 @@
 """LM Studio's SDK for threaded programs: stream, cancel from any thread, keep what arrived."""
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -354,6 +355,10 @@ _HOME = {
 _OFFICIAL_PATHS = frozenset(
     ["_sdk_models", "async_api", "history", "json_api", "schemas", "sdk_api", "sync_api"]
 )
+
+# The official package has the same name. If its files lie among ours, who imports them is told.
+if os.path.isfile(os.path.join(__path__[0], "_sdk_models", "__init__.py")):
+    importlib.import_module("._other_package", __name__).guard()
 
 
 def __dir__() -> list[str]:

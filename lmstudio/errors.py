@@ -27,8 +27,14 @@ And a warning: `LMStudioOptionWarning` (a `UserWarning`).
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
+
+if not hasattr(sys.modules[str(__package__)], "_HOME"):  # it is the official package
+    from ._other_package import refuse
+
+    refuse(__name__)
 
 import attrs
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .. import _other_package as other_package
 from ._screen import one_line
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    lms = importlib.import_module("lmstudio")
-    yield "ok", f"lmstudio {lms.__version__}, in {Path(str(lms.__file__)).parent}"
+    yield from _ourselves()
     for module, (package, oldest) in NEEDED.items():
         try:
             found = importlib.import_module(module)
@@ -90,6 +90,42 @@ def _packages() -> Iterator[Finding]:
         yield _version(package, oldest)
     if importlib.util.find_spec("rich") is None:
         yield "note", "without rich, chat and batch show no bars and colours: pip install rich"
+
+
+def _ourselves() -> Iterator[Finding]:
+    """Look whether this package is what is imported, alone in its folder, and installed once."""
+    lms, here = importlib.import_module("lmstudio"), Path(__file__).parents[1]
+    is_imported, instead = other_package.is_imported()
+    if not is_imported:
+        yield "problem", instead
+        return
+    yield "ok", f"lmstudio {lms.__version__}, in {here}"
+    if foreign := other_package.files_in(str(here)):
+        yield (
+            "problem",
+            f"Files of the official package, which has the same name, lie among them: "
+            f"{', '.join(foreign)}. {other_package.how_to_mend(str(here))}",
+        )
+        return
+    versions: dict[Path, set[str]] = {}
+    for found in importlib.metadata.distributions(name="lmstudio"):
+        folder = Path(str(found.locate_file(""))).resolve()
+        if "Version" in found.metadata:  # else nothing but an empty folder is left of it
+            versions.setdefault(folder, set()).add(found.metadata["Version"])
+    for folder, these in versions.items():
+        if len(these) > 1:
+            yield (
+                "problem",
+                f"Several packages called lmstudio are installed in {folder}, and overwrite each "
+                f"other: {' and '.join(sorted(these))}. "
+                f"{other_package.how_to_mend(str(folder / 'lmstudio'))}",
+            )
+        elif these != {lms.__version__}:
+            yield (
+                "note",
+                f"lmstudio {these.pop()} is installed in {folder}: a program that has this folder "
+                "first in sys.path gets that one.",
+            )
 
 
 def _version(package: str, oldest: str) -> Finding:
