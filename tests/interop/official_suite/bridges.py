@@ -141,15 +141,13 @@ CLASSES = {
     },
     lms.ToolFunctionDef: {"_to_llm_tool_def": _tool_definition},
     ModelNamespace: {
-        "_create_handle": ModelNamespace._handle,
-        "_get_context_length": lambda self, name: self._create_handle(name).get_context_length(),
+        "_create_handle": lambda self, name: self._handle(name),
+        "_get_context_length": lambda self, name: self._handle(name).get_context_length(),
     },
     EmbeddingNamespace: {
-        "_create_handle": EmbeddingNamespace._handle,
         "_embed": lambda self, name, input: self._handle(name).embed(input),
     },
     LlmNamespace: {
-        "_create_handle": LlmNamespace._handle,
         "_complete_stream": lambda self, name, prompt, **options: self._handle(
             name
         ).complete_stream(prompt, **options),
@@ -165,9 +163,9 @@ def install(modules):
     """Put the bridges into the modules of the official names, and into the classes."""
     for module, bridges in MODULES.items():
         for name, bridge in bridges.items():
-            if name not in vars(modules[module]):
+            if not hasattr(modules[module], name):
                 setattr(modules[module], name, bridge)
     for cls, bridges in CLASSES.items():
         for name, bridge in bridges.items():
-            if name not in vars(cls):
+            if not hasattr(cls, name):
                 setattr(cls, name, bridge)
