@@ -114,9 +114,6 @@ def install():
         for one, stand_in in stand_ins.items():
             if not hasattr(module, one):
                 setattr(module, one, stand_in)
-    for name in ("AsyncClient",):
-        if not hasattr(lmstudio, name):
-            setattr(lmstudio, name, type(name, (Inert,), {}))
     for name in SUBCLASSED_WITH_OPTIONS:
         getattr(lmstudio, name).__init_subclass__ = Inert.__init_subclass__
     struct = modules["lmstudio.schemas"].LMStudioStruct  # theirs is generic
@@ -135,17 +132,4 @@ def _module(name):
         return importlib.import_module(name)
     module = sys.modules[name] = types.ModuleType(name)
     setattr(lmstudio, name.rpartition(".")[2], module)
-    module.__getattr__ = _handed_on
-    if name == "lmstudio.json_api":  # the suite goes through all that it holds
-        errors = [one for one in lmstudio.__all__ if one.endswith("Error") and "LMS" in one[:3]]
-        vars(module).update({one: getattr(lmstudio, one) for one in errors})
     return module
-
-
-def _handed_on(name):  # can go when the package has all the modules that hand its names on
-    if name.startswith("__"):
-        raise AttributeError(name)
-    for home in (lmstudio, lmstudio._values.messages, lmstudio._values.model_info):
-        if hasattr(home, name):
-            return getattr(home, name)
-    raise AttributeError(name)
