@@ -38,7 +38,7 @@ test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the r
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
-interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own Python and JavaScript clients against the server
+interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=folder, and their tests
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
