@@ -62,6 +62,8 @@ class Changes:
                 path, kind = self._topmost(path), "removed"
             else:
                 kind = "changed"
+            if kind == "removed" and self._has_got_a_name(path):
+                continue
             # A type without a public name comes and goes with what takes or gives it.
             is_type = re.fullmatch(r"type [\w.]+", path) and above(path) not in self.known
             if is_type and kind != "changed":
@@ -69,6 +71,11 @@ class Changes:
             if path not in found and not self._is_announced(path, kind):
                 found[path] = kind
         return found
+
+    def _has_got_a_name(self, path):
+        """Whether a type that had no public name has one now, and so is told of there."""
+        named = path.replace("type ", "lmstudio.", 1)
+        return path.startswith("type ") and named in self.now and named not in self.before
 
     def _topmost(self, path):
         """The highest of what came or went together with a name."""
@@ -78,6 +85,12 @@ class Changes:
         return path
 
     def _is_announced(self, path, kind):
+        """Whether an entry tells of a change, or of one of what the name belongs to."""
+        owner = above(path)
+        is_part = owner != path and owner in self.paths
+        return self._is_told(path, kind) or (is_part and self._is_announced(owner, "changed"))
+
+    def _is_told(self, path, kind):
         ways = [set(WORD.findall(each)) - UNNAMED for each in self._alike(path)]
         parameter = re.search(r"\((\w+)\)$", path)
         return any(

@@ -33,6 +33,7 @@ TESTING = "lmstudio.testing"
 NOT_MADE_BY_USERS = {
     *("BackgroundCall", "Batch", "DownloadedEmbeddingModel", "DownloadedLlm", "EmbeddingModel"),
     *("GuardToolCallController", "LLM", "PredictionStream", "SyncModelHandle", "ToolCallContext"),
+    *("AvailableModel", "DownloadedModel", "ModelDownloadOption"),
     *("Call", "Connection", "Prediction"),
 }
 # Of the names with two underscores, those that nobody calls, not even by a statement.
