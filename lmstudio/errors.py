@@ -245,25 +245,33 @@ _CLASS_OF_CODE: dict[str, type[LMStudioServerError]] = {
 }
 
 
+_LONGEST = 1000  # characters of one thing that a server says; all of it is in `server_error`
+
+
 def _describe(error: SerializedLMSExtendedError) -> str:
     """Return the server's words in the order in which a person wants them."""
     title = str(error.title or error.root_title or "Unknown error")
     if error.root_title and error.root_title != error.title:
         title = f"{error.root_title}: {title}"
-    lines = [title]
+    lines = [_cut(title)]
     if error.cause is not None:
-        lines.append(f"Cause: {error.cause}")
+        lines.append(f"Cause: {_cut(str(error.cause))}")
     if error.suggestion is not None:
-        lines.append(f"Suggestion: {error.suggestion}")
+        lines.append(f"Suggestion: {_cut(str(error.suggestion))}")
     for label, data in (("Details", error.display_data), ("Error data", error.error_data)):
         if data is not None:
             lines.append(f"{label}: {_shown(data)}")
     return "\n  ".join(lines)
 
 
+def _cut(text: str) -> str:
+    """Return a text that is no longer than an error may be: it might repeat a whole prompt."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
 def _shown(data: Any) -> str:
     try:
-        return json.dumps(data, default=str)
+        return _cut(json.dumps(data, default=str))
     except (ValueError, RecursionError):  # however odd it is, it must not hide the error
         return "(cannot be shown)"
 

@@ -22,7 +22,7 @@ LONGEST = 400  # lines of one file, unless it is one class
 # `if TYPE_CHECKING:` is never run, and may name anything.)
 ROOMS = {
     "": "_other_package errors",
-    "_api": "backports numbers callbacks checks warn public official_path",
+    "_api": "backports shown numbers callbacks checks warn public official_path",
     "_concurrency": """
         clock once drain fork threads deadline event_watcher cancel_token callback_gate
     """,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._api.public import public
+from .._api.shown import shown
 from .._concurrency.cancel_token import CancelToken
 from .._json.annotations import to_json_data
 from .._values.messages import ToolCallRequest
@@ -123,7 +124,7 @@ class GuardToolCallController:
         """
         if not isinstance(new_parameters, Mapping):
             raise LMStudioValueError(
-                f"The arguments of a tool are a dict; {new_parameters!r} was given."
+                f"The arguments of a tool are a dict; {shown(new_parameters)} was given."
             )
         try:
             arguments = to_json_data(dict(new_parameters))

@@ -10,6 +10,7 @@ import attrs
 
 from .._api.backports import Self
 from .._api.public import public
+from .._api.shown import shown
 from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
 from .tool_arguments import BY_NAME, Parameters, annotated_parameters, name_and_doc, parameters_of
@@ -61,7 +62,7 @@ class ToolFunctionDef:
         name = own_name if name is None else name
         if not isinstance(name, str):
             raise LMStudioValueError(
-                f"The tool {f!r} has no name; use ToolFunctionDef.from_callable(f, name=...)."
+                f"The tool {shown(f)} has no name; use ToolFunctionDef.from_callable(f, name=...)."
             )
         description = doc if description is None else description
         if not description:
@@ -129,7 +130,7 @@ class Tool:
         """
         arguments = {} if arguments is None else arguments
         if not isinstance(arguments, Mapping):
-            raise LMStudioValueError(f"expected an object with arguments, got {arguments!r}")
+            raise LMStudioValueError(f"expected an object with arguments, got {shown(arguments)}")
         return dict(arguments) if self.parameters is None else self.parameters.read(arguments)
 
 
@@ -140,12 +141,15 @@ def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
         LMStudioValueError: There is none, or one cannot be used.
     """
     if isinstance(definitions, Mapping) or not isinstance(definitions, Iterable):
-        raise LMStudioValueError(f"Tools are given as a list; {definitions!r} was given.")
+        raise LMStudioValueError(f"Tools are given as a list; {shown(definitions)} was given.")
     tools: dict[str, Tool] = {}
     for definition in definitions:
         tool = _prepare(definition)
         if tool.name in tools:
-            raise LMStudioValueError(f"There are two tools with the name {tool.name!r}.")
+            raise LMStudioValueError(
+                "Duplicate tool names are not permitted: there are two tools with the name "
+                f"{tool.name!r}."
+            )
         tools[tool.name] = tool
     if not tools:
         raise LMStudioValueError("act() needs at least one tool; without any, use respond().")
@@ -159,7 +163,7 @@ def _prepare(definition: Any) -> Tool:
         if not callable(definition):
             raise LMStudioValueError(
                 "A tool is a function, a ToolFunctionDef, a RawFunctionTool or a dict like one; "
-                f"{definition!r} was given."
+                f"{shown(definition)} was given."
             )
         definition = ToolFunctionDef.from_callable(definition)
     name, implementation = definition.name, definition.implementation
@@ -170,11 +174,12 @@ def _prepare(definition: Any) -> Tool:
     description = inspect.cleandoc(definition.description)
     if not callable(implementation):
         raise LMStudioValueError(
-            f"The implementation of the tool {name!r} is no function: {implementation!r}."
+            f"The implementation of the tool {name!r} is no function: {shown(implementation)}."
         )
     if _is_async(implementation):
         raise LMStudioValueError(
-            f"The tool {name!r} is asynchronous; tools run in threads here: use a plain function."
+            f"Asynchronous tool {name!r} is not supported in synchronous API: tools run in threads "
+            "here, so use a plain function."
         )
     context_parameter = _context_parameter(definition)
     if isinstance(definition, RawFunctionTool):
@@ -212,7 +217,7 @@ def _raw_schema(tool: RawFunctionTool) -> dict[str, Any]:
     if schema["type"] != "object":
         raise LMStudioValueError(
             f"The parameters_json_schema of the tool {tool.name!r} is no JSON Schema of an object: "
-            f"{tool.parameters_json_schema!r}."
+            f"{shown(tool.parameters_json_schema)}."
         )
     return schema
 
@@ -221,7 +226,7 @@ def _parameters(tool: ToolFunctionDef, context_parameter: str | None) -> Paramet
     if not isinstance(tool.parameters, Mapping):
         raise LMStudioValueError(
             f"The parameters of the tool {tool.name!r} are a dict of types by name; "
-            f"{tool.parameters!r} was given."
+            f"{shown(tool.parameters)} was given."
         )
     types = {key: entry for key, entry in tool.parameters.items() if key != context_parameter}
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from ..errors import LMStudioValueError
+from .shown import shown
 
 
 def check_callable(name: str, callback: object) -> None:
@@ -17,7 +18,7 @@ def check_callable(name: str, callback: object) -> None:
         LMStudioValueError: It is something else.
     """
     if callback is not None and not callable(callback):
-        raise LMStudioValueError(f"{name} must be a function; {callback!r} was given.")
+        raise LMStudioValueError(f"{name} must be a function; {shown(callback)} was given.")
 
 
 def check_callback(name: str, callback: object, *gets: str) -> None:

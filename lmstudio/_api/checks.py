@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import LMStudioValueError
 from .numbers import as_number, as_whole
+from .shown import shown
 
 
 def check_seconds(value: object, name: str) -> float | None:
@@ -20,7 +21,7 @@ def check_seconds(value: object, name: str) -> float | None:
     seconds = as_number(value)
     if seconds is None or not seconds >= 0:
         raise LMStudioValueError(
-            f"{name} must be a number of seconds of at least 0, or None; {value!r} was given."
+            f"{name} must be a number of seconds of at least 0, or None; {shown(value)} was given."
         )
     # What a lock cannot wait for is as good as for ever.
     return None if seconds >= threading.TIMEOUT_MAX else float(seconds)
@@ -38,7 +39,7 @@ def check_count(value: object, name: str, *, most: int | None = None, or_none: b
     if count is None or count < 1 or (most is not None and count > most):
         wanted = "at least 1" if most is None else f"a whole number from 1 to {most}"
         raise LMStudioValueError(
-            f"{name} must be {wanted}{', or None' if or_none else ''}; {value!r} was given."
+            f"{name} must be {wanted}{', or None' if or_none else ''}; {shown(value)} was given."
         )
     return count
 
@@ -50,5 +51,5 @@ def check_text(value: object, what: str) -> str:
         LMStudioValueError: It is something else.
     """
     if not isinstance(value, str):
-        raise LMStudioValueError(f"{what} must be a string; {value!r} was given.")
+        raise LMStudioValueError(f"{what} must be a string; {shown(value)} was given.")
     return value

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from .._api.checks import check_seconds
+from .._api.shown import shown
 from .._concurrency.clock import monotonic
 from .._concurrency.fork import PerProcess
 from .._concurrency.threads import start_daemon
@@ -86,7 +87,9 @@ def check_interval(interval: object) -> float:
     """
     seconds = check_seconds(interval, "interval")
     if not seconds:
-        raise LMStudioValueError(f"interval must be more than 0 seconds; {interval!r} was given.")
+        raise LMStudioValueError(
+            f"interval must be more than 0 seconds; {shown(interval)} was given."
+        )
     return seconds
 
 

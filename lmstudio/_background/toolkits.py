@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._api.public import public
+from .._api.shown import shown
 from .._concurrency.cancel_token import CancelToken
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
@@ -48,7 +49,9 @@ class TkDispatcher:
             LMStudioValueError: It is no widget.
         """
         if not hasattr(widget, "tk") or not hasattr(widget, "after"):
-            raise LMStudioValueError(f"TkDispatcher needs a widget of tkinter, not {widget!r}.")
+            raise LMStudioValueError(
+                f"TkDispatcher needs a widget of tkinter, not {shown(widget)}."
+            )
         self.closed = CancelToken()
         self._widget = widget
         self._waiting: deque[Callable[[], object]] = deque()

@@ -13,6 +13,7 @@ from .._api.backports import Self
 from .._api.callbacks import not_the_end
 from .._api.checks import check_count
 from .._api.public import public
+from .._api.shown import shown
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_other_thread
 from .._concurrency import fork
@@ -75,7 +76,7 @@ class Batch(Generic[R]):
         max_parallel = check_count(max_parallel, "max_parallel", or_none=False)
         if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
             raise LMStudioValueError(
-                f"The inputs must be a list or another iterable; {inputs!r} was given."
+                f"The inputs must be a list or another iterable; {shown(inputs)} was given."
             )
         events = check_events(cancel_event)
         session.check_open()

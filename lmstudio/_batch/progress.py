@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from .._api.callbacks import check_callback
+from .._api.shown import shown
 from ..errors import LMStudioValueError
 
 Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
@@ -52,13 +53,13 @@ def show_progress(progress: Progress, total: int | None, owner: object) -> Progr
     makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
     if progress not in makers:
         raise LMStudioValueError(
-            f"progress must be 'rich', 'tqdm', a function or None; {progress!r} was given."
+            f"progress must be 'rich', 'tqdm', a function or None; {shown(progress)} was given."
         )
     try:
         display = makers[progress](total)
     except ImportError:
         raise LMStudioValueError(
-            f"progress={progress!r} needs the package {progress}: pip install {progress}"
+            f"progress={shown(progress)} needs the package {progress}: pip install {progress}"
         ) from None
     weakref.finalize(owner, display.close)
     return display

@@ -12,6 +12,7 @@ from typing import Any, Literal, overload
 from .._api.backports import Self, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
+from .._api.shown import shown
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.to_wire import ModelKind
@@ -314,7 +315,7 @@ public(Client)
 def _check(namespace: str | None) -> str | None:
     if namespace not in (None, "llm", "embedding"):
         raise LMStudioValueError(
-            f"There is no model namespace {namespace!r}; there are 'llm' and 'embedding'."
+            f"There is no model namespace {shown(namespace)}; there are 'llm' and 'embedding'."
         )
     return namespace
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 from .._api.backports import Self
 from .._api.checks import check_seconds
 from .._api.public import public
+from .._api.shown import shown
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
 from .deadline import Deadline, DeadlinePassed, receiver
 from .drain import drain
@@ -287,7 +288,7 @@ def check_events(events: Any) -> list[Any]:
         if not callable(getattr(source, "is_set", None)):
             raise LMStudioValueError(
                 "cancel_event must be a threading.Event, a CancelToken, another object with "
-                f"is_set(), or an iterable of these; {source!r} has no is_set()."
+                f"is_set(), or an iterable of these; {shown(source)} has no is_set()."
             )
     return sources
 

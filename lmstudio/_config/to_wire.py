@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from .._api.shown import shown
 from .._json.converter import DictObject, unstructure
 from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
@@ -176,7 +177,7 @@ def _raw_fields(raw: Any) -> dict[str, Any]:
     for field in raw:
         if not isinstance(field, Mapping) or not isinstance(field.get("key"), str):
             raise LMStudioValueError(
-                f"A raw setting is {{'key': ..., 'value': ...}}, not {field!r}."
+                f"A raw setting is {{'key': ..., 'value': ...}}, not {shown(field)}."
             )
         fields[field["key"]] = field.get("value")
     return fields
@@ -199,7 +200,7 @@ def _structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredP
     raise LMStudioValueError(
         "The response_format takes a JSON Schema with a 'type', a class with model_json_schema(), "
         "an attrs class, a dataclass, a TypedDict, or an LlmStructuredPredictionSetting, not "
-        f"{response_format!r}."
+        f"{shown(response_format)}."
     )
 
 
@@ -209,7 +210,7 @@ def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
         wrapped = kind == "json_schema" and isinstance(schema.get("json_schema"), Mapping)
         hint = " Pass what is under json_schema and schema." if wrapped else ""
         raise LMStudioValueError(
-            f"The response_format is no JSON Schema: {kind!r} is none of its types "
+            f"The response_format is no JSON Schema: {shown(kind)} is none of its types "
             f"({', '.join(_SCHEMA_TYPES)}).{hint}"
         )
     return dict(schema)
@@ -282,7 +283,7 @@ def _gpu_fields(config: LlmLoadModelConfig | EmbeddingLoadModelConfig) -> dict[s
     if gpu.split_strategy is not None and gpu.split_strategy not in SPLIT_STRATEGIES:
         raise LMStudioValueError(
             f"GpuSetting.split_strategy takes one of {', '.join(SPLIT_STRATEGIES)}, "
-            f"not {gpu.split_strategy!r}."
+            f"not {shown(gpu.split_strategy)}."
         )
     # With a mere ratio the split that the user chose in LM Studio stays in force.
     if gpu.main_gpu is not None or gpu.split_strategy is not None or gpu.disabled_gpus:

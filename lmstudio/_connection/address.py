@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from .._api.shown import shown
 from .._concurrency import fork
 from ..errors import LMStudioValueError
 
@@ -67,7 +68,9 @@ def parse_api_host(text: str) -> Address:
         LMStudioValueError: It is none of these.
     """
     if not isinstance(text, str):
-        raise LMStudioValueError(f"api_host must be a string such as 'localhost:1234': {text!r}.")
+        raise LMStudioValueError(
+            f"api_host must be a string such as 'localhost:1234': {shown(text)}."
+        )
     stripped = text.strip()
     scheme = stripped.partition("://")[0].lower() if "://" in stripped else ""
     try:
@@ -88,7 +91,7 @@ def parse_api_host(text: str) -> Address:
         raise
     except ValueError as error:
         raise LMStudioValueError(
-            f"api_host {text!r} cannot be used: {error}. "
+            f"api_host {shown(text)} cannot be used: {error}. "
             "Write 'host:port' (for example 'localhost:1234') or a URL."
         ) from None
     prefix = _PASTED_PATHS.sub("", parts.path).rstrip("/")

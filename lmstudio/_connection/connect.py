@@ -231,7 +231,7 @@ class Connector:
             if self.identity.source is not None:
                 suggestion = f"Check the API token. ({self.identity.source} was used.)"
             raise LMStudioServerError(
-                "LM Studio refused the connection",
+                "Authentication failed",
                 {"title": str(reply.get("error")), "suggestion": suggestion},
             )
         logger.debug("connected to %s", url)

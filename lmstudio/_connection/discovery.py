@@ -59,7 +59,8 @@ class Discovery:
         if found is None:
             ports = ", ".join(map(str, DEFAULT_PORTS))
             raise LMStudioWebsocketError(
-                f"LM Studio is not reachable: nothing answered on 127.0.0.1 at the ports {ports}. "
+                f"LM Studio is not reachable at any default port: nothing answered on 127.0.0.1 at "
+                f"{ports}. "
                 "Start LM Studio, or pass api_host='host:port' if it is elsewhere, as at "
                 "127.0.0.1:1234, the usual place of its REST API."
             )

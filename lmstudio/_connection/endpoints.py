@@ -17,6 +17,7 @@ class Endpoint:
         path: The path of its websocket, such as ``llm``.
         name: Its name there.
         label: What a call of it does, in a user's words, for the beginning of a sentence.
+        notice: What an error of it begins with, in the words of the official package.
         channel: It is a channel, not a remote procedure.
         finals: The types of the packets that are the outcome of a channel.
     """
@@ -24,6 +25,7 @@ class Endpoint:
     path: str
     name: str
     label: str
+    notice: str = "RPC"
     channel: bool = False
     finals: frozenset[str] = frozenset()
 
@@ -47,6 +49,6 @@ def rpc(path: str, name: str, label: str | None = None) -> Endpoint:
     return Endpoint(path, name, label or f"The call of {name}")
 
 
-def channel(path: str, name: str, label: str, *finals: str) -> Endpoint:
+def channel(path: str, name: str, label: str, notice: str, *finals: str) -> Endpoint:
     """Return a channel that ends with one of the packets `finals`."""
-    return Endpoint(path, name, label, channel=True, finals=frozenset(finals))
+    return Endpoint(path, name, label, notice, channel=True, finals=frozenset(finals))

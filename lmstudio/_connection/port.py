@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from .._api.shown import shortened
 from .._concurrency.clock import monotonic
 from ..errors import (
     LMStudioChannelClosedError,
@@ -352,7 +353,9 @@ class ClientPort:
             self._end(call, Outcome(data))
         elif kind is Kind.ERROR:
             details = data if isinstance(data, dict) else {"title": str(data)}
-            error = LMStudioServerError.from_details(f"{label} failed", details)
+            error = LMStudioServerError.from_details(f"{call.endpoint.notice} error", details)
+            if not call.endpoint.channel:  # all of these begin with "RPC error"
+                error.args = (f"{error}\n  {label} failed.",)
             self._end(call, Outcome(error=error))
         elif kind is Kind.CLOSED:
             words = f"{label} failed: LM Studio closed the channel before the outcome."
@@ -372,7 +375,9 @@ def _decode_odd(payload: bytes) -> Any:
 
 
 def _refused(call: Call, text: str) -> LMStudioError:
-    if not text.startswith("Received "):
+    is_own = not text.startswith("Received ")
+    text = shortened(text)  # it repeats the whole parameter
+    if is_own:
         return LMStudioProtocolError(f"{call.endpoint.label} failed: {text}.")
     return LMStudioServerError(
         f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 from .._api.backports import Unpack
 from .._api.public import public
+from .._api.shown import shown
 from .._config.options import AnyLoadConfig
 from .._config.to_wire import ModelKind
 from .._connection.limits import CallLimits
@@ -117,7 +118,7 @@ class SyncModelHandle:
             return self._session.call(request(input), **limits)
         if not isinstance(input, Iterable) or isinstance(input, (bytes, bytearray, Mapping)):
             raise LMStudioValueError(
-                f"The input of {name}() must be a string or several; {input!r} was given."
+                f"The input of {name}() must be a string or several; {shown(input)} was given."
             )
         # All of them first: a wrong one is found before anything is sent.
         return self._session.call_each([request(text) for text in input], **limits)

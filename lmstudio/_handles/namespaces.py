@@ -242,7 +242,8 @@ class SystemNamespace:
 def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:
     kind = {"llm": "language model", "embedding": "embedding model"}[name]
     clearer = LMStudioModelNotFoundError(
-        f"No {kind} is loaded. Load one in LM Studio, or name one: model('the-model-key')."
+        f"Could not get model handle in namespace {name}: no {kind} is loaded. Load one in "
+        "LM Studio, or name one: model('the-model-key')."
     )
     clearer.server_error = error.server_error
     return clearer

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 
 import attrs
 
+from .._api.shown import shown
 from ..errors import LMStudioValueError
 
 # What JSON Schema calls them.
@@ -207,4 +208,4 @@ def json_default(value: Any) -> Any:
         return list(value)
     if full_name(cls) in FORMATS:
         return value.isoformat() if hasattr(value, "isoformat") else str(value)
-    raise TypeError(f"JSON has no form for {value!r}")
+    raise TypeError(f"JSON has no form for {shown(value)}")

@@ -14,7 +14,12 @@ from .._concurrency.once import Once
 from .._connection.call import END, WAKE, Call
 from .._values.messages import AssistantResponse, TextData
 from .._values.results import LlmPredictionFragment, PredictionResult
-from ..errors import LMStudioError, LMStudioProtocolError, LMStudioValueError
+from ..errors import (
+    LMStudioError,
+    LMStudioPredictionError,
+    LMStudioProtocolError,
+    LMStudioValueError,
+)
 from .accumulator import Accumulator
 from .callbacks import PredictionCallbacks, PromptProcessingCallback
 from .right_to_read import RightToRead
@@ -147,6 +152,11 @@ class Reader:
             progress = packet.get("progress")
             if isinstance(progress, (int, float)) and 0 <= progress <= 1:
                 self._report_progress(float(progress))
+        elif kind == "error":
+            details = packet.get("error")
+            words = details if isinstance(details, dict) else {"title": str(details)}
+            self._failure = LMStudioPredictionError("Prediction error", words)
+            raise self._with_partial(self._failure)
         elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
             if self._tool_requests is None:
                 self._tool_requests = ToolRequests(self._callbacks, self._call_back)

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from .._api.shown import shown
 from .._config.options import LlmPredictionConfig
 from .._config.to_wire import (
     KvField,
@@ -16,14 +17,15 @@ from .._config.to_wire import (
     wants_structured,
     with_tools,
 )
-from .._connection.endpoints import channel
+from .._connection.endpoints import Endpoint, channel
 from .._json.converter import DictObject
 from .._json.from_json import response_class
 from .._values.chat import Chat
 from .._values.messages import ChatHistoryDataDict
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
-PREDICT = channel("llm", "predict", "The prediction", "success")
+PREDICT = channel("llm", "predict", "The prediction", "Chat response", "success")
+COMPLETE = channel("llm", "predict", "The prediction", "Completion", "success")
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +67,11 @@ class PredictionOptions:
         )
 
     @property
+    def endpoint(self) -> Endpoint:
+        """What is called."""
+        return COMPLETE if self.completion else PREDICT
+
+    @property
     def structured(self) -> bool:
         """Whether a reply of a given form is asked for."""
         return wants_structured(self.fields)
@@ -102,7 +109,7 @@ def completion_history(prompt: str) -> dict[str, Any]:
         LMStudioValueError: It is no text.
     """
     if not isinstance(prompt, str):
-        raise LMStudioValueError(f"A completion prompt is a string; {prompt!r} was given.")
+        raise LMStudioValueError(f"A completion prompt is a string; {shown(prompt)} was given.")
     return chat_history(prompt)
 
 

@@ -33,7 +33,7 @@ from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 from .callbacks import PredictionCallbacks
 from .iterator import FragmentIterator
 from .reader import Reader
-from .request import PREDICT, PredictionOptions, check_files
+from .request import PredictionOptions, check_files
 
 if TYPE_CHECKING:
     from .._background.callback_queue import CallbackQueue
@@ -101,7 +101,7 @@ class PredictionStream(Generic[T_co]):
         self._events = check_events(limits.get("cancel_event"))  # now, not at the first use
         self._since = since
         self._call: Call = session.new_call(
-            PREDICT,
+            options.endpoint,
             options.parameter(specifier, history),
             timeout=limits.get("timeout", ...),
             idle_timeout=limits.get("idle_timeout", ...),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 from .._api.callbacks import check_callback
 from .._api.checks import check_text
 from .._api.numbers import as_number
+from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
 from .._config.from_wire import kv_to_load_config
 from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
@@ -146,7 +147,9 @@ def get_or_load(
 ) -> Request[str]:
     """Ask for the identifier of a model, which is loaded if it is not yet."""
     parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config, is_strict)
-    endpoint = channel(kind, "getOrLoad", "Loading the model", "alreadyLoaded", "loadSuccess")
+    endpoint = channel(
+        kind, "getOrLoad", "Loading the model", "Model get/load", "alreadyLoaded", "loadSuccess"
+    )
     return Request(endpoint, parameter, _identifier_in_packet, progress.take)
 
 
@@ -165,7 +168,7 @@ def load_new_instance(
     if identifier is not None:
         parameter["identifier"] = check_text(identifier, "instance_identifier")
     parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config, is_strict)
-    endpoint = channel(kind, "loadModel", "Loading the model", "success")
+    endpoint = channel(kind, "loadModel", "Loading the model", "Model load", "success")
     return Request(endpoint, parameter, _identifier_in_packet, progress.take)
 
 
@@ -182,7 +185,7 @@ def _with_load_options(
         seconds = as_number(ttl)
         if seconds is None or not 0 < seconds < 1e12:
             raise LMStudioValueError(
-                f"ttl must be a positive number of seconds or None, not {ttl!r}."
+                f"ttl must be a positive number of seconds or None, not {shown(ttl)}."
             )
         parameter[ttl_key] = max(1, round(seconds * 1000))
     return parameter

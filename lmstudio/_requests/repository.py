@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from .._api.callbacks import check_callback
 from .._api.checks import check_count, check_text
+from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
@@ -73,14 +74,14 @@ def download(
             )
         return key
 
-    endpoint = channel("repository", "downloadModel", "The download", "success")
+    endpoint = channel("repository", "downloadModel", "The download", "Model download", "success")
     return Request(endpoint, {"downloadIdentifier": identifier}, read, take)
 
 
 def _texts(formats: object) -> list[str]:
     if not isinstance(formats, Iterable) or isinstance(formats, (str, bytes, bytearray)):
         raise LMStudioValueError(
-            f"compatibility_types must be a list, as ['gguf']; {formats!r} was given."
+            f"compatibility_types must be a list, as ['gguf']; {shown(formats)} was given."
         )
     return [check_text(entry, "Each of the compatibility_types") for entry in formats]
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast, get_args, overload
 
 from .._api.backports import Self
 from .._api.public import public
+from .._api.shown import shown
 from .._json.converter import format_json, unstructure
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .chat_input import (
@@ -20,7 +21,6 @@ from .chat_input import (
     response_part,
     response_text,
     role_and_content,
-    shown,
     text_or_file,
     tool_call_request,
     tool_call_result,

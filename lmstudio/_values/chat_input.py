@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
+from .._api.shown import shown
 from ..errors import LMStudioValueError
 from .messages import (
     AnyChatMessage,
@@ -14,14 +15,6 @@ from .messages import (
     ToolCallRequestData,
     ToolCallResultData,
 )
-
-_SHOWN = 300  # characters of a wrong value in the text of an error
-
-
-def shown(value: object) -> str:
-    """Return a value for the text of an error, cut if it is long: it may be a whole file."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def as_parts(content: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 import attrs
 
 from .._api.backports import Buffer
+from .._api.shown import shown
 from ..errors import LMStudioOSError, LMStudioValueError
 
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
@@ -80,7 +81,7 @@ def open_local_file(
         LMStudioValueError: It is empty or too big, or `src` or `name` is nothing of the kind.
     """
     if name is not None and not isinstance(name, str):
-        raise LMStudioValueError(f"name must be a string or None; {name!r} was given.")
+        raise LMStudioValueError(f"name must be a string or None; {shown(name)} was given.")
     if isinstance(src, (str, os.PathLike)):
         path = os.fsdecode(src)
         with _open(path) as file:

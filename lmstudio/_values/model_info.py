@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import attrs
 
 from .._api.public import public_module
+from .._api.shown import shown
 from .._json.converter import DictObject, LMStudioStruct, camel_keys, unstructure
 from ..errors import LMStudioValueError
 
@@ -302,7 +303,9 @@ def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
     elif isinstance(specifier, str):
         data = {"identifier": specifier}
     if not isinstance(data, Mapping):
-        raise LMStudioValueError(f"A model is named by a string, query or dict, not {specifier!r}.")
+        raise LMStudioValueError(
+            f"A model is named by a string, query or dict, not {shown(specifier)}."
+        )
     data = camel_keys(data)
     wire: dict[str, Any] = data if "type" in data else {"type": "query", "query": data}
     return wire

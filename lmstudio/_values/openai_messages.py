@@ -7,8 +7,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from .._api.shown import shown
 from ..errors import LMStudioValueError
-from .chat_input import image_part, shown
+from .chat_input import image_part
 from .messages import (
     AnyChatMessage,
     AssistantResponse,

@@ -25,7 +25,7 @@ def test_a_refused_client_gets_the_words_of_the_server():
         client = lms.Client(server.host)
 
         with pytest.raises(
-            lms.LMStudioServerError, match=r"(?s)refused the connection.*If it wants an"
+            lms.LMStudioServerError, match=r"(?s)Authentication failed.*If it wants an"
         ):
             client.llm.list_loaded()
         client.close()

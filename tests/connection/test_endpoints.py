@@ -4,7 +4,7 @@ from lmstudio._connection.endpoints import channel, rpc
 
 
 def test_a_channel_is_created_with_its_parameter_and_ends_with_one_of_its_packets():
-    predict = channel("llm", "predict", "The prediction", "success", "error")
+    predict = channel("llm", "predict", "The prediction", "Chat response", "success", "error")
 
     assert predict.start_message(7, {"history": {}}) == {
         "type": "channelCreate",
@@ -16,7 +16,8 @@ def test_a_channel_is_created_with_its_parameter_and_ends_with_one_of_its_packet
 
 
 def test_a_channel_without_a_parameter_says_null():
-    assert channel("llm", "watch", "Watching").start_message(1, None)["creationParameter"] is None
+    watch = channel("llm", "watch", "Watching", "Watch")
+    assert watch.start_message(1, None)["creationParameter"] is None
 
 
 def test_a_procedure_is_called_with_its_parameter():

@@ -101,7 +101,7 @@ def test_an_error_of_the_server_ends_the_download(held_downloads, client, option
 
     error = worker.error()
     assert isinstance(error, lms.LMStudioServerError)
-    assert str(error) == "The download failed: Disk full\n  Suggestion: Buy a bigger one."
+    assert str(error) == "Model download error: Disk full\n  Suggestion: Buy a bigger one."
     assert error.server_error.title == "Disk full"
     assert sent(held_downloads, client) == []
 
@@ -109,7 +109,7 @@ def test_an_error_of_the_server_ends_the_download(held_downloads, client, option
 def test_a_download_of_what_is_not_there(client):
     option = ModelDownloadOption({**OPTION, "downloadIdentifier": "nope"}, client._session)
 
-    with pytest.raises(lms.LMStudioModelNotFoundError, match="The download failed"):
+    with pytest.raises(lms.LMStudioModelNotFoundError, match="Model download error"):
         option.download()
 
 

@@ -188,9 +188,9 @@ def test_a_time_to_live_is_a_positive_number_of_seconds(client, ttl):
 
 def test_without_a_loaded_model_the_error_says_what_to_do():
     with Server(loaded=[]) as server, lms.Client(server.host) as client:
-        with pytest.raises(lms.LMStudioModelNotFoundError, match="No language model is loaded"):
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="no language model is loaded"):
             client.llm.model()
-        with pytest.raises(lms.LMStudioModelNotFoundError, match="No embedding model") as caught:
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="no embedding model") as caught:
             client.embedding.model()
         assert caught.value.server_error.display_data["code"] == "generic.noModelMatchingQuery"
 

@@ -16,7 +16,7 @@ from lmstudio._connection.frames import FrameReader
 from lmstudio._prediction.request import PREDICT
 from lmstudio.errors import LMStudioError
 
-LOAD = channel("llm", "loadModel", "Loading the model", "success")
+LOAD = channel("llm", "loadModel", "Loading the model", "Model load", "success")
 ENDPOINTS = (PREDICT, LOAD, rpc("llm", "countTokens"), rpc("llm", "listLoaded"))
 IDS = range(1, 5)  # of the calls that are open, one for each endpoint
 HUGE = 10**400  # JSON has numbers that no float holds

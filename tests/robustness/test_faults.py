@@ -252,14 +252,16 @@ def channel_error(scene):
         scene.call.error("Out of memory", suggestion="Buy some.")
     else:
         scene.send(type="channelError", channelId=scene.id, error={"title": "Out of memory"})
-    return scene.is_refused(lms.LMStudioServerError, "failed: Out of memory\n  Suggestion: Buy")
+    return scene.is_refused(lms.LMStudioServerError, "error: Out of memory\n  Suggestion: Buy")
 
 
 def rpc_error(scene):
     scene.begin()
     error = {"title": "Disk full", "cause": "Too many cats."}
     scene.send(type="rpcError", callId=scene.id, error=error)
-    return scene.is_refused(lms.LMStudioServerError, "failed: Disk full\n  Cause: Too many cats.")
+    return scene.is_refused(
+        lms.LMStudioServerError, "RPC error: Disk full\n  Cause: Too many cats."
+    )
 
 
 def warning_only(scene):
@@ -290,7 +292,7 @@ def auth_refused(scene):
     scene.bench.let_in("refuse")
     scene.connection.drop()
     scene.wait_lost()
-    outcome = scene.again(lms.LMStudioServerError, "refused the connection")
+    outcome = scene.again(lms.LMStudioServerError, "Authentication failed")
     scene.bench.let_in("normal")
     return outcome
 
