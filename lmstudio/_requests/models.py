@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,6 +28,8 @@ from .._values.model_info import (
 from ..errors import LMStudioProtocolError, LMStudioValueError
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
 LoadConfig: TypeAlias = "LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None"
@@ -102,7 +106,11 @@ def apply_prompt_template(
 
 
 class LoadProgress:
-    """Reports each step of a load once, upwards, up to 1."""
+    """Reports each step of a load once, upwards, up to 1.
+
+    Attributes:
+        model_key: The model that is loaded, for the log.
+    """
 
     def __init__(self, callback: ModelLoadingCallback | None, runner: CallbackRunner) -> None:
         """Report to a callback, if there is one, which `runner` calls.
@@ -114,11 +122,14 @@ class LoadProgress:
         self._callback = callback
         self._runner = runner
         self._last = -1.0
+        self.model_key = ""
 
     def take(self, packet: dict[str, Any]) -> None:
         """Take a packet of the channel."""
         if packet["type"] == "startLoading":
             self.report(0.0)
+        elif packet["type"] == "unloadingOtherJITModel":
+            _log_eviction(self.model_key, packet.get("info"))
         elif packet["type"] in ("loadProgress", "progress"):
             self.report(packet.get("progress"))
 
@@ -128,6 +139,19 @@ class LoadProgress:
             self._last = float(progress)
             if self._callback is not None:
                 self._runner.run(self._callback, self._last)
+
+
+def _log_eviction(key: str, unloaded: Any) -> None:
+    """Tell of a model that the server unloads to make room for the one that is loaded."""
+    unloaded_key = unloaded.get("modelKey") if isinstance(unloaded, dict) else None
+    event = {
+        "event": "Unloading other JIT model",
+        "model_key": key,
+        "unloaded_model_key": unloaded_key,
+    }
+    suggestion = "LM Studio does so by itself; its Developer settings can disable this behavior"
+    logger.info("%s", json.dumps({**event, "suggestion": suggestion}))
+    logger.debug("%s", json.dumps({**event, "unloaded_model": unloaded}, default=str))
 
 
 def loaded_model(kind: ModelKind) -> Request[str]:
@@ -146,6 +170,7 @@ def get_or_load(
     is_strict: bool,
 ) -> Request[str]:
     """Ask for the identifier of a model, which is loaded if it is not yet."""
+    progress.model_key = key
     parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config, is_strict)
     endpoint = channel(
         kind, "getOrLoad", "Loading the model", "Model get/load", "alreadyLoaded", "loadSuccess"

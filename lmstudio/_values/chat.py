@@ -267,6 +267,9 @@ class Chat:
         last = self._history.messages[-1] if self._history.messages else None
         return last if last is not None and role in (None, last.role) else None
 
+    def _get_history(self) -> ChatHistoryDataDict:
+        return self.to_dict()  # programs use this name of the official package
+
     def _get_last_message(self, role: str) -> AnyChatMessage | None:
         # Programs use this name of the official package's.
         return self.last_message(role)

@@ -1,6 +1,7 @@
 """Handles and namespaces: what can be asked of models, loaded and downloaded."""
 
 import gc
+import json
 import pickle
 import subprocess
 import sys
@@ -258,3 +259,19 @@ def test_a_schema_that_cannot_be_followed_is_told_by_the_server(model):
     schema = {"type": "object", "properties": ["a"]}
     with pytest.raises(lms.LMStudioServerError, match="the JSON schema cannot be followed"):
         model.respond("hi", response_format=schema)
+
+
+def test_a_model_that_makes_room_for_another_is_told_in_the_log(server, client, caplog):
+    caplog.set_level("DEBUG", "lmstudio")
+    server.hold("getOrLoad")
+    worker = Worker(client.llm.model, "test-vlm")
+    call = server.expect("getOrLoad")
+    call.packet({"type": "unloadingOtherJITModel", "info": {"modelKey": "old", "type": "llm"}})
+    call.success(info={"identifier": "test-vlm", "instanceReference": "x", "path": "y"})
+    worker.result()
+    told = [record for record in caplog.records if "Unloading other JIT" in record.getMessage()]
+    assert [record.levelname for record in told] == ["INFO", "DEBUG"]
+    info, debug = (json.loads(record.getMessage()) for record in told)
+    assert (info["model_key"], info["unloaded_model_key"]) == ("test-vlm", "old")
+    assert "disable this behavior" in info["suggestion"]
+    assert debug["unloaded_model"] == {"modelKey": "old", "type": "llm"}

@@ -78,7 +78,7 @@ SERVER_OURS = {
 
 # Differences that are meant: each key is the first cell of a row of docs/differences.md.
 ROWS = {
-    "`configure_default_client()` may be called again, and takes `api_token`": [
+    "`configure_default_client()`, and `get_default_client()` with a host, may be called again": [
         "test_convenience_api.py::test_configure_default_client",
         "test_convenience_api.py::test_get_default_client",
     ],
