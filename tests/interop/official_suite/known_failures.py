@@ -78,9 +78,9 @@ SERVER_OURS = {
 
 # Differences that are meant: each key is the first cell of a row of docs/differences.md.
 ROWS = {
-    "`configure_default_client()`, and `get_default_client()` with a host, may be called again; for "
-    "the same server and token nothing changes, and a client that is replaced lives on for those who "
-    "hold it": [
+    "`configure_default_client()`, and `get_default_client()` with a host, may be called again; "
+    "for the same server and token nothing changes, and a client that is replaced lives on for "
+    "those who hold it": [
         "test_convenience_api.py::test_configure_default_client",
         "test_convenience_api.py::test_get_default_client",
     ],
