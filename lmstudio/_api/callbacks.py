@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any
 
 import attrs
@@ -33,12 +34,10 @@ def check_callback(name: str, callback: object, *gets: str) -> None:
         LMStudioValueError: It is no function, or one with another signature.
     """
     check_callable(name, callback)
-    if not callable(callback):
-        return  # None
-    try:
-        # Not that of a function inside a decorator, which may add or take away arguments.
-        signature = inspect.signature(callback, follow_wrapped=False)
-    except (ValueError, TypeError):  # a function of C that tells nothing of itself
+    if type(callback) is partial:  # perhaps that of `run_in_background()`
+        callback = getattr(callback, "given_callback", callback)
+    signature = _signature(callback)
+    if signature is None:
         return
     try:
         signature.bind(*gets)
@@ -46,6 +45,19 @@ def check_callback(name: str, callback: object, *gets: str) -> None:
         raise LMStudioValueError(
             f"{name} is called with {_listed(gets)}; {_shown(callback)} cannot be: {error}."
         ) from None
+
+
+def _signature(callback: Any) -> inspect.Signature | None:
+    """Return the signature of a callback, if it tells one that can be trusted; else None."""
+    try:
+        # A decorator may add or take away arguments, and show the signature of what is inside.
+        if callback is None or hasattr(callback, "__wrapped__"):
+            return None
+        if "__signature__" in getattr(callback, "__dict__", ()):
+            return None
+        return inspect.signature(callback, follow_wrapped=False)
+    except Exception:  # a function of C that tells nothing of itself, or a proxy of something
+        return None
 
 
 def callback_field(*gets: str) -> Any:
@@ -79,7 +91,4 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _shown(callback: Any) -> str:
     name = getattr(callback, "__qualname__", None)
-    try:
-        return f"{name}{inspect.signature(callback)}" if name else repr(callback)
-    except (ValueError, TypeError):
-        return repr(callback)
+    return f"{name}{_signature(callback)}" if name else shown(callback)

@@ -22,15 +22,23 @@ def as_number(value: Any) -> int | float | None:
         number: int | float = value
         return number
     is_complex = isinstance(value, Complex) and not isinstance(value, Real)
-    if as_bool(value) is not None or is_complex or isinstance(value, str):  # as numpy's are
+    # numpy's texts and truths can be made numbers, too.
+    is_other = getattr(getattr(value, "dtype", None), "kind", "f") not in "iuf"
+    if as_bool(value) is not None or is_complex or is_other or isinstance(value, str):
         return None
-    for method, convert in (("__index__", operator.index), ("__float__", float)):
+    for method, convert in (("__index__", operator.index), ("__float__", _from_float)):
         if hasattr(cls, method):
             try:
                 return convert(value)
             except Exception:  # as of an array with several numbers
                 continue
     return None
+
+
+def _from_float(value: Any) -> int | float:
+    number = float(value)
+    # A float does not hold all whole numbers from there on.
+    return int(value) if abs(number) >= 2**53 and not isinstance(value, float) else number
 
 
 def as_whole(value: Any) -> int | None:

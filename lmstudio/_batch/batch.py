@@ -24,7 +24,7 @@ from .._connection.limits import Limit
 from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._connection.session import Session
-from ..errors import LMStudioError, LMStudioValueError
+from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .progress import Progress, show_progress
 
 R = TypeVar("R")
@@ -83,7 +83,11 @@ class Batch(Generic[R]):
         self._session = session
         self._process = fork.current
         self._start = start
-        self._inputs: Iterator[Any] | None = iter(inputs)
+        try:
+            self._inputs: Iterator[Any] | None = iter(inputs)
+            total = len(inputs) if isinstance(inputs, Sized) else None
+        except StopIteration as error:  # of user code
+            raise not_the_end(error) from error
         self._input_error: Exception | None = None
         self._max_parallel = max_parallel
         self._ordered = ordered
@@ -95,7 +99,6 @@ class Batch(Generic[R]):
         self._scope = CancelScope(session, self._bell)
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         self._scope.open(events)
-        total = len(inputs) if isinstance(inputs, Sized) else None
         self._progress = show_progress(progress, total, self)
 
     def __reduce__(self) -> NoReturn:
@@ -130,6 +133,23 @@ class Batch(Generic[R]):
         When it is dropped after its first step, as by ``break``, the batch is cancelled.
         """
         return _BatchIterator(self)
+
+    def _note_iterator(self, iterator: _BatchIterator[R]) -> None:
+        """Let an iterator be the one by whose end the batch is left.
+
+        Raises:
+            LMStudioRuntimeError: Another loop over the batch goes on.
+        """
+        last = None if self._iterator is None else self._iterator()
+        if last is iterator:
+            return
+        goes_on = bool(self._outcomes) or self._inputs is not None
+        if last is not None and goes_on and not self._scope.is_set():
+            raise LMStudioRuntimeError(
+                "Another loop over this batch goes on: iterate over it once, and in one thread."
+            )
+        self._notice_if_left()
+        self._iterator = weakref.ref(iterator)
 
     def _notice_if_left(self) -> None:
         """Stop all if the loop was left; the I/O thread has stopped what ran already."""
@@ -255,11 +275,8 @@ class _BatchIterator(Generic[R]):
         return self
 
     def __next__(self) -> tuple[int, R | LMStudioError]:
-        batch = self._batch
-        if batch._iterator is None or batch._iterator() is not self:
-            batch._notice_if_left()
-            batch._iterator = weakref.ref(self)
-        return next(batch)
+        self._batch._note_iterator(self)
+        return next(self._batch)
 
 
 def _note_end(

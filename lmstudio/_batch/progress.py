@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from .._api.callbacks import check_callback
 from .._api.shown import shown
+from .._concurrency import fork
 from ..errors import LMStudioValueError
 
 Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
@@ -61,8 +62,14 @@ def show_progress(progress: Progress, total: int | None, owner: object) -> Progr
         raise LMStudioValueError(
             f"progress={shown(progress)} needs the package {progress}: pip install {progress}"
         ) from None
-    weakref.finalize(owner, display.close)
+    weakref.finalize(owner, _close_here, display, fork.current)
     return display
+
+
+def _close_here(display: ProgressDisplay, process: object) -> None:
+    """Close a bar, but not in a forked child, on whose screen it is not."""
+    if process is fork.current:
+        display.close()
 
 
 class _Function(ProgressDisplay):

@@ -61,6 +61,8 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
             default.client = None  # not closed: others may be using it
         if client is None or default.client is None:
             default.host, default.token = api_host, api_token
+        elif api_token is not None:  # the same as that of the environment, which may change
+            default.token = api_token
 
 
 def _is_client_of(client: Client, address: Address | None, identity: Identity) -> bool:

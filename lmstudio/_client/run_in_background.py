@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import threading
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from .._api.callbacks import check_callable, not_the_end
 from .._api.public import public
+from .._api.warn import called_from, callers_place
 from .._background.callback_queue import CallbackQueue
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
@@ -87,13 +87,15 @@ def run_in_background(
     _check_arguments(call, arguments, options)
     future: BackgroundCall[T] = BackgroundCall(token.cancel)
     seconds = check_interval(interval)
+    place = callers_place()
 
     def work() -> None:
         future.worker = threading.get_ident()
         result: Any = None
         error: BaseException | None = None
         try:
-            result = call(*arguments, **options)
+            with called_from(place):
+                result = call(*arguments, **options)
         except BaseException as caught:
             error = caught
         error = callbacks.failure or (error and not_the_end(error))
@@ -166,10 +168,9 @@ def _text_taker(callbacks: CallbackQueue, also: Callable[..., Any] | None) -> Ca
 
 
 def _runs_in(callbacks: CallbackQueue, callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what has a callback run by `callbacks`, and looks like it to those who check it."""
+    """Return what has a callback run by `callbacks`, and says which one it is."""
     run = functools.partial(callbacks.run, callback)
-    with contextlib.suppress(ValueError, TypeError):  # a function of C that tells nothing of itself
-        run.__signature__ = inspect.signature(callback, follow_wrapped=False)  # type: ignore[attr-defined]
+    run.given_callback = callback  # type: ignore[attr-defined]
     return run
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeAlias
 
 from .._api.backports import Self
+from .._api.callbacks import not_the_end
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._api.shown import shown
@@ -257,7 +258,7 @@ class CancelToken:
             try:
                 callback()
             except BaseException as error:
-                failure = failure or error
+                failure = failure or not_the_end(error)
         if failure is not None:
             raise failure
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -15,6 +17,23 @@ current: object = object()
 _renewals: list[Callable[[], None]] = []  # run in a forked child, by its only thread
 
 
+_LAZY = ("lmstudio", "attr", "attrs", "cattr", "cattrs", "websocket")  # imported when needed
+
+
+def _finish_imports() -> None:
+    """Before a fork: wait for imports that other threads are in the middle of.
+
+    The child would wait for them for ever: the locks of modules come along, the threads do not.
+    """
+    for name, module in list(sys.modules.items()):
+        is_ours = name.partition(".")[0] in _LAZY
+        if is_ours and getattr(getattr(module, "__spec__", None), "_initializing", False):
+            try:
+                importlib.import_module(name)
+            except Exception:  # it fails in the other thread, too
+                pass
+
+
 def _renew() -> None:
     global current
     current = object()
@@ -23,7 +42,12 @@ def _renew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(before=_finish_imports, after_in_child=_renew)
+
+
+def in_child(renew: Callable[[], None]) -> None:
+    """Have a function called in each forked child, by its only thread, before anything else."""
+    _renewals.append(renew)
 
 
 class PerProcess(Generic[T]):

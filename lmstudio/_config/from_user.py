@@ -19,8 +19,16 @@ from .._json.converter import DictObject, LMStudioStruct, camel_case, camel_keys
 from ..errors import LMStudioValueError
 
 _NO_FIT: Any = object()
-# What other configurations have as options, and this package as arguments of calls.
-_ARGUMENTS = ("timeout", "ttl", "preset", "response_format", "tools")
+# What some write among the options, and is an argument of a call.
+_ARGUMENTS = {
+    "ttl": "model()",
+    "timeout": "the call",
+    "idle_timeout": "the call",
+    "cancel_event": "the call",
+    "preset": "respond()",
+    "response_format": "respond()",
+    "tools": "act()",
+}
 _WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "a whole number",
@@ -193,11 +201,12 @@ def tell_of_unknown_option(key: object, cls: type[Config], is_strict: bool) -> N
 def _hint(key: object, cls: Any) -> str:
     """Return what may have been meant."""
     every = f"help(lmstudio.{cls.__name__}) lists all options"
-    if key in _ARGUMENTS:
-        return f"{key}= is an argument of the call. {every}"
+    wanted = _plain(key)
+    for name, call in _ARGUMENTS.items():
+        if wanted == _plain(name):
+            return f"{name}= is an argument of {call}. {every}"
     # However it is written: by its beginning ("top_p"), or by its likeness.
     plain = {_plain(name): name for name in reversed(_names(cls))}
-    wanted = _plain(key)
     near = [name for name in plain if wanted and name.startswith(wanted)]
     near = sorted(near, key=len) or difflib.get_close_matches(wanted, plain, n=1)
     if near:

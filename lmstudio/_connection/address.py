@@ -149,7 +149,7 @@ class Route:
 class Identity:
     """Who we are to the server; all namespaces of one client share it. Never shown."""
 
-    __slots__ = ("_identifier", "_passkey", "_process", "source")
+    __slots__ = ("_guests", "_token", "source")
 
     def __init__(self, api_token: str | None = None) -> None:
         """Use a token, else the one in ``LM_API_TOKEN`` or ``LMSTUDIO_API_TOKEN``, else be a guest.
@@ -161,13 +161,13 @@ class Identity:
             LMStudioValueError: The token is malformed. (Its text is not repeated.)
         """
         self.source: str | None = None
-        self._process = fork.current
+        self._token: tuple[str, str] | None = None  # identifier and passkey
+        self._guests: dict[object, tuple[str, str]] = {}  # by the process: a child is another one
         source = "api_token"
         for variable in _TOKEN_VARIABLES:
             if api_token is None and os.environ.get(variable, "").strip():
                 source, api_token = f"The environment variable {variable}", os.environ[variable]
         if api_token is None or api_token == "" or str(api_token).isspace():
-            self._become_guest()
             return
         match = _TOKEN.fullmatch(api_token.strip()) if isinstance(api_token, str) else None
         if match is None:
@@ -175,30 +175,23 @@ class Identity:
                 f"{source} is not an LM Studio API token. A token reads sk-lm- and 8 letters or "
                 "digits, a colon, and 20 more; copy it from LM Studio's Developer page."
             )
-        self._identifier, self._passkey = match.groups()
+        self._token = (match[1], match[2])
         self.source = source
 
     def is_same(self, other: Identity) -> bool:
         """Whether both have the same token, or are guests."""
-        if self.source is None or other.source is None:
-            return self.source is other.source
-        return (self._identifier, self._passkey) == (other._identifier, other._passkey)
+        return self._token == other._token
 
     def __repr__(self) -> str:
         """Show nothing of it."""
         return "Identity(...)"
 
-    def _become_guest(self) -> None:
-        self._identifier = f"guest:{uuid.uuid4()}"
-        self._passkey = str(uuid.uuid4())
-        self._process = fork.current
-
     def auth_packet(self) -> dict[str, Any]:
         """Return the first message of a connection; a forked child is a guest of its own."""
-        if self.source is None and self._process is not fork.current:
-            self._become_guest()
-        return {
-            "authVersion": 1,
-            "clientIdentifier": self._identifier,
-            "clientPasskey": self._passkey,
-        }
+        if self._token is None:
+            # One C call decides: several connector threads may come here at once.
+            guest = (f"guest:{uuid.uuid4()}", str(uuid.uuid4()))
+            identifier, passkey = self._guests.setdefault(fork.current, guest)
+        else:
+            identifier, passkey = self._token
+        return {"authVersion": 1, "clientIdentifier": identifier, "clientPasskey": passkey}

@@ -17,7 +17,7 @@ from ..errors import LMStudioClientError, LMStudioError, LMStudioTimeoutError
 from .call import END, WAKE, Call, CancelOnDrop, Outcome
 from .frames import FragmentedMessage
 from .port import ClientPort
-from .reactor import Reactor
+from .reactor import Reactor, close_copy
 
 if TYPE_CHECKING:
     from .._concurrency.deadline import Deadline
@@ -196,6 +196,13 @@ class Dispatcher:
         self._sweep_by(0.0)
         for call in list(self.open.values()):  # also what was started since the caller looked
             call.cancel(CLOSED_REASON)
+
+    def let_go(self) -> None:
+        """In a forked child: close its copies of the parent's descriptors, and nothing else."""
+        for port in list(self._ports.values()):
+            if port.transport is not None:
+                close_copy(port.transport.socket)
+        self.reactor.let_go()
 
     def _closed_error(self) -> LMStudioError:
         return self._failure or closed_error()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -48,6 +49,14 @@ class SocketHandler(Protocol):
     def on_ready(self, events: int, now: float) -> None:
         """Read and write what the socket allows; `now` is the time of arrival."""
         ...
+
+
+def close_copy(sock: socket.socket) -> None:
+    """Close a forked child's copy of a socket, without a word to the other side."""
+    try:
+        os.close(sock.detach())
+    except OSError:  # it was closed before
+        pass
 
 
 class Reactor:
@@ -99,6 +108,15 @@ class Reactor:
         # Appended first: the thread takes the byte first, and looks at the commands second.
         self.commands.append((command, arguments))
         self.wake()
+
+    def let_go(self) -> None:
+        """In a forked child: close its copies of the parent's descriptors."""
+        selector = getattr(self, "selector", None)
+        if selector is not None:
+            selector.close()
+        for end in (getattr(self, "_wake_reader", None), self._wake_writer):
+            if end is not None:
+                close_copy(end)
 
     def wake(self) -> None:
         """Wake the I/O thread. In a forked child this does nothing: the socket is the parent's."""

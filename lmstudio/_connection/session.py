@@ -436,3 +436,16 @@ def _cancel_at_exit() -> None:
             written.get(timeout=deadline.remaining())
     except (queue.Empty, KeyboardInterrupt):
         pass
+
+
+def _let_go_of_parent() -> None:
+    """In a forked child: close what the parent's connections have open here.
+
+    Otherwise the server would not see the end of a parent that is killed, as long as a child lives.
+    """
+    for dispatcher in _living(_dispatchers):
+        if dispatcher.process is not fork.current:
+            dispatcher.let_go()
+
+
+fork.in_child(_let_go_of_parent)

@@ -27,7 +27,12 @@ from .._prediction.callbacks import (
     ToolCallRequestNameCallback,
     ToolCallRequestStartCallback,
 )
-from .._prediction.request import PredictionOptions, chat_history, completion_history
+from .._prediction.request import (
+    PredictionOptions,
+    chat_history,
+    check_files,
+    completion_history,
+)
 from .._prediction.stream import PredictionStream
 from .._requests import models
 from .._values.chat import Chat
@@ -339,7 +344,7 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, chat_history(input), {})
+        template = models.apply_prompt_template(self.identifier, self._history(input), {})
         count = functools.partial(models.count_tokens, "llm", self.identifier)
         return self._session.call_two(template, count, **limits)
 
@@ -358,7 +363,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``applyPromptTemplate``.
         """
-        request = models.apply_prompt_template(self.identifier, chat_history(history), opts)
+        request = models.apply_prompt_template(self.identifier, self._history(history), opts)
         return self._session.call(request, **limits)
 
     def act(
@@ -500,6 +505,11 @@ class LLM(SyncModelHandle):
         ).run()
 
     # -- how all of these do it ---------------------------------------------------------------
+
+    def _history(self, history: Chat | ChatHistoryDataDict | str) -> dict[str, Any]:
+        data = chat_history(history)
+        check_files(data, self._session.inherited_uploads)
+        return data
 
     def _options(
         self,

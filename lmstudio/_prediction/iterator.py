@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._api.callbacks import not_the_end
 from .._concurrency import fork
@@ -33,6 +33,10 @@ class FragmentIterator:
     def __repr__(self) -> str:
         """Show what it reads."""
         return f"<iterator of {self._stream!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied and pickled: two would read one stream."""
+        raise TypeError("An iterator over a stream cannot be copied or pickled.")
 
     def __iter__(self) -> FragmentIterator:
         """Return itself."""

@@ -44,6 +44,12 @@ class RightToRead(dict[int, int]):
                 self.pop(0, None)
 
     def note_reader(self, me: int) -> None:
-        """Remember the thread with this number, which is the current one."""
-        if self.last[0] != me:
-            self.last = (me, threading.current_thread())
+        """Remember the thread with this number, which is the current one.
+
+        The number alone does not tell: one that has ended leaves it to the next thread.
+        """
+        self.last = (me, threading.current_thread())
+
+    def was_read_here(self) -> bool:
+        """Whether the current thread is the one that read last."""
+        return self.last[0] == get_ident() and self.last[1] is threading.current_thread()

@@ -10,7 +10,7 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import lmstudio
 
@@ -131,7 +131,13 @@ class PredictionStream(Generic[T_co]):
 
     def _repr_markdown_(self) -> str:
         """Show what was read so far in a notebook, without starting or reading anything."""
+        if self._call.dispatcher.process is not fork.current:
+            return f"*({self._state()}, in the parent process)*"
         return self._reader.markdown("" if self._state() == "ended" else self._state())
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied and pickled: a copy would stop the prediction when it is dropped."""
+        raise TypeError("A stream is one prediction, and cannot be copied or pickled.")
 
     def _state(self) -> str:
         state = "not started" if not self._is_started else "running" if not self.done() else "ended"
@@ -230,13 +236,13 @@ class PredictionStream(Generic[T_co]):
 
     def _what_is_known(self) -> PredictionResult | None:
         """Return how it ended, or what an error has left, once reading has ended; None before."""
+        fork.check_process(self._call.dispatcher.process, "stream")
         self._notice_if_left()
         if not self._call.claim:
             return None
-        is_reader = self._future is None and self._reader.right.last[0] == get_ident()
-        if is_reader:
-            with contextlib.suppress(LMStudioError):
-                return self.result()
+        # Only waits, for the server's last word: callbacks belong to `result()` and the loop.
+        if self._is_started and self._future is None and self._reader.right.was_read_here():
+            self._wait(Deadline(None))
         return self._reader.outcome_so_far()
 
     # -- reading ------------------------------------------------------------------------------
@@ -452,6 +458,7 @@ class PredictionStream(Generic[T_co]):
 
     def _begin_reading(self, iterator: FragmentIterator) -> Callable[[], Any]:
         """Start it, if need be, for an iterator's first step; return what takes an item."""
+        self._reader.right.note_reader(get_ident())
         # Before it is sent: an iterator that is dropped while it starts is noticed as well.
         self._call.cancel_when_dropped(iterator)
         self._begin()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from .._api.callbacks import not_the_end
 from .._api.shown import shown
+from .._json.annotations import json_default
 from ..errors import LMStudioValueError
 from .chat_input import image_part
 from .messages import (
@@ -75,9 +78,14 @@ def _join(last: AnyChatMessage, new: AnyChatMessage) -> None:
         content.extend(new.content)
 
 
+def _as_data(value: Any) -> Any:
+    """Return an object of the package `openai` as a dict; whatever else as it is."""
+    is_model = not isinstance(value, Mapping) and hasattr(value, "model_dump")
+    return value.model_dump() if is_model else value
+
+
 def _read_message(message: Any, where: str) -> AnyChatMessage:
-    if not isinstance(message, Mapping) and hasattr(message, "model_dump"):  # of package openai
-        message = message.model_dump()
+    message = _as_data(message)
     if not isinstance(message, Mapping):
         _refuse(where, f"a message is a dict, not {shown(message)}.")
     role = message.get("role")
@@ -123,7 +131,8 @@ def _read_response(message: Mapping[str, Any], content: list[Any], where: str) -
 
 
 def _read_call(call: Any, where: str) -> ToolCallRequestData:
-    function = call.get("function") if isinstance(call, Mapping) else None
+    call = _as_data(call)
+    function = _as_data(call.get("function")) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or call.get("type", "function") != "function":
         _refuse(where, f"expected the call of a function, not {shown(call)}.")
     call_id, name = call.get("id"), function.get("name")
@@ -145,7 +154,7 @@ def _read_arguments(arguments: Any, where: str) -> dict[str, Any]:
             _refuse(where, f"expected JSON, not {shown(arguments)}: {error}.")
     if not isinstance(read, Mapping):
         _refuse(where, f"expected the text of a JSON object, not {shown(arguments)}.")
-    return dict(read)
+    return copy.deepcopy(dict(read))
 
 
 def _read_parts(content: Any, where: str) -> list[TextData | _Image]:
@@ -159,6 +168,7 @@ def _read_parts(content: Any, where: str) -> list[TextData | _Image]:
 
 
 def _read_part(part: Any, where: str) -> TextData | _Image:
+    part = _as_data(part)
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in ("text", "refusal"):
         if not isinstance(part.get(kind), str):
@@ -202,7 +212,10 @@ def _upload(image: _Image, prepare_image: Callable[[bytes], FileHandleInput] | N
             "an image has to be uploaded before it can be in a chat: call from_openai() with "
             "prepare_image=client.prepare_image (or lmstudio.prepare_image).",
         )
-    return image_part(prepare_image(image.data))
+    try:
+        return image_part(prepare_image(image.data))
+    except StopIteration as error:  # of user code
+        raise not_the_end(error) from error
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -249,7 +262,7 @@ def _write_message(
 
 
 def _write_call(request: ToolCallRequest) -> dict[str, Any]:
-    arguments = json.dumps(request.arguments or {}, ensure_ascii=False)
+    arguments = json.dumps(request.arguments or {}, ensure_ascii=False, default=json_default)
     call_id = {} if request.id is None else {"id": request.id}
     function = {"name": request.name, "arguments": arguments}
     return {**call_id, "type": "function", "function": function}

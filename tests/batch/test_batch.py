@@ -277,6 +277,19 @@ def test_asking_for_an_iterator_and_dropping_it_changes_nothing(server, model):
     assert not batch.cancelled()
 
 
+def test_a_second_loop_is_refused_while_the_first_goes_on_and_stops_nothing(server, model):
+    batch = model.respond_many(["a", "b", "c"], max_parallel=1)
+    first, second = iter(batch), iter(batch)
+    pairs = [next(first)]
+    with pytest.raises(lms.LMStudioRuntimeError, match="Another loop over this batch goes on"):
+        next(second)
+    del second
+    pairs += first
+    assert [index for index, _ in pairs] == [0, 1, 2]
+    assert not any(result.cancelled for _, result in pairs)
+    assert list(batch) == []  # at the end there is nothing to take
+
+
 def test_leaving_the_loop_stops_what_runs(server, model):
     server.reply("quick")
     server.reply("word " * 10_000, delay=0.001, repeat=5)

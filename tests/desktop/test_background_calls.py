@@ -158,6 +158,12 @@ def test_a_callback_of_another_signature_is_refused_before_anything_is_sent(serv
     assert not server.predictions
 
 
+def test_an_option_that_does_not_exist_is_told_at_the_line_that_began_the_call(server, model):
+    with pytest.warns(lms.LMStudioOptionWarning, match="topP") as caught:
+        lms.run_in_background(model.respond, "hi", config={"topP": 0.5}).result(LIMIT)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_a_stop_iteration_does_not_leave_a_future_or_what_wraps_it_unfinished(server, model):
     def call(cancel_event):
         raise StopIteration("of the call")

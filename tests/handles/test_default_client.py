@@ -92,6 +92,17 @@ def test_another_token_makes_a_new_default_client_and_the_same_one_does_not(defa
     assert lms.get_default_client() is not client
 
 
+def test_a_token_that_was_given_is_kept_though_the_environment_forgets_it(default, monkeypatch):
+    monkeypatch.setenv("LM_API_TOKEN", TOKEN)
+    lms.configure_default_client(f"localhost:{default}")
+    client = lms.get_default_client()
+    lms.configure_default_client(f"localhost:{default}", TOKEN)
+    assert lms.get_default_client() is client
+    monkeypatch.delenv("LM_API_TOKEN")
+    lms.close_default_client()
+    assert lms.get_default_client()._identity.is_same(client._identity)
+
+
 def test_a_reply_in_another_thread_is_not_cut_when_the_program_configures_another_server(
     default, server
 ):

@@ -1,6 +1,8 @@
 """Leaving a stream in the middle stops the model; and a stream has one reader."""
 
+import copy
 import gc
+import threading
 
 import pytest
 from helpers import Worker, assert_usable, cancels, eventually
@@ -231,6 +233,59 @@ def test_after_an_error_the_stats_say_that_it_failed(held, model):
     assert stream.stats.stop_reason == "failed"
     assert Worker(lambda: stream.stats.stop_reason).result() == "failed"
     assert stream.model_info is None
+
+
+def test_looking_at_the_stats_runs_no_callback(held, model):
+    told = []
+    stream = model.respond_stream("hi", on_message=told.append)
+    stream.add_done_callback(told.append)
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    for _ in stream:
+        break
+    call.expect_cancel()
+    call.success("userStopped")
+    assert stream.stats.stop_reason == "userStopped"
+    assert told == []
+    stream.result()
+    assert len(told) == 2
+
+
+def test_the_stats_of_a_stream_that_never_started_do_not_wait(model):
+    stream = model.respond_stream("hi")
+    assert stream.stats is None
+    stream.cancel()
+    assert stream.stats.stop_reason == "userStopped"
+
+
+def test_a_thread_with_the_number_of_an_ended_reader_is_another_one(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    ended = Worker(lambda: None)
+    ended.result()
+    # What the loser leaves: an earlier reader with this thread's number, that has ended.
+    stream._reader.right.last = (threading.get_ident(), ended)
+    iterator = iter(stream)
+    assert next(iterator).content == "a"
+    waiting = Worker(stream.result)
+    call.fragment("b")
+    assert next(iterator).content == "b"  # the waiting thread has taken nothing
+    call.success()
+    assert list(iterator) == []
+    assert waiting.result().content == "ab"
+
+    stream._reader.right.last = (threading.get_ident(), ended)
+    assert not stream._reader.right.was_read_here()
+
+
+def test_a_stream_and_its_iterator_are_not_copied(model):
+    stream = model.respond_stream("hi")
+    for thing in (stream, iter(stream)):
+        with pytest.raises(TypeError, match="cannot be copied"):
+            copy.copy(thing)
 
 
 # -- an iterator that was not advanced (C12) --------------------------------------------------

@@ -1,6 +1,7 @@
 """Predictions that run to their end: streams, results, callbacks, configuration."""
 
 import functools
+import inspect
 import json
 import queue
 import threading
@@ -293,6 +294,25 @@ def test_a_decorated_callback_is_judged_by_what_is_called(server, model):
 
     model.respond("hi", on_first_token=without_arguments)
     assert taken == [1]
+
+
+def test_a_callback_that_says_nothing_true_of_itself_is_taken(server, model):
+    taken = []
+
+    class Proxy:  # as werkzeug's, of something that is not there yet
+        def __getattr__(self, name):
+            raise RuntimeError("out of context")
+
+        def __call__(self, *arguments):
+            taken.append(arguments)
+
+    def decorated(*arguments):
+        taken.append(arguments)
+
+    decorated.__signature__ = inspect.signature(add)
+    for callback in (Proxy(), decorated):
+        model.respond("hi", on_message=callback)
+    assert [len(arguments) for arguments in taken] == [1, 1]
 
 
 @pytest.mark.parametrize("name", ["on_prediction_fragment", "on_first_token", "on_message"])

@@ -169,7 +169,8 @@ def chat(handle):
     return chat
 own, shared = client.prepare_image(image), known.prepare_image(image)
 def work():
-    for call in (model.respond, model.respond_stream):
+    calls = model.respond, model.respond_stream, model.count_tokens, model.apply_prompt_template
+    for call in calls:
         refused(lambda: call(chat(own)), "was uploaded by the parent process")
     model.respond_stream(chat(client.prepare_image(image + b"1")))
     known.llm.model().respond_stream(chat(shared))
@@ -199,6 +200,101 @@ print(in_child(lambda: model.count_tokens("a b")))
 for lock in locks:
     lock.release()
 client.close()
+""",
+    )
+    assert output == ["0"]
+
+
+def test_a_child_is_one_guest_though_several_connections_ask_at_once(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+import concurrent.futures
+identity = client._identity
+identity.auth_packet()
+def work():
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        packets = list(pool.map(lambda _: str(identity.auth_packet()), range(200)))
+    assert len(set(packets)) == 1, set(packets)
+print(in_child(work))
+""",
+    )
+    assert output == ["0"]
+
+
+def test_looking_at_a_parents_stream_is_refused_though_a_thread_held_its_lock(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+stream = model.respond_stream("hi")
+iterator = iter(stream)
+next(iterator)
+def work():
+    stream.cancel()
+    refused(lambda: stream.stats, "belongs to the parent process")
+    refused(lambda: stream.model_info, "belongs to the parent process")
+    assert "parent" in stream._repr_markdown_()
+with stream._reader._fold_lock:
+    print(in_child(work))
+stream.cancel()
+print(stream.result().acknowledged)
+""",
+    )
+    assert output == ["0", "True"]
+
+
+def test_a_child_holds_no_connection_of_the_parent_open(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+model.count_tokens("a")
+sockets = [port.transport.socket for port in client._session.dispatcher._ports.values()]
+assert sockets
+numbers = [sock.fileno() for sock in sockets]
+def work():
+    for number in numbers:
+        try:
+            os.fstat(number)
+        except OSError:
+            continue
+        raise AssertionError("it is open")
+    assert model.count_tokens("a b") == 2
+print(in_child(work), model.count_tokens("a b"))
+client.close()
+""",
+    )
+    assert output == ["0", "2"]
+
+
+def test_a_fork_waits_for_an_import_that_another_thread_is_in_the_middle_of(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+import importlib.abc, importlib.util
+entered, go_on = threading.Event(), threading.Event()
+class Slow(importlib.abc.Loader):
+    def create_module(self, spec): return None
+    def exec_module(self, module):
+        entered.set()
+        go_on.wait(10)
+        module.ready = True
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "cattrs.slow":
+            return importlib.util.spec_from_loader(name, Slow())
+import cattrs
+sys.meta_path.insert(0, Finder())
+threading.Thread(target=lambda: __import__("cattrs.slow"), daemon=True).start()
+entered.wait(10)
+threading.Timer(0.05, go_on.set).start()
+def work():
+    import cattrs.slow
+    assert cattrs.slow.ready
+print(in_child(work))
 """,
     )
     assert output == ["0"]

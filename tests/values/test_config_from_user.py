@@ -85,7 +85,8 @@ UNKNOWN = [
     ({"topK": 1}, LlmPredictionConfig, "'topK'", "did you mean 'topKSampling'"),
     ({"repetitionPenalty": 1}, LlmPredictionConfig, "'repetitionPenalty'", "'repeatPenalty'"),
     ({"timeout": 1}, LlmPredictionConfig, "'timeout'", "timeout= is an argument of the call"),
-    ({"ttl": 1}, LlmLoadModelConfig, "'ttl'", "ttl= is an argument of the call"),
+    ({"ttl": 1}, LlmLoadModelConfig, "'ttl'", "ttl= is an argument of model()"),
+    ({"responseFormat": 1}, LlmPredictionConfig, "'responseFormat'", "is an argument of respond()"),
     ({"temperature": 1}, LlmLoadModelConfig, "'temperature'", "one of LlmPredictionConfig"),
     ({"xyzzy": 1}, LlmPredictionConfig, "'xyzzy'", "help(lmstudio.LlmPredictionConfig) lists all"),
     ({5: 1}, LlmPredictionConfig, "5", "lists all"),
@@ -158,6 +159,7 @@ class Share:
         ({"temperature": Fraction(1, 4)}, 0.25),
         ({"max_tokens": Decimal(3)}, 3),
         ({"temperature": Count()}, 7),
+        ({"seed": Decimal(2**53 + 1)}, 2**53 + 1),
     ],
 )
 def test_a_number_of_any_class_is_a_number(options, read):
@@ -185,7 +187,10 @@ def test_numbers_of_numpy_are_numbers_and_its_truths_are_truths():
     assert read_config(
         {"gpu": {"disabled_gpus": [numpy.int32(1)]}}, LlmLoadModelConfig
     ).gpu == GpuSetting(disabled_gpus=[1])
-    for wrong in (numpy.bool_(True), numpy.array([1, 2]), numpy.str_("5"), numpy.complex64(1)):
+    for wrong in (
+        *(numpy.bool_(True), numpy.array([1, 2]), numpy.str_("5"), numpy.complex64(1)),
+        *(numpy.array("50"), numpy.bytes_(b"50"), numpy.array(True)),
+    ):
         with pytest.raises(LMStudioValueError, match="takes a finite number"):
             read_config({"temperature": wrong}, LlmPredictionConfig)
     with pytest.raises(LMStudioValueError, match="takes a whole number"):

@@ -1,6 +1,7 @@
 """Chats from and to the messages of OpenAI's API: what becomes what, and what cannot."""
 
 import base64
+import datetime
 import json
 
 import pytest
@@ -368,3 +369,40 @@ def test_a_chat_survives_the_way_there_and_back(messages):
     written = chat.to_openai(image_url=url)
     assert Chat.from_openai(written, prepare_image=upload) == chat
     assert json.loads(json.dumps(written)) == written
+
+
+def test_objects_of_the_package_are_taken_wherever_they_stand():
+    class Model:  # as pydantic's
+        def __init__(self, **values):
+            self._values = values
+
+        def model_dump(self):
+            return self._values
+
+    arguments = {"day": [1]}
+    call = Model(id="1", type="function", function={"name": "f", "arguments": arguments})
+    chat = Chat.from_openai(
+        [
+            {"role": "user", "content": [Model(type="text", text="hi")]},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        ]
+    )
+    arguments["day"].append(2)
+    assert chat[0].text == "hi"
+    assert chat[1].tool_calls[0].arguments == {"day": [1]}
+
+
+def test_arguments_of_any_form_that_json_has_are_written():
+    chat = Chat()
+    chat.add_user_message("hi")
+    request = ToolCallRequest(name="f", id="1", arguments={"day": datetime.date(2026, 1, 2)})
+    chat.add_assistant_response("", [request])
+    written = chat.to_openai()[1]["tool_calls"][0]["function"]["arguments"]
+    assert written == '{"day": "2026-01-02"}'
+
+
+def test_a_stop_iteration_of_prepare_image_is_an_error():
+    url = "data:image/png;base64,AAAA"
+    message = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        Chat.from_openai([message], prepare_image=lambda data: next(iter(())))
