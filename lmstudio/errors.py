@@ -211,11 +211,12 @@ class LMStudioUnknownMessageWarning(LMStudioClientError, UserWarning):
 class LMStudioOptionWarning(UserWarning):
     """An option that was given does not exist, and is not sent.
 
-    It is issued at the line that gave it. A program whose output is its user's takes out all::
+    It is issued at the line that called this package. A program whose output is its user's takes
+    out all, or makes them errors with "error"::
 
         warnings.simplefilter("ignore", lmstudio.LMStudioOptionWarning)
 
-    ``Client(strict_options=True)`` makes it an error.
+    ``Client(strict_options=True)`` makes it an error, too.
     """
 
 

@@ -67,8 +67,9 @@ class ToolFunctionDef:
         description = doc if description is None else description
         if not description:
             raise LMStudioValueError(
-                f"The tool {name!r} has no description; give the function a docstring that tells "
-                "the model what it does, or use ToolFunctionDef.from_callable(f, description=...)."
+                f"Could not extract tool description from {shown(f)} (no docstring set): the tool "
+                f"{name!r} has no description; give the function a docstring that tells the model "
+                "what it does, or use ToolFunctionDef.from_callable(f, description=...)."
             )
         return cls(
             name=name,
@@ -152,7 +153,10 @@ def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
             )
         tools[tool.name] = tool
     if not tools:
-        raise LMStudioValueError("act() needs at least one tool; without any, use respond().")
+        raise LMStudioValueError(
+            "Tool using actions require at least one tool to be defined. "
+            "Without any, use respond()."
+        )
     return tools
 
 

@@ -315,7 +315,7 @@ public(Client)
 def _check(namespace: str | None) -> str | None:
     if namespace not in (None, "llm", "embedding"):
         raise LMStudioValueError(
-            f"There is no model namespace {shown(namespace)}; there are 'llm' and 'embedding'."
+            f"Unknown model namespace: {shown(namespace)}; there are 'llm' and 'embedding'."
         )
     return namespace
 

@@ -29,6 +29,18 @@ _ARGUMENTS = {
     "response_format": "respond()",
     "tools": "act()",
 }
+# What other APIs call an option; without underscores and capitals.
+_ELSEWHERE = {
+    "maxcompletiontokens": "maxTokens",
+    "npredict": "maxTokens",
+    "numpredict": "maxTokens",
+    "numctx": "contextLength",
+    "nctx": "contextLength",
+    "ngpulayers": "gpu",
+    "gpuoffload": "gpu",
+}
+_LIKE_BEGINNING = 0.25  # the share of a name that its beginning must be, to be meant
+_LIKENESS = 0.75
 _WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "a whole number",
@@ -205,15 +217,17 @@ def _hint(key: object, cls: Any) -> str:
     for name, call in _ARGUMENTS.items():
         if wanted == _plain(name):
             return f"{name}= is an argument of {call}. {every}"
-    # However it is written: by its beginning ("top_p"), or by its likeness.
-    plain = {_plain(name): name for name in reversed(_names(cls))}
-    near = [name for name in plain if wanted and name.startswith(wanted)]
-    near = sorted(near, key=len) or difflib.get_close_matches(wanted, plain, n=1)
-    if near:
-        return f"did you mean {plain[near[0]]!r}? {every}"
-    others: list[Any] = [*Config.__subclasses__(), *Reported.__subclasses__()]
+    others: list[Any] = [*Reported.__subclasses__(), *Config.__subclasses__()]
     owner = next((other.__name__ for other in others if key in _names(other)), None)
-    return every if owner is None else f"it is one of {owner}. {every}"
+    if owner is not None:
+        return f"it is one of {owner}. {every}"
+    # However it is written: as elsewhere, by its beginning ("top_p"), or by its likeness.
+    plain = {_plain(name): name for name in reversed(_names(cls))}
+    wanted = _plain(_ELSEWHERE.get(wanted, key))
+    near = [name for name in plain if wanted and name.startswith(wanted)]
+    near = [name for name in sorted(near, key=len) if len(wanted) >= _LIKE_BEGINNING * len(name)]
+    near = near or difflib.get_close_matches(wanted, plain, n=1, cutoff=_LIKENESS)
+    return f"did you mean {plain[near[0]]!r}? {every}" if near else every
 
 
 def _plain(name: object) -> str:

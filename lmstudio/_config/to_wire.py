@@ -198,9 +198,9 @@ def _structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredP
     if schema is not None:
         return LlmStructuredPredictionSetting(type="json", json_schema=schema)
     raise LMStudioValueError(
-        "The response_format takes a JSON Schema with a 'type', a class with model_json_schema(), "
-        "an attrs class, a dataclass, a TypedDict, or an LlmStructuredPredictionSetting, not "
-        f"{shown(response_format)}."
+        f"Failed to parse response format: {shown(response_format)}. It takes a JSON Schema with a "
+        "'type', a class with model_json_schema(), an attrs class, a dataclass, a TypedDict, or an "
+        "LlmStructuredPredictionSetting."
     )
 
 

@@ -153,7 +153,7 @@ class Connector:
         except (TimeoutError, websocket.WebSocketTimeoutException):
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {url}: it did not answer within connect_timeout. "
-                "Is it running, and is its local server on?"
+                "Is LM Studio running? Is its local server on?"
             ) from None
         except (OSError, websocket.WebSocketException) as error:
             raise LMStudioWebsocketError(
@@ -272,6 +272,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         words = "it did not answer in time"
     words = words or type(error).__name__
-    question = " Is it running, and is its local server on?"
+    question = " Is LM Studio running? Is its local server on?"
     has_question = isinstance(error, (ConnectionError, TimeoutError))
     return f"{words[0].lower()}{words[1:]}.{question if has_question else ''}"

@@ -501,7 +501,7 @@ class LLM(SyncModelHandle):
             rules,
             callbacks,
             call_limits(cancel_event, timeout, idle_timeout),
-            max_rounds=check_count(max_prediction_rounds, "max_prediction_rounds"),
+            max_rounds=check_count(max_prediction_rounds, "Max prediction rounds"),
         ).run()
 
     # -- how all of these do it ---------------------------------------------------------------

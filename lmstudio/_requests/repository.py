@@ -34,7 +34,8 @@ def search_models(
         options["compatibilityTypes"] = formats
     if not options:
         raise LMStudioValueError(
-            "Say what to search for: a search_term, a limit or compatibility_types."
+            "At least one search parameter must be specified: a search_term, a limit or "
+            "compatibility_types."
         )
     endpoint = rpc("repository", "searchModels", "Searching for models")
     return Request(endpoint, {"opts": options}, _results)

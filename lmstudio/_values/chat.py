@@ -126,7 +126,8 @@ class Chat:
             if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
                 raise LMStudioValueError(
                     f"Expected {cls.__name__}, ChatHistoryData, or a dict with a 'messages' key "
-                    f"and a list of messages, or a text, not {shown(history)}."
+                    f"and a list of messages, or a text, not {shown(history)}. "
+                    "Chat.from_openai() reads a list of messages as OpenAI's API has them."
                 )
             for entry in messages:
                 chat.add_entry(*role_and_content(entry))

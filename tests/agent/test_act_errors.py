@@ -220,7 +220,7 @@ def test_results_follow_their_requests_though_the_first_callback_raised(server, 
     [
         ({"tools": []}, "at least one tool"),
         ({"tools": None}, "given as a list"),
-        ({"max_prediction_rounds": 0}, "max_prediction_rounds must be at least 1"),
+        ({"max_prediction_rounds": 0}, "Max prediction rounds must be at least 1"),
         ({"max_parallel_tool_calls": 0}, "max_parallel_tool_calls must be at least 1"),
         ({"tool_timeout": -1}, "tool_timeout must be a number of seconds"),
         ({"on_message": 3}, "on_message must be a function"),

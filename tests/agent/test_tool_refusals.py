@@ -77,7 +77,7 @@ RAW = {
 @pytest.mark.parametrize(
     ("tools", "words"),
     [
-        ([], "at least one tool; without any, use respond()"),
+        ([], "at least one tool to be defined. Without any, use respond()"),
         (fine, "given as a list; <function fine"),
         (FINE, "given as a list; {'name'"),
         (None, "given as a list; None"),

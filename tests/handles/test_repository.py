@@ -67,8 +67,8 @@ def test_a_search_sends_what_was_given_and_nothing_else(server, client):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "Say what to search for: a search_term, a limit or compatibility_types"),
-        ({"search_term": "", "compatibility_types": []}, "Say what to search for"),
+        ({}, "At least one search parameter must be specified: a search_term, a limit or"),
+        ({"search_term": "", "compatibility_types": []}, "At least one search parameter"),
         ({"search_term": 5}, "search_term must be a string; 5 was given"),
         ({"limit": 0}, "limit must be a whole number from 1 to 25, or None; 0 was given"),
         ({"limit": -1}, "from 1 to 25"),

@@ -212,7 +212,7 @@ def test_the_form_of_the_reply_may_be_a_schema_a_class_or_a_setting(response_for
 
 @pytest.mark.parametrize("response_format", [5, "json", {}, {"properties": {}}, int, Modelled()])
 def test_anything_else_is_no_form_of_a_reply(response_format):
-    with pytest.raises(LMStudioValueError, match="response_format takes"):
+    with pytest.raises(LMStudioValueError, match="Failed to parse response format: "):
         prediction_config_to_kv(None, response_format)
 
 
