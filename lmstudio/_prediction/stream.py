@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import sys
+import threading
 import weakref
 from _thread import get_ident
 from collections import deque
@@ -538,8 +539,10 @@ class PredictionStream(Generic[T_co]):
         reads = self._reads.get(0)
         if reads is None or reads() is None or ident == get_ident() or not thread.is_alive():
             return False
-        # Of threads that Python did not start, it does not know when they end.
-        return ident in sys._current_frames()
+        # Of threads that Python did not start, it does not know when they end. Only these are asked
+        # for: before 3.11.9 that may freeze the process, if garbage is collected meanwhile.
+        is_foreign = isinstance(thread, threading._DummyThread)
+        return not is_foreign or ident in sys._current_frames()
 
     def _in_use(self) -> LMStudioRuntimeError:
         name = "lmstudio-background" if self._future else self._reader.right.last[1].name

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import sys
 import threading
 
 import pytest
@@ -431,6 +432,30 @@ def test_an_iterator_may_pass_from_one_thread_to_another(held, model):
     assert next(iterator).content == "a"
     assert Worker(lambda: [f.content for f in iterator]).result() == ["b"]
     assert stream.result().content == "ab"
+
+
+def test_a_result_beside_a_thread_of_python_does_not_ask_for_all_threads(held, model, monkeypatch):
+    # Before 3.11.9 that question may freeze the process.
+    monkeypatch.setattr(sys, "_current_frames", lambda: pytest.fail("it asked"))
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    taken, go_on = threading.Event(), threading.Event()
+
+    def iterate():
+        for _ in stream:
+            taken.set()
+            go_on.wait(10)
+
+    worker = Worker(iterate)
+    assert taken.wait(10)
+    with pytest.raises(lms.LMStudioTimeoutError):
+        stream.result(timeout=0.01)
+    go_on.set()
+    call.success()
+    worker.result()
+    assert stream.result().content == "a"
 
 
 def test_result_reads_on_when_the_iterating_thread_has_ended(held, model):
