@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Literal, overload
 
@@ -12,6 +11,7 @@ from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
+from .._concurrency.once import Once
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._config.to_wire import ModelKind
 from .._connection.address import Address, Identity, parse_api_host
@@ -25,17 +25,46 @@ from .._values.messages import FileHandle
 from .client import Client
 
 
-class _Default:
-    """The default client and what it is made with. The lock guards all of it."""
+class _Setting:
+    """What a default client is made with, and that client; and the setting that has replaced it.
 
-    def __init__(self, inherited: _Default | None) -> None:
-        self.lock = threading.Lock()
-        self.host: str | None = None if inherited is None else inherited.host
-        self.token: str | None = None if inherited is None else inherited.token
-        self.client: Client | None = None
+    No lock: each of the two is set once, by one C call, so a signal handler or a finaliser may come
+    in between any two steps here.
+    """
+
+    def __init__(self, host: str | None, token: str | None) -> None:
+        self.host = host
+        self.token = token
+        self.client = Once()
+        self._next = Once()
+
+    def last(self) -> _Setting:
+        """Return the setting that holds now."""
+        setting = self
+        while setting._next:
+            setting = setting._next.value
+        return setting
+
+    def replace(self, host: str | None, token: str | None) -> None:
+        """Let other values hold from now on."""
+        following = _Setting(host, token)
+        while not self.last()._next.set(following):
+            pass  # another thread was first: after that one's
 
 
-_default = PerProcess(_Default)
+def _inherit(parent: _Setting | None) -> _Setting:
+    """Return the first setting of a process."""
+    last = None if parent is None else parent.last()
+    return _Setting(None, None) if last is None else _Setting(last.host, last.token)
+
+
+_first = PerProcess(_inherit)
+
+
+def _setting() -> _Setting:
+    """Return the setting that holds now, and forget those before it."""
+    last = _first.value = _first.value.last()
+    return last
 
 
 def configure_default_client(api_host: str | None = None, api_token: str | None = None) -> None:
@@ -54,15 +83,13 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
     """
     address = None if api_host is None else parse_api_host(api_host)
     identity = Identity(api_token)
-    default = _default.value
-    with default.lock:
-        client = default.client
-        if client is not None and not _is_client_of(client, address, identity):
-            default.client = None  # not closed: others may be using it
-        if client is None or default.client is None:
-            default.host, default.token = api_host, api_token
-        elif api_token is not None:  # the same as that of the environment, which may change
-            default.token = api_token
+    setting = _setting()
+    client: Client | None = setting.client.value
+    if client is not None and _is_client_of(client, address, identity):
+        if api_token is not None:  # the same as that of the environment, which may change
+            setting.token = api_token
+    else:  # a client is not closed: others may be using it
+        setting.replace(api_host, api_token)
 
 
 def _is_client_of(client: Client, address: Address | None, identity: Identity) -> bool:
@@ -86,35 +113,45 @@ def get_default_client(api_host: str | None = None) -> Client:
         LMStudioWebsocketError: No server answers.
     """
     if api_host is not None:
-        configure_default_client(api_host, _default.value.token)
-    default = _default.value
+        configure_default_client(api_host, _setting().token)
     client = _default_client()
     try:
         client._discovery.check_once(Deadline(client._connect_timeout))
     except BaseException:
-        with default.lock:
-            if default.client is client:
-                default.client = None  # not closed: another thread may be using it
+        _let_go(client)  # not closed: another thread may be using it
         raise
     return client
 
 
 def _default_client() -> Client:
     """Return the default client without looking whether its server answers."""
-    default = _default.value
-    with default.lock:
-        if default.client is None or default.client._session.is_closed:
-            default.client = Client(default.host, default.token)
-        return default.client
+    while True:
+        setting = _setting()
+        client: Client | None = setting.client.value
+        if client is None:
+            setting.client.set(Client(setting.host, setting.token))
+        elif client._session.is_closed:
+            setting.replace(setting.host, setting.token)
+        else:
+            return client
+
+
+def _let_go(client: Client) -> None:
+    """Have another default client made at the next use, unless that is another one already."""
+    setting = _setting()
+    if setting.client.value is client:
+        setting.replace(setting.host, setting.token)
 
 
 def close_default_client() -> None:
-    """Close the default client, if there is one; the next use makes a new one."""
-    default = _default.value
-    with default.lock:
-        previous, default.client = default.client, None
-    if previous is not None:
-        previous.close()
+    """Close the default client, if there is one; the next use makes a new one.
+
+    Thread safety: all threads, also in signal handlers and finalisers.
+    """
+    client: Client | None = _setting().client.value
+    if client is not None:
+        _let_go(client)
+        client.close()
 
 
 def llm(

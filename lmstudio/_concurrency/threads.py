@@ -1,31 +1,95 @@
-"""Starts the threads of this package: all are daemons, and have names."""
+"""Starts the threads of this package: all are daemons, have names, and nobody waits for the start.
+
+Some of them bring what others wait for, and so must never wait themselves. None of their code does,
+but Python may collect garbage there, and run a finaliser of the user's that makes a call.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
+from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import LMStudioRuntimeError
+from . import fork
+
+logger = logging.getLogger(__name__)
+
+_waitless: set[int] = set()  # the numbers of the threads that must not wait
+fork.in_child(_waitless.clear)
+
+
+class _AtOnce(threading.Event):
+    """Stands for the news that a thread runs, for which `Thread.start` waits with no limit."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Do not wait: whatever the new thread runs first may take its time."""
+        return True
+
+
+class _Daemon(threading.Thread):
+    """A daemon thread whose start does not wait until it runs."""
+
+    def __init__(self, function: Callable[[], object], name: str) -> None:
+        super().__init__(target=function, name=name, daemon=True)
+        self._started = _AtOnce()
 
 
 def start_daemon(
-    function: Callable[..., object], name: str, *arguments: Any, refusal: str
+    function: Callable[..., object],
+    name: str,
+    *arguments: Any,
+    refusal: str,
+    may_wait: bool = True,
 ) -> threading.Thread:
-    """Run ``function(*arguments)`` in a daemon thread.
+    """Run ``function(*arguments)`` in a daemon thread. It may run a little after this returns.
 
     Args:
         function: What is run.
         name: The name of the thread.
         *arguments: Handed to the function.
         refusal: What cannot be done without the thread, as the beginning of an error.
+        may_wait: Whether what runs there may make calls that wait; see `check_may_wait`.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more (it is exiting).
     """
-    thread = threading.Thread(target=function, name=name, args=arguments, daemon=True)
+
+    def run() -> None:
+        me = get_ident()
+        try:
+            if not may_wait:
+                _waitless.add(me)
+            function(*arguments)
+        finally:
+            _waitless.discard(me)
+
+    thread = _Daemon(run, name)
     try:
         thread.start()
     except RuntimeError as error:
         raise LMStudioRuntimeError(f"{refusal} any more: {error}") from None
     return thread
+
+
+def may_wait() -> bool:
+    """Return whether the current thread may wait for another one."""
+    return get_ident() not in _waitless
+
+
+def check_may_wait() -> None:
+    """Refuse to wait in a thread of this package that brings what others wait for.
+
+    Raises:
+        LMStudioRuntimeError: The current thread is one. Its name is told.
+    """
+    if not may_wait():
+        name = threading.current_thread().name
+        logger.debug("a call that waits was refused in the thread %s", name)
+        raise LMStudioRuntimeError(
+            f"A call that waits for the server was made in the thread {name!r}, which must not "
+            "wait. Python's garbage collector runs finalisers (`__del__`) in any thread: let "
+            "yours call cancel() or close(), or leave the call to a thread of your own."
+        )

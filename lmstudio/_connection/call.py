@@ -87,6 +87,7 @@ class Call:
         "outcome",
         "owners",
         "parameter",
+        "sent",
         "started",
         "timeout",
         "tokens",
@@ -131,7 +132,8 @@ class Call:
         self.outcome: Outcome | None = None
         self.is_sent = False
         self.cancel_seen = False
-        self.started = self.heard = monotonic()
+        self.started = self.sent = monotonic()  # `sent`: when the server took some of it, too
+        self.heard = 0.0  # when the last message for it arrived
         self.grace_ends: float | None = None
 
     # -- any thread ---------------------------------------------------------------------------
@@ -146,8 +148,10 @@ class Call:
         # After the claim: the reader that wakes looks at it, and so does the I/O thread.
         self.inbox.put(WAKE)
         dispatcher = self.dispatcher
-        dispatcher.reactor.commands.append((dispatcher.cancelled, (self,)))
-        dispatcher.reactor.wake()
+        # Else it is not started, or has ended. Who starts it now looks at the claim after this.
+        if self.id in dispatcher.open:
+            dispatcher.reactor.commands.append((dispatcher.cancelled, (self,)))
+            dispatcher.reactor.wake()
         return first
 
     @property
@@ -197,6 +201,14 @@ class Call:
                 self.tokens.pop()._unlink(self)
             except IndexError:  # another thread took the last one
                 return
+
+    @property
+    def model(self) -> str | None:
+        """What names the model that it is for, to be compared with those of others; or None."""
+        specifier = (
+            self.parameter.get("modelSpecifier") if isinstance(self.parameter, dict) else None
+        )
+        return None if specifier is None else f"{self.endpoint.path} {_to_json(specifier)}"
 
     def cancel_when_dropped(self, owner: object) -> CancelOnDrop:
         """Cancel it when `owner` is dropped before its end."""

@@ -18,6 +18,7 @@ from .call import END, WAKE, Call, CancelOnDrop, Outcome
 from .frames import FragmentedMessage
 from .port import ClientPort
 from .reactor import Reactor, close_copy
+from .silence import HeardModels
 
 if TYPE_CHECKING:
     from .._concurrency.deadline import Deadline
@@ -44,29 +45,50 @@ class Dispatcher:
         self.open: dict[int, Call] = {}
         self._connector = connector
         self._ports: dict[str, ClientPort] = {}
+        self._heard_models = HeardModels()
         self._closing: Deadline | None = None
         self._failure: LMStudioError | None = None
+        self._at_exit: Callable[[], object] | None = None  # told when nothing runs any more
 
     # -- for the reactor ----------------------------------------------------------------------
 
-    def sweep(self, now: float) -> None:
-        """Find dropped streams and iterators; now and then, look at every open call."""
+    def after_each_turn(self) -> None:
+        """Find dropped streams and iterators."""
         while self.dropped:
             call = self.dropped.popleft().call
             if call.outcome is None:
                 call.cancel("the stream was dropped before its end")
-        if now >= self.reactor.sweep_at:
-            self.reactor.sweep_at = now + (_SWEEP if self.open else _REST)
-            if self._closing is not None:
-                self._sweep_by(min(now + _SWEEP, max(self._closing.at, now)))
-            for call in list(self.open.values()):
-                self._look_at(call, now)
+        done = self._at_exit
+        if done is not None and not self._awaits_ends():
+            self._at_exit = None
+            done()
+
+    def _awaits_ends(self) -> bool:
+        return any(port.protocol.ending for port in self._ports.values())
+
+    def sweep(self, now: float) -> None:
+        """Look at every open call, and say when to do so again."""
+        self.reactor.sweep_at = now + (_SWEEP if self.open else _REST)
+        if self._closing is not None:
+            self._sweep_by(min(now + _SWEEP, max(self._closing.at, now)))
+        for call in list(self.open.values()):
+            self._look_at_claims(call)
+        self._look_at_time(now)
+
+    def was_away(self, seconds: float) -> None:
+        """Let no silence count in which nobody listened."""
+        now = monotonic()
+        for call in list(self.open.values()):
+            call.sent = min(call.sent + seconds, now)
+            call.heard = min(call.heard + seconds, now)
+        for port in self._ports.values():
+            port.was_away(seconds)
 
     def _sweep_by(self, when: float) -> None:
         if when < self.reactor.sweep_at:
             self.reactor.sweep_at = when
 
-    def _look_at(self, call: Call, now: float) -> None:
+    def _look_at_claims(self, call: Call) -> None:
         if not call.claim:
             # Ctrl-C may have come between a token's own claim and its look for what follows it.
             for token in call.tokens:
@@ -75,12 +97,17 @@ class Dispatcher:
         elif not call.cancel_seen and call.is_cancelled:
             call.inbox.put(WAKE)  # Ctrl-C came between the claim and this
             self.cancelled(call)
-        if call.outcome is None:
-            limit = _limit_of(call)
-            if limit <= now:
-                self._expire(call, now)
-            else:
-                self._sweep_by(max(limit, now + _BRIEFLY))
+
+    def _look_at_time(self, now: float) -> None:
+        """End the calls whose time is over, and note when the next one's will be."""
+        late = [call for call in list(self.open.values()) if _limit_of(call) <= now]
+        if late:
+            self._heard_models.note(late, list(self.open.values()))
+            for call in late:
+                if _limit_of(call) <= now:
+                    self._expire(call, now)
+        limits = [_limit_of(call) for call in list(self.open.values())]
+        self._sweep_by(max(min(limits, default=math.inf), now + _BRIEFLY))
 
     def _expire(self, call: Call, now: float) -> None:
         if call.grace_ends is not None:
@@ -116,8 +143,12 @@ class Dispatcher:
         elif self._closing is not None or self.reactor.has_ended:
             self.end(call, Outcome(error=self._closed_error()))
         else:
-            self._sweep_by(min(_limit_of(call), monotonic() + _SWEEP))
-            self._port_of(call).start(call, text)
+            now, limit = monotonic(), _limit_of(call)
+            if limit <= now:  # a limit of 0, or another part of the operation has used it up
+                self.end(call, Outcome(error=_timeout_error(call, now)))
+            else:
+                self._sweep_by(min(limit, now + _SWEEP))
+                self._port_of(call).start(call, text)
 
     def _port_of(self, call: Call) -> ClientPort:
         path = call.endpoint.path
@@ -167,6 +198,10 @@ class Dispatcher:
         # nothing (Ctrl-C took the wake-up) finds it at the next look.
         call.outcome = outcome
         self.open.pop(call.id, None)
+        if self.open:
+            self._heard_models.note_end(call)
+        else:
+            self._heard_models.forget()
         if (port := self._ports.get(call.endpoint.path)) is not None:
             port.forget(call)
         call.owners.clear()  # after the outcome: who adds one looks at that second
@@ -176,19 +211,22 @@ class Dispatcher:
         call.notify()
 
     def send_cancels(self, done: Callable[[], object]) -> None:
-        """At exit: cancel what runs, withdraw what waits, and wake nobody; then call `done`."""
+        """At exit: cancel what runs, withdraw what waits, and wake nobody.
+
+        `done` is called when the server has ended what was cancelled: a process that is gone
+        earlier resets its connections, and the reset may overtake the cancel.
+        """
         for call in list(self.open.values()):
-            if not (call.is_sent and call.grace > 0):
-                # No cancel for its waiter, which would raise an error, and print it.
-                if (port := self._ports.get(call.endpoint.path)) is not None:
+            # No waiter is told: an error raised there now would be printed.
+            call.claim.set("the interpreter exits")
+            if (port := self._ports.get(call.endpoint.path)) is not None:
+                if not call.cancel_seen:
+                    call.cancel_seen = True
                     port.send_cancel(call)
-                    port.forget(call)
-                call.outcome = Outcome()
-                self.open.pop(call.id, None)
-            elif not call.cancel_seen:
-                call.claim.set("the interpreter exits")
-                self.cancelled(call)
-        done()
+                port.forget(call)
+            call.outcome = Outcome()
+            self.open.pop(call.id, None)
+        self._at_exit = done
 
     def close(self, deadline: Deadline) -> None:
         """Leave, at the latest at the deadline."""
@@ -221,7 +259,7 @@ def _limit_of(call: Call) -> float:
     if call.timeout is not None:
         limit = call.started + call.timeout
     if call.idle_timeout is not None:
-        limit = min(limit, call.heard + call.idle_timeout)
+        limit = min(limit, max(call.sent, call.heard) + call.idle_timeout)
     return limit
 
 

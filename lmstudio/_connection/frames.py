@@ -178,6 +178,7 @@ class FrameReader:
                     raise LMStudioProtocolError("The server sent a masked websocket frame.")
             end = start + length
             if end > size:
+                self._check_first(first, length)  # now: the rest of it may never come
                 self._missing = end - size
                 break
             if first == _TEXT and not self._opcode:
@@ -192,16 +193,11 @@ class FrameReader:
 
     def _take(self, first: int, payload: bytes, messages: list[bytes]) -> None:
         """Take a frame that is not a whole text message."""
+        self._check_first(first, len(payload))
         opcode, final = first & 0x0F, first & 0x80
-        if first & 0x70 or opcode not in _OPCODES:
-            raise LMStudioProtocolError(f"The server sent an invalid frame (0x{first:02x}).")
         if opcode >= 8:
-            if not final or len(payload) > 125:
-                raise LMStudioProtocolError("The server sent an invalid control frame.")
             self.controls.append((opcode, payload))
             return
-        if (opcode == ABNF.OPCODE_CONT) != bool(self._opcode):
-            raise LMStudioProtocolError("The server sent the fragments of a message out of order.")
         if opcode != ABNF.OPCODE_CONT:
             self._opcode = opcode
         self._check_size(len(self._fragments) + len(payload))
@@ -211,6 +207,17 @@ class FrameReader:
                 messages.append(bytes(self._fragments))
             self._fragments.clear()
             self._opcode = 0
+
+    def _check_first(self, first: int, length: int) -> None:
+        """Refuse a frame by its first byte and its length."""
+        opcode, final = first & 0x0F, first & 0x80
+        if first & 0x70 or opcode not in _OPCODES:
+            raise LMStudioProtocolError(f"The server sent an invalid frame (0x{first:02x}).")
+        if opcode >= 8:
+            if not final or length > 125:
+                raise LMStudioProtocolError("The server sent an invalid control frame.")
+        elif (opcode == ABNF.OPCODE_CONT) != bool(self._opcode):
+            raise LMStudioProtocolError("The server sent the fragments of a message out of order.")
 
     def _check_size(self, length: int) -> None:
         if length > self.max_bytes:

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 SILENCE = 15.0  # seconds without a word from the server, after which it is asked for one
 _ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
 _QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
+_LINGER = 0.25  # seconds that the server has to close a connection, once we have said goodbye
+_LATE = 1.0  # seconds after its deadline, from which on an attempt to connect is made once more
 
 _raw_decode = json.JSONDecoder().raw_decode
 
@@ -70,6 +72,7 @@ class ClientPort:
         self.heard = 0.0  # when the server was heard last
         self._answer_due: float | None = None  # when the answer to a ping must have come
         self._plan: object = None  # to look for life; None while nothing is awaited
+        self._leaves_at: float | None = None  # when it stops to read; set once all is written
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -94,6 +97,7 @@ class ClientPort:
         if not call.is_sent or (call.message is not None and not call.message.is_complete):
             return False
         if call.endpoint.channel:
+            self.protocol.ending.add(call.id)
             self._send(call.cancel_text())
         return True
 
@@ -173,6 +177,14 @@ class ClientPort:
         else:
             self._look_at(self.heard + SILENCE)
 
+    def was_away(self, seconds: float) -> None:
+        """Give the server more time, since nobody listened for a while."""
+        if self.protocol.calls:  # else an old connection is in doubt after that
+            self.heard += seconds
+        if self._answer_due is not None:
+            self._answer_due += seconds
+            self._look_at(self._answer_due)
+
     def _note_life(self, now: float) -> None:
         self.heard = now
         if self._answer_due is not None:
@@ -213,7 +225,7 @@ class ClientPort:
             # with its welcome then fails them, where it would be opened again and again.
             self.on_ready(selectors.EVENT_READ, monotonic())
         else:
-            self._give_up(outcome)
+            self._failed_to_connect(attempt, outcome)
 
     def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
@@ -222,12 +234,19 @@ class ClientPort:
 
     def _attempt_expired(self, attempt: Attempt, _now: float) -> None:
         if attempt is self._attempt:
-            self._give_up(
-                LMStudioWebsocketError(
-                    "LM Studio is not reachable: it did not answer within "
-                    f"connect_timeout={self._connector.timeout:g} s."
-                )
+            words = f"connect_timeout={self._connector.timeout:g} s."
+            error = LMStudioWebsocketError(
+                f"LM Studio is not reachable: it did not answer within {words}"
             )
+            self._failed_to_connect(attempt, error)
+
+    def _failed_to_connect(self, attempt: Attempt, error: LMStudioError) -> None:
+        if monotonic() > attempt.deadline.at + _LATE:
+            # Told long after its time: this process was stopped meanwhile. Nothing was sent yet.
+            attempt.abort()
+            self._connect()
+        else:
+            self._give_up(error)
 
     def _give_up(self, error: LMStudioError) -> None:
         if self._attempt is not None:
@@ -266,17 +285,29 @@ class ClientPort:
             return False
         if flush:
             try:
-                if not self.transport.said_goodbye:
-                    self.transport.say_goodbye()
+                self.transport.say_goodbye()
                 self.transport.flush()
             except LMStudioError:
                 pass  # it is leaving anyway
             else:
-                if self.transport.is_busy:
-                    self._update_interest()
+                self._update_interest()
+                if self.transport.is_busy or self._lingers():
                     return True
         self._drop()
         return False
+
+    def _lingers(self) -> bool:
+        """Whether to read on, though all is written, until the server has closed as well.
+
+        A socket that is closed with something unread in it resets the connection, and that may
+        overtake what was written.
+        """
+        if self._leaves_at is None:
+            self._leaves_at = monotonic() + _LINGER
+            self._reactor.at(self._leaves_at, lambda _: None)
+            if self.transport is not None:
+                self.transport.end_writing()
+        return monotonic() < self._leaves_at
 
     # -- the socket is ready ------------------------------------------------------------------
 
@@ -311,10 +342,10 @@ class ClientPort:
         if transport.flush():
             # A server that takes what we send is not silent, though it may have nothing to say.
             if self._sending is not None:
-                self._sending.heard = now
+                self._sending.sent = now
                 self._note_life(now)
             for call, _ in self._waiting:
-                call.heard = now
+                call.sent = now
         if not transport.is_busy:
             self._sending = None
             self._start_waiting()
@@ -345,6 +376,7 @@ class ClientPort:
                 call.heard = now
                 call.inbox.put(data)
             else:
+                call.heard = now
                 self._conclude(kind, call, data)
 
     def _conclude(self, kind: Kind, call: Call, data: Any) -> None:
@@ -367,7 +399,7 @@ class ClientPort:
 
 def _decode_odd(payload: bytes) -> Any:
     try:
-        return json.loads(payload)  # bytes, so that surrounding white space is accepted
+        return json.loads(payload.decode())  # which accepts surrounding white space
     except (ValueError, RecursionError):
         raise LMStudioProtocolError(
             "The server sent something that is not JSON; the connection was closed."

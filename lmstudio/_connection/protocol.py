@@ -58,6 +58,7 @@ class Protocol:
     def __init__(self) -> None:
         """Start with none."""
         self.calls: dict[int, Call] = {}
+        self.ending: set[int] = set()  # cancelled channels that the server has not closed yet
         self.warnings = 0
 
     @property
@@ -96,6 +97,7 @@ class Protocol:
         return None if call is None or call.endpoint.channel else (kind, call, data)
 
     def _channel(self, message: dict[str, Any], kind: Kind, data: Any) -> Received:
+        self.ending.discard(message["channelId"])
         call = self.calls.get(message["channelId"])
         return None if call is None or not call.endpoint.channel else (kind, call, data)
 

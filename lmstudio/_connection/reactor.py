@@ -2,14 +2,20 @@
 
 It may block in `select` only; what unblocks it are sockets, the wake-up byte, a timer, and the time
 at which its owner wants to look round. It knows no call and no connection.
+
+Time is judged only by a look at the sockets that began later and found nothing to read. So what has
+arrived counts first, also after this process was stopped or could not run for a long time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
+import math
 import os
+import queue
 import selectors
 import socket
 import threading
@@ -19,19 +25,31 @@ from typing import Any, Protocol
 
 from .._concurrency import fork
 from .._concurrency.clock import monotonic
+from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.drain import drain
 from .._concurrency.once import Once
-from .._concurrency.threads import start_daemon
+from .._concurrency.threads import may_wait, start_daemon
 from ..errors import LMStudioError, LMStudioRuntimeError
 
 logger = logging.getLogger(__name__)
+
+_MOST_TURNS = 256  # that time may be judged late while there is always something to read: 16 MiB
+_AWAY = 0.1  # seconds by which the thread comes late, from which on it counts as having been away
 
 
 class Owner(Protocol):
     """For whom the I/O thread runs; all of this is called in that thread."""
 
+    def after_each_turn(self) -> None:
+        """Do what there is to do after each turn."""
+        ...
+
     def sweep(self, now: float) -> None:
-        """Do what there is to do after each round, and more of it when `sweep_at` has come."""
+        """Look round, since `sweep_at` has come: all that arrived before `now` was read."""
+        ...
+
+    def was_away(self, seconds: float) -> None:
+        """Learn that this process, or this thread, could not run for so long: nobody listened."""
         ...
 
     def is_done(self) -> bool:
@@ -75,8 +93,11 @@ class Reactor:
         self.thread: threading.Thread | None = None  # the one that runs this
         self.selector: selectors.BaseSelector  # opened by the thread
         self._owner = owner
-        self._start_lock = threading.Lock()
         self._is_taken = Once()  # by the thread that runs this
+        self._has_left = Once()  # that thread is through with everything
+        self._leave_waiters: deque[queue.SimpleQueue[None]] = deque()
+        self._turns_late = 0
+        self._last_turn = math.inf  # when the last turn began to work
         self._wake_reader: socket.socket
         self._wake_writer: socket.socket | None = None
         self._timers: list[tuple[float, int, Callable[[float], object]]] = []
@@ -85,23 +106,35 @@ class Reactor:
     # -- any thread ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread, if that was not done.
+        """Start the thread, if that was not done. Takes no lock.
 
         Raises:
             LMStudioRuntimeError: Python starts no threads any more (it is exiting).
         """
         if self.thread is None:
-            with self._start_lock:
-                if self.thread is None:
-                    refusal = "No connection can be opened"
-                    self.thread = start_daemon(self._run, "lmstudio-io", refusal=refusal)
+            # Two threads may come here at once, or a signal handler in between: the thread that
+            # runs first stays, and the other one ends at once.
+            refusal = "No connection can be opened"
+            thread = start_daemon(self._run, "lmstudio-io", refusal=refusal, may_wait=False)
+            self.thread = self.thread or thread
 
-    def join(self, seconds: float | None) -> None:
-        """Wait until the thread has ended, if there is one, and it is not this one."""
-        # Without the lock of `start`, which a signal handler may have interrupted.
-        thread = self.thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(seconds)
+    @property
+    def is_running(self) -> bool:
+        """Whether what is posted will be done by the thread."""
+        return self.thread is not None and not self.has_ended
+
+    def join(self, deadline: Deadline) -> None:
+        """Wait until the thread has ended, if there is one, and the current one may wait."""
+        # Not `Thread.join`, which may be interrupted by a signal handler that joins as well, and
+        # waits for a lock then that its own thread has.
+        if self.thread is None or not may_wait():
+            return
+        waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # Added first, looked at second; the thread marks its end first, and wakes them second.
+        self._leave_waiters.append(waiter)
+        if not self._has_left:
+            with contextlib.suppress(DeadlinePassed):
+                receiver(waiter, deadline)()
 
     def post(self, command: Callable[..., object], *arguments: Any) -> None:
         """Have the I/O thread run a command. Takes no lock, never blocks."""
@@ -137,14 +170,14 @@ class Reactor:
     def _run(self) -> None:
         """Run until the owner is done."""
         if not self._is_taken.set():
-            return  # Ctrl-C hit the start of the first thread, which runs all the same
+            return  # this is a second thread, and the first one runs
         self.thread = threading.current_thread()
         failure: LMStudioError | None = None
         try:
             self._open_waker()
             while not self._owner.is_done():
                 self._run_once()
-        except Exception as caught:  # a bug of ours: nobody may be left waiting
+        except BaseException as caught:  # a bug of ours: nobody may be left waiting
             logger.debug("the I/O thread failed", exc_info=True)
             failure = LMStudioRuntimeError(f"lmstudio's I/O thread failed: {caught!r}")
         finally:
@@ -153,6 +186,9 @@ class Reactor:
             self._owner.finish(failure)
             self.drain_late_commands()
             self._close_waker()
+            self._has_left.set()
+            for waiter in drain(self._leave_waiters):
+                waiter.put(None)
 
     def _open_waker(self) -> None:
         self.selector = selectors.DefaultSelector()
@@ -163,29 +199,46 @@ class Reactor:
         self._wake_writer = writer
 
     def _close_waker(self) -> None:
-        if self._wake_writer is not None:
-            self.selector.close()
-            self._wake_reader.close()
-            self._wake_writer.close()
+        # Each for itself: where no descriptors are left, some of them could not be opened.
+        for name in ("selector", "_wake_reader", "_wake_writer"):
+            if (opened := getattr(self, name, None)) is not None:
+                opened.close()
 
     def _run_once(self) -> None:
         self.run_commands()
-        until, now = self.sweep_at, monotonic()
+        until, before = self.sweep_at, monotonic()
         if self._timers and self._timers[0][0] < until:
             until = self._timers[0][0]
-        events = self.selector.select(until - now if until > now else 0.0)
+        events = self.selector.select(until - before if until > before else 0.0)
         now = monotonic()
+        # Late to look, and late to return: it was stopped, or another thread kept it from running.
+        late = max(before - self._last_turn, 0.0) + max(now - max(until, before), 0.0)
+        self._last_turn = now
+        if late > _AWAY:
+            self._owner.was_away(late)
+        has_read = False
         for key, mask in events:
             if key.data is None:
                 self.run_commands()  # before the byte is taken: saves a hand-over of the GIL
                 self._take_wake_bytes()
                 self.run_commands()  # what was appended before the next byte could be written
             else:
+                has_read = True
                 key.data.on_ready(mask, now)
+        self._owner.after_each_turn()
+        if before < until:
+            return  # the next turn looks at the sockets once more, and then at the time
+        self._turns_late += 1
+        if not has_read or self._turns_late > _MOST_TURNS:
+            self._turns_late = 0
+            self._judge_time(before)
+
+    def _judge_time(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
             _, _, function = heapq.heappop(self._timers)
             function(now)
-        self._owner.sweep(now)
+        if self.sweep_at <= now:
+            self._owner.sweep(now)
 
     def run_commands(self) -> None:
         """Run what other threads have posted."""
@@ -207,5 +260,5 @@ class Reactor:
         self.selector.register(sock, selectors.EVENT_READ, handler)
 
     def at(self, when: float, function: Callable[[float], object]) -> None:
-        """Call ``function(now)`` once `when` has passed."""
+        """Call ``function(now)`` once `when` has passed, and all that arrived before was read."""
         heapq.heappush(self._timers, (when, next(self._timer_ids), function))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import itertools
 import logging
 import queue
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,8 +18,8 @@ from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelEvent, CancelToken, attach, check_events
 from .._concurrency.clock import monotonic
-from .._concurrency.deadline import Deadline, receiver
-from .._concurrency.threads import start_daemon
+from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.threads import check_may_wait, may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
 from .call import END, WAKE, Call, Outcome
 from .connect import Connector
@@ -50,7 +50,7 @@ class _Share:
         dispatcher: What looks after its calls.
         callback_gate: What its callbacks pass through.
         scopes: What runs over several calls, by identity; `cancel_all()` cancels these too.
-        renewal_lock: Guards the making of another dispatcher.
+        successors: The dispatcher that has taken the place of one whose thread failed.
         uploads: The identifiers of files that it has put onto the server, the last ones.
         inherited: Those of the processes that it was forked off.
     """
@@ -60,7 +60,7 @@ class _Share:
         self.dispatcher = session._new_dispatcher()
         self.callback_gate = CallbackGate()
         self.scopes: weakref.WeakValueDictionary[int, CancelToken] = weakref.WeakValueDictionary()
-        self.renewal_lock = threading.Lock()
+        self.successors: dict[Dispatcher, Dispatcher] = {}
         self.uploads: deque[str] = deque(maxlen=_REMEMBERED_UPLOADS)
         self.inherited: frozenset[str] = frozenset()
         if parent is not None:
@@ -164,10 +164,10 @@ class Session:
         if idle_timeout is ...:
             idle_timeout = get_sync_api_timeout()
         own = self._own
-        if own.dispatcher.reactor.has_ended:
-            with own.renewal_lock:
-                if own.dispatcher.reactor.has_ended and not self.is_closed:  # it failed
-                    own.dispatcher = self._new_dispatcher()
+        last = own.dispatcher
+        if last.reactor.has_ended and not self.is_closed:  # it failed
+            # One C call decides: a finaliser may come here in the middle of it.
+            own.dispatcher = own.successors.setdefault(last, self._new_dispatcher())
         return Call(
             own.dispatcher,
             endpoint,
@@ -220,8 +220,8 @@ class Session:
             return
         self.check_open()
         reactor.start()
-        call.heard = monotonic()
-        call.started = call.heard if since is None else since
+        call.sent = monotonic()
+        call.started = call.sent if since is None else since
         # Open before it is posted: close() and cancel_all() find it from now on.
         dispatcher.open[call.id] = call
         reactor.post(dispatcher.begin, call, text)
@@ -257,8 +257,10 @@ class Session:
 
         Raises:
             LMStudioCancelledError: It was cancelled.
+            LMStudioRuntimeError: This thread must not wait.
             LMStudioError: Whatever else ended it.
         """
+        check_may_wait()
         try:
             self.start(call, cancel_event, since)
             return self.wait(call, on_packet)
@@ -338,6 +340,7 @@ class Session:
             LMStudioCancelledError: It was cancelled.
             LMStudioError: Whatever else ended one of the calls; the others are cancelled.
         """
+        check_may_wait()
         events = check_events(cancel_event)
         since = monotonic()
         waiting = iter(requests)
@@ -392,17 +395,24 @@ class Session:
         # cancels what is open when it comes to the command below.
         self.is_closed = True
         scopes = self._cancel_calls(CLOSED_REASON)
-        dispatcher.reactor.post(dispatcher.close, deadline)
-        if scopes:  # in a thread, since nobody knows how long callbacks of tools take
-            run = functools.partial(_run_callbacks, scopes, CLOSED_REASON)
-            try:
-                runner = start_daemon(run, "lmstudio-cancel", refusal="No callback runs")
-            except LMStudioRuntimeError:
-                run()
-            else:
-                runner.join(deadline.remaining())
-        dispatcher.reactor.join(deadline.remaining())
-        self.callback_gate.close(deadline)
+        reactor = dispatcher.reactor
+        if scopes and reactor.is_running:
+            # In a thread, since nobody knows how long callbacks of tools take; and not started
+            # here, where this may be a signal handler that has interrupted another such start.
+            are_done: queue.SimpleQueue[None] = queue.SimpleQueue()
+            reactor.post(_start_callbacks, scopes, are_done)
+            reactor.post(dispatcher.close, deadline)
+            if may_wait():
+                with contextlib.suppress(DeadlinePassed):
+                    receiver(are_done, deadline)()
+        else:  # no tool can have been run
+            _run_callbacks(scopes, CLOSED_REASON)
+            reactor.post(dispatcher.close, deadline)
+        if reactor.has_ended:
+            reactor.drain_late_commands()
+        reactor.join(deadline)
+        if may_wait():
+            self.callback_gate.close(deadline)
 
 
 def _living(values: weakref.WeakValueDictionary[int, T]) -> list[T]:
@@ -418,6 +428,17 @@ def _run_callbacks(scopes: list[CancelToken], reason: Any) -> None:
             logger.debug("a callback of a cancel token failed", exc_info=True)
 
 
+def _start_callbacks(scopes: list[CancelToken], is_done: queue.SimpleQueue[None]) -> None:
+    def run() -> None:
+        _run_callbacks(scopes, CLOSED_REASON)
+        is_done.put(None)
+
+    try:
+        start_daemon(run, "lmstudio-cancel", refusal="No callback runs")
+    except LMStudioRuntimeError:  # Python is exiting
+        is_done.put(None)
+
+
 def _leave(dispatcher: Dispatcher) -> None:
     if dispatcher.process is fork.current:
         dispatcher.reactor.post(dispatcher.close, Deadline(_COLLECTED))
@@ -429,7 +450,9 @@ def _cancel_at_exit() -> None:
     written: queue.SimpleQueue[None] = queue.SimpleQueue()
     deadline = Deadline(_AT_EXIT)
     try:
-        busy = [d for d in _living(_dispatchers) if d.process is fork.current and d.open]
+        busy = [
+            d for d in _living(_dispatchers) if d.process is fork.current and d.reactor.is_running
+        ]
         for dispatcher in busy:
             dispatcher.reactor.post(dispatcher.send_cancels, functools.partial(written.put, None))
         for _ in busy:

@@ -36,7 +36,7 @@ class Transport:
         reader.max_bytes = MAX_MESSAGE_BYTES
         self.socket = sock
         self.failure: LMStudioError | None = None  # why nothing more will come
-        self.said_goodbye = False
+        self._said_goodbye = False
         self._close_code: int | None = None
         self._reader = reader
         self._outgoing: deque[bytes | memoryview] = deque()
@@ -127,13 +127,22 @@ class Transport:
         self._send(frame_control(ABNF.OPCODE_PING, b""))
 
     def say_goodbye(self) -> None:
-        """Queue a close frame; nobody waits for the answer.
+        """Queue a close frame, if that was not done; nothing can be sent after it.
 
         Raises:
             LMStudioConnectionLostError: The connection ended.
         """
-        self.said_goodbye = True
-        self._queue(iter((frame_control(ABNF.OPCODE_CLOSE, struct.pack("!H", 1000)),)))
+        if not self._said_goodbye:
+            goodbye = frame_control(ABNF.OPCODE_CLOSE, struct.pack("!H", 1000))
+            self._messages.append(iter((goodbye,)))
+            self._said_goodbye = True
+            if not self._outgoing:
+                self.flush()
+
+    def end_writing(self) -> None:
+        """Tell the other side that nothing more will come; what it sends can still be read."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close the socket."""
@@ -143,11 +152,15 @@ class Transport:
             self.socket.close()
 
     def _send(self, frame: bytes) -> None:
+        if self._said_goodbye:
+            return
         self._outgoing.append(frame)
         if len(self._outgoing) == 1:
             self.flush()
 
     def _queue(self, frames: Iterator[bytes | None]) -> None:
+        if self._said_goodbye:
+            return
         self._messages.append(frames)
         if not self._outgoing:
             self.flush()
@@ -177,8 +190,7 @@ class Transport:
                         self._close_code = struct.unpack("!H", payload[:2])[0]
                     self.failure = self._closed()
                     self._messages.clear()  # nothing may follow the answer
-                    if not self.said_goodbye:
-                        self.say_goodbye()
+                    self.say_goodbye()
 
     def _closed(self) -> LMStudioConnectionLostError:
         code = self._close_code

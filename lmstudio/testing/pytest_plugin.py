@@ -49,8 +49,8 @@ def lmstudio_client(lmstudio_server: Server) -> Iterator[lmstudio.Client]:
     import lmstudio
     from lmstudio._client import default_client as _default_client
 
-    default = _default_client._default.value
-    before = default.host, default.token
+    setting = _default_client._setting()
+    before = setting.host, setting.token
     token = lmstudio_server.tokens[0] if lmstudio_server.tokens else None
     lmstudio.configure_default_client(lmstudio_server.host, token)
     try:

@@ -18,11 +18,21 @@ pytestmark = pytest.mark.races
 def call():
     """A call that nobody looks after but the test."""
     reactor = types.SimpleNamespace(commands=deque(), wake=lambda: None)
-    dispatcher = types.SimpleNamespace(reactor=reactor, dropped=deque(), cancelled="cancelled")
+    dispatcher = types.SimpleNamespace(
+        reactor=reactor, dropped=deque(), cancelled="cancelled", open={}
+    )
     return Call(dispatcher, rpc("llm", "countTokens", "Counting tokens"), {"n": 1})
 
 
+def test_a_cancel_before_the_start_leaves_nothing_to_do(call):
+    for _ in range(100):
+        call.cancel("a")
+
+    assert not call.dispatcher.reactor.commands
+
+
 def test_every_cancel_wakes_the_reader_and_the_io_thread_and_one_was_first(call):
+    call.dispatcher.open[call.id] = call
     assert [call.cancel("a"), call.cancel("b")] == [True, False]
 
     assert (call.is_cancelled, call.end_is_taken, call.reason) == (True, False, "a")

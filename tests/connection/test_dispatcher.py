@@ -66,6 +66,94 @@ def test_silence_counts_from_the_last_message(wire, prediction):
     assert "idle_timeout=5 s" in str(prediction.outcome.error)
 
 
+def to_a_model(wire, name):
+    """A call for a model that waits for its turn; nothing was heard of it yet."""
+    parameter = {"modelSpecifier": {"type": "query", "query": {"identifier": name}}}
+    call = Call(wire.dispatcher, PREDICT, parameter, idle_timeout=5.0)
+    wire.dispatcher.open[call.id] = call
+    return call
+
+
+def test_a_call_that_queues_is_not_silent_while_its_model_answers_others(wire):
+    running, queued, other = (to_a_model(wire, name) for name in ("a", "a", "b"))
+    running.heard = monotonic() + 4.0
+
+    look_round(wire.dispatcher, later=7.0)
+
+    assert (running.outcome, queued.outcome) == (None, None)
+    assert isinstance(other.outcome.error, lms.LMStudioTimeoutError)  # another model's silence
+    look_round(wire.dispatcher, later=10.0)
+    assert isinstance(queued.outcome.error, lms.LMStudioTimeoutError)
+
+
+def test_a_call_that_queues_has_its_whole_time_from_the_end_of_the_one_before(wire):
+    before, queued = to_a_model(wire, "a"), to_a_model(wire, "a")
+    before.heard = monotonic() + 4.0
+    wire.dispatcher.end(before, Outcome("an answer"))
+
+    look_round(wire.dispatcher, later=7.0)
+    assert queued.outcome is None
+    look_round(wire.dispatcher, later=10.0)
+    assert isinstance(queued.outcome.error, lms.LMStudioTimeoutError)
+
+
+def test_that_others_begin_is_no_word_of_their_model(wire):
+    first, second = to_a_model(wire, "a"), to_a_model(wire, "a")
+    second.sent = second.started = monotonic() + 4.0
+
+    look_round(wire.dispatcher, later=7.0)
+
+    assert isinstance(first.outcome.error, lms.LMStudioTimeoutError)
+    assert second.outcome is None
+
+
+def test_of_the_models_nothing_is_kept_when_nobody_waits(wire):
+    calls = [to_a_model(wire, f"m{number}") for number in range(10)]
+    for call in calls:
+        call.heard = monotonic()
+    for call in list(wire.dispatcher.open.values()):
+        wire.dispatcher.end(call, Outcome())
+
+    assert not wire.dispatcher._heard_models._ended
+
+
+def test_time_in_which_the_thread_could_not_run_is_no_silence(wire, prediction):
+    prediction.idle_timeout = 5.0
+    prediction.sent -= 100.0  # it was started long ago, and then the process was stopped
+
+    wire.dispatcher.was_away(98.0)
+    look_round(wire.dispatcher, later=1.0)
+    assert prediction.outcome is None
+
+    look_round(wire.dispatcher, later=4.0)
+    assert isinstance(prediction.outcome.error, lms.LMStudioTimeoutError)
+
+
+@pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
+def test_a_call_without_any_time_is_never_sent(wire, limit):
+    call = Call(wire.dispatcher, PREDICT, {}, **{limit: 0.0})
+    wire.dispatcher.open[call.id] = call
+
+    wire.dispatcher.begin(call, call.text())
+
+    assert isinstance(call.outcome.error, lms.LMStudioTimeoutError)
+    assert not call.is_sent
+
+
+def test_exit_waits_until_the_server_has_ended_what_is_cancelled(wire, prediction):
+    done = []
+    wire.dispatcher.send_cancels(lambda: done.append(True))
+    wire.dispatcher.after_each_turn()
+    assert not done
+    assert prediction.inbox.empty()  # nobody is woken
+
+    for number in (1, 2):  # the two channels
+        wire.send(text_frame({"type": "channelClose", "channelId": number}))
+
+    wire.dispatcher.after_each_turn()
+    assert done == [True]
+
+
 def test_the_next_look_is_at_the_next_time_limit(wire, prediction):
     prediction.timeout = 0.1
     look_round(wire.dispatcher)

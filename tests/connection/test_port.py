@@ -116,6 +116,82 @@ def test_the_outcome_of_an_attempt_that_expired_is_dropped(bench):
     assert bench.port.transport is None
 
 
+def test_an_attempt_that_ends_long_after_its_time_is_made_again(bench):
+    """As after the process was stopped: nobody knows whether the server would have answered."""
+    call = bench.call()
+    attempt, done = bench.attempts[-1]
+    attempt.deadline.at = monotonic() - 100.0
+
+    done(lms.LMStudioWebsocketError("it did not answer"))
+    bench.reactor.run_commands()
+    bench.port._attempt_expired(attempt, monotonic())  # this one is over
+
+    assert call.outcome is None
+    assert len(bench.attempts) == 2
+    bench.connect()
+    assert call.is_sent
+
+
+def leave(port):
+    """Say goodbye; return whether the port still reads or writes."""
+    return port.close(closed_error(), flush=True)
+
+
+def test_who_leaves_reads_on_until_the_server_has_closed(bench):
+    """A socket that is closed with something unread in it is reset, and the goodbye with it."""
+    call = bench.call()
+    peer = bench.connect()
+    peer.sendall(text_frame({"type": "rpcResult", "callId": call.id, "result": 5}))
+
+    assert leave(bench.port)
+    ready(bench.port)
+    assert call.outcome.value == 5
+    assert leave(bench.port)  # the server has not closed
+
+    peer.close()
+    ready(bench.port)
+    assert not leave(bench.port)
+    assert bench.port.transport is None
+
+
+def test_a_server_that_never_closes_is_not_waited_for_long(bench):
+    bench.call()
+    bench.connect()
+    assert leave(bench.port)
+
+    bench.port._leaves_at = monotonic()
+
+    assert not leave(bench.port)
+    assert bench.port.transport is None
+
+
+def test_nothing_is_written_after_the_goodbye(bench):
+    call = bench.call()
+    peer = bench.connect()
+    leave(bench.port)
+    peer.recv(1 << 16)
+
+    bench.port.send_cancel(call)
+    peer.sendall(frame(b"", ABNF.OPCODE_PING))
+    ready(bench.port)
+
+    assert peer.recv(1) == b""  # the end, and nothing before it
+
+
+def test_time_in_which_nobody_listened_gives_the_server_more_for_its_sign_of_life(bench):
+    bench.call()
+    bench.connect()
+    bench.port._ask(monotonic() - 100.0, 15.0)  # the answer was due long ago
+    overdue = bench.port._plan
+
+    bench.port.was_away(90.0)
+    bench.port._look_for_life(overdue, monotonic())
+    assert bench.port.transport is not None
+
+    bench.port._look_for_life(bench.port._plan, monotonic())
+    assert bench.port.transport is None
+
+
 def test_bytes_that_came_with_the_welcome_are_seen_at_once(bench):
     call = bench.call()
     closing = frame(b"\x03\xe9", ABNF.OPCODE_CLOSE)

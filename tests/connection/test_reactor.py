@@ -1,13 +1,16 @@
 """The I/O thread by itself: commands, timers, sockets, and its end. It knows no call."""
 
+import selectors
 import socket
 import threading
+from threading import Event
 
 import pytest
 from helpers import Worker, eventually
 
 import lmstudio as lms
 from lmstudio._concurrency.clock import monotonic
+from lmstudio._concurrency.deadline import Deadline
 from lmstudio._connection.reactor import Reactor
 
 pytestmark = pytest.mark.races
@@ -21,10 +24,17 @@ class Owner:
         self.reactor.sweep_at = monotonic() + 60  # it looks round when it is woken
         self.stop = threading.Event()
         self.finished = []
-        self.sweeps = 0
+        self.turns = 0
+        self.away = []
+
+    def after_each_turn(self):
+        self.turns += 1
 
     def sweep(self, now):
-        self.sweeps += 1
+        self.reactor.sweep_at = now + 60
+
+    def was_away(self, seconds):
+        self.away.append(seconds)
 
     def is_done(self):
         return self.stop.is_set()
@@ -39,7 +49,7 @@ def owner():
     yield owner
     owner.stop.set()
     owner.reactor.wake()
-    owner.reactor.join(5)
+    owner.reactor.join(Deadline(5))
 
 
 def test_commands_run_in_their_order_in_the_one_thread(owner):
@@ -99,7 +109,7 @@ def test_a_socket_is_handed_to_whoever_reads_it(owner):
 def test_a_failure_is_told_to_the_owner_and_ends_the_thread(owner):
     owner.reactor.start()
     owner.reactor.post(lambda: 1 / 0)
-    owner.reactor.join(5)
+    owner.reactor.join(Deadline(5))
 
     (failure,) = owner.finished
     assert isinstance(failure, lms.LMStudioRuntimeError)
@@ -111,7 +121,7 @@ def test_a_command_that_comes_too_late_is_done_by_whoever_posts_it(owner):
     owner.reactor.start()
     owner.stop.set()
     owner.reactor.wake()
-    owner.reactor.join(5)
+    owner.reactor.join(Deadline(5))
     done = []
 
     owner.reactor.post(done.append, 1)
@@ -125,18 +135,124 @@ def test_a_command_that_comes_too_late_is_done_by_whoever_posts_it(owner):
 def test_a_thread_does_not_wait_for_itself(owner):
     owner.reactor.start()
     done = threading.Event()
-    owner.reactor.post(lambda: (owner.reactor.join(5), done.set()))
+    owner.reactor.post(lambda: (owner.reactor.join(Deadline(5)), done.set()))
 
     assert done.wait(4)
 
 
-def test_the_owner_looks_round_after_each_round(owner):
+def test_the_owner_is_asked_after_each_turn(owner):
     owner.reactor.start()
     eventually(lambda: owner.reactor._wake_writer)
-    before = owner.sweeps
+    before = owner.turns
     owner.reactor.wake()
 
-    eventually(lambda: owner.sweeps > before)
+    eventually(lambda: owner.turns > before)
+
+
+class Source:
+    """A socket from which a message of a byte is read at a time; it may never run dry."""
+
+    def __init__(self, reactor, number):
+        self.ours, self.peer = socket.socketpair()
+        self.peer.sendall(b"x" * number)
+        self.read = 0
+        reactor.register(self.ours, self)
+
+    def on_ready(self, events, now):
+        self.read += len(self.ours.recv(1))
+
+    def close(self):
+        self.ours.close()
+        self.peer.close()
+
+
+@pytest.fixture
+def turns(owner):
+    """A reactor whose turns the test makes, in its own thread."""
+    owner.reactor._open_waker()
+    yield owner.reactor
+    owner.reactor._close_waker()
+
+
+def test_what_has_arrived_is_read_before_time_is_judged(turns):
+    source = Source(turns, 100)
+    seen = []
+    turns.at(monotonic() - 1, lambda now: seen.append(source.read))
+
+    for _ in range(101):
+        turns._run_once()
+    source.close()
+
+    assert seen == [100]
+
+
+def test_a_peer_that_sends_for_ever_does_not_stop_the_clocks(turns):
+    source = Source(turns, 10_000)
+    seen = []
+    turns.at(monotonic() - 1, lambda now: seen.append(source.read))
+
+    for _ in range(1000):
+        turns._run_once()
+    source.close()
+
+    assert len(seen) == 1
+
+
+def test_time_is_judged_as_it_was_before_the_look_at_the_sockets(turns):
+    """A process that is stopped after the look must not take that time for the server's silence."""
+    select, seen = turns.selector.select, []
+    turns.at(monotonic() + 0.01, seen.append)
+
+    def stopped_after(timeout):
+        events = select(0)
+        Event().wait(0.02)
+        return events
+
+    turns.selector.select = stopped_after
+    turns._run_once()
+    assert not seen  # it is over by now, but nobody has looked since
+
+    turns._run_once()
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("where", ["before the look", "in the look"])
+def test_the_owner_learns_how_long_the_thread_could_not_run(owner, turns, where):
+    turns.wake()
+    turns._run_once()
+    assert owner.away == []
+
+    select = turns.selector.select
+    if where == "in the look":
+        turns.sweep_at = 0.0
+        turns.selector.select = lambda timeout: Event().wait(0.2) or select(0)
+    else:
+        turns._last_turn -= 0.2
+    turns.wake()
+    turns._run_once()
+
+    (seconds,) = owner.away
+    assert 0.15 < seconds < 30
+
+
+@pytest.mark.parametrize("failing", ["DefaultSelector", "socketpair"])
+def test_a_start_without_descriptors_leaves_none_open(owner, monkeypatch, failing):
+    def no_descriptors(*_):
+        raise OSError(24, "Too many open files")
+
+    opened = []
+    real = selectors.DefaultSelector
+    monkeypatch.setattr(selectors, "DefaultSelector", lambda: opened.append(real()) or opened[-1])
+    place = {"DefaultSelector": selectors, "socketpair": socket}[failing]
+    monkeypatch.setattr(place, failing, no_descriptors)
+
+    owner.reactor.start()
+    owner.reactor.join(Deadline(5))
+
+    (failure,) = owner.finished
+    assert "Too many open files" in str(failure)
+    assert all(selector.get_map() is None for selector in opened)  # closed
+    assert owner.reactor.has_ended
 
 
 def test_many_threads_may_start_it_at_once(owner):

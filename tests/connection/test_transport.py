@@ -161,8 +161,21 @@ def test_writing_to_a_connection_that_has_ended_says_so(ends):
 def test_a_goodbye_is_a_close_without_a_complaint(ends):
     transport, peer = ends
 
-    transport.say_goodbye()
+    for _ in range(2):
+        transport.say_goodbye()
+        transport.send_text(b"nothing may follow it")
+    transport.end_writing()
 
     [close] = peer.read()
     assert (close.opcode, close.data) == (Opcode.CLOSE, struct.pack("!H", 1000))
-    assert transport.said_goodbye
+
+
+def test_after_a_goodbye_what_the_server_sends_is_still_read(ends):
+    transport, peer = ends
+
+    transport.say_goodbye()
+    transport.end_writing()
+    peer.protocol.send_text(b"a last word")
+    peer.send()
+
+    assert transport.receive() == [b"a last word"]

@@ -191,12 +191,18 @@ def test_a_child_forked_while_another_thread_holds_every_lock_works(talking_serv
         talking_server,
         FORK
         + """
-session = client._session
-locks = [session._share.renewal_lock, session.dispatcher.reactor._start_lock]
+import pickle
+from lmstudio._background import thread
+from lmstudio._client import client as clients
+locks = [clients._restored.value.lock, thread._state.value.lock]
 model.count_tokens("a")
 for lock in locks:
     lock.acquire()  # as another thread might have at the fork
-print(in_child(lambda: model.count_tokens("a b")))
+def work():
+    future = pickle.loads(pickle.dumps(model)).respond_stream("hi").run_in_background()
+    future.cancel()
+    future.result(5)
+print(in_child(work))
 for lock in locks:
     lock.release()
 client.close()
