@@ -9,12 +9,14 @@ import threading
 import pytest
 from helpers import Worker
 from robustness.hostile import frame, text_frame
+from tls_proxy import trusting_context
 from websocket import ABNF
 from websockets.utils import accept_key
 
 import lmstudio as lms
-from lmstudio._connection.address import Address, Identity, Route
+from lmstudio._connection.address import Address, Identity
 from lmstudio._connection.connect import Attempt, Connected, Connector
+from lmstudio._connection.route import Route
 
 WELCOME = text_frame({"success": True})
 ANSWER = object()  # among what a door says: first it reads what the client answers
@@ -72,6 +74,13 @@ class Door:
         self.worker.result(LIMIT)
 
 
+class Place:
+    """Where somebody listens."""
+
+    def __init__(self, listener):
+        self.address = Address("127.0.0.1", listener.getsockname()[1])
+
+
 def connect(door, seconds=5.0, attempt=None):
     """What came of one attempt: a connection or an error."""
     connector = Connector(
@@ -114,10 +123,20 @@ def test_what_comes_behind_the_welcome_is_kept():
         ]
 
 
+def test_whole_messages_and_pings_behind_the_welcome_are_kept():
+    ping = frame(b"hi", ABNF.OPCODE_PING)
+    with Door(WELCOME + text_frame("a") + ping + text_frame("b")) as door:
+        reader = opened(door).reader
+
+        assert reader.feed(b"") == [b'"a"', b'"b"']
+        assert reader.controls == [(ABNF.OPCODE_PING, b"hi")]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         text_frame([]),
+        frame(json.dumps({"success": True}).encode("utf-16")),
         text_frame({"greeting": "hello"}),
         frame(b"{", ABNF.OPCODE_TEXT),
         frame(b"\xff\xfe", ABNF.OPCODE_TEXT),
@@ -126,7 +145,7 @@ def test_what_comes_behind_the_welcome_is_kept():
         b"\xff\xff\xff\xff",
         frame(b"", ABNF.OPCODE_PING) * 40_000,
     ],
-    ids=["list", "object", "half", "bytes", "deep", "close", "no frame", "pings"],
+    ids=["list", "utf-16", "object", "half", "bytes", "deep", "close", "no frame", "pings"],
 )
 def test_what_is_no_welcome_is_not_lm_studios_protocol(answer):
     with Door(answer) as door:
@@ -160,13 +179,59 @@ def test_a_refusal_says_what_to_do():
         assert "LM_API_TOKEN" in str(outcome)
 
 
-def test_the_socket_of_an_attempt_that_was_given_up_is_closed():
-    with Door(WELCOME) as door:
+def test_an_attempt_that_was_given_up_before_it_began_opens_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         attempt = Attempt(5.0)
         attempt.abort()
 
-        outcome = connect(door, attempt=attempt)
+        outcome = connect(Place(listener), attempt=attempt)
 
         assert isinstance(outcome, lms.LMStudioWebsocketError)
         assert "given up" in str(outcome)
-        assert door.left.wait(LIMIT)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_the_socket_of_an_attempt_that_is_given_up_is_closed():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        attempt = Attempt(60.0)
+        worker = Worker(connect, Place(listener), 60.0, attempt)
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(4096)  # the handshake, which nobody answers
+            attempt.abort()
+
+            assert isinstance(worker.result(), lms.LMStudioWebsocketError)
+            assert peer.recv(4096) == b""
+
+
+def test_nothing_is_sent_unencrypted_over_tls_by_an_attempt_that_is_given_up():
+    mine, peer = socket.socketpair()
+    sock = trusting_context().wrap_socket(
+        mine, server_hostname="localhost", do_handshake_on_connect=False
+    )
+    with peer, sock:
+        attempt = Attempt(5.0)
+        attempt.adopt(sock)
+        with_tls = sock._sslobj
+
+        attempt.abort()  # while another thread sends
+
+        assert sock._sslobj is with_tls is not None
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError(), MemoryError(), SystemExit(1), LookupError("x")]
+)
+def test_whatever_happens_while_connecting_is_told_to_who_waits(error):
+    def find_address(deadline):
+        raise error
+
+    connector = Connector(find_address=find_address, identity=Identity(), route=Route())
+    outcomes = queue.SimpleQueue()
+    connector.start("llm", Attempt(5.0), outcomes.put)
+
+    outcome = outcomes.get(timeout=LIMIT)
+    assert type(outcome) is lms.LMStudioWebsocketError
+    assert type(error).__name__ in str(outcome)
