@@ -201,6 +201,6 @@ def _first_message(reader: FrameReader, data: bytes) -> list[bytes]:
         if messages := reader.feed(data[at : at + 1]):
             reader._rest.append(data[at + 1 :])
             return messages
-        if reader.is_at_end:
-            break
+        if reader.error or (reader.controls and reader.controls[-1][0] == ABNF.OPCODE_CLOSE):
+            break  # as `is_at_end`, which looks at all of them
     return []

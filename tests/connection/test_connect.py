@@ -1,12 +1,14 @@
 """Opening a connection: the answer to the authentication, however its bytes come."""
 
 import contextlib
+import http.cookies
 import json
 import queue
 import socket
 import threading
 
 import pytest
+import websocket
 from helpers import Worker
 from robustness.hostile import frame, text_frame
 from tls_proxy import trusting_context
@@ -26,8 +28,9 @@ LIMIT = 10.0  # seconds
 class Door:
     """A server that shakes hands, takes the authentication, and then says what it is told."""
 
-    def __init__(self, *pieces, stays=True):
-        self.pieces, self.stays = pieces, stays
+    def __init__(self, *pieces, stays=True, head=""):
+        self.pieces, self.stays, self.head = pieces, stays, head
+        self.request = b""
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address("127.0.0.1", self.listener.getsockname()[1])
         self.left = threading.Event()
@@ -43,9 +46,11 @@ class Door:
                 if not part:
                     return
                 head += part
+            self.request = head
             lines = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
             sock.sendall(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + self.head.encode()
                 + f"Sec-WebSocket-Accept: {accept_key(lines['Sec-WebSocket-Key'])}\r\n\r\n".encode()
             )
             sock.recv(4096)  # the authentication
@@ -107,6 +112,43 @@ def test_the_welcome_may_come_in_pieces(size):
     pieces = [WELCOME[at : at + size] for at in range(0, len(WELCOME), size)]
     with Door(*pieces) as door:
         assert opened(door).reader.controls == []
+
+
+def test_cookies_are_neither_kept_nor_sent():
+    jar = websocket._handshake.CookieJar.jar
+    for _ in range(2):
+        with Door(WELCOME, head="Set-Cookie: a=b; Domain=127.0.0.1\r\n") as door:
+            opened(door)
+        assert b"cookie" not in door.request.lower()
+        assert not jar
+
+
+def test_a_cookie_that_another_part_of_the_program_got_is_not_sent(monkeypatch):
+    cookie = http.cookies.SimpleCookie("a=b")
+    monkeypatch.setitem(websocket._handshake.CookieJar.jar, ".127.0.0.1", cookie)
+    with Door(WELCOME) as door:
+        opened(door)
+    assert b"cookie" not in door.request.lower()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 x\r\n\r\n",
+        b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+    ],
+)
+def test_who_cannot_shake_hands_gets_no_authentication(answer):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = Worker(connect, Place(listener))
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(4096).startswith(b"GET /llm HTTP/1.1\r\n")
+            peer.sendall(answer)
+
+            assert "does not speak the websocket protocol" in str(worker.result())
+            assert peer.recv(4096) == b""
 
 
 def test_a_ping_before_the_welcome_is_answered():
