@@ -72,7 +72,8 @@ class Client:
             cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
             connect_timeout: Seconds in which a connection must be open and accepted.
             ssl_context: For https and wss, instead of the system's certificates.
-            headers: Sent with each websocket handshake, for example for a reverse proxy.
+            headers: Sent with each websocket handshake, and when the server is asked for its
+                greeting, for example for a reverse proxy.
             proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
                 environment are not looked at. None: no proxy.
             max_upload_bytes: How big a file may be that is uploaded, in bytes; None: no limit.

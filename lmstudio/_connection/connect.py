@@ -153,11 +153,10 @@ class Connector:
         if answer.status != 101:
             raise OSError(f"it answered with HTTP status {answer.status}")
         accept = b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()).decode()
-        connection = answer.fields.get("connection", "").lower()
         if (
-            answer.fields.get("upgrade", "").lower() != "websocket"
-            or "upgrade" not in [word.strip() for word in connection.split(",")]
-            or answer.fields.get("sec-websocket-accept") != accept
+            answer.fields.get("sec-websocket-accept") != accept
+            or "websocket" not in answer.words("upgrade")
+            or "upgrade" not in answer.words("connection")
         ):
             raise OSError("what answers there does not speak the websocket protocol")
         return bytes(answer.rest)

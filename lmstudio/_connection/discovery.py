@@ -148,10 +148,11 @@ def _read_small_file(path: Path) -> str:
     """Return the text of a file, or nothing if it is no file, cannot be read, or is big."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return ""
-            data = file.read(_MOST_INFO + 1)
+        try:
+            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+            data = os.read(fd, _MOST_INFO + 1) if is_file else b""
+        finally:
+            os.close(fd)
         return data.decode() if len(data) <= _MOST_INFO else ""
     except (OSError, ValueError):
         return ""

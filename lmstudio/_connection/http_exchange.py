@@ -73,13 +73,17 @@ class Answer:
         while 100 <= self.status < 200 and self.status != 101:  # a word before the answer
             self.status, self.fields = self._read_head()
 
+    def words(self, name: str) -> list[str]:
+        """Return what a field lists, in small letters."""
+        return [word.strip() for word in self.fields.get(name, "").lower().split(",")]
+
     def body(self, most: int) -> bytes:
         """Read the body, or so many bytes of it.
 
         Raises:
             OSError: The connection broke, or the time is over.
         """
-        if "chunked" in self.fields.get("transfer-encoding", "").lower():
+        if "chunked" in self.words("transfer-encoding"):
             return self._read_chunks(most)
         length = self.fields.get("content-length", "")
         return self._take(min(int(length), most) if _LENGTH.fullmatch(length) else most)

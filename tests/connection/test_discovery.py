@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
@@ -270,3 +271,7 @@ def test_a_file_of_lm_studio_that_is_none_is_done_without(
             file.truncate(1 << 40)  # no memory holds it
 
     assert Worker(lms.Client.find_default_local_api_host).result() == only_port.host
+    if sys.platform == "linux":
+        for fd in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # the listing's own is gone by now
+                assert not os.readlink(fd).startswith((str(tmp_path), "/dev/zero"))
