@@ -22,15 +22,15 @@ LONGEST = 400  # lines of one file, unless it is one class
 # `if TYPE_CHECKING:` is never run, and may name anything.)
 ROOMS = {
     "": "_other_package errors",
-    "_api": "backports shown numbers callbacks checks warn public official_path",
+    "_api": "backports secret shown numbers callbacks checks warn public official_path",
     "_concurrency": """
         clock once drain fork threads deadline event_watcher cancel_token callback_gate
     """,
     "_json": "annotations converter dereference from_json json_schema",
     "_config": "from_user options option_dicts to_wire from_wire",
     "_connection": """
-        limits address endpoints request frames transport connect discovery call silence protocol
-        reactor port dispatcher session scope
+        limits address endpoints request frames transport wire dial http_exchange route connect
+        discovery call silence protocol reactor port dispatcher session scope
     """,
     "_values": "messages chat_input openai_messages chat local_file model_info results",
     "_requests": "models repository uploads",

@@ -12,14 +12,17 @@ from typing import Any, Literal, overload
 from .._api.backports import Self, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
+from .._api.secret import Secret
 from .._api.shown import shown
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
+from .._concurrency.threads import check_may_wait
 from .._config.to_wire import ModelKind
-from .._connection.address import Identity, Route, parse_api_host, parse_proxy
+from .._connection.address import Identity, parse_api_host
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
 from .._connection.limits import CallLimits, Limit
+from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._connection.session import Session
 from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm
 from .._handles.embedding_model import EmbeddingModel
@@ -70,7 +73,8 @@ class Client:
             cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
             connect_timeout: Seconds in which a connection must be open and accepted.
             ssl_context: For https and wss, instead of the system's certificates.
-            headers: Sent with each websocket handshake, for example for a reverse proxy.
+            headers: Sent with each websocket handshake, and when the server is asked for its
+                greeting, for example for a reverse proxy.
             proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
                 environment are not looked at. None: no proxy.
             max_upload_bytes: How big a file may be that is uploaded, in bytes; None: no limit.
@@ -80,12 +84,20 @@ class Client:
         Raises:
             LMStudioValueError: An argument cannot be used.
         """
-        self._identity = Identity(api_token)
-        tunnel = None if proxy is None else parse_proxy(proxy)
-        if tunnel is not None and api_host is None:
+        # No traceback with local variables may show these, whatever argument is refused.
+        secrets: list[Secret[Any]] = [Secret(s) for s in (api_host, api_token, headers, proxy)]
+        del api_host, api_token, headers, proxy
+        host, token, fields, tunnel = secrets
+        given = None if host.reveal() is None else parse_api_host(host)
+        self._identity = Identity(token)
+        route = Route(
+            headers=check_headers(fields),
+            ssl_context=check_ssl_context(ssl_context),
+            proxy=None if tunnel.reveal() is None else parse_proxy(tunnel),
+        )
+        if route.proxy is not None and given is None:
             raise LMStudioValueError("A proxy needs an api_host; local servers are asked directly.")
-        route = Route(headers=dict(headers or {}), ssl_context=ssl_context, proxy=tunnel)
-        self._discovery = Discovery(api_host, route)
+        self._discovery = Discovery(given, route)
         connect_limit = check_seconds(connect_timeout, "connect_timeout")
         grace = check_seconds(cancel_grace, "cancel_grace")
         if connect_limit is None or grace is None:
@@ -121,7 +133,8 @@ class Client:
 
     def __repr__(self) -> str:
         """Show the host, never the token."""
-        found = self._discovery.found
+        discovery = getattr(self, "_discovery", None)  # None: its constructor raised
+        found = None if discovery is None else discovery.found
         return f"{type(self).__name__}({found.api_host if found else None!r})"
 
     def __enter__(self) -> Self:
@@ -279,8 +292,12 @@ class Client:
 
         Raises:
             LMStudioValueError: `api_host` cannot be read.
+            LMStudioRuntimeError: This is a finaliser that runs in a thread that must not wait.
         """
-        return is_lm_studio(parse_api_host(api_host), Deadline(None))
+        host = Secret(api_host)
+        del api_host  # no traceback may show it: there might be a password in it
+        check_may_wait()
+        return is_lm_studio(parse_api_host(host), Deadline(None))
 
     @classmethod
     def find_default_local_api_host(cls) -> str | None:
@@ -288,7 +305,9 @@ class Client:
 
         Raises:
             LMStudioWebsocketError: No server answers where ``LMS_API_SERVER_INFO_PATH`` points.
+            LMStudioRuntimeError: This is a finaliser that runs in a thread that must not wait.
         """
+        check_may_wait()
         found = find_local(Deadline(None))
         return None if found is None else found.api_host
 
@@ -324,7 +343,7 @@ class _Restored:
     """The namespaces of unpickled handles, which share one while any of them lives."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a finaliser may come here in the middle of it
         self.namespaces: weakref.WeakValueDictionary[tuple[str, str | None], Namespace]
         self.namespaces = weakref.WeakValueDictionary()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
 from .._api.backports import Unpack
 from .._api.public import public
+from .._api.secret import Secret
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._concurrency.once import Once
@@ -32,7 +33,7 @@ class _Setting:
     in between any two steps here.
     """
 
-    def __init__(self, host: str | None, token: str | None) -> None:
+    def __init__(self, host: Secret[str | None], token: Secret[str | None]) -> None:
         self.host = host
         self.token = token
         self.client = Once()
@@ -45,17 +46,20 @@ class _Setting:
             setting = setting._next.value
         return setting
 
-    def replace(self, host: str | None, token: str | None) -> None:
-        """Let other values hold from now on."""
+    def replace(self, host: Secret[str | None], token: Secret[str | None]) -> None:
+        """Let other values hold from now on; the client is let go."""
         following = _Setting(host, token)
         while not self.last()._next.set(following):
             pass  # another thread was first: after that one's
+        _setting()  # which forgets this one
 
 
 def _inherit(parent: _Setting | None) -> _Setting:
     """Return the first setting of a process."""
-    last = None if parent is None else parent.last()
-    return _Setting(None, None) if last is None else _Setting(last.host, last.token)
+    if parent is None:
+        return _Setting(Secret(None), Secret(None))
+    last = parent.last()
+    return _Setting(last.host, last.token)
 
 
 _first = PerProcess(_inherit)
@@ -81,15 +85,22 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
     Raises:
         LMStudioValueError: `api_host` or `api_token` cannot be read; nothing is changed.
     """
-    address = None if api_host is None else parse_api_host(api_host)
-    identity = Identity(api_token)
+    # No traceback with local variables may show these.
+    host, token = Secret(api_host), Secret(api_token)
+    del api_host, api_token
+    _configure(host, token)
+
+
+def _configure(host: Secret[Any], token: Secret[str | None]) -> None:
+    address = None if host.reveal() is None else parse_api_host(host)
+    identity = Identity(token)
     setting = _setting()
     client: Client | None = setting.client.value
     if client is not None and _is_client_of(client, address, identity):
-        if api_token is not None:  # the same as that of the environment, which may change
-            setting.token = api_token
+        if token.reveal() is not None:  # the same as that of the environment, which may change
+            setting.token = token
     else:  # a client is not closed: others may be using it
-        setting.replace(api_host, api_token)
+        setting.replace(host, token)
 
 
 def _is_client_of(client: Client, address: Address | None, identity: Identity) -> bool:
@@ -112,8 +123,10 @@ def get_default_client(api_host: str | None = None) -> Client:
     Raises:
         LMStudioWebsocketError: No server answers.
     """
-    if api_host is not None:
-        configure_default_client(api_host, _setting().token)
+    host = Secret(api_host)
+    del api_host
+    if host.reveal() is not None:
+        _configure(host, _setting().token)
     client = _default_client()
     try:
         client._discovery.check_once(Deadline(client._connect_timeout))
@@ -129,7 +142,7 @@ def _default_client() -> Client:
         setting = _setting()
         client: Client | None = setting.client.value
         if client is None:
-            setting.client.set(Client(setting.host, setting.token))
+            setting.client.set(Client(setting.host.reveal(), setting.token.reveal()))
         elif client._session.is_closed:
             setting.replace(setting.host, setting.token)
         else:

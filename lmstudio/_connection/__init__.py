@@ -9,7 +9,8 @@ namespace's websocket: it opens and reopens it, writes messages, and when it is 
 on it. `frames` makes bytes of messages, `transport` writes them.
 In: `transport` reads, `frames` cuts messages, `protocol` says whose each is, `port` puts it into
 that call's inbox.
-Beside them: `reactor` is the I/O thread itself; `address`, `discovery`, `connect` find the server
-and open connections; `scope` cancels several calls at once.
+Beside them: `reactor` is the I/O thread itself; `address` and `discovery` say where the server is;
+`dial`, `http_exchange`, `route` and `connect` open connections, on a `wire` that has one deadline;
+`scope` cancels several calls at once.
 Used by all that makes calls. Imports `_concurrency`; knows no model, chat or option.
 """

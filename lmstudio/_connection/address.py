@@ -1,18 +1,16 @@
-"""Where a server is: reading what users write as a host, and the URLs that follow from it."""
+"""Where a server is, as users write it, and the URLs that follow from it; and who we are to it."""
 
 from __future__ import annotations
 
 import os
 import re
-import ssl
 import uuid
-from base64 import b64encode
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import attrs
 
+from .._api.secret import Secret
 from .._api.shown import shown
 from .._concurrency import fork
 from ..errors import LMStudioValueError
@@ -24,6 +22,7 @@ _PORT_OF_SCHEME = {"": 1234, "http": 80, "ws": 80, "https": 443, "wss": 443}
 _PASTED_PATHS = re.compile(r"/(?:api/v\d+|v\d+|llm|embedding|system|files|repository)?/*$")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TOKEN = re.compile(r"sk-lm-([a-zA-Z0-9]{8}):([a-zA-Z0-9]{20})")
+_EXAMPLE = "Write 'host:port' (for example 'localhost:1234') or a URL."
 _TOKEN_VARIABLES = ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN")
 
 
@@ -39,10 +38,21 @@ class Address:
     @property
     def api_host(self) -> str:
         """The address as a user would write it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _in_url(self.host)
         if self.secure or self.prefix:
             return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.prefix}"
         return f"{host}:{self.port}"
+
+    @property
+    def host_field(self) -> str:
+        """What HTTP's ``Host`` says."""
+        host = _in_url(self.server_name)
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    @property
+    def server_name(self) -> str:
+        """The host as the server knows it: without the zone of an IPv6 address, which is ours."""
+        return self.host.partition("%")[0]
 
     def is_same_server(self, other: Address) -> bool:
         """Whether the other address means the same server, however it is written."""
@@ -54,11 +64,15 @@ class Address:
 
     def websocket_url(self, path: str) -> str:
         """The URL of a namespace's websocket."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}{self.prefix}/{path}"
+        scheme = "wss" if self.secure else "ws"
+        return f"{scheme}://{_in_url(self.host)}:{self.port}{self.prefix}/{path}"
 
 
-def parse_api_host(text: str) -> Address:
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def parse_api_host(text: str | Secret[str]) -> Address:
     """Read ``host:port``, ``host`` or a URL.
 
     Schemes are http, https, ws and wss. A pasted ``/v1`` or namespace path is cut off, any
@@ -67,11 +81,27 @@ def parse_api_host(text: str) -> Address:
     Raises:
         LMStudioValueError: It is none of these.
     """
+    secret = Secret.of(text)  # there may be a password in it
+    del text
+    found = _read_host(secret)
+    if isinstance(found, str):
+        raise LMStudioValueError(found)
+    return found
+
+
+def _read_host(secret: Secret[Any]) -> Address | str:
+    """Return the address, or what is wrong with it."""
+    text = secret.reveal()
     if not isinstance(text, str):
-        raise LMStudioValueError(
-            f"api_host must be a string such as 'localhost:1234': {shown(text)}."
+        return (
+            "api_host must be a string such as 'localhost:1234'; "
+            f"something of type {type(text).__name__} was given."
         )
     stripped = text.strip()
+    if not stripped.isprintable():
+        return f"api_host has line breaks or other characters in it that are not seen. {_EXAMPLE}"
+    if "sk-lm-" in stripped:
+        return "api_host must not hold an API token; pass api_token= instead."
     scheme = stripped.partition("://")[0].lower() if "://" in stripped else ""
     try:
         if scheme not in _PORT_OF_SCHEME:
@@ -81,69 +111,23 @@ def parse_api_host(text: str) -> Address:
         if not host or any(c.isspace() for c in stripped):
             raise ValueError("it names no host")
         if parts.username is not None or parts.password is not None:
-            # The text is not repeated: it may hold a password.
-            raise LMStudioValueError("api_host must not hold a user name; pass api_token= instead.")
+            raise ValueError("it has a user name")
         if parts.query or parts.fragment:
             raise ValueError("it has a query or a fragment")
         if port == 0:
             raise ValueError("its port is 0")
-    except LMStudioValueError:
-        raise
+        if ":" in host:
+            host = host.replace("%25", "%")  # a zone, as URLs write it
+        elif not host.isascii():
+            host = host.encode("idna").decode()
     except ValueError as error:
-        raise LMStudioValueError(
-            f"api_host {shown(text)} cannot be used: {error}. "
-            "Write 'host:port' (for example 'localhost:1234') or a URL."
-        ) from None
-    prefix = _PASTED_PATHS.sub("", parts.path).rstrip("/")
+        if "@" in stripped:  # the text is not repeated: it may hold a password
+            return "api_host must not hold a user name; pass api_token= instead."
+        return f"api_host {shown(text)} cannot be used: {error}. {_EXAMPLE}"
+    prefix = quote(_PASTED_PATHS.sub("", parts.path).rstrip("/"), safe="/%:@!$&'()*+,;=~")
     return Address(
         host, port or _PORT_OF_SCHEME[scheme], secure=scheme in ("https", "wss"), prefix=prefix
     )
-
-
-@attrs.frozen
-class Proxy:
-    """An HTTP proxy that opens tunnels, and what it wants to be sent. Never shown whole."""
-
-    host: str
-    port: int
-    headers: dict[str, str] = attrs.field(factory=dict, repr=False)
-
-
-def parse_proxy(text: str) -> Proxy:
-    """Read ``http://[user:password@]host:port``.
-
-    Raises:
-        LMStudioValueError: It is something else. (Its text may hold a password: it is not shown.)
-    """
-    wanted = "proxy must read 'http://host:port' or 'http://user:password@host:port'."
-    try:
-        parts = urlsplit(text.strip())
-        if parts.scheme != "http" or not parts.hostname or not parts.port:
-            raise LMStudioValueError(wanted)
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise LMStudioValueError(wanted)
-    except (ValueError, AttributeError):
-        raise LMStudioValueError(wanted) from None
-    headers = {}
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Proxy-Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-    return Proxy(parts.hostname, parts.port, headers)
-
-
-@attrs.frozen(kw_only=True)
-class Route:
-    """How each connection of a client is made, whatever it is for.
-
-    Attributes:
-        headers: Sent with each request, for example for a reverse proxy.
-        ssl_context: For https and wss; None: the system's certificates.
-        proxy: What opens the tunnel to the server; None: it is reached directly.
-    """
-
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    ssl_context: ssl.SSLContext | None = None
-    proxy: Proxy | None = None
 
 
 class Identity:
@@ -151,7 +135,7 @@ class Identity:
 
     __slots__ = ("_guests", "_token", "source")
 
-    def __init__(self, api_token: str | None = None) -> None:
+    def __init__(self, api_token: str | Secret[str | None] | None = None) -> None:
         """Use a token, else the one in ``LM_API_TOKEN`` or ``LMSTUDIO_API_TOKEN``, else be a guest.
 
         An empty token is that of a guest, whatever the environment has.
@@ -160,27 +144,27 @@ class Identity:
         Raises:
             LMStudioValueError: The token is malformed. (Its text is not repeated.)
         """
+        secret = Secret.of(api_token)
+        del api_token  # no traceback shows it
         self.source: str | None = None
-        self._token: tuple[str, str] | None = None  # identifier and passkey
         self._guests: dict[object, tuple[str, str]] = {}  # by the process: a child is another one
         source = "api_token"
         for variable in _TOKEN_VARIABLES:
-            if api_token is None and os.environ.get(variable, "").strip():
-                source, api_token = f"The environment variable {variable}", os.environ[variable]
-        if api_token is None or api_token == "" or str(api_token).isspace():
-            return
-        match = _TOKEN.fullmatch(api_token.strip()) if isinstance(api_token, str) else None
-        if match is None:
+            if secret.reveal() is None and os.environ.get(variable, "").strip():
+                source = f"The environment variable {variable}"
+                secret = Secret(os.environ[variable])
+        is_well, self._token = _read_token(secret)  # identifier and passkey; None for a guest
+        if not is_well:
             raise LMStudioValueError(
                 f"{source} is not an LM Studio API token. A token reads sk-lm- and 8 letters or "
                 "digits, a colon, and 20 more; copy it from LM Studio's Developer page."
             )
-        self._token = (match[1], match[2])
-        self.source = source
+        if self._token.reveal() is not None:
+            self.source = source
 
     def is_same(self, other: Identity) -> bool:
         """Whether both have the same token, or are guests."""
-        return self._token == other._token
+        return self._token.reveal() == other._token.reveal()
 
     def __repr__(self) -> str:
         """Show nothing of it."""
@@ -188,10 +172,18 @@ class Identity:
 
     def auth_packet(self) -> dict[str, Any]:
         """Return the first message of a connection; a forked child is a guest of its own."""
-        if self._token is None:
+        token = self._token.reveal()
+        if token is None:
             # One C call decides: several connector threads may come here at once.
             guest = (f"guest:{uuid.uuid4()}", str(uuid.uuid4()))
-            identifier, passkey = self._guests.setdefault(fork.current, guest)
-        else:
-            identifier, passkey = self._token
-        return {"authVersion": 1, "clientIdentifier": identifier, "clientPasskey": passkey}
+            token = self._guests.setdefault(fork.current, guest)
+        return {"authVersion": 1, "clientIdentifier": token[0], "clientPasskey": token[1]}
+
+
+def _read_token(secret: Secret[str | None]) -> tuple[bool, Secret[tuple[str, str] | None]]:
+    """Return whether a token can be used, and its identifier and passkey; None for a guest."""
+    text = secret.reveal()
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return True, Secret(None)
+    match = _TOKEN.fullmatch(text.strip()) if isinstance(text, str) else None
+    return match is not None, Secret(None if match is None else (match[1], match[2]))

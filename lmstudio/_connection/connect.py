@@ -2,18 +2,19 @@
 
 Each attempt runs in a short-lived daemon thread. It may block in the name lookup (nothing
 unblocks that; the thread is abandoned and closes what it opens), and in connect, handshake and
-authentication (socket timeouts unblock those, and `Attempt.abort` from the I/O thread). What it
+authentication (its deadline unblocks those, and `Attempt.abort` from the I/O thread). What it
 hands over is the socket and the reader that has read the welcome: the first thing that the I/O
 thread reads may lie in it already.
 """
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
 import logging
+import os
 import socket
-import ssl
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ import attrs
 import websocket
 from websocket import ABNF
 
+from .._api.secret import Secret
 from .._concurrency.deadline import Deadline
 from .._concurrency.threads import start_daemon
 from ..errors import (
@@ -29,20 +31,17 @@ from ..errors import (
     LMStudioServerError,
     LMStudioWebsocketError,
 )
-from .address import Address, Identity, Proxy, Route
+from .address import Address, Identity
 from .frames import FrameReader, frame_control, frame_text
+from .http_exchange import Answer, send_request
+from .route import Route, reason_of
+from .wire import Attempt, Wire, lost
 
 logger = logging.getLogger(__name__)
 
 _MOST_WELCOME = 64 * 1024  # bytes that the answer to the authentication may have
 _CHUNK = 4096
-# What TLS says where the peer does not speak it.
-_PLAIN = ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "HTTP_REQUEST")
-_KEEPALIVE = [
-    (socket.IPPROTO_TCP, getattr(socket, name), value)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-    if hasattr(socket, name)
-]
+_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # by which a websocket server is told from others
 
 
 def check_websocket_package() -> None:
@@ -56,32 +55,6 @@ def check_websocket_package() -> None:
 
 
 check_websocket_package()
-
-
-class Attempt:
-    """One try to open a connection, shared by the connector thread and the I/O thread."""
-
-    __slots__ = ("_socket", "aborted", "deadline")
-
-    def __init__(self, seconds: float | None) -> None:
-        """Start the clock."""
-        self.deadline = Deadline(seconds)
-        self.aborted = False
-        self._socket: socket.socket | None = None
-
-    def adopt(self, sock: socket.socket) -> None:
-        """Connector thread: make a socket known, so that `abort` reaches it."""
-        self._socket = sock
-        if self.aborted:
-            raise LMStudioWebsocketError("The connection attempt was given up.")
-
-    def abort(self) -> None:
-        """I/O thread: end the attempt; its outcome is ignored from now on."""
-        self.aborted = True
-        sock = self._socket
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that is blocked in recv
 
 
 @attrs.frozen
@@ -127,100 +100,83 @@ class Connector:
             try:
                 outcome = self._open(path, attempt)
             except LMStudioError as caught:
-                outcome = caught
-            except Exception as caught:  # a waiter must learn of it, whatever it is
+                outcome = caught.fresh()  # without the frames that it came through
+            except BaseException as caught:  # a waiter must learn of it, whatever it is
                 outcome = LMStudioWebsocketError(f"Connecting failed: {caught!r}")
             if attempt.aborted and isinstance(outcome, Connected):
                 outcome.socket.close()  # nobody waits for it any more
                 return
             done(outcome)
 
-        start_daemon(connect, "lmstudio-connect", refusal="No connection can be opened")
+        refusal = "No connection can be opened"
+        start_daemon(connect, "lmstudio-connect", refusal=refusal, may_wait=False)
 
     def _open(self, path: str, attempt: Attempt) -> Connected:
         address = self.find_address(attempt.deadline)
         url = address.websocket_url(path)
         try:
-            sock = self._open_socket(address, attempt)
+            wire = self.route.open(address, attempt)
             try:
-                self._shake_hands(url, sock, attempt)
-                # Not by websocket-client, which prints what it sends if its trace is on.
-                sock.sendall(frame_text(json.dumps(self.identity.auth_packet()).encode()))
-                reader = self._read_welcome(url, sock, attempt)
+                early = self._shake_hands(address, path, wire)
+                wire.send(Secret(frame_text(json.dumps(self.identity.auth_packet()).encode())))
+                reader = self._read_welcome(url, wire, early)
             except BaseException:
-                sock.close()
+                wire.close()
                 raise
-        except (TimeoutError, websocket.WebSocketTimeoutException):
+        except TimeoutError:
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {url}: it did not answer within connect_timeout. "
                 "Is LM Studio running? Is its local server on?"
             ) from None
-        except (OSError, websocket.WebSocketException) as error:
+        except OSError as error:
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {url}: {reason_of(error)}"
             ) from None
-        return Connected(sock, reader)
+        return Connected(wire.socket, reader)
 
-    def _open_socket(self, address: Address, attempt: Attempt) -> socket.socket:
-        # Our own socket: proxy variables would capture even 127.0.0.1 otherwise.
-        if self.route.proxy is None:
-            sock = socket.create_connection(
-                (address.host, address.port), timeout=attempt.deadline.remaining()
-            )
-        else:
-            sock = _open_tunnel(self.route.proxy, address, attempt)
-        try:
-            attempt.adopt(sock)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option in _KEEPALIVE:
-                sock.setsockopt(*option)
-            if address.secure:
-                context = self.route.ssl_context or ssl.create_default_context()
-                sock.settimeout(attempt.deadline.remaining())
-                sock = context.wrap_socket(
-                    sock, server_hostname=address.host, do_handshake_on_connect=False
-                )
-                attempt.adopt(sock)  # it has taken the place of the other
-                sock.do_handshake()
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    def _shake_hands(self, address: Address, path: str, wire: Wire) -> bytes:
+        """Do the websocket handshake; return what came behind it.
 
-    def _shake_hands(self, url: str, sock: socket.socket, attempt: Attempt) -> None:
-        sock.settimeout(attempt.deadline.remaining())
-        client = websocket.WebSocket(skip_utf8_validation=True)
-        client.connect(  # type: ignore[no-untyped-call]
-            url,
-            socket=sock,
-            timeout=attempt.deadline.remaining(),
-            header=dict(self.route.headers),
-            suppress_origin=True,
-            redirect_limit=0,  # a redirect would hand the token to another server
-        )
+        By ourselves, since websocket-client keeps cookies, for all servers of a process. A redirect
+        is not followed: it would hand the token to another server.
+        """
+        key = b64encode(os.urandom(16))
+        fields = {
+            "Host": address.host_field,
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": key.decode(),
+            "Sec-WebSocket-Version": "13",
+        }
+        send_request(wire, "GET", f"{address.prefix}/{path}", fields, self.route.headers)
+        answer = Answer(wire)
+        if answer.status != 101:
+            raise OSError(f"it answered with HTTP status {answer.status}")
+        accept = b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()).decode()
+        if (
+            answer.fields.get("sec-websocket-accept") != accept
+            or "websocket" not in answer.words("upgrade")
+            or "upgrade" not in answer.words("connection")
+        ):
+            raise OSError("what answers there does not speak the websocket protocol")
+        return bytes(answer.rest)
 
-    def _read_welcome(self, url: str, sock: socket.socket, attempt: Attempt) -> FrameReader:
+    def _read_welcome(self, url: str, wire: Wire, data: bytes) -> FrameReader:
         """Read the answer to the authentication; what follows it stays in the reader."""
         reader = FrameReader(_MOST_WELCOME)
         messages: list[bytes] = []
-        left = _MOST_WELCOME
-        while not messages and left > 0 and not reader.is_at_end:
-            seconds = attempt.deadline.remaining()
-            if seconds == 0:
-                raise TimeoutError
-            sock.settimeout(seconds)  # for all of it together, not for each part
-            data = sock.recv(min(left, _CHUNK))
-            if not data:
-                raise ConnectionResetError("connection to remote host was lost")
-            left -= len(data)
-            messages = reader.feed(data)
+        left = _MOST_WELCOME - len(data)
+        while not (messages := _first_message(reader, data)) and left > 0 and not reader.is_at_end:
             for opcode, payload in reader.controls:
                 if opcode == ABNF.OPCODE_PING:
-                    sock.sendall(frame_control(ABNF.OPCODE_PONG, payload))
-            reader.controls = [c for c in reader.controls if c[0] == ABNF.OPCODE_CLOSE]
+                    wire.send(Secret(frame_control(ABNF.OPCODE_PONG, payload)))
+            reader.controls.clear()
+            data = wire.receive(min(left, _CHUNK))
+            if not data:
+                raise lost()
+            left -= len(data)
         try:
-            reply: Any = json.loads(messages[0])
+            reply: Any = json.loads(messages[0].decode())
             success = reply["success"]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError):
             raise LMStudioProtocolError(
@@ -238,40 +194,12 @@ class Connector:
         return reader
 
 
-def _open_tunnel(proxy: Proxy, address: Address, attempt: Attempt) -> socket.socket:
-    import http.client  # most clients need no proxy
-
-    seconds = attempt.deadline.remaining()
-    sock = socket.create_connection((proxy.host, proxy.port), timeout=seconds)
-    connection = http.client.HTTPConnection(proxy.host, proxy.port)
-    connection.set_tunnel(address.host, address.port, headers=proxy.headers)
-    connection._create_connection = lambda *_: sock  # type: ignore[attr-defined]
-    try:
-        attempt.adopt(sock)
-        connection.connect()
-    except BaseException as error:
-        fd = sock.detach()  # before 3.11, http.client leaves it open to the garbage collector
-        if fd >= 0:
-            socket.close(fd)
-        if isinstance(error, http.client.HTTPException):
-            raise OSError(f"the proxy answered {error!r}") from None
-        raise
-    return sock
-
-
-def reason_of(error: Exception) -> str:
-    """Return in a sentence why no connection was opened, and what to do."""
-    if isinstance(error, websocket.WebSocketBadStatusException):
-        return f"it answered with HTTP status {error.status_code}."
-    if isinstance(error, ssl.SSLError):
-        words = getattr(error, "verify_message", None) or error.reason or str(error)
-        is_plain = error.reason in _PLAIN
-        hint = " Does that port speak TLS? LM Studio itself does not: try http://."
-        return f"the TLS handshake failed: {words}.{hint if is_plain else ''}"
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    if isinstance(error, TimeoutError):
-        words = "it did not answer in time"
-    words = words or type(error).__name__
-    question = " Is LM Studio running? Is its local server on?"
-    has_question = isinstance(error, (ConnectionError, TimeoutError))
-    return f"{words[0].lower()}{words[1:]}.{question if has_question else ''}"
+def _first_message(reader: FrameReader, data: bytes) -> list[bytes]:
+    """Feed a reader up to the end of the first message; what follows it is for the next reading."""
+    for at in range(len(data)):
+        if messages := reader.feed(data[at : at + 1]):
+            reader.put_back(data[at + 1 :])
+            return messages
+        if reader.error or (reader.controls and reader.controls[-1][0] == ABNF.OPCODE_CLOSE):
+            break  # as `is_at_end`, which looks at all of them
+    return []

@@ -8,22 +8,24 @@ from __future__ import annotations
 import json
 import os
 import queue
-from collections.abc import Iterable
+import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from .._api.numbers import is_whole
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
-from .._concurrency.threads import start_daemon
+from .._concurrency.threads import check_may_wait, start_daemon
 from ..errors import LMStudioWebsocketError
-from .address import DEFAULT_PORTS, Address, Route, parse_api_host
-from .connect import reason_of
+from .address import DEFAULT_PORTS, Address
+from .http_exchange import Answer, send_request
+from .route import Route, reason_of
+from .wire import Attempt
 
 _PROBE_SECONDS = 1.0
 _GREETING = "/lmstudio-greeting"
 _MAX_ANSWER = 4096  # bytes of an answer that are looked at
-_REFUSAL = "No server can be looked for"
-_LOCAL = Route()  # to a server on this machine
+_MOST_INFO = 4096  # bytes of a file of LM Studio's
 
 
 class Discovery:
@@ -33,14 +35,10 @@ class Discovery:
     no harm.
     """
 
-    def __init__(self, api_host: str | None, route: Route = _LOCAL) -> None:
-        """Remember what was given.
-
-        Raises:
-            LMStudioValueError: `api_host` cannot be read.
-        """
-        self.given = None if api_host is None else parse_api_host(api_host)
-        self.found: Address | None = self.given
+    def __init__(self, given: Address | None, route: Route) -> None:
+        """Remember what was given; None: the LM Studio that runs on this machine."""
+        self.given = given
+        self.found: Address | None = given
         self._was_checked = False
         self._route = route
 
@@ -80,45 +78,43 @@ class Discovery:
 
         Raises:
             LMStudioWebsocketError: None does.
+            LMStudioRuntimeError: This thread must not wait.
         """
+        check_may_wait()
         address = self.find(deadline)
         if self.given is not None:
-            greeting, error = _ask(address, _GREETING, deadline, self._route)
+            greeting, reason = _ask(address, _GREETING, deadline, self._route)
             if greeting.get("lmstudio") is not True:
-                reason = (
-                    "what answers there is no LM Studio." if error is None else reason_of(error)
-                )
                 raise LMStudioWebsocketError(
-                    f"LM Studio is not reachable at {address.api_host}: {reason}"
+                    f"LM Studio is not reachable at {address.api_host}: "
+                    f"{reason or 'what answers there is no LM Studio.'}"
                 )
         self._was_checked = True
 
 
 def is_lm_studio(address: Address, deadline: Deadline) -> bool:
     """Return whether an LM Studio greets us there within a second (``GET /lmstudio-greeting``)."""
-    greeting, _ = _ask(address, _GREETING, deadline.at_most(_PROBE_SECONDS))
+    greeting, _ = _ask(address, _GREETING, deadline.at_most(_PROBE_SECONDS), Route())
     return greeting.get("lmstudio") is True
 
 
 def server_version(address: Address, deadline: Deadline) -> str | None:
     """Return the version that an LM Studio says it has, or None."""
-    status, _ = _ask(address, "/lms-status", deadline.at_most(_PROBE_SECONDS))
+    status, _ = _ask(address, "/lms-status", deadline.at_most(_PROBE_SECONDS), Route())
     version = status.get("version")
     return version if isinstance(version, str) else None
 
 
 def find_local(deadline: Deadline) -> Address | None:
-    """Return the LM Studio that runs on this machine, or None.
+    """Return the LM Studio that runs on this machine, or None; it has greeted us.
 
     Raises:
         LMStudioWebsocketError: ``LMS_API_SERVER_INFO_PATH`` names a server that does not answer.
     """
     chosen = os.environ.get("LMS_API_SERVER_INFO_PATH")
-    hint = _read_info_file(Path(chosen) if chosen else _home() / ".internal" / "http-server.json")
-    if hint is not None:
-        status, _ = _ask(hint, "/lms-status", deadline.at_most(_PROBE_SECONDS))
-        if isinstance(status.get("package"), str) and isinstance(status.get("version"), str):
-            return hint
+    hint = _read_info_file(chosen)
+    if hint is not None and is_lm_studio(hint, deadline):
+        return hint
     if chosen:
         raise LMStudioWebsocketError(
             "LM Studio is not reachable: the environment variable LMS_API_SERVER_INFO_PATH names "
@@ -131,98 +127,131 @@ def find_local(deadline: Deadline) -> Address | None:
 def _home() -> Path:
     """LM Studio's home folder."""
     user = Path.home().resolve()
-    try:
-        pointed = (user / ".lmstudio-home-pointer").read_text(encoding="utf-8").strip()
-        if pointed:
-            return Path(pointed)
-    except (OSError, ValueError):
-        pass
+    pointed = _read_small_file(user / ".lmstudio-home-pointer").strip()
+    if pointed:
+        return Path(pointed)
     old = user / ".cache" / "lm-studio"
-    return old if old.exists() else user / ".lmstudio"
+    return old if os.path.exists(old) else user / ".lmstudio"
 
 
-def _read_info_file(path: Path) -> Address | None:
-    """Return where the file says the server is; None for anything that does not say it."""
+def _read_info_file(chosen: str | None) -> Address | None:
+    """Return where LM Studio's file says the server is; None if there is none that says it."""
     try:
-        port = json.loads(path.read_text(encoding="utf-8"))["port"]
-    except (OSError, ValueError, KeyError, TypeError):
+        path = Path(chosen) if chosen else _home() / ".internal" / "http-server.json"
+        port = json.loads(_read_small_file(path))["port"]
+    # A home folder may be another user's, go round in circles, or be known to nobody.
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
     return Address("127.0.0.1", port) if is_whole(port) and 1 <= port <= 65535 else None
 
 
-def _ask(
-    address: Address, path: str, deadline: Deadline, route: Route = _LOCAL
-) -> tuple[dict[str, Any], Exception | None]:
-    """Return the JSON object that is served there, or an empty one and what went wrong.
-
-    A thread of its own does it: name lookups, and peers that send a byte now and then, know no
-    time limits.
-    """
-    answers: queue.SimpleQueue[tuple[dict[str, Any], Exception | None]] = queue.SimpleQueue()
-    seconds = deadline.remaining()
-
-    def probe() -> None:
-        # May block in name lookup, connect and recv; after the deadline nobody waits for it.
-        answers.put(_get_json(address, path, seconds, route))
-
-    start_daemon(probe, "lmstudio-probe", refusal=_REFUSAL)
+def _read_small_file(path: Path) -> str:
+    """Return the text of a file, or nothing if it is no file, cannot be read, or is big."""
     try:
-        answer: tuple[dict[str, Any], Exception | None] = receiver(answers, deadline)()
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
+        try:
+            is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+            data = os.read(fd, _MOST_INFO + 1) if is_file else b""
+        finally:
+            os.close(fd)
+        return data.decode() if len(data) <= _MOST_INFO else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _ask(
+    address: Address, path: str, deadline: Deadline, route: Route
+) -> tuple[dict[str, Any], str]:
+    """Return the JSON object that is served there, or an empty one and why there is no answer.
+
+    A thread of its own does it: name lookups know no time limits.
+    """
+    answers: queue.SimpleQueue[tuple[dict[str, Any], str]] = queue.SimpleQueue()
+    attempt = Attempt(deadline.remaining())
+    _start_probe(_probe, address, path, route, attempt, answers)
+    try:
+        answer: tuple[dict[str, Any], str] = receiver(answers, deadline)()
         return answer
     except DeadlinePassed:
-        return {}, TimeoutError()
-
-
-def _get_json(
-    address: Address, path: str, seconds: float | None, route: Route
-) -> tuple[dict[str, Any], Exception | None]:
-    import http.client  # not needed by clients that are given a host
-
-    proxy = route.proxy
-    host, port = (address.host, address.port) if proxy is None else (proxy.host, proxy.port)
-    connection = (
-        http.client.HTTPSConnection(host, port, timeout=seconds, context=route.ssl_context)
-        if address.secure
-        else http.client.HTTPConnection(host, port, timeout=seconds)
-    )
-    if proxy is not None:
-        connection.set_tunnel(address.host, address.port, headers=proxy.headers)
-    try:
-        connection.request("GET", address.prefix + path, headers=dict(route.headers))
-        response = connection.getresponse()
-        answer = json.loads(response.read(_MAX_ANSWER))
-        return (answer if response.status == 200 and isinstance(answer, dict) else {}), None
-    except (OSError, http.client.HTTPException) as error:
-        return {}, error
-    except ValueError:  # no JSON (a certificate that is refused is a ValueError as well)
-        return {}, None
+        return {}, reason_of(TimeoutError())
     finally:
-        connection.close()
+        attempt.abort()
+
+
+def _start_probe(probe: Callable[..., None], *arguments: Any) -> None:
+    refusal = "No server can be looked for"
+    start_daemon(probe, "lmstudio-probe", *arguments, refusal=refusal, may_wait=False)
+
+
+def _probe(
+    address: Address,
+    path: str,
+    route: Route,
+    attempt: Attempt,
+    answers: queue.SimpleQueue[tuple[dict[str, Any], str]],
+) -> None:
+    """Answer, whatever happens. May block in name lookup; all else ends with the attempt."""
+    answer: tuple[dict[str, Any], str] = {}, ""
+    try:
+        answer = _get_json(address, path, route, attempt), ""
+    except BaseException as error:  # such as: no memory, no descriptor
+        answer = {}, reason_of(error)
+    finally:
+        answers.put(answer)
+
+
+def _get_json(address: Address, path: str, route: Route, attempt: Attempt) -> dict[str, Any]:
+    """Return the JSON object that is served there, or an empty one for any other answer."""
+    wire = route.open(address, attempt)
+    try:
+        fields = {"Host": address.host_field, "Accept-Encoding": "identity", "Connection": "close"}
+        send_request(wire, "GET", address.prefix + path, fields, route.headers)
+        answer = Answer(wire)
+        body = answer.body(_MAX_ANSWER) if answer.status == 200 else b""
+    finally:
+        wire.close()
+    try:
+        value = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | None:
-    """Return the first of these local addresses that answers; all are asked at once.
+    """Return the first of these local addresses where an LM Studio greets us; asks all at once.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more (it is exiting).
     """
     answers: queue.SimpleQueue[Address | None] = queue.SimpleQueue()
-
-    def probe(address: Address) -> None:
-        # May block in connect and recv, for at most the probe's time limit each.
-        greeting, _ = _get_json(address, _GREETING, _PROBE_SECONDS, _LOCAL)
-        answers.put(address if greeting.get("lmstudio") is True else None)
-
-    asked = 0
-    for address in addresses:
-        start_daemon(probe, "lmstudio-probe", address, refusal=_REFUSAL)
-        asked += 1
-    receive = receiver(answers, deadline.at_most(2 * _PROBE_SECONDS))
+    limit = deadline.at_most(_PROBE_SECONDS)
+    attempts: list[Attempt] = []
     try:
-        for _ in range(asked):
+        for address in addresses:
+            attempts.append(Attempt(limit.remaining()))
+            _start_probe(_probe_port, address, attempts[-1], answers)
+        receive = receiver(answers, limit)
+        for _ in attempts:
             answer: Address | None = receive()
             if answer is not None:
                 return answer
     except DeadlinePassed:
         pass
+    finally:
+        for attempt in attempts:
+            attempt.abort()
     return None
+
+
+def _probe_port(
+    address: Address, attempt: Attempt, answers: queue.SimpleQueue[Address | None]
+) -> None:
+    """Answer, whatever happens; ends with the attempt."""
+    answer: Address | None = None
+    try:
+        if _get_json(address, _GREETING, Route(), attempt).get("lmstudio") is True:
+            answer = address
+    except BaseException:  # as good as no answer
+        pass
+    finally:
+        answers.put(answer)

@@ -135,6 +135,10 @@ class FrameReader:
         """Whether nothing that follows will be read: a close frame came, or what is no frame."""
         return self.error is not None or any(opcode == _CLOSE & 0x0F for opcode, _ in self.controls)
 
+    def put_back(self, data: bytes) -> None:
+        """Take what stands behind a whole message; the next `feed` reads it."""
+        self._rest.append(data)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take what was received and return the text messages that it completes.
 

@@ -24,11 +24,12 @@ from ..errors import (
     LMStudioWebsocketError,
 )
 from .call import Call, Outcome
-from .connect import Attempt, Connected, Connector
+from .connect import Connected, Connector
 from .frames import FragmentedMessage
 from .protocol import OUTCOME, PACKET, Kind, Protocol
 from .reactor import Reactor
 from .transport import Transport
+from .wire import Attempt
 
 logger = logging.getLogger(__name__)
 

@@ -174,14 +174,16 @@ def _tokens() -> Iterator[Finding]:
 def _server(host: str | None, *, with_token: bool) -> Iterator[Finding]:
     """Look for a server, and whether it lets us in."""
     lms: Any = importlib.import_module("lmstudio")
+    address: Any = importlib.import_module("lmstudio._connection.address")
     discovery: Any = importlib.import_module("lmstudio._connection.discovery")
+    route: Any = importlib.import_module("lmstudio._connection.route")
     deadlines: Any = importlib.import_module("lmstudio._concurrency.deadline")
     try:
         found = host or lms.Client.find_default_local_api_host()
         if found is None:
             yield "problem", _nobody(lms)
             return
-        place = discovery.Discovery(found)
+        place = discovery.Discovery(address.parse_api_host(found), route.Route())
         place.check(deadlines.Deadline(_LIMIT))
         version = discovery.server_version(place.found, deadlines.Deadline(_LIMIT))
         words = f"LM Studio {version}" if version else "LM Studio, of an unknown version,"

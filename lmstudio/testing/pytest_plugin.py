@@ -50,7 +50,7 @@ def lmstudio_client(lmstudio_server: Server) -> Iterator[lmstudio.Client]:
     from lmstudio._client import default_client as _default_client
 
     setting = _default_client._setting()
-    before = setting.host, setting.token
+    before = setting.host.reveal(), setting.token.reveal()
     token = lmstudio_server.tokens[0] if lmstudio_server.tokens else None
     lmstudio.configure_default_client(lmstudio_server.host, token)
     try:

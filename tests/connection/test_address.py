@@ -43,6 +43,43 @@ def test_what_is_no_host_is_refused_with_an_example(text):
         parse_api_host(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["a\r\nb:1", "http://a\n:1", "a\x00", "a\x7f", "a\u200b", "a\u0085b"]
+)
+def test_a_host_with_characters_that_are_not_seen_is_refused_and_not_repeated(text):
+    with pytest.raises(LMStudioValueError, match="not seen") as caught:
+        parse_api_host(text)
+    assert text not in str(caught.value)
+
+
+def test_a_token_in_the_place_of_the_host_is_not_repeated():
+    with pytest.raises(LMStudioValueError, match="api_token") as caught:
+        parse_api_host(TOKEN)
+    assert "abcd" not in str(caught.value)
+
+
+def test_a_host_and_a_path_in_any_script_become_what_can_be_sent():
+    address = parse_api_host("https://b\u00fccher.example/l\u00e4den")
+
+    assert address == Address("xn--bcher-kva.example", 443, secure=True, prefix="/l%C3%A4den")
+
+
+@pytest.mark.parametrize("text", ["http://[fe80::1%eth0]:1", "http://[fe80::1%25eth0]:1"])
+def test_the_zone_of_an_address_of_ipv6_is_not_told_to_the_server(text):
+    address = parse_api_host(text)
+
+    assert address.host == "fe80::1%eth0"
+    assert address.server_name == "fe80::1"
+    assert address.host_field == "[fe80::1]:1"
+    assert parse_api_host(f"http://{address.api_host}") == address
+
+
+def test_a_servers_usual_port_is_not_told():
+    assert parse_api_host("https://h").host_field == "h"
+    assert parse_api_host("http://h").host_field == "h"
+    assert parse_api_host("http://h:443").host_field == "h:443"
+
+
 def test_a_password_in_a_host_is_refused_and_not_repeated():
     with pytest.raises(LMStudioValueError, match="api_token") as caught:
         parse_api_host("http://user:secret@host:1234")

@@ -1,20 +1,24 @@
 """Opening a connection: the answer to the authentication, however its bytes come."""
 
 import contextlib
+import http.cookies
 import json
 import queue
 import socket
 import threading
 
 import pytest
+import websocket
 from helpers import Worker
 from robustness.hostile import frame, text_frame
+from tls_proxy import trusting_context
 from websocket import ABNF
 from websockets.utils import accept_key
 
 import lmstudio as lms
-from lmstudio._connection.address import Address, Identity, Route
+from lmstudio._connection.address import Address, Identity
 from lmstudio._connection.connect import Attempt, Connected, Connector
+from lmstudio._connection.route import Route
 
 WELCOME = text_frame({"success": True})
 ANSWER = object()  # among what a door says: first it reads what the client answers
@@ -24,8 +28,9 @@ LIMIT = 10.0  # seconds
 class Door:
     """A server that shakes hands, takes the authentication, and then says what it is told."""
 
-    def __init__(self, *pieces, stays=True):
-        self.pieces, self.stays = pieces, stays
+    def __init__(self, *pieces, stays=True, head=""):
+        self.pieces, self.stays, self.head = pieces, stays, head
+        self.request = b""
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address("127.0.0.1", self.listener.getsockname()[1])
         self.left = threading.Event()
@@ -41,9 +46,11 @@ class Door:
                 if not part:
                     return
                 head += part
+            self.request = head
             lines = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
             sock.sendall(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + self.head.encode()
                 + f"Sec-WebSocket-Accept: {accept_key(lines['Sec-WebSocket-Key'])}\r\n\r\n".encode()
             )
             sock.recv(4096)  # the authentication
@@ -70,6 +77,13 @@ class Door:
     def __exit__(self, *_):
         self.listener.close()
         self.worker.result(LIMIT)
+
+
+class Place:
+    """Where somebody listens."""
+
+    def __init__(self, listener):
+        self.address = Address("127.0.0.1", listener.getsockname()[1])
 
 
 def connect(door, seconds=5.0, attempt=None):
@@ -100,6 +114,43 @@ def test_the_welcome_may_come_in_pieces(size):
         assert opened(door).reader.controls == []
 
 
+def test_cookies_are_neither_kept_nor_sent():
+    jar = websocket._handshake.CookieJar.jar
+    for _ in range(2):
+        with Door(WELCOME, head="Set-Cookie: a=b; Domain=127.0.0.1\r\n") as door:
+            opened(door)
+        assert b"cookie" not in door.request.lower()
+        assert not jar
+
+
+def test_a_cookie_that_another_part_of_the_program_got_is_not_sent(monkeypatch):
+    cookie = http.cookies.SimpleCookie("a=b")
+    monkeypatch.setitem(websocket._handshake.CookieJar.jar, ".127.0.0.1", cookie)
+    with Door(WELCOME) as door:
+        opened(door)
+    assert b"cookie" not in door.request.lower()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 x\r\n\r\n",
+        b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+    ],
+)
+def test_who_cannot_shake_hands_gets_no_authentication(answer):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = Worker(connect, Place(listener))
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(4096).startswith(b"GET /llm HTTP/1.1\r\n")
+            peer.sendall(answer)
+
+            assert "does not speak the websocket protocol" in str(worker.result())
+            assert peer.recv(4096) == b""
+
+
 def test_a_ping_before_the_welcome_is_answered():
     with Door(frame(b"hi", ABNF.OPCODE_PING), ANSWER, WELCOME) as door:
         assert opened(door).reader.controls == []
@@ -114,10 +165,20 @@ def test_what_comes_behind_the_welcome_is_kept():
         ]
 
 
+def test_whole_messages_and_pings_behind_the_welcome_are_kept():
+    ping = frame(b"hi", ABNF.OPCODE_PING)
+    with Door(WELCOME + text_frame("a") + ping + text_frame("b")) as door:
+        reader = opened(door).reader
+
+        assert reader.feed(b"") == [b'"a"', b'"b"']
+        assert reader.controls == [(ABNF.OPCODE_PING, b"hi")]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         text_frame([]),
+        frame(json.dumps({"success": True}).encode("utf-16")),
         text_frame({"greeting": "hello"}),
         frame(b"{", ABNF.OPCODE_TEXT),
         frame(b"\xff\xfe", ABNF.OPCODE_TEXT),
@@ -126,7 +187,7 @@ def test_what_comes_behind_the_welcome_is_kept():
         b"\xff\xff\xff\xff",
         frame(b"", ABNF.OPCODE_PING) * 40_000,
     ],
-    ids=["list", "object", "half", "bytes", "deep", "close", "no frame", "pings"],
+    ids=["list", "utf-16", "object", "half", "bytes", "deep", "close", "no frame", "pings"],
 )
 def test_what_is_no_welcome_is_not_lm_studios_protocol(answer):
     with Door(answer) as door:
@@ -160,13 +221,59 @@ def test_a_refusal_says_what_to_do():
         assert "LM_API_TOKEN" in str(outcome)
 
 
-def test_the_socket_of_an_attempt_that_was_given_up_is_closed():
-    with Door(WELCOME) as door:
+def test_an_attempt_that_was_given_up_before_it_began_opens_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         attempt = Attempt(5.0)
         attempt.abort()
 
-        outcome = connect(door, attempt=attempt)
+        outcome = connect(Place(listener), attempt=attempt)
 
         assert isinstance(outcome, lms.LMStudioWebsocketError)
         assert "given up" in str(outcome)
-        assert door.left.wait(LIMIT)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_the_socket_of_an_attempt_that_is_given_up_is_closed():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        attempt = Attempt(60.0)
+        worker = Worker(connect, Place(listener), 60.0, attempt)
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(4096)  # the handshake, which nobody answers
+            attempt.abort()
+
+            assert isinstance(worker.result(), lms.LMStudioWebsocketError)
+            assert peer.recv(4096) == b""
+
+
+def test_nothing_is_sent_unencrypted_over_tls_by_an_attempt_that_is_given_up():
+    mine, peer = socket.socketpair()
+    sock = trusting_context().wrap_socket(
+        mine, server_hostname="localhost", do_handshake_on_connect=False
+    )
+    with peer, sock:
+        attempt = Attempt(5.0)
+        attempt.adopt(sock)
+        with_tls = sock._sslobj
+
+        attempt.abort()  # while another thread sends
+
+        assert sock._sslobj is with_tls is not None
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError(), MemoryError(), SystemExit(1), LookupError("x")]
+)
+def test_whatever_happens_while_connecting_is_told_to_who_waits(error):
+    def find_address(deadline):
+        raise error
+
+    connector = Connector(find_address=find_address, identity=Identity(), route=Route())
+    outcomes = queue.SimpleQueue()
+    connector.start("llm", Attempt(5.0), outcomes.put)
+
+    outcome = outcomes.get(timeout=LIMIT)
+    assert type(outcome) is lms.LMStudioWebsocketError
+    assert type(error).__name__ in str(outcome)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 
 import pytest
@@ -54,6 +55,33 @@ def test_a_certificate_that_is_not_trusted_is_a_clear_error(proxy):
     with pytest.raises(lms.LMStudioWebsocketError, match="unable to get local issuer"):
         client.__enter__()
     client.close()
+
+
+@pytest.mark.parametrize("name", ["_create_default_https_context", "create_default_context"])
+def test_a_program_that_replaces_pythons_context_does_not_switch_off_ours(proxy, monkeypatch, name):
+    monkeypatch.setattr(ssl, name, ssl._create_unverified_context)
+    client = lms.Client(f"https://localhost:{proxy.port}")
+
+    for ask in (client.__enter__, client.llm.list_loaded):
+        with pytest.raises(lms.LMStudioWebsocketError, match="unable to get local issuer"):
+            ask()
+    assert not lms.Client.is_valid_api_host(f"https://localhost:{proxy.port}")
+    client.close()
+
+
+def test_all_connections_of_a_client_have_one_context(proxy, trusting):
+    own = lms.Client(f"https://localhost:{proxy.port}")
+    given = lms.Client(f"https://localhost:{proxy.port}", ssl_context=trusting)
+    for client in (own, given):
+        route = client._discovery._route
+        assert client._session._connector.route is route
+        assert route.tls_context is route.tls_context
+    assert route.tls_context is trusting
+
+
+def test_what_is_no_context_is_refused():
+    with pytest.raises(lms.LMStudioValueError, match="SSLContext"):
+        lms.Client("https://h", ssl_context="cert.pem")
 
 
 def test_close_ends_a_tls_handshake_that_the_peer_never_answers(trusting):

@@ -1,0 +1,100 @@
+"""An open socket on which everything ends at one deadline, or when its attempt is given up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+from .._api.secret import Secret
+from .._concurrency.deadline import Deadline
+from ..errors import LMStudioWebsocketError
+
+
+class Attempt:
+    """One try to open a connection, shared by the thread that makes it and the one that waits."""
+
+    __slots__ = ("_socket", "aborted", "deadline")
+
+    def __init__(self, seconds: float | None) -> None:
+        """Start the clock."""
+        self.deadline = Deadline(seconds)
+        self.aborted = False
+        self._socket: socket.socket | None = None
+
+    def adopt(self, sock: socket.socket) -> None:
+        """The thread that makes it: make a socket known, so that `abort` reaches it."""
+        self._socket = sock
+        self.check()
+
+    def check(self) -> None:
+        """The thread that makes it: raise if it was given up."""
+        if self.aborted:
+            raise LMStudioWebsocketError("The connection attempt was given up.")
+
+    def remaining(self) -> float | None:
+        """The thread that makes it: return the seconds left, more than 0; None for no limit.
+
+        Raises:
+            TimeoutError: None are left.
+            LMStudioWebsocketError: It was given up.
+        """
+        self.check()
+        seconds = self.deadline.remaining()
+        if seconds == 0:
+            raise TimeoutError
+        return seconds
+
+    def abort(self) -> None:
+        """Any thread: end the attempt; its outcome is ignored from now on."""
+        self.aborted = True
+        sock = self._socket
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # Wakes a thread that is blocked in recv. Not the method of SSLSocket: that takes
+                # TLS off first, and what the other thread sends then would go unencrypted.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class Wire:
+    """An open socket: all that is sent and received has the one deadline of its attempt.
+
+    Thread safety: the thread that makes the attempt.
+    """
+
+    __slots__ = ("_attempt", "socket")
+
+    def __init__(self, sock: socket.socket, attempt: Attempt) -> None:
+        """Use a socket that the attempt knows."""
+        self.socket = sock
+        self._attempt = attempt
+
+    def send(self, data: Secret[bytes]) -> None:
+        """Send all of it.
+
+        Raises:
+            OSError: The connection broke, or the time is over.
+            LMStudioWebsocketError: The attempt was given up.
+        """
+        left = memoryview(data.reveal())
+        while left:
+            self.socket.settimeout(self._attempt.remaining())
+            left = left[self.socket.send(left) :]
+
+    def receive(self, most: int) -> bytes:
+        """Return what has come, at most so many bytes; nothing at the end.
+
+        Raises:
+            OSError: The connection broke, or the time is over.
+            LMStudioWebsocketError: The attempt was given up.
+        """
+        self.socket.settimeout(self._attempt.remaining())  # for all of it, not for each part
+        return self.socket.recv(most)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+def lost() -> ConnectionResetError:
+    """Return the error for a connection that ended too early."""
+    return ConnectionResetError("connection to remote host was lost")
