@@ -11,6 +11,7 @@ from helpers import Worker, eventually
 import lmstudio as lms
 from lmstudio._concurrency.clock import monotonic
 from lmstudio._concurrency.deadline import Deadline
+from lmstudio._connection import reactor as _reactor
 from lmstudio._connection.reactor import Reactor
 
 pytestmark = pytest.mark.races
@@ -253,6 +254,48 @@ def test_a_start_without_descriptors_leaves_none_open(owner, monkeypatch, failin
     assert "Too many open files" in str(failure)
     assert all(selector.get_map() is None for selector in opened)  # closed
     assert owner.reactor.has_ended
+
+
+def test_a_signal_handler_may_start_it_in_the_middle_of_its_start(owner, monkeypatch):
+    start = _reactor.start_daemon
+
+    def interrupted(*arguments, **options):
+        monkeypatch.setattr(_reactor, "start_daemon", start)
+        owner.reactor.start()
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(_reactor, "start_daemon", interrupted)
+
+    Worker(owner.reactor.start).result()
+
+    seen, done = [], threading.Event()
+    for _ in range(10):
+        owner.reactor.post(lambda: seen.append(threading.get_ident()))
+    owner.reactor.post(done.set)
+    assert done.wait(5)
+    assert len(set(seen)) == 1
+    eventually(lambda: len(io_threads()) == 1)
+
+
+def io_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "lmstudio-io"]
+
+
+def test_a_signal_handler_may_join_it_in_the_middle_of_joining_it(owner, monkeypatch):
+    receiver = _reactor.receiver
+    owner.reactor.start()
+
+    def interrupted(inbox, deadline):
+        monkeypatch.setattr(_reactor, "receiver", receiver)
+        owner.reactor.join(Deadline(0.01))
+        owner.stop.set()
+        owner.reactor.wake()
+        return receiver(inbox, deadline)
+
+    monkeypatch.setattr(_reactor, "receiver", interrupted)
+    owner.reactor.join(Deadline(5))
+
+    assert owner.reactor._has_left
 
 
 def test_many_threads_may_start_it_at_once(owner):

@@ -9,6 +9,7 @@ import pytest
 from helpers import Worker, eventually, free_port
 
 import lmstudio as lms
+from lmstudio._client import default_client as _default_client
 from lmstudio._connection import discovery as _discovery
 from lmstudio.testing import Server
 
@@ -156,3 +157,36 @@ def test_a_set_event_keeps_the_default_client_from_being_asked(monkeypatch):
     with pytest.raises(lms.LMStudioCancelledError, match="stop"):
         lms.llm("test-llm", cancel_event=token)
     lms.close_default_client()
+
+
+@pytest.mark.parametrize("inner", [lms.get_default_client, lms.close_default_client])
+def test_a_finaliser_may_come_in_while_the_default_client_is_made(default, monkeypatch, inner):
+    """As a signal handler may: nothing waits for what its own thread is in the middle of."""
+    made = []
+
+    class Interrupted(lms.Client):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+            if len(made) == 1:
+                inner()
+
+    monkeypatch.setattr(_default_client, "Client", Interrupted)
+
+    client = Worker(lms.get_default_client).result()
+
+    assert client is lms.get_default_client()
+    assert client.llm.model().identifier == "test-llm"
+
+
+def test_closing_the_default_client_while_another_thread_configures_one_loses_nothing(default):
+    for number in range(50):
+        host = f"127.0.0.1:{default}" if number % 2 else f"localhost:{int(default) + 1}"
+        both = threading.Barrier(2)
+        workers = [
+            Worker(lambda both=both: (both.wait(5), lms.close_default_client())),
+            Worker(lambda both=both, host=host: (both.wait(5), lms.configure_default_client(host))),
+        ]
+        for worker in workers:
+            worker.result()
+        assert _default_client._setting().host.reveal() == host

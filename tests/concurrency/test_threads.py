@@ -1,0 +1,84 @@
+"""How the threads of this package are started, and which of them refuse to wait."""
+
+import threading
+
+import pytest
+from helpers import eventually
+
+import lmstudio as lms
+from lmstudio._concurrency import threads
+from lmstudio._concurrency.threads import check_may_wait, may_wait, start_daemon
+
+REFUSAL = "Nothing can be done"
+
+
+def test_a_thread_is_a_daemon_with_a_name_and_gets_its_arguments():
+    seen, done = [], threading.Event()
+
+    def work(*arguments):
+        thread = threading.current_thread()
+        seen.append((thread.name, thread.daemon, arguments))
+        done.set()
+
+    start_daemon(work, "lmstudio-test", 1, "two", refusal=REFUSAL)
+
+    assert done.wait(5)
+    assert seen == [("lmstudio-test", True, (1, "two"))]
+
+
+def test_nobody_waits_until_a_thread_runs(monkeypatch):
+    """Python may collect garbage as the thread begins: a finaliser there must hold up nobody."""
+    may_begin, done = threading.Event(), threading.Event()
+    begin = threading.Thread._bootstrap
+
+    def late(self):
+        may_begin.wait(5)
+        begin(self)
+
+    monkeypatch.setattr(threads._Daemon, "_bootstrap", late, raising=False)
+
+    thread = start_daemon(done.set, "lmstudio-test", refusal=REFUSAL)
+
+    assert not done.is_set()
+    assert thread in threading.enumerate()
+    may_begin.set()
+    assert done.wait(5)
+
+
+def test_where_python_starts_no_thread_any_more_the_error_says_what_cannot_be_done(monkeypatch):
+    def no_thread(self):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    with pytest.raises(lms.LMStudioRuntimeError, match="Nothing can be done any more: can't"):
+        start_daemon(print, "lmstudio-test", refusal=REFUSAL)
+
+
+def test_a_thread_that_others_rely_on_refuses_to_wait_and_is_named():
+    seen, done = [], threading.Event()
+
+    def work():
+        seen.append(may_wait())
+        try:
+            check_may_wait()
+        except lms.LMStudioRuntimeError as error:
+            seen.append(str(error))
+        done.set()
+
+    start_daemon(work, "lmstudio-test", refusal=REFUSAL, may_wait=False)
+
+    assert done.wait(5)
+    assert not seen[0]
+    assert "'lmstudio-test'" in seen[1]
+    assert "__del__" in seen[1]
+    assert may_wait()  # here
+    eventually(lambda: not threads._waitless)  # another thread may get its number
+
+
+def test_other_threads_of_the_package_may_wait():
+    seen, done = [], threading.Event()
+    start_daemon(lambda: (seen.append(may_wait()), done.set()), "lmstudio-test", refusal=REFUSAL)
+
+    assert done.wait(5)
+    assert seen == [True]
