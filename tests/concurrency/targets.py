@@ -1,6 +1,7 @@
-"""What an event cancels, without any server."""
+"""What an event cancels, without any server, and what may come in the middle of it."""
 
 import queue
+import sys
 
 
 class Target:
@@ -49,3 +50,34 @@ def interrupt(token, reason):
     except KeyboardInterrupt:
         return interrupts
     raise AssertionError("it was not interrupted")
+
+
+def call_at(line, interruption, function):
+    """Call a function, and another one before the n-th line of `_concurrency`; say if it came.
+
+    So may Ctrl-C come, a signal handler, or a finaliser.
+    """
+    left = line
+
+    def trace(frame, event, _argument):
+        nonlocal left
+        if "_concurrency" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            left -= 1
+            if left == -1:
+                interruption()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return left < 0
+
+
+def ctrl_c():
+    """Come as Ctrl-C does."""
+    raise KeyboardInterrupt

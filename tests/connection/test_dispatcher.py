@@ -1,9 +1,11 @@
 """Open calls: time limits, cancels that are owed, what was dropped; the thread is run by hand."""
 
 import pytest
+from concurrency.targets import interrupt
 from robustness.hostile import Wire, text_frame
 
 import lmstudio as lms
+from lmstudio._concurrency import cancel_token
 from lmstudio._concurrency.clock import monotonic
 from lmstudio._concurrency.deadline import Deadline
 from lmstudio._connection.call import END, Call, Outcome
