@@ -312,28 +312,41 @@ def attach(target: Target, sources: list[Any]) -> None:
         elif is_plain(source) and source.is_set():
             target.cancel(EVENT_REASON)
             return
-    looks: list[FirstLook] = []
+    looks: list[tuple[EventLike, FirstLook]] = []
     for source in sources:
         if isinstance(source, CancelToken):
             target._follow(source)
         elif is_plain(source):
             watch(source, target, EVENT_REASON)
         else:
-            looks.append(watch_object(source, target, EVENT_REASON))
+            looks.append((source, watch_object(source, target, EVENT_REASON)))
     if looks:
         _wait_for(looks, target)
 
 
-def _wait_for(looks: list[FirstLook], target: Target) -> None:
+def _wait_for(looks: list[tuple[EventLike, FirstLook]], target: Target) -> None:
     """Wait for the first look at events of other types, but not long: one may hang."""
     deadline = Deadline(FIRST_LOOK)
-    for look in looks:
+    for event, look in looks:
         seen = look.wait(deadline)
+        if isinstance(seen, Exception) and not isinstance(seen, (OSError, EOFError)):
+            # No connection failed: it may belong to this thread, as those of Dask do, which find
+            # their client where they are asked for the first time.
+            seen = _ask_here(event)
+            if seen is False:
+                watch_object(event, target, EVENT_REASON, is_seen=True)
         if isinstance(seen, BaseException):
             raise watch_error(seen) from seen
         if seen:
             target.cancel(EVENT_REASON)
             return
+
+
+def _ask_here(event: EventLike) -> bool | Exception:
+    try:
+        return bool(event.is_set())
+    except Exception as error:
+        return error
 
 
 def resume_interrupted() -> None:

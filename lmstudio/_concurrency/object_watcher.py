@@ -38,13 +38,21 @@ class _State:
 _state = PerProcess(lambda _: _State())
 
 
-def watch_object(event: EventLike, target: Target, reason: object) -> FirstLook:
+def watch_object(
+    event: EventLike, target: Target, reason: object, *, is_seen: bool = False
+) -> FirstLook:
     """Cancel `target` with `reason` once an object is set.
 
     The watch ends when the target is over or collected.
 
+    Args:
+        event: The object.
+        target: What it cancels.
+        reason: With which reason.
+        is_seen: Whether the caller has looked at the object.
+
     Returns:
-        What the caller must wait for.
+        What the caller must wait for, unless it has looked.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more (it is exiting).
@@ -54,10 +62,10 @@ def watch_object(event: EventLike, target: Target, reason: object) -> FirstLook:
         watched = state.watched.get(id(event))
         if watched is None or watched.has_ended:
             watched = _WatchedObject(state, event, reason)
-            look = watched.add(target)
+            look = watched.add(target, is_seen)
             watched.start()
             return look
-        look = watched.add(target)
+        look = watched.add(target, is_seen)
         if not watched.has_ended:  # added first, looked second
             return look
 
@@ -67,12 +75,14 @@ class FirstLook:
 
     __slots__ = ("_answered", "_inbox", "_watched", "target")
 
-    def __init__(self, watched: _WatchedObject, target: Target) -> None:
-        """Have nothing seen yet."""
+    def __init__(self, watched: _WatchedObject, target: Target, is_seen: bool) -> None:
+        """Wait for the look, unless the caller has looked."""
         self.target = weakref.ref(target)
         self._watched = watched
         self._answered = Once()
         self._inbox: queue.SimpleQueue[None] = queue.SimpleQueue()
+        if is_seen:
+            self._answered.set(None)
 
     def answer(self, seen: bool | BaseException) -> bool:
         """Hand over what was seen; return False if nobody waits for it any more."""
@@ -114,9 +124,9 @@ class _WatchedObject(Watched):
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._asked_since: float | None = None
 
-    def add(self, target: Target) -> FirstLook:
+    def add(self, target: Target, is_seen: bool) -> FirstLook:
         """Have the object asked for a target: at once, and then now and then."""
-        look = FirstLook(self, target)
+        look = FirstLook(self, target, is_seen)
         self.targets.add(target)
         self._looks.append(look)
         if self._bell.empty():  # not once for each, while nobody comes to the door

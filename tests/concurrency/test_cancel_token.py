@@ -390,6 +390,53 @@ def test_ctrl_c_at_any_line_of_a_cancel_is_mended_by_the_next(at_once):
     assert ran == ["last", "root"]
 
 
+def test_a_finaliser_may_cancel_and_link_at_any_line_of_a_cancel():
+    """The garbage collector may run one anywhere: here it comes one line later in each trial."""
+    for line in range(1000):
+        root, ran, target, late = lms.CancelToken(), [], Target(), Target()
+        last = lms.CancelToken.any(lms.CancelToken.any(root))
+        attach(target, [last])
+        last.on_cancel(lambda ran=ran: ran.append(1))
+
+        def finaliser(root=root, last=last, late=late):
+            attach(late, [last])
+            root.cancel("by the finaliser")
+
+        came = call_at(line, finaliser, lambda root=root: root.cancel("stop"))
+        reason = root.reason
+        assert reason in ("stop", "by the finaliser")
+        assert (last.reason, target.reasons.get_nowait(), ran) == (reason, reason, [1])
+        if not came:
+            break
+        assert late.reasons.get_nowait() == reason
+    assert line > 30
+
+
+def test_ctrl_c_at_any_line_of_a_start_leaves_token_and_event_in_order():
+    for line in range(1000):
+        root, event = lms.CancelToken(), threading.Event()
+        before, after = Target(), Target()
+        attach(before, [root, event])
+        try:
+            call_at(line, ctrl_c, lambda s=(root, event): attach(Target(), list(s)))
+        except KeyboardInterrupt:
+            is_over = False
+        else:
+            is_over = True
+        attach(after, [root, event])
+
+        if line % 2:
+            event.set()
+        else:
+            root.cancel("cancel_event was set")
+
+        for target in (before, after):
+            assert target.reasons.get(timeout=5) == "cancel_event was set"
+        if is_over:
+            break
+    assert line > 30
+
+
 # -- reasons that cannot be told --------------------------------------------------------------
 
 

@@ -298,6 +298,42 @@ def test_an_error_without_words_does_not_replace_the_one_that_is_told():
         attach(Target(), [BrokenEvent(UnspeakableError())])
 
 
+class OwnedEvent(CountedEvent):
+    """An event that works in all threads once its own thread has asked it."""
+
+    def __init__(self):
+        super().__init__()
+        self.owner, self.is_ready = threading.current_thread(), False
+
+    def is_set(self):
+        self.is_ready = self.is_ready or threading.current_thread() is self.owner
+        if not self.is_ready:
+            raise RuntimeError("not properly initialized")
+        return super().is_set()
+
+
+def test_an_event_may_have_to_be_asked_by_its_own_thread_first():
+    event, target, already = OwnedEvent(), Target(), OwnedEvent()
+    attach(target, [event])
+    already.value = True
+    attach(second := Target(), [already])
+
+    event.value = True
+
+    assert target.reasons.get(timeout=5) == "cancel_event was set"
+    assert second.reasons.get_nowait() == "cancel_event was set"
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, EOFError, KeyboardInterrupt])
+def test_one_whose_connection_has_failed_is_not_asked_again_by_who_starts_something(error):
+    event = BrokenEvent(error("gone"))
+    with pytest.raises(lms.LMStudioRuntimeError):
+        attach(Target(), [event])
+    end_of_watching()
+
+    assert event.looks == -1
+
+
 # -- the thread -------------------------------------------------------------------------------
 
 
@@ -387,7 +423,7 @@ def test_a_target_that_comes_while_the_thread_ends_is_watched(own_state):
 def test_a_target_that_came_before_the_thread_ended_is_served_by_it(own_state):
     event, target = CountedEvent(), Target()
     watched = object_watcher._WatchedObject(own_state, event, "set")
-    watched.add(target)  # its turn had seen nothing yet
+    watched.add(target, False)  # its turn had seen nothing yet
 
     assert watched._goes_on()
 
