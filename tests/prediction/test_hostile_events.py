@@ -1,4 +1,4 @@
-"""Calls with an event that hangs or raises: their other limits hold all the same."""
+"""Calls with an event that hangs or raises, or with a long chain of tokens: all limits hold."""
 
 import threading
 
@@ -132,3 +132,32 @@ def test_with_an_event_that_is_broken_already_nothing_is_sent(server, model, err
         with pytest.raises(lms.LMStudioRuntimeError, match="cancel_event cannot be watched"):
             model.respond("hi", cancel_event=event)
     assert not server.predictions
+
+
+def test_a_prediction_at_the_end_of_a_long_chain_of_tokens_is_stopped_by_its_beginning(held, model):
+    button, stop = lms.CancelToken(), lms.CancelToken()
+    token = stop
+    for _ in range(5000):  # a chat that makes one for each turn
+        token = lms.CancelToken.any(token, button)
+    worker = Worker(lambda: model.respond("hi", cancel_event=token))
+    call = held.expect("predict")
+    look_at_open_calls(model)
+
+    stop.cancel("enough")
+    call.expect_cancel()
+    call.success("userStopped")
+
+    assert worker.result().cancel_reason == "enough"
+    assert model.count_tokens("a b") == 2
+
+
+def look_at_open_calls(model):
+    """Wait until the I/O thread has gone round the open calls once."""
+    dispatcher, done = model._session.dispatcher, threading.Event()
+
+    def look():
+        dispatcher.reactor.sweep_at = 0.0
+        dispatcher.reactor.commands.append((done.set, ()))
+
+    dispatcher.reactor.post(look)
+    assert done.wait(10)
