@@ -24,7 +24,8 @@ ROOMS = {
     "": "_other_package errors",
     "_api": "backports secret shown numbers callbacks checks warn public official_path",
     "_concurrency": """
-        clock once drain fork threads deadline event_watcher cancel_token callback_gate
+        clock once drain fork threads deadline targets watched event_watcher object_watcher
+        cancel_token callback_gate
     """,
     "_json": "annotations converter dereference from_json json_schema",
     "_config": "from_user options option_dicts to_wire from_wire",
