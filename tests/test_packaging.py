@@ -33,7 +33,7 @@ ROOMS = {
         port dispatcher session scope
     """,
     "_values": "messages chat_input openai_messages chat local_file model_info results",
-    "_requests": "models repository uploads",
+    "_requests": "answers models repository uploads",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
         callbacks accumulator tool_requests right_to_read reader request iterator background_job
