@@ -29,8 +29,8 @@ ROOMS = {
     "_json": "annotations converter dereference from_json json_schema",
     "_config": "from_user options option_dicts to_wire from_wire",
     "_connection": """
-        limits address endpoints request frames transport connect discovery call protocol reactor
-        port dispatcher session scope
+        limits address endpoints request frames json_limits transport connect discovery call
+        protocol reactor port dispatcher session scope
     """,
     "_values": "messages chat_input openai_messages chat local_file model_info results",
     "_requests": "answers models repository uploads",
