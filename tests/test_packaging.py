@@ -58,7 +58,7 @@ TESTING_ROOMS = {
     "_endpoints": """
         stop_strings generation predict load models files repository system handlers success
     """,
-    "_calls": "auth session call holds listener",
+    "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",
 }
 
