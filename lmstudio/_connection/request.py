@@ -49,4 +49,6 @@ class Request(Generic[T]):
             RecursionError,  # it is nested more deeply than the caller's stack has room for
         ):
             pass
-        raise LMStudioProtocolError(f"LM Studio's answer to {self.endpoint.name} is malformed{why}.")
+        raise LMStudioProtocolError(
+            f"LM Studio's answer to {self.endpoint.name} is malformed{why}."
+        )
