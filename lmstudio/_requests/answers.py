@@ -1,7 +1,7 @@
 """Reads the parts of answers: what is of another shape is an error, nothing is made to fit.
 
-What JSON allows and Python mistakes: a text is also a list of texts, true is also 1, a number may be
-beyond any float, and NaN, which JSON does not have, is read all the same.
+What Python mistakes in JSON: a text is also a list of texts, true is also 1, a number may be beyond
+any float, and NaN, which JSON does not have, is read all the same.
 """
 
 from __future__ import annotations

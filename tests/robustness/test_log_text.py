@@ -23,7 +23,7 @@ def test_an_exception_is_shown_with_its_traceback_and_escaped():
 
     assert text.startswith(r"ValueError: '\x1b]0;owned\x07\nroot: all is well\r\u202e'")
     assert r"from ValueError: 'first\x1b[2J'" in text
-    assert text.count("in fail") == 2
+    assert text.count("in fail\n") == 2
     assert all(line.isprintable() for line in text.split("\n"))
 
 

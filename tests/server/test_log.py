@@ -27,9 +27,12 @@ class Unreadable(Exception):
 @pytest.mark.parametrize("error", [ValueError(EVIL), Unreadable()])
 def test_what_an_engine_raises_is_escaped_in_the_log(caplog, error):
     caplog.set_level("DEBUG", "lmstudio")
-    with Server(engine=Failing(error)) as server, lms.Client(server.host) as client:
-        with pytest.raises(lms.LMStudioError):
-            client.llm.model().respond("hi")
+    with (
+        Server(engine=Failing(error)) as server,
+        lms.Client(server.host) as client,
+        pytest.raises(lms.LMStudioError),
+    ):
+        client.llm.model().respond("hi")
 
     formatted = [logging.Formatter().format(record) for record in caplog.records]
     (told,) = [text for text in formatted if "the engine failed" in text]
