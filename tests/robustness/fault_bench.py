@@ -320,9 +320,10 @@ def stopped(scene):
     def stop():
         link._ask(monotonic(), 0.0)  # a ping, whose answer will be there, though it is read late
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+        running = list(dispatcher.open.values())
         has_stopped.set()
         assert go_on.wait(LIMIT)
-        for call in dispatcher.open.values():
+        for call in running:
             call.timeout = 60.0
             for name in ("started", "heard", "sent"):
                 if hasattr(call, name):

@@ -391,6 +391,7 @@ def first_address_silent(scene):
         patch.setattr(socket, "getaddrinfo", lambda *a, **k: [silent, *lookup(*a, **k)])
         scene.connection.drop()
         outcome = scene.loses(RECONNECTS)
+        scene.bench.server.release(scene.endpoint)
         scene.bench.others_go_on()
     return outcome
 
