@@ -1,9 +1,9 @@
 """Many threads, streams and ways to leave them on one client, for as long as you like: `make soak`.
 
 The server is a process of its own that drops connections and restarts now and then; another process
-stops this one at times, and lets it go on. The time is cut into rounds. After each, client and server
-must agree on every prediction, and nothing may be left behind. At the end the memory of the rounds is
-compared. Exit code 1 if something disagrees.
+stops this one at times, and lets it go on. The time is cut into rounds. After each, client and
+server must agree on every prediction, and nothing may be left behind. At the end the memory of the
+rounds is compared. Exit code 1 if something disagrees.
 """
 
 import argparse
