@@ -36,8 +36,8 @@ ROOMS = {
     "_requests": "answers models repository uploads",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
-        callbacks accumulator tool_requests right_to_read reader request iterator background_job
-        stream
+        callbacks halves accumulator tool_requests right_to_read reader request iterator
+        background_job stream
     """,
     "_batch": "progress batch",
     "_agent": "tool_context tool_arguments tools tool_calls act",

@@ -18,6 +18,7 @@ from .._values.results import (
     decode,
 )
 from ..errors import LMStudioProtocolError
+from .halves import Halves, whole
 
 # After these a reply is incomplete, so that its text is not the JSON that was asked for.
 _CUT_SHORT = frozenset(
@@ -31,10 +32,11 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_content", "_kind", "_runs")
+    __slots__ = ("_content", "_halves", "_kind", "_runs")
 
     def __init__(self) -> None:
         self._content: list[str] = []
+        self._halves = Halves()  # of a character
         self._kind = "none"  # the reasoning type of the last fragment; None: markup
         self._runs: list[tuple[int, Any]] = [(0, "none")]  # where in _content each kind begins
 
@@ -52,6 +54,13 @@ class Accumulator:
             content = None
         if content.__class__ is not str:
             raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
+        # Servers cut a text in the middle of a character. (Such halves are a block of their own.)
+        if (
+            self._halves.held
+            or "\ud800" <= content[-1:] <= "\udfff"
+            or "\udc00" <= content[:1] <= "\udfff"
+        ):
+            content = self._halves.join(content)
         reasoning_type = get("reasoningType", "none")
         is_structural = get("isStructural", False)
         kind = None if is_structural else reasoning_type
@@ -74,14 +83,16 @@ class Accumulator:
     def _text_of(self, kind: str) -> str:
         ends = [start for start, _ in self._runs[1:]] + [len(self._content)]
         runs = zip(self._runs, ends, strict=True)
-        return "".join(
-            text for (start, of), end in runs if of == kind for text in self._content[start:end]
+        return whole(
+            "".join(
+                text for (start, of), end in runs if of == kind for text in self._content[start:end]
+            )
         )
 
     @property
     def content(self) -> str:
         """All text so far, reasoning and markup included."""
-        return "".join(self._content)
+        return whole("".join(self._content))
 
     @property
     def reasoning_content(self) -> str:
