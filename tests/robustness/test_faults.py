@@ -22,7 +22,7 @@ from robustness.fault_bench import (
     wait_arrived,
 )
 from robustness.faults import MANY, SCENES
-from robustness.hostile import text_frame
+from robustness.hostile import frame, text_frame
 
 import lmstudio as lms
 from lmstudio._connection import port as _link
@@ -256,6 +256,20 @@ def invalid_utf8(scene):
     return scene.loses("not JSON", lms.LMStudioProtocolError)
 
 
+def utf16(scene):
+    """JSON in another encoding than websockets have, which Python's reader of bytes accepts."""
+    scene.begin()
+    scene.connection.send_raw(frame(json.dumps(scene.late()).encode("utf-16-le")))
+    return scene.loses("not JSON", lms.LMStudioProtocolError)
+
+
+def too_many_values(scene):
+    """A message that is small, and that would take 25 times as much memory."""
+    scene.begin()
+    scene.connection.send_text("[" + "[]," * 600_000 + "0]")
+    return scene.loses("500,000 lists, objects and fields", lms.LMStudioProtocolError)
+
+
 def invalid_json(scene):
     scene.begin()
     scene.connection.send_text('{"type": "channelSend", "channelId": ')
@@ -265,7 +279,7 @@ def invalid_json(scene):
 def wrong_ids(scene):
     """Answers for calls that there are not, or that are of the other kind."""
     scene.begin()
-    strangers = [10**9, -1, 0.5, 10**30, None, str(scene.id), [scene.id], {}]
+    strangers = [10**9, -1, 0.5, 10**30, None, str(scene.id), float(scene.id), [scene.id], {}]
     packet, details = {"type": "success"}, {"title": "Not yours"}
     for_channels, for_rpcs = strangers[:], strangers[:]
     if scene.is_running:
@@ -418,7 +432,9 @@ FAULTS = {
         garbage_frame,
         huge_frame,
         invalid_utf8,
+        utf16,
         invalid_json,
+        too_many_values,
         wrong_ids,
         duplicate_success,
         closed_early,
