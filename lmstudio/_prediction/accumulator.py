@@ -18,7 +18,7 @@ from .._values.results import (
     decode,
 )
 from ..errors import LMStudioProtocolError
-from .halves import Halves, whole
+from .halves import Halves
 
 # After these a reply is incomplete, so that its text is not the JSON that was asked for.
 _CUT_SHORT = frozenset(
@@ -54,12 +54,7 @@ class Accumulator:
             content = None
         if content.__class__ is not str:
             raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
-        # Servers cut a text in the middle of a character. (Such halves are a block of their own.)
-        if (
-            self._halves.held
-            or "\ud800" <= content[-1:] <= "\udfff"
-            or "\udc00" <= content[:1] <= "\udfff"
-        ):
+        if not content.isascii() or self._halves.held:
             content = self._halves.join(content)
         reasoning_type = get("reasoningType", "none")
         is_structural = get("isStructural", False)
@@ -73,7 +68,7 @@ class Accumulator:
             get("containsDrafted", False),
             reasoning_type,
             is_structural,
-            get("tokens"),
+            packet["tokens"] if "tokens" in packet else None,  # noqa: SIM401  # no call
         )
 
     def _begin_run(self, kind: Any) -> None:
@@ -83,16 +78,14 @@ class Accumulator:
     def _text_of(self, kind: str) -> str:
         ends = [start for start, _ in self._runs[1:]] + [len(self._content)]
         runs = zip(self._runs, ends, strict=True)
-        return whole(
-            "".join(
-                text for (start, of), end in runs if of == kind for text in self._content[start:end]
-            )
+        return "".join(
+            text for (start, of), end in runs if of == kind for text in self._content[start:end]
         )
 
     @property
     def content(self) -> str:
         """All text so far, reasoning and markup included."""
-        return whole("".join(self._content))
+        return "".join(self._content)
 
     @property
     def reasoning_content(self) -> str:

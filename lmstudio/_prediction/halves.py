@@ -24,17 +24,15 @@ class Halves:
 
         A half without another one is replaced by U+FFFD.
         """
+        if not self.held:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                pass  # there is a half in it
+            else:
+                return text
         text = self.held + text
         self.held = ""
         if "\ud800" <= text[-1:] <= "\udbff":
             self.held, text = text[-1], text[:-1]
-        return whole(text)
-
-
-def whole(text: str) -> str:
-    """Return a text that can be encoded: its halves joined, or else replaced by U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
