@@ -6,11 +6,12 @@ They must not die of anything: a user's `is_set()` or callback, or want of memor
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .._api.shown import shown
+from .._api.shown import Failure, shown
 from ..errors import LMStudioRuntimeError
 from .clock import monotonic, sleep
 from .targets import Target, Targets
@@ -132,7 +133,8 @@ def carefully(stop: Callable[[Any], object], argument: Any) -> bool:
 def note(what: str) -> None:
     """Log the exception that is being handled."""
     try:
-        logger.debug(what, exc_info=True)
+        error = sys.exc_info()[1]
+        logger.debug("%s: %s", what, None if error is None else Failure(error))
     except BaseException:  # there is no memory for it, or no stack
         pass
 

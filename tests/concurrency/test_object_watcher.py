@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from concurrency.targets import Target, call_at, ctrl_c
+from helpers import eventually
 
 import lmstudio as lms
 from lmstudio._concurrency import object_watcher
