@@ -46,8 +46,9 @@ def start(
         attach(stream._call, callbacks.closed)
         stream._begin()
         add(StreamJob(stream, callbacks, future, seconds))
-    except BaseException:
-        if stream._future is future:  # else somebody reads it, and goes on
+    except BaseException as error:
+        was_refused = isinstance(error, Exception) or stream._is_read_by_another()
+        if stream._future is future or not was_refused:  # else somebody reads it, and goes on
             stream.cancel("interrupted")
         raise
     return future

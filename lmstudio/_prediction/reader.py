@@ -71,7 +71,9 @@ class Reader:
         self._structured = structured
         self._response_type = response_type
         self._accumulator = Accumulator()
-        self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
+        # Guards the accumulator against a snapshot. One that its own thread may take again: a
+        # finaliser of the user's, run by the garbage collector anywhere, may look at the stream.
+        self._fold_lock = threading.RLock()
         self._failure: LMStudioError | None = None  # a fragment that could not be read
         self._progress = -1.0
         self._tool_requests: ToolRequests | None = None
