@@ -83,7 +83,7 @@ class StreamJob:
                 stream._finish_reading()
                 result = stream._reader.outcome()
             finally:
-                callbacks.flush()
+                callbacks.bring_text()
         except BaseException as caught:  # what cannot be read, or how the prediction ended
             error = caught
             stream._end_by_exception()

@@ -81,9 +81,14 @@ class Reader:
         self._final = Once()  # the result
 
     def hand_over(
-        self, runner: CallbackRunner, on_progress: PromptProcessingCallback | None
+        self,
+        runner: CallbackRunner,
+        on_progress: PromptProcessingCallback | None,
+        beside_text: Callable[[Callable[..., Any]], Callable[..., Any]],
     ) -> None:
         """Have all callbacks run by `runner`, and `on_progress` be one of them.
+
+        The one for each fragment is run as what `beside_text` makes of it.
 
         Raises:
             LMStudioValueError: There is one for the progress already.
@@ -97,6 +102,8 @@ class Reader:
             self._callbacks = attrs.evolve(
                 self._callbacks, on_prompt_processing_progress=on_progress
             )
+        if self._on_fragment is not None:
+            self._on_fragment = beside_text(self._on_fragment)
         self.gate = runner
 
     def advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:

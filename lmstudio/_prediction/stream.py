@@ -340,7 +340,8 @@ class PredictionStream(Generic[T_co]):
             dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
                 `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
                 the package's thread, and should be short, since other streams wait for them.
-            interval: Seconds between two calls of `on_text`, at least.
+            interval: Seconds between two calls of `on_text`, at least. Only before another
+                callback (but one for each fragment), and at the end, text comes earlier.
 
         Returns:
             A `concurrent.futures.Future` of the result; it is done just before the last callback.
@@ -546,7 +547,7 @@ class PredictionStream(Generic[T_co]):
             with self._reader.right.held() as is_mine:
                 if not (is_mine or self._has_nothing_to_read()):
                     raise self._in_use()
-                self._reader.hand_over(callbacks, on_progress)
+                self._reader.hand_over(callbacks, on_progress, callbacks.beside_text)
                 self._future = future
         finally:
             if self._future is not future:
