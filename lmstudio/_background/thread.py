@@ -17,6 +17,7 @@ import logging
 import queue
 from _thread import get_ident
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -106,8 +107,11 @@ def check_interval(interval: object) -> float:
     return seconds
 
 
-def add(job: Job) -> None:
+def add(job: Job) -> Callable[[None], None]:
     """Poll a job until it is over.
+
+    Returns:
+        What rings for it, called with None: it is polled as soon as its interval is over.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more.
@@ -131,6 +135,7 @@ def add(job: Job) -> None:
     # The thread need not wake before something comes; what came before it knew the job rings now.
     if not bell.hang_up():
         state.news.put(bell)
+    return bell.put
 
 
 class _Doorbell(queue.SimpleQueue[Any]):

@@ -115,7 +115,8 @@ def run_in_background(
     try:
         start_daemon(work, "lmstudio-call", refusal="Nothing can be run in the background")
         if on_text is not None:
-            add(_TextJob(callbacks, future, seconds))
+            job = _TextJob(callbacks, future, seconds)
+            future.add_done_callback(functools.partial(job.end, add(job)))
     except BaseException:
         token.cancel("interrupted")
         raise
@@ -159,6 +160,11 @@ class _TextJob:
         self.interval = interval
         self._callbacks = callbacks
         self._future = future
+
+    def end(self, ring: Callable[[None], None], _future: BackgroundCall[Any]) -> None:
+        """Be polled once more now, however long the interval is, and no more."""
+        self.interval = 0.0
+        ring(None)
 
     def poll(self) -> bool:
         """Bring what has come."""

@@ -263,7 +263,7 @@ def calls_of(client):
     listed = client.list_downloaded_models
     yield listed
     yield client.system.list_downloaded_models
-    yield client.repository.search_models
+    yield functools.partial(client.repository.search_models, "tiny")
     yield client.llm.list_downloaded
     yield functools.partial(functools.partial(listed), "llm")
     yield functools.partial(lms.Client.list_downloaded_models, client)
@@ -278,7 +278,9 @@ def test_nothing_is_called_after_close_however_the_call_is_given(server, window,
         what = list(calls_of(client))[at]
         call, *arguments = what if isinstance(what, tuple) else (what,)
         called = []
-        lms.run_in_background(call, *arguments, on_done=called.append, dispatch=window).result(LIMIT)
+        lms.run_in_background(call, *arguments, on_done=called.append, dispatch=window).result(
+            LIMIT
+        )
         first = window.waiting.get(timeout=LIMIT)
         client.close()
         first()
