@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import queue
 import weakref
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
@@ -34,6 +35,7 @@ Start: TypeAlias = Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]
 
 _AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
 _LEFT = "the loop over the batch was left"
+_INTERRUPTED = "the batch was left by an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
 
 
@@ -89,6 +91,7 @@ class Batch(Generic[R]):
             total = len(inputs) if isinstance(inputs, Sized) else None
         except StopIteration as error:  # of user code
             raise not_the_end(error) from error
+        self._total = total
         self._input_error: Exception | None = None
         self._max_parallel = max_parallel
         self._ordered = ordered
@@ -100,6 +103,7 @@ class Batch(Generic[R]):
         self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
         self._scope = CancelScope(session, self._bell)
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
+        self._thread = 0  # in which that is
         self._scope.open(events)
         self._progress = show_progress(progress, total, self, session.callback_gate)
 
@@ -145,13 +149,23 @@ class Batch(Generic[R]):
         last = None if self._iterator is None else self._iterator()
         if last is iterator:
             return
-        goes_on = bool(self._under_way()) or self._inputs is not None
-        if last is not None and goes_on and not self._scope.is_set():
+        if last is not None and self._goes_on() and not self._scope.is_set():
             raise LMStudioRuntimeError(
                 "Another loop over this batch goes on: iterate over it once, and in one thread."
             )
         self._notice_if_left()
         self._iterator = weakref.ref(iterator)
+        self._thread = get_ident()
+
+    def _goes_on(self) -> bool:
+        """Whether a loop over it has something to do; in its own thread, but to take what is there.
+
+        Ctrl-C in the body of that loop leaves its iterator, which somebody may hold.
+        """
+        has_more = self._inputs is not None and self._count != self._total
+        if has_more or self._thread != get_ident():
+            return has_more or bool(self._under_way())
+        return not all(_has_ended(outcome) for outcome in self._outcomes.values())
 
     def _notice_if_left(self) -> None:
         """Stop all if the loop was left; the I/O thread has stopped what ran already."""
@@ -168,11 +182,15 @@ class Batch(Generic[R]):
                 outcomes wait for.
             Exception: What the inputs raised.
         """
-        pair = self._take()
-        # The last step: Python looks for signals at calls and jumps back, of which there is none
-        # from here on. Where Ctrl-C came before it, the pair is given again.
-        self._given = pair[0]
-        return pair
+        try:
+            pair = self._take()
+            # The last step: Python looks for signals at calls and jumps back, of which there is
+            # none from here on. Where Ctrl-C came before it, the pair is given again.
+            self._given = pair[0]
+            return pair
+        except KeyboardInterrupt:
+            self.cancel(_INTERRUPTED)
+            raise
 
     def _take(self) -> tuple[int, R | LMStudioError]:
         """Do what `__next__` does, but do not note that it was given."""
@@ -183,7 +201,7 @@ class Batch(Generic[R]):
             self._forget_given()
             pair = self._next_pair()
         except BaseException as error:
-            self.cancel("the batch was left by an exception")  # does nothing after the end
+            self.cancel(_INTERRUPTED)  # does nothing after the end
             if isinstance(error, StopIteration):  # of an input, or the progress function
                 raise not_the_end(error) from error
             raise
@@ -192,7 +210,7 @@ class Batch(Generic[R]):
         return pair
 
     def _next_pair(self) -> tuple[int, R | LMStudioError] | None:
-        """Wait for the next outcome, which stays here until it was given; return None at the end."""
+        """Wait for the next outcome, which is kept until it was given; return None at the end."""
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
@@ -302,10 +320,14 @@ class _BatchIterator(Generic[R]):
 
     def __next__(self) -> tuple[int, R | LMStudioError]:
         batch = self._batch
-        batch._note_iterator(self)
-        pair = batch._take()
-        batch._given = pair[0]  # the last step, as in the batch itself
-        return pair
+        try:
+            batch._note_iterator(self)
+            pair = batch._take()
+            batch._given = pair[0]  # the last step, as in the batch itself
+            return pair
+        except KeyboardInterrupt:
+            batch.cancel(_INTERRUPTED)
+            raise
 
 
 def _note_end(
