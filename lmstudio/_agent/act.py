@@ -7,6 +7,7 @@ import itertools
 import logging
 import queue
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any, TypeAlias
 
 import attrs
@@ -296,28 +297,28 @@ def _tell_both(
     try:
         try:
             on_message(requested)
-        except KeyboardInterrupt as interrupt:
-            _tell_again(on_message, requested, interrupt)
+        except KeyboardInterrupt:
+            _tell_again(on_message, requested)
             raise
     finally:
         try:
             on_message(answered)
-        except KeyboardInterrupt as interrupt:
-            _tell_again(on_message, answered, interrupt)
+        except KeyboardInterrupt:
+            _tell_again(on_message, answered)
             raise
 
 
 def _tell_again(
-    on_message: ActMessageCallback,
-    message: AssistantResponse | ToolResultMessage,
-    interrupt: KeyboardInterrupt,
+    on_message: ActMessageCallback, message: AssistantResponse | ToolResultMessage
 ) -> None:
     """Give a message a second time to a callback that Ctrl-C has interrupted.
 
-    A chat takes it once. A callback that has returned, or that is a function of C, is not called.
+    A chat takes it once. A function of C, such as `list.append`, cannot be interrupted.
     """
-    traceback = interrupt.__traceback__
-    if traceback is not None and traceback.tb_next is not None:
+    function: Any = on_message
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not isinstance(function, BuiltinFunctionType):
         told_again[id(message)] = message
         try:
             on_message(message)

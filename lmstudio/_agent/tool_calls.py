@@ -315,7 +315,7 @@ class ToolCalls:
         start_daemon(run, "lmstudio-tool", refusal="No tool can be run")
 
     def _report(self, call: _ToolCall, kind: Report, value: Any) -> None:
-        """Any thread: have something taken by the thread in `act()`, while it waits for the tool."""
+        """Any thread: have something taken by `act()`, as long as it waits for the tool."""
         if call.id in self._running:  # else it may go on for ever, and nobody takes it
             self._reports.append(_ToolReport(call, kind, value))  # before it is woken
             self.inbox.put(WAKE)

@@ -289,31 +289,21 @@ class PredictionStream(Generic[T_co]):
             LMStudioTimeoutError: `timeout` passed, or a time limit of the prediction did.
             LMStudioError: Whatever ended the prediction; each call raises a new exception.
         """
-        limit = check_seconds(timeout, "timeout")
-        if self._future is not None:
-            self._future.check_waiter()
-        if self._reader.right.get(0) == get_ident() and not self._call.claim:
-            raise LMStudioRuntimeError(
-                "result() was called by a callback of this stream, which has not ended, or by a "
-                "finaliser or signal handler in the middle of its reading. Call it after the loop, "
-                "or use on_message."
-            )
         try:
-            self._begin()
-            is_over = self._wait(Deadline(limit))
-        except Exception:  # of a callback, or how the prediction ended
-            self._end_by_exception()
+            limit = check_seconds(timeout, "timeout")
+            self._check_waiter()
+            if not self._begin_and_wait(Deadline(limit)):
+                raise LMStudioTimeoutError(
+                    f"The prediction has not ended within {limit:g} s; it goes on."
+                )
+            if self._future is None:  # else the background thread runs the callbacks of the end
+                self._finish_reading()
+            return self._reader.outcome()
+        except Exception:
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C, wherever it came
             self._call.cancel("interrupted")
             raise
-        if not is_over:
-            raise LMStudioTimeoutError(
-                f"The prediction has not ended within {limit:g} s; it goes on."
-            )
-        if self._future is None:  # else the background thread runs the callbacks of the end
-            self._finish_reading()
-        return self._reader.outcome()
 
     def run_in_background(
         self,
@@ -403,6 +393,25 @@ class PredictionStream(Generic[T_co]):
             call.inbox.put(END)
             call.notify()
 
+    def _check_waiter(self) -> None:
+        """Raise where waiting would never end."""
+        if self._future is not None:
+            self._future.check_waiter()
+        if self._reader.right.get(0) == get_ident() and not self._call.claim:
+            raise LMStudioRuntimeError(
+                "result() was called by a callback of this stream, which has not ended, or by a "
+                "finaliser or signal handler in the middle of its reading. Call it after the loop, "
+                "or use on_message."
+            )
+
+    def _begin_and_wait(self, deadline: Deadline) -> bool:
+        try:
+            self._begin()
+            return self._wait(deadline)
+        except Exception:  # of a callback, or how the prediction ended
+            self._end_by_exception()
+            raise
+
     def _wait(self, deadline: Deadline) -> bool:
         """Wait for the outcome, reading here if nobody else does; return False at the deadline."""
         call = self._call
@@ -463,6 +472,9 @@ class PredictionStream(Generic[T_co]):
 
     def _is_free_for(self, reader: object) -> bool:
         """Let `reader` be what reads for good; return False if something else does."""
+        # This very thread reads already: a callback, a finaliser or a signal handler came between.
+        if self._reader.right.get(0) == get_ident() and not self._has_nothing_to_read():
+            return False
         reads = self._reads.setdefault(0, weakref.ref(reader))
         if reads() is reader:
             return True
