@@ -24,10 +24,8 @@ def _operations(code):
 def _is_looked_at(frame):
     """Whether Python looks for signals before the next operation: after a call, at a jump back."""
     names, before = _operations(frame.f_code)
-    name = names.get(frame.f_lasti, "")
-    return before.get(frame.f_lasti, "").startswith("CALL") or name in (
-        *("JUMP_BACKWARD", "JUMP_ABSOLUTE"),
-    )
+    is_after_call = before.get(frame.f_lasti, "").startswith("CALL")
+    return is_after_call or names.get(frame.f_lasti) in ("JUMP_BACKWARD", "JUMP_ABSOLUTE")
 
 
 @contextlib.contextmanager
@@ -45,10 +43,10 @@ def interrupted_at(step, files=OURS):
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         if where:
             return None
-        if event == "call" or (event == "opcode" and _is_looked_at(frame)):
-            if next(counter) == step:
-                where.append(f"{Path(name).name}:{frame.f_lineno} {frame.f_code.co_name}")
-                raise KeyboardInterrupt
+        is_point = event == "call" or (event == "opcode" and _is_looked_at(frame))
+        if is_point and next(counter) == step:
+            where.append(f"{Path(name).name}:{frame.f_lineno} {frame.f_code.co_name}")
+            raise KeyboardInterrupt
         return trace
 
     previous = sys.gettrace()
@@ -76,10 +74,7 @@ def each_point(scenario, files=OURS, stride=1):
         try:
             scenario(interrupted)
         except BaseException as error:
-            error.add_note(f"Ctrl-C at {seen[0] if seen else None}, step {step}") if hasattr(
-                error, "add_note"
-            ) else None
-            raise
+            raise AssertionError(f"after Ctrl-C at {seen}, step {step}: {error!r}") from error
         (where,) = seen
         if not where:
             return step

@@ -1,4 +1,4 @@
-"""Ctrl-C at each point where Python looks for signals: nothing is lost, and all goes on after it."""
+"""Ctrl-C at each point where Python looks for signals: nothing is lost, and all goes on."""
 
 import copy
 import itertools
@@ -13,15 +13,6 @@ import lmstudio as lms
 
 pytestmark = pytest.mark.races
 LIMIT = 10.0  # seconds
-
-
-def assert_each_cancelled_once(server, unfinished):
-    """Each of these predictions was cancelled by one message, and nothing else was."""
-    for prediction in unfinished:
-        prediction.wait_finished(LIMIT)
-    cancelled = [message["channelId"] for message in cancels(server)]
-    assert len(set(cancelled)) == len(cancelled)
-    assert len(cancelled) == len([p for p in unfinished if p.cancelled_after is not None])
 
 
 # -- batches ----------------------------------------------------------------------------------
