@@ -317,7 +317,7 @@ def test_a_job_whose_call_has_ended_does_not_keep_the_thread_busy():
     others_done.set()
     for waiter in list(stuck.call.waiters):
         waiter.put(None)  # now it is told
-    eventually(lambda: not _background._state.value.ident)
+    eventually(lambda: not _background._state.value.running)
     assert seen == 1
 
 
