@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .._api.public import public
 from .._concurrency import fork
-from .._concurrency.threads import start_daemon
+from .._concurrency.threads import check_may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
 from .thread import WAITS_FOR_ITSELF, is_this_thread
 
@@ -101,9 +101,12 @@ class BackgroundCall(Future[T]):
         """Raise where waiting would never end.
 
         Raises:
-            LMStudioRuntimeError: In a forked child, and in a callback before the end.
+            LMStudioRuntimeError: In a forked child; before the end, in a callback, and in a thread
+                that must not wait.
         """
         fork.check_process(self._process, "future")
+        if not self.done():
+            check_may_wait()
         if (is_this_thread() or threading.get_ident() == self.worker) and not self.done():
             raise LMStudioRuntimeError(WAITS_FOR_ITSELF)
 

@@ -20,6 +20,7 @@ from .._background.thread import add, check_other_thread
 from .._concurrency import fork
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
 from .._connection.limits import Limit
 from .._connection.request import Request
@@ -195,6 +196,7 @@ class Batch(Generic[R]):
     def _take(self) -> tuple[int, R | LMStudioError]:
         """Do what `__next__` does, but do not note that it was given."""
         check_other_thread()
+        check_may_wait()
         fork.check_process(self._process, "batch")
         try:
             self._notice_if_left()

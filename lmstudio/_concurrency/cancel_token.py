@@ -21,7 +21,7 @@ from .event_watcher import resume_watching, watch
 from .object_watcher import FIRST_LOOK, FirstLook, watch_object
 from .once import Once
 from .targets import Target, Targets
-from .threads import start_daemon
+from .threads import check_may_wait, start_daemon
 from .watched import Alarm, EventLike, carefully, is_plain, watch_error
 
 EVENT_REASON = "cancel_event was set"
@@ -148,7 +148,11 @@ class CancelToken:
         raise LMStudioRuntimeError("A CancelToken cannot be cleared; make a new one.")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, for at most `timeout` seconds; return whether it is set."""
+        """Wait until it is set, for at most `timeout` seconds; return whether it is set.
+
+        Raises:
+            LMStudioRuntimeError: This is a finaliser, run in a thread that must not wait.
+        """
         waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
         # Added first, looked at second, while cancel() in another thread claims first and wakes the
         # waiters second: one of the two finds the other.
@@ -156,6 +160,7 @@ class CancelToken:
         try:
             if self._claim:
                 return True
+            check_may_wait()
             receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
         except DeadlinePassed:
             pass

@@ -7,6 +7,8 @@ from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .._concurrency.threads import check_may_wait
+
 
 class RightToRead(dict[int, int]):
     """Says which thread reads a stream: `right.get(0)`; None if no thread does.
@@ -70,7 +72,11 @@ class RightToRead(dict[int, int]):
         """Remember the thread with this number, which is the current one.
 
         The number alone does not tell: one that has ended leaves it to the next thread.
+
+        Raises:
+            LMStudioRuntimeError: It must not wait.
         """
+        check_may_wait()
         self.last = (me, threading.current_thread())
 
     def was_read_here(self) -> bool:

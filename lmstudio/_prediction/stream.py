@@ -27,6 +27,7 @@ from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.drain import drain
 from .._concurrency.once import Once
+from .._concurrency.threads import check_may_wait
 from .._connection.call import END, Call, Outcome
 from .._connection.limits import CallLimits
 from .._connection.session import Session
@@ -395,6 +396,8 @@ class PredictionStream(Generic[T_co]):
 
     def _check_waiter(self) -> None:
         """Raise where waiting would never end."""
+        if self._call.outcome is None:
+            check_may_wait()
         if self._future is not None:
             self._future.check_waiter()
         if self._reader.right.get(0) == get_ident() and not self._call.claim:

@@ -1,197 +1,105 @@
-"""What a finaliser of the user's may call, wherever Python's garbage collector runs it."""
+"""A user's finaliser, which Python may run in any thread: what must not wait there refuses to."""
 
-import gc
-from collections import deque
+import threading
 
 import pytest
-from helpers import Worker, eventually
+from helpers import eventually
 
 import lmstudio as lms
-from lmstudio._background import thread as background
 
 pytestmark = pytest.mark.races
-LIMIT = 10.0  # seconds
 
 
-def refused(action):
-    with pytest.raises(lms.LMStudioRuntimeError):
-        action()
+def in_io_thread(client, function):
+    """What a finaliser gets that the garbage collector runs in the client's I/O thread."""
+    seen, done = [], threading.Event()
+
+    def finaliser():
+        try:
+            seen.append(function())
+        except BaseException as error:
+            seen.append(error)
+        done.set()
+
+    client._session.dispatcher.reactor.post(finaliser)
+    assert done.wait(10)
+    return seen[0]
 
 
-CALLS = {
-    "cancel": lambda stream: stream.cancel("by a finaliser"),
-    "close": lambda stream: stream.close(),
-    "repr": repr,
-    "markdown": lambda stream: stream._repr_markdown_(),
-    "stats": lambda stream: stream.stats,
-    "done": lambda stream: (stream.done(), stream.cancelled()),
-    "done callback": lambda stream: stream.add_done_callback(print),
-    "iter": lambda stream: refused(lambda: next(iter(stream))),
-    "result": lambda stream: refused(stream.result),
-    "run_in_background": lambda stream: refused(stream.run_in_background),
+@pytest.fixture
+def stream(server, client, model):
+    """One that goes on, and has been read a little."""
+    server.reply("word " * 100_000, delay=0.001)
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    next(iterator)
+    stream.rest = iterator
+    yield stream
+    stream.cancel()
+
+
+def _tool(text: str) -> str:
+    """Do nothing."""
+    return text
+
+
+WAITS = {
+    "a call": lambda client, model, stream: model.count_tokens("a"),
+    "unload": lambda client, model, stream: model.unload(),
+    "several calls": lambda client, model, stream: model.embed(["a", "b"]),
+    "a prediction": lambda client, model, stream: model.respond("hi"),
+    "another loop": lambda client, model, stream: next(iter(model.respond_stream("hi"))),
+    "the loop that goes on": lambda client, model, stream: next(stream.rest),
+    "result": lambda client, model, stream: stream.result(),
+    "a batch": lambda client, model, stream: list(model.respond_many(["a"])),
+    "a token": lambda client, model, stream: lms.CancelToken().wait(5),
+    "a greeting": lambda client, model, stream: client.__enter__(),
+    "a host": lambda client, model, stream: lms.Client.is_valid_api_host(client.api_host),
+    "act": lambda client, model, stream: model.act("hi", [_tool]),
+    "a future": lambda client, model, stream: (
+        model.respond_stream("hi").run_in_background().result(5)
+    ),
 }
 
 
-def call_in_the_fold(stream, action):
-    """Have an action called in the thread that reads, while it folds the first fragment."""
-    inner, errors = stream._reader._accumulator, []
-
-    class Accumulator:
-        is_first = True
-
-        def fragment(self, packet):
-            if self.is_first:
-                self.is_first = False
-                try:
-                    action(stream)
-                except BaseException as error:
-                    errors.append(error)
-            return inner.fragment(packet)
-
-        def __getattr__(self, name):
-            return getattr(inner, name)
-
-    stream._reader._accumulator = Accumulator()
-    return errors
-
-
-@pytest.mark.parametrize("read", [list, lms.PredictionStream.result], ids=["loop", "result"])
-@pytest.mark.parametrize("name", CALLS)
-def test_a_finaliser_that_looks_at_the_stream_being_read_hangs_nothing(server, model, name, read):
-    server.reply("one two three")
-    stream = model.respond_stream("hi")
-    errors = call_in_the_fold(stream, CALLS[name])
-    Worker(read, stream).result()
-
-    assert not errors
-    content = Worker(stream.result).result().content
-    assert content == ("one" if name in ("cancel", "close") else "one two three")
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_a_finaliser_in_the_background_thread_hangs_nothing(server, model, name):
-    server.reply("one two three")
-    stream = model.respond_stream("hi")
-    errors = call_in_the_fold(stream, CALLS[name])
-    stream.run_in_background().result(LIMIT)
-
-    assert not errors
-    other = model.respond_stream("again").run_in_background()
-    assert other.result(LIMIT).content
-
-
-def test_a_finaliser_may_start_another_stream_while_one_is_read(server, model):
-    server.reply("one two three", repeat=2)
-    futures = []
-    stream = model.respond_stream("hi")
-    errors = call_in_the_fold(
-        stream, lambda _: futures.append(model.respond_stream("other").run_in_background())
-    )
-    assert Worker(stream.result).result().content == "one two three"
-    assert not errors
-    assert futures[0].result(LIMIT).content == "one two three"
-
-
-@pytest.mark.parametrize("step", ["append", "popleft"])
-def test_a_finaliser_may_start_something_while_a_stream_is_handed_to_the_background(
-    server, model, step, monkeypatch
+@pytest.mark.parametrize("what", WAITS)
+def test_what_waits_refuses_to_in_the_io_thread_and_the_client_goes_on(
+    server, client, model, stream, what
 ):
-    futures = []
+    if what == "several calls":
+        model = client.embedding.model()
 
-    class Arriving(deque):
-        def _finalise(self):
-            if not futures:
-                futures.append(None)
-                futures[0] = model.respond_stream("other").run_in_background()
+    error = in_io_thread(client, lambda: WAITS[what](client, model, stream))
 
-        def append(self, item):
-            super().append(item)
-            if step == "append":
-                self._finalise()
-
-        def popleft(self):
-            if step == "popleft":
-                self._finalise()
-            return super().popleft()
-
-    eventually(lambda: not background._state.value.running)
-    monkeypatch.setattr(background._state.value, "arriving", Arriving())
-    stream = model.respond_stream("hi")
-    future = Worker(stream.run_in_background).result()
-    assert future.result(LIMIT).content
-    assert futures[0].result(LIMIT).content
-    eventually(lambda: not background._state.value.running)
+    assert isinstance(error, lms.LMStudioRuntimeError)
+    assert "'lmstudio-io'" in str(error)
+    assert client.llm.model().count_tokens("a b") == 2
 
 
-def test_finalisers_at_every_allocation_hang_nothing(server, model):
-    server.reply("word " * 50, repeat=4)
-    stream = model.respond_stream("hi")
-    ran = []
+def test_what_does_not_wait_works_in_the_io_thread(client, model, stream):
+    assert in_io_thread(client, lambda: stream.cancel("dropped")) is True
+    assert in_io_thread(client, stream.close) is None
+    assert in_io_thread(client, lambda: client.cancel_all("all")) is None
+    assert in_io_thread(client, lambda: repr(stream)).startswith("<PredictionStream")
 
-    class Garbage:
-        def __init__(self):
-            self.myself = self
-
-        def __del__(self):
-            ran.append((repr(stream), stream.stats, stream.cancelled(), stream.done()))
-
-    def read():
-        for _ in stream:
-            Garbage()
-        return [model.respond_stream("a").run_in_background() for _ in range(3) if Garbage()]
-
-    threshold = gc.get_threshold()
-    gc.set_threshold(1)
-    try:
-        futures = Worker(read).result()
-        for future in futures:
-            assert future.result(LIMIT).content
-    finally:
-        gc.set_threshold(*threshold)
-    assert stream.result().content == "word " * 50
-    gc.collect()
-    assert ran
+    assert stream.result().cancel_reason == "dropped"
+    assert in_io_thread(client, stream.result).cancel_reason == "dropped"  # it has ended
 
 
-# -- what may block ---------------------------------------------------------------------------
+def test_a_client_may_be_closed_in_its_own_io_thread(server):
+    client = lms.Client(server.host)
+    client.llm.model()
+
+    assert in_io_thread(client, client.close) is None
+
+    eventually(lambda: client._session.dispatcher.reactor.has_ended)
 
 
-def test_tools_callbacks_and_what_runs_in_the_background_may_make_calls(server, client, model):
-    embedding = client.embedding.model()
-    vectors, futures, chats = [], [], []
+def test_a_client_may_be_closed_in_the_io_thread_of_another(server, client, model):
+    other = lms.Client(server.host)
+    other.llm.model()
 
-    def embed(*_):
-        vectors.append(embedding.embed("a"))
+    assert in_io_thread(client, other.close) is None
 
-    def look_up(query: str) -> str:
-        """Look up something."""
-        embed()
-        chats.append(model.respond("inside").content)
-        return query
-
-    server.reply(tool_calls=[{"name": "look_up", "arguments": {"query": "a"}}])
-    assert model.act("hi", [look_up]).rounds == 2
-    assert len(vectors) == len(chats) == 1
-
-    # In the thread that reads all that runs by itself, which waits for it meanwhile.
-    def ask_again(_):
-        embed()
-        chats.append(model.respond("inside").content)
-
-    futures.append(model.respond_stream("hi").run_in_background(on_text=embed, on_done=ask_again))
-    eventually(lambda: len(chats) == 2)
-    assert futures[0].result(LIMIT).content
-
-    lms.run_in_background(model.respond, "hi", on_done=ask_again).result(LIMIT)
-    eventually(lambda: len(chats) == 3)
-
-    stream = model.respond_stream("hi")
-    stream.add_done_callback(ask_again)
-    assert Worker(list, stream).result()
-    stream = model.respond_stream("hi", on_message=ask_again)
-    assert Worker(stream.result).result().content
-    assert len(chats) == 5
-    future = model.respond_stream("hi").run_in_background()
-    future.add_done_callback(ask_again)
-    assert future.result(LIMIT).content
-    eventually(lambda: len(chats) == 6)
+    eventually(lambda: other._session.dispatcher.reactor.has_ended)
+    assert model.count_tokens("a b") == 2
