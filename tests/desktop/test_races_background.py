@@ -184,6 +184,8 @@ def test_a_done_callback_that_exits_keeps_on_done_of_a_call(monkeypatch):
     attached.set()
 
     assert done.wait(LIMIT)
+    # Before the hook is put back, which the thread calls at its very end.
+    eventually(lambda: not any(t.name == "lmstudio-call" for t in threading.enumerate()))
 
 
 # -- who reads, and who runs the callbacks of the end -----------------------------------------
