@@ -143,7 +143,8 @@ class Act:
             since=self._since,
         )
         # Before the prediction starts: no tool runs yet that would report elsewhere.
-        self._scope.waker.inbox = calls.inbox = stream._call.inbox
+        calls.inbox = stream._call.inbox
+        self._scope.waker.inbox = stream._call.inbox
         try:
             result = stream.wait_for_result()
         except LMStudioClientError:

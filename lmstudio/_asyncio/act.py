@@ -145,7 +145,8 @@ class AsyncAct:
             since=self._since,
         )
         # Before the prediction starts: no tool runs yet that would report elsewhere.
-        self._scope.waker.inbox = calls.inbox = stream._call.inbox
+        calls.inbox = stream._inbox
+        self._scope.waker.inbox = stream._call.inbox
         try:
             result = await stream.wait_for_result()
         except LMStudioClientError:

@@ -9,7 +9,7 @@ import weakref
 from _thread import get_ident
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .._api.backports import Self
 from .._api.callbacks import not_the_end
@@ -50,7 +50,8 @@ class AsyncBatch(Generic[R]):
     outcomes and stops as well. An `LMStudioError` of one input is its outcome, and the others go
     on. If the inputs themselves raise, what is under way is given first.
 
-    After a cancel (of an event, by `cancel()`, `AsyncClient.cancel_all()` or Ctrl-C, which is raised as
+    After a cancel (of an event, by `cancel()`, `AsyncClient.cancel_all()` or Ctrl-C, which is
+    raised as
     ever) nothing more is started. Leaving a ``for`` loop over it, as by ``break``, is one too, and
     so is dropping it. Iterate again for what had finished, and for what the others have so far:
     results with `cancelled` set, or `LMStudioCancelledError`. Each outcome is given once, also if
@@ -103,7 +104,7 @@ class AsyncBatch(Generic[R]):
         self._ready: dict[int, None] = {}  # those of whose end this thread knows, in that order
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._bell: LoopInbox = LoopInbox(asyncio.get_running_loop())  # wakes the iterating thread
-        self._scope = CancelScope(session, self._bell)
+        self._scope = CancelScope(session, cast(Any, self._bell))
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         self._thread = 0  # in which that is
         open_scope_at_once(self._scope, events)

@@ -60,7 +60,8 @@ class AsyncEmbeddingModel(AsyncModelHandle):
     ) -> lmstudio.AsyncBatch[Sequence[float]]:
         """Return an iterator over the vectors of many texts, which are read as they are needed.
 
-        For a list that fits into memory, `embed()` is quicker. See `AsyncLLM.respond_many()` for the
+        For a list that fits into memory, `embed()` is quicker. See `AsyncLLM.respond_many()` for
+        the
         arguments, and `AsyncBatch` for what comes.
 
         Endpoint: rpc ``embedString``.

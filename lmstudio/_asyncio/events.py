@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from .._concurrency.cancel_token import EVENT_REASON, CancelToken, attach
 from .._concurrency.targets import Target
@@ -14,6 +14,8 @@ from .._concurrency.watched import is_plain
 from .._connection.scope import CancelScope
 from ..errors import LMStudioRuntimeError
 from .inbox import LoopInbox
+
+T = TypeVar("T")
 
 _REFUSAL = "Nothing can be waited for"
 
@@ -119,7 +121,7 @@ async def _cancel_when_set(reference: weakref.ref[Target], event: asyncio.Event)
         target.cancel(EVENT_REASON)
 
 
-async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Return ``function(*arguments)``, called in a thread of its own.
 
     Who is cancelled meanwhile leaves it to itself.
@@ -138,6 +140,7 @@ async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
     start_daemon(work, "lmstudio-wait", refusal=_REFUSAL)
     await answers.wait()
+    result: T
     result, error = answers.take()
     if error is not None:
         try:

@@ -60,8 +60,7 @@ class AsyncFilesNamespace:
             idle_timeout=idle_timeout,
         )
         try:
-            handle: FileHandle = await in_thread(upload)
-            return handle
+            return await in_thread(upload)
         except asyncio.CancelledError:
             token.cancel("interrupted")
             raise

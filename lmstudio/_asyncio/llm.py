@@ -1,5 +1,5 @@
 # Made by tests/api/make_asyncio.py out of _handles/llm.py.
-"""`AsyncLLM`: a handle of a loaded language model, for predictions, batches, agents and templates."""
+"""`AsyncLLM`: a handle of a loaded language model: predictions, batches, agents, templates."""
 
 from __future__ import annotations
 
@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 
 # The class that is given as `response_format`; None: there is none.
 T = TypeVar("T", default=None)
-
-_SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
 
 class AsyncLLM(AsyncModelHandle):
@@ -127,7 +125,8 @@ class AsyncLLM(AsyncModelHandle):
             idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
 
         Returns:
-            A stream. Callbacks run on the event loop, while a task iterates or waits, and what they raise
+            A stream. Callbacks run on the event loop, while a task iterates or waits, and what they
+            raise
             stops the prediction and is raised there.
 
         Raises:
@@ -487,7 +486,7 @@ class AsyncLLM(AsyncModelHandle):
             on_tool_call_request_failure=on_tool_call_request_failure,
         )
         rules = ToolRules(
-            tools=prepare_tools(tools),
+            tools=prepare_tools(tools, may_be_async=True),
             max_parallel=check_count(max_parallel_tool_calls, "max_parallel_tool_calls"),
             timeout=check_seconds(tool_timeout, "tool_timeout"),
             guard_tool_call=guard_tool_call,
@@ -549,16 +548,15 @@ class AsyncLLM(AsyncModelHandle):
         progress: Any,
     ) -> lmstudio.AsyncBatch[PredictionResult[Any]]:
         # Not needed by most programs.
-        from .._prediction.background_job import predict
+        from .._batch.calls import predict_in_background
         from .batch import AsyncBatch
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
-            return predict(
-                self._session, options, self._specifier, to_history(item), own, interval=_SELDOM
-            )
+            history = to_history(item)
+            return predict_in_background(self._session, options, self._specifier, history, own)
 
         return AsyncBatch(
             self._session,

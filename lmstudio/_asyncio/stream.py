@@ -55,22 +55,21 @@ class CancelAnswer:
 class AsyncPredictionStream(Prediction[T_co]):
     """A prediction that is received bit by bit, in tasks of an event loop.
 
-    Iterate over it with ``async for`` for its fragments, or await `wait_for_result()` for the whole;
-    it starts by itself. Leaving the loop, an exception in it, a task that is cancelled, leaving
-    ``async with`` and dropping the stream all stop the model. (Endpoint: channel ``llm/predict``.)
+    Iterate over it with ``async for`` for its fragments, or await `wait_for_result()` for the
+    whole; it starts by itself. Leaving the loop, an exception in it, a task that is cancelled,
+    leaving ``async with`` and dropping the stream all stop the model.
+    (Endpoint: channel ``llm/predict``.)
 
     Thread safety: the tasks of one event loop; `cancel`, `cancelled` and `done` may be called from
     any thread, signal handler or finaliser.
     """
 
-    __slots__ = ("_inbox",)
-
-    _session: AsyncSession
-    _is_read = False  # by a task in `wait_for_result()`
+    __slots__ = ("_inbox", "_is_read")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Prepare a prediction; handles do, nobody else needs to."""
         super().__init__(*arguments, **options)
+        self._is_read = False  # by a task in `wait_for_result()`
         self._inbox = LoopInbox(asyncio.get_running_loop())
         self._call.inbox = cast(Any, self._inbox)  # of which others only `put`
 
@@ -223,7 +222,8 @@ class AsyncPredictionStream(Prediction[T_co]):
         try:
             # Before it is sent: a stream that is dropped while it is started is noticed as well.
             call.cancel_when_dropped(self)
-            await self._session.async_start(call, self._events, self._since, has_inbox=True)
+            session = cast(AsyncSession, self._session)
+            await session.async_start(call, self._events, self._since, has_inbox=True)
         except BaseException as error:
             self._give_up(error)
             raise

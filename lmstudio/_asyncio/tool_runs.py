@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from .._agent.tool_context import Report
 from .._agent.tool_runs import content_of
 from .._agent.tool_runs import start_tool as start_in_thread
+from .._agent.tools import is_async
 from .._concurrency.cancel_token import CancelToken
 
 _tasks: set[asyncio.Task[None]] = set()  # a loop holds its tasks weakly
@@ -27,7 +27,7 @@ def start_tool(
     Raises:
         LMStudioRuntimeError: Python starts no threads any more.
     """
-    if not is_coroutine_function(implementation):
+    if not is_async(implementation):
         start_in_thread(implementation, arguments, token, report)
         return
     loop = asyncio.get_running_loop()
@@ -35,12 +35,6 @@ def start_tool(
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     token.on_cancel(functools.partial(_cancel, loop, task))
-
-
-def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Return whether calling it gives something to be awaited."""
-    of_object = getattr(function, "__call__", None)  # noqa: B004
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(of_object)
 
 
 def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:

@@ -1,21 +1,44 @@
-"""An input that is a remote procedure, such as an embedding: the background thread takes its end."""
+"""How an input of a batch is started; the background thread takes what comes of it.
+
+Thread safety: all threads.
+"""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .._api.callbacks import not_the_end
 from .._background.future import BackgroundCall
 from .._background.thread import add
 from .._connection.call import Call
-from .._connection.limits import Limit
+from .._connection.limits import CallLimits, Limit
 from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._connection.session import Session
+from .._prediction.callbacks import PredictionCallbacks
+from .._prediction.request import PredictionOptions
+from .._prediction.stream import PredictionStream
+from .._values.results import PredictionResult
 
 R = TypeVar("R")
 
 _LOOK_AGAIN = 1.0  # seconds
+_SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
+
+
+def predict_in_background(
+    session: Session,
+    options: PredictionOptions,
+    specifier: dict[str, Any],
+    history: dict[str, Any],
+    limits: CallLimits,
+) -> tuple[Call, BackgroundCall[PredictionResult[Any]]]:
+    """Start a prediction, and return its call with the future of its result."""
+    callbacks = PredictionCallbacks()
+    stream: PredictionStream[Any] = PredictionStream(
+        session, options, specifier, history, callbacks, limits
+    )
+    return stream._call, stream.run_in_background(interval=_SELDOM)
 
 
 def call_in_background(

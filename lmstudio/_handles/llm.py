@@ -1,4 +1,4 @@
-"""`LLM`: a handle of a loaded language model, for predictions, batches, agents and templates."""
+"""`LLM`: a handle of a loaded language model: predictions, batches, agents, templates."""
 
 from __future__ import annotations
 
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
 # The class that is given as `response_format`; None: there is none.
 T = TypeVar("T", default=None)
-
-_SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
 
 class LLM(SyncModelHandle):
@@ -547,15 +545,14 @@ class LLM(SyncModelHandle):
     ) -> lmstudio.Batch[PredictionResult[Any]]:
         # Not needed by most programs.
         from .._batch.batch import Batch
-        from .._prediction.background_job import predict
+        from .._batch.calls import predict_in_background
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
-            return predict(
-                self._session, options, self._specifier, to_history(item), own, interval=_SELDOM
-            )
+            history = to_history(item)
+            return predict_in_background(self._session, options, self._specifier, history, own)
 
         return Batch(
             self._session,

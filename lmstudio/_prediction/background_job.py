@@ -11,14 +11,9 @@ from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
 from .._concurrency.callback_gate import Dispatch
 from .._concurrency.cancel_token import attach
-from .callbacks import PredictionCallbacks
 
 if TYPE_CHECKING:
-    from .._connection.call import Call
-    from .._connection.limits import CallLimits
-    from .._connection.session import Session
     from .._values.results import PredictionResult
-    from .request import PredictionOptions
     from .stream import PredictionStream
 
 
@@ -64,25 +59,6 @@ def start(
             stream._end_by_exception()
         raise
     return future
-
-
-def predict(
-    session: Session,
-    options: PredictionOptions,
-    specifier: dict[str, Any],
-    history: dict[str, Any],
-    limits: CallLimits,
-    *,
-    interval: float,
-) -> tuple[Call, BackgroundCall[PredictionResult]]:
-    """Start a prediction that the background thread reads; return its call and its future."""
-    from .stream import PredictionStream  # it imports this file when it needs it
-
-    callbacks = PredictionCallbacks()
-    stream: PredictionStream = PredictionStream(
-        session, options, specifier, history, callbacks, limits
-    )
-    return stream._call, stream.run_in_background(interval=interval)
 
 
 class StreamJob:

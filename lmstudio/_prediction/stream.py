@@ -47,10 +47,13 @@ class PredictionStream(Prediction[T_co]):
     `cancel()` and `close()` may be called in signal handlers and finalisers too.
     """
 
-    __slots__ = ()
+    __slots__ = ("_future",)
 
-    # If it runs in the background.
-    _future: lmstudio.BackgroundCall[PredictionResult[T_co]] | None = None
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Prepare a prediction, as the base does; handles do, nobody else needs to."""
+        super().__init__(*arguments, **options)
+        # If it runs in the background.
+        self._future: lmstudio.BackgroundCall[PredictionResult[T_co]] | None = None
 
     # -- control ------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "lmstudio"
+LONGEST = 100  # characters of a line
 GENERATED = "# Made by tests/api/make_asyncio.py out of {}.\n"
 
 # The new file, and the one that it is made of.
@@ -27,14 +28,38 @@ FILES = {
     "client.py": "_client/client.py",
 }
 # What becomes a coroutine, and so is awaited where it is called as a method.
-COROUTINES = """
-    call call_two call_each
-    model load_new_instance _load list_loaded list_downloaded unload get_model_info
-    list_downloaded_models list_loaded_models get_info get_load_config get_context_length
-    count_tokens tokenize embed _for_texts respond respond_stream complete complete_stream
-    apply_prompt_template act wait_for_result search_models get_download_options download
-    prepare_image
-""".split()
+COROUTINES = [
+    "call",
+    "call_two",
+    "call_each",
+    "model",
+    "load_new_instance",
+    "_load",
+    "list_loaded",
+    "list_downloaded",
+    "unload",
+    "get_model_info",
+    "list_downloaded_models",
+    "list_loaded_models",
+    "get_info",
+    "get_load_config",
+    "get_context_length",
+    "count_tokens",
+    "tokenize",
+    "embed",
+    "_for_texts",
+    "respond",
+    "respond_stream",
+    "complete",
+    "complete_stream",
+    "apply_prompt_template",
+    "act",
+    "wait_for_result",
+    "search_models",
+    "get_download_options",
+    "download",
+    "prepare_image",
+]
 MORE_COROUTINES = {
     "llm.py": ["run"],
     "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
@@ -85,7 +110,7 @@ REPLACED = {
     "in the iterating thread": "by the iterating task",
 }
 WAITS = {  # of what is no method of a handle
-    "deadline import Deadline, DeadlinePassed, receiver": "deadline import Deadline, DeadlinePassed",
+    "import Deadline, DeadlinePassed, receiver": "import Deadline, DeadlinePassed",
     "\nfrom ..errors import": "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import",
     "from .tool_context import": "from .._agent.tool_context import",
     "from .tools import": "from .._agent.tools import",
@@ -101,12 +126,14 @@ PATCHES = {
     "llm.py": {
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
         "from .._agent.act import AsyncAct": "from .act import AsyncAct",
+        "prepare_tools(tools)": "prepare_tools(tools, may_be_async=True)",
     },
     "tool_calls.py": {**WAITS, "inbox: queue.SimpleQueue[Any]": "inbox: LoopInbox"},
     "act.py": {
         "from .rules import": "from .._agent.rules import",
         "scope.open(self._events)": "await open_scope(scope, self._events)",
         "scope.close()": "close_scope(scope)",
+        "calls.inbox = stream._call.inbox": "calls.inbox = stream._inbox",
         "\nfrom ..errors import": (
             "\nfrom .events import close_scope, open_scope\nfrom ..errors import"
         ),
@@ -120,6 +147,10 @@ PATCHES = {
         "def __iter__(self) -> Iterator[tuple": "def __aiter__(self) -> AsyncIterator[tuple",
         "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
         "def __next__(self)": "def __anext__(self)",
+        "CancelScope(session, self._bell)": "CancelScope(session, cast(Any, self._bell))",
+        "from typing import Any, Generic, NoReturn, TypeAlias, TypeVar": (
+            "from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast"
+        ),
         "self._scope.open(events)": "open_scope_at_once(self._scope, events)",
         "self._scope.close()": "close_scope(self._scope)",
         "\nfrom ..errors import": (
@@ -205,13 +236,28 @@ def make(name):
     source = (PACKAGE / old).read_text(encoding="utf-8")
     coroutines = COROUTINES + MORE_COROUTINES.get(name, [])
     # From the end; where two stand in one place, the inner one first.
-    for start, text in sorted(Marks(source, coroutines).inserts, key=lambda insert: insert[0], reverse=True):
+    for start, text in sorted(
+        Marks(source, coroutines).inserts, key=lambda insert: insert[0], reverse=True
+    ):
         source = source[:start] + text + source[start:]
     source = re.sub(r"\b(" + "|".join(NAMES) + r")\b", lambda m: NAMES[m[0]], source)
     source = re.sub(r"\b_session\.(call\w*|run)\(", r"_session.async_\1(", source)
     for before, after in {**REPLACED, **PATCHES.get(name, {})}.items():
         source = source.replace(before, after)
-    return formatted(GENERATED.format(old) + source)
+    return cut(formatted(GENERATED.format(old) + source))
+
+
+def cut(text):
+    """Cut lines of docstrings that longer names have made too long."""
+    lines = []
+    for line in text.split("\n"):
+        while len(line) > LONGEST:
+            indent = " " * (len(line) - len(line.lstrip()))
+            at = line.rindex(" ", 0, LONGEST + 1)
+            lines.append(line[:at])
+            line = indent + line[at + 1 :]
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def formatted(text):
