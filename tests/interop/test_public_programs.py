@@ -1,5 +1,8 @@
 """Programs after the manner of public ones run unchanged with both packages, and do the same.
 
+The head of a program says which public one it follows (its repository and file), if it is one and
+not a kind of them. No sentence and no code of those is in it.
+
 Each program in programs_public gets a server's host as its argument. What it prints with this
 package and with the official one is compared, and so is what it sent: the chats, the options of its
 predictions, the options with which it loaded models.
@@ -7,6 +10,7 @@ predictions, the options with which it loaded models.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,14 +54,19 @@ class Parrot(ScriptedEngine):
         elif last == "tool":
             yield "The tool says: "
             yield request.messages[-1]["content"][0]["content"]
-        elif tools and ("Note" in asked or "weather" in asked):
+        elif tools and re.search("Note|weather|numbers game", asked):
             yield "I look."
             yield ToolCall(*CALLS[tools[0]["function"]["name"]])
         else:
             yield from ("You", " said: ", asked.strip().splitlines()[-1], ".")
 
 
-CALLS = {"note": ("note", {"text": "rain"}), "weather": ("weather", {"city": "Oslo", "days": 2})}
+CALLS = {
+    "note": ("note", {"text": "rain"}),
+    "weather": ("weather", {"city": "Oslo", "days": 2}),
+    "addition": ("addition", {"a": 25, "b": 7}),
+    "division": ("division", {"a": 25, "b": 7}),
+}
 
 # What the two packages send otherwise on purpose: `comparable` takes it out of both, so that all
 # else can be compared. These are the first cells of rows of docs/differences.md.
@@ -185,6 +194,16 @@ def run(tmp_path):
 @pytest.mark.parametrize("row", [AUTO_FIT, NEWER, MAIN_GPU, RATIO, SCHEMA])
 def test_each_difference_that_is_meant_is_in_the_list_of_differences(row):
     assert f"| {row} |" in DIFFERENCES.read_text(encoding="utf-8")
+
+
+def test_at_least_twelve_programs_name_the_public_one_that_they_follow():
+    head = re.compile(r'\A"""[^"]*After the manner of [\w-]+/[\w.-]+,\s[\w./-]+\.\w+\W', re.ASCII)
+    texts = {program.stem: program.read_text(encoding="utf-8") for program in PROGRAMS}
+    named = {name for name, text in texts.items() if head.match(text)}
+    assert named == {name for name, text in texts.items() if "After the manner" in text}
+    assert len(named) >= 12
+    parallel = re.compile(r"^import (threading|multiprocessing)|asyncio\.to_thread", re.MULTILINE)
+    assert len([name for name in named if parallel.search(texts[name])]) >= 4
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
