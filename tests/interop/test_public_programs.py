@@ -154,11 +154,11 @@ class Run:
         )
 
     def outcome(self):
-        """What it printed, and what it sent."""
+        """What it printed, and what it sent; None: the official client's process crashed."""
         output, complaints = self._process.communicate(timeout=LIMIT)
-        # The official client's process was once seen to die of a segmentation fault, cause unknown.
-        good_ends = (0, -signal.SIGSEGV) if self._package == "official" else (0,)
-        assert self._process.returncode in good_ends, f"{self._package}: {output}{complaints}"
+        if self._package == "official" and self._process.returncode == -signal.SIGSEGV:
+            return None  # about once in 30 runs of programs with threads, cause unknown
+        assert self._process.returncode == 0, f"{self._package}: {output}{complaints}"
         if self._package == "ours":
             assert [line for line in complaints.splitlines() if not is_warning(line)] == []
         return output.splitlines(), sent(self._server)
@@ -210,7 +210,10 @@ def test_at_least_twelve_programs_name_the_public_one_that_they_follow():
 def test_a_program_does_the_same_with_both_packages(program, run, caplog):
     caplog.set_level("WARNING", "lmstudio.testing.websockets")
     official, ours = run(program, "official"), run(program, "ours")  # at the same time
-    expected, expected_sent = official.outcome()
+    outcome = official.outcome()
+    for _ in range(3):
+        outcome = outcome or run(program, "official").outcome()
+    expected, expected_sent = outcome
     printed, really_sent = ours.outcome()
     assert expected
     assert printed == expected
