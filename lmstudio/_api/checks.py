@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from ..errors import LMStudioValueError
-from .numbers import as_number, as_whole
+from .numbers import as_bool, as_number, as_whole
 from .shown import shown
 
 
@@ -42,6 +42,18 @@ def check_count(value: object, name: str, *, most: int | None = None, or_none: b
             f"{name} must be {wanted}{', or None' if or_none else ''}; {shown(value)} was given."
         )
     return count
+
+
+def check_flag(value: object, name: str) -> bool:
+    """Return True or False as such.
+
+    Raises:
+        LMStudioValueError: It is neither.
+    """
+    flag = as_bool(value)
+    if flag is None:
+        raise LMStudioValueError(f"{name} must be True or False; {shown(value)} was given.")
+    return flag
 
 
 def check_text(value: object, what: str) -> str:

@@ -26,7 +26,7 @@ from .call import END, WAKE, Call, Outcome
 from .connect import Connector
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
-from .limits import Limit, call_limits, get_sync_api_timeout
+from .limits import CallLimits, Limit, call_limits, get_sync_api_timeout
 from .request import Request
 
 logger = logging.getLogger(__name__)
@@ -185,6 +185,17 @@ class Session:
             LMStudioValueError: It is negative or not a number.
         """
         return check_seconds(self._timeout if timeout is ... else timeout, "timeout")
+
+    def check_limits(self, limits: CallLimits) -> None:
+        """Check time limits of calls that are made later.
+
+        Raises:
+            LMStudioValueError: One is negative or not a number.
+        """
+        self.check_timeout(limits.get("timeout", ...))
+        idle_timeout = limits.get("idle_timeout", ...)
+        if idle_timeout is not ...:
+            check_seconds(idle_timeout, "idle_timeout")
 
     def check_open(self) -> None:
         """Raise if the client is closed.

@@ -11,7 +11,7 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
 from .handle import SyncModelHandle
 
@@ -84,7 +84,7 @@ class EmbeddingModel(SyncModelHandle):
             inputs,
             max_parallel=max_parallel,
             ordered=ordered,
-            cancel_event=cancel_event,
+            limits=call_limits(cancel_event, timeout, idle_timeout),
             progress=progress,
         )
 

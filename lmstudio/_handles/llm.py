@@ -561,7 +561,7 @@ class LLM(SyncModelHandle):
             inputs,
             max_parallel=max_parallel,
             ordered=ordered,
-            cancel_event=limits["cancel_event"],
+            limits=limits,
             progress=progress,
         )
 
