@@ -13,6 +13,7 @@ from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
+from .._values.model_info import named
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class EmbeddingModel(SyncModelHandle):
             LMStudioClientError: The client is closed.
         """
         from .._batch.batch import Batch, call_in_background  # not needed by most programs
+
+        named(self.identifier)  # one that is refused is told here, not for each input
 
         def start(
             text: Any, scope: CancelScope

@@ -42,6 +42,7 @@ from .._values.messages import (
     ToolCallRequest,
     ToolResultMessage,
 )
+from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -546,6 +547,7 @@ class LLM(SyncModelHandle):
     ) -> lmstudio.Batch[PredictionResult[Any]]:
         from .._batch.batch import Batch  # not needed by most programs
 
+        named(self.identifier)  # one that is refused is told here, not for each input
         callbacks = PredictionCallbacks()
 
         def start(
