@@ -345,7 +345,7 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input), {})
+        template = models.apply_prompt_template(self.identifier, self._history(input))
         count = functools.partial(models.count_tokens, "llm", self.identifier)
         return self._session.call_two(template, count, **limits)
 
@@ -359,12 +359,19 @@ class LLM(SyncModelHandle):
 
         Args:
             history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
-            opts: ``omitBosToken``, ``omitEosToken``, ``toolDefinitions``; in either spelling.
+            opts: ``omitBosToken`` and ``omitEosToken`` (True or False), ``toolDefinitions`` (a list
+                of dicts like ``{"type": "function", "function": {...}}``); in either spelling.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
 
         Endpoint: rpc ``applyPromptTemplate``.
         """
-        request = models.apply_prompt_template(self.identifier, self._history(history), opts)
+        is_strict = self._session.strict_options
+        request = models.apply_prompt_template(
+            self.identifier, self._history(history), opts, is_strict
+        )
         return self._session.call(request, **limits)
 
     def act(

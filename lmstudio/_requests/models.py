@@ -14,10 +14,11 @@ from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
 from .._config.from_wire import kv_to_load_config
 from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.template_options import template_options
 from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
-from .._json.converter import DictObject, camel_keys, structure
+from .._json.converter import DictObject, structure
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
@@ -98,14 +99,17 @@ def embed(identifier: str, text: str) -> Request[Sequence[float]]:
 
 
 def apply_prompt_template(
-    identifier: str, history: dict[str, Any], opts: Mapping[str, Any]
+    identifier: str,
+    history: dict[str, Any],
+    opts: Mapping[str, Any] | None = None,
+    is_strict: bool = False,
 ) -> Request[str]:
     """Ask for the text that a model would be given for a chat."""
     parameter = {
         "specifier": named(identifier),
         "history": history,
         "predictionConfigStack": {"layers": []},
-        "opts": camel_keys(opts),
+        "opts": template_options(opts, is_strict),
     }
     endpoint = rpc("llm", "applyPromptTemplate", "Applying the prompt template")
     return Request(endpoint, parameter, lambda answer: answers.text(answer, "formatted"))
