@@ -30,7 +30,9 @@ def template_options(opts: Any, is_strict: bool = False) -> dict[str, Any]:
         raise LMStudioValueError(
             f"The opts of apply_prompt_template() must be a dict; {shown(opts)} was given."
         )
-    options = camel_keys({key: value for key, value in opts.items() if value is not None})
+    options: dict[str, Any] = camel_keys(
+        {key: value for key, value in opts.items() if value is not None}
+    )
     for key in set(options) - set(_NAMES):
         words = f"apply_prompt_template() takes {', '.join(_NAMES)}"
         if is_strict:

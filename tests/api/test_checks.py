@@ -5,7 +5,14 @@ import pytest
 import lmstudio as lms
 from lmstudio._api.checks import check_key
 
-GOOD = ["a", "a" * 1024, "\U0001f600" * 512, "qwen/qwen3-4b@q4_k_m", "C:\\models\\m.gguf", "mod\u00e8le 7"]
+GOOD = [
+    "a",
+    "a" * 1024,
+    "\U0001f600" * 512,
+    "qwen/qwen3-4b@q4_k_m",
+    "C:\\models\\m.gguf",
+    "mod\u00e8le 7",
+]
 BAD = {
     "": "is empty",
     "a" * 1025: "more than 1,024 characters",
