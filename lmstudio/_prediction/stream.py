@@ -37,7 +37,7 @@ from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioTimeoutError
 from .callbacks import PredictionCallbacks
 from .iterator import FragmentIterator
 from .reader import Reader
-from .request import PredictionOptions, check_files
+from .request import PredictionOptions, check_files, files_in
 
 if TYPE_CHECKING:
     from .._background.callback_queue import CallbackQueue
@@ -112,6 +112,13 @@ class PredictionStream(Generic[T_co]):
             idle_timeout=limits.get("idle_timeout", ...),
             is_prediction=True,
         )
+        if files := files_in(history):
+            owners = session.uploads
+            self._call.files = [
+                (file["name"], owners[file["identifier"]])
+                for file in files
+                if file["identifier"] in owners
+            ]
         self._reader = Reader(
             self._call,
             callbacks,
