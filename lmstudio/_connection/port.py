@@ -20,6 +20,7 @@ from ..errors import (
     LMStudioConnectionLostError,
     LMStudioError,
     LMStudioProtocolError,
+    LMStudioRuntimeError,
     LMStudioServerError,
     LMStudioWebsocketError,
 )
@@ -67,6 +68,7 @@ class ClientPort:
         self._end = end
         self.protocol = Protocol()
         self.transport: Transport | None = None
+        self._client_identifier = ""  # who we are to the server
         self._attempt: Attempt | None = None
         self._waiting: deque[tuple[Call, bytes | FragmentedMessage]] = deque()
         self._sending: Call | None = None  # whose message is being written
@@ -80,13 +82,11 @@ class ClientPort:
 
     def start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         """Write a call's first message, or keep it until the connection is open."""
-        if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
-            logger.debug("%s: replacing a connection that ran out of warnings", self.path)
-            self._drop()
-        if self.transport is None or self.transport.is_busy or self._is_in_doubt():
+        is_used_up = self.protocol.is_mute and not self.protocol.calls
+        if is_used_up or self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
-            if self.transport is None and self._attempt is None:
-                self._connect()
+            if (is_used_up or self.transport is None) and self._attempt is None:
+                self._connect()  # the old one stays until then: some server forgets who has none
         else:
             self._write(call, text)
 
@@ -112,6 +112,8 @@ class ClientPort:
     def _write(self, call: Call, text: bytes | FragmentedMessage) -> None:
         if call.claim:
             self._end(call, Outcome())  # withdrawn: neither create nor cancel is sent
+        elif gone := [name for name, owner in call.files if owner != self._client_identifier]:
+            self._end(call, Outcome(error=_files_are_gone(gone)))
         elif call.outcome is None:
             # Open before it is written: what the server answers may come while we write.
             self.protocol.calls[call.id] = call
@@ -216,7 +218,11 @@ class ClientPort:
                 outcome.socket.close()
         elif isinstance(outcome, Connected):
             self._attempt = None
+            if self.transport is not None:
+                logger.debug("%s: replacing a connection that ran out of warnings", self.path)
+                self._drop()
             self.protocol = Protocol()
+            self._client_identifier = outcome.client_identifier
             self.transport = Transport(outcome.socket, outcome.reader)
             self.heard = monotonic()
             self._interest = selectors.EVENT_READ
@@ -408,6 +414,13 @@ def _decode_odd(payload: bytes) -> Any:
         raise LMStudioProtocolError(
             "The server sent something that is not JSON; the connection was closed."
         ) from None
+
+
+def _files_are_gone(names: list[str]) -> LMStudioError:
+    return LMStudioRuntimeError(
+        f"LM Studio does not have {', '.join(map(repr, names))} any more: it keeps the files of a "
+        "guest until his last connection closes. Upload them again, for example by prepare_image()."
+    )
 
 
 def _refused(call: Call, text: str) -> LMStudioError:
