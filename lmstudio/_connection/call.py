@@ -176,10 +176,9 @@ class Call:
         """Whether no event need be watched for it any more."""
         return bool(self.claim)  # not before the end was taken: until then a cancel wins
 
-    @property
-    def _runs_user_code(self) -> bool:
-        """Nothing of a user's runs in `cancel`."""
-        return False
+    def _cancel_soon(self, reason: Any) -> None:
+        """Do the same as `cancel`, which runs nothing of a user's."""
+        self.cancel(reason)
 
     def _watch_failed(self, error: BaseException) -> None:
         """End the call, since the event it was given is broken."""
