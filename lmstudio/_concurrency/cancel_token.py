@@ -18,7 +18,7 @@ from .clock import monotonic
 from .deadline import Deadline, DeadlinePassed, receiver
 from .drain import drain
 from .event_watcher import resume_watching, watch
-from .object_watcher import FIRST_LOOK, FirstLook, watch_object
+from .object_watcher import FIRST_LOOK, FirstLook, resume_objects, watch_object
 from .once import Once
 from .targets import Target, Targets
 from .threads import check_may_wait, start_daemon
@@ -161,6 +161,8 @@ class CancelToken:
             if self._claim:
                 return True
             check_may_wait()
+            resume_watching()
+            resume_objects()
             receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
         except DeadlinePassed:
             pass
@@ -374,6 +376,7 @@ def resume_interrupted() -> None:
     watches it.
     """
     resume_watching()
+    resume_objects()
     for key in list(_unfinished):
         since, token = _unfinished.get(key, (math.inf, None))
         if token is None or not token._claim or monotonic() - since < _UNDER_WAY:
