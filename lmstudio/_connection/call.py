@@ -201,12 +201,12 @@ class Call:
     @property
     def _is_over(self) -> bool:
         """Whether no event need be watched for it any more."""
-        return bool(self.claim)  # not before the end was taken: until then a cancel wins
+        # Not before the end was taken: until then a cancel wins. In a child nothing ends it.
+        return bool(self.claim) or self.dispatcher.process is not fork.current
 
-    @property
-    def _runs_user_code(self) -> bool:
-        """Nothing of a user's runs in `cancel`."""
-        return False
+    def _cancel_soon(self, reason: Any) -> None:
+        """Do the same as `cancel`, which runs nothing of a user's."""
+        self.cancel(reason)
 
     def _watch_failed(self, error: BaseException) -> None:
         """End the call, since the event it was given is broken."""

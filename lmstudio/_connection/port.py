@@ -39,7 +39,8 @@ SILENCE = 15.0  # seconds without a word from the server, after which it is aske
 _ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
 _QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
 _LINGER = 0.25  # seconds that the server has to close a connection, once we have said goodbye
-_LATE = 1.0  # seconds after its deadline, from which on an attempt to connect is made once more
+_LATE = 1.0  # seconds after its deadline, from which on an attempt to connect is made once more ...
+_MOST_REPEATS = 3  # ... in a row: somebody may be late always
 
 _raw_decode = json.JSONDecoder().raw_decode
 
@@ -70,6 +71,8 @@ class ClientPort:
         self.transport: Transport | None = None
         self._client_identifier = ""  # who we are to the server
         self._attempt: Attempt | None = None
+        self._repeats = 0  # how often that attempt was made before
+        self._is_disturbed = False  # nobody listened for a while since it was begun
         self._waiting: deque[tuple[Call, bytes | FragmentedMessage]] = deque()
         self._sending: Call | None = None  # whose message is being written
         self._interest = 0
@@ -196,6 +199,7 @@ class ClientPort:
 
     def was_away(self, seconds: float) -> None:
         """Give the server more time, since nobody listened for a while."""
+        self._is_disturbed = True
         if self.protocol.calls:  # else an old connection is in doubt after that
             self.heard += seconds
         if self._answer_due is not None:
@@ -211,11 +215,15 @@ class ClientPort:
 
     # -- the connection -----------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, repeats: int = 0) -> None:
         attempt = self._attempt = Attempt(self._connector.timeout)
+        self._repeats, self._is_disturbed = repeats, False
 
         def done(outcome: Connected | LMStudioError) -> None:
-            self._reactor.post(self._connected, attempt, outcome)  # in the connector thread
+            # In the connector thread.
+            self._reactor.post(self._connected, attempt, outcome)
+            if self._reactor.has_ended:  # a socket may have come too late
+                self._reactor.drain_late_commands()
 
         try:
             self._connector.start(self.path, attempt, done)
@@ -262,10 +270,11 @@ class ClientPort:
             self._failed_to_connect(attempt, error)
 
     def _failed_to_connect(self, attempt: Attempt, error: LMStudioError) -> None:
-        if monotonic() > attempt.deadline.at + _LATE:
-            # Told long after its time: this process was stopped meanwhile. Nothing was sent yet.
-            attempt.abort()
-            self._connect()
+        # Told long after its time: this process was stopped meanwhile, too.
+        is_disturbed = self._is_disturbed or monotonic() > attempt.deadline.at + _LATE
+        if is_disturbed and self._repeats < _MOST_REPEATS:
+            attempt.abort()  # nothing was sent yet
+            self._connect(self._repeats + 1)
         else:
             self._give_up(error)
 

@@ -475,7 +475,8 @@ def _cancel_at_exit() -> None:
             dispatcher.reactor.post(dispatcher.send_cancels, functools.partial(written.put, None))
         for _ in busy:
             written.get(timeout=deadline.remaining())
-    except (queue.Empty, KeyboardInterrupt):
+    # What a signal handler raises here would be printed; the program is exiting as it is.
+    except (queue.Empty, KeyboardInterrupt, SystemExit):
         pass
 
 
