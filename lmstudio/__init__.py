@@ -338,13 +338,16 @@ _UNLISTED = {
     home: names.split()
     for home, names in {
         "_asyncio.downloaded": "AsyncDownloadedModel",
+        "_asyncio.log_stream": "AsyncLogStream",
         "_asyncio.repository": "AsyncAvailableModel AsyncModelDownloadOption",
         "_asyncio.stream": "CancelAnswer",
         "_config.option_dicts": "GpuSettingDict LlmStructuredPredictionSettingDict",
         "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
+        "_handles.log_stream": "LogStream",
         "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",
         "_requests.models": "ModelLoadingCallback",
+        "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict
             AssistantResponseInput ChatMessageInput SystemPromptDict SystemPromptInput

@@ -33,8 +33,8 @@ ROOMS = {
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
     """,
-    "_values": "messages chat_input openai_messages chat local_file model_info results",
-    "_requests": "answers models repository uploads",
+    "_values": "messages chat_input openai_messages chat local_file model_info results log_events",
+    "_requests": "answers models repository uploads diagnostics",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
@@ -42,10 +42,12 @@ ROOMS = {
     """,
     "_batch": "progress calls batch",
     "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
-    "_handles": "handle embedding_model llm downloaded namespaces files repository",
+    "_handles": """
+        handle embedding_model llm downloaded namespaces files repository log_stream diagnostics
+    """,
     "_asyncio": """
         inbox events session stream tool_runs tool_calls act batch handle embedding_model llm
-        downloaded namespaces files repository client
+        downloaded namespaces files repository log_stream diagnostics client
     """,
     "_client": "client default_client run_in_background",
 }
@@ -60,7 +62,8 @@ TESTING_ROOMS = {
         loop_thread workers changes connection channel prediction journal registry options core
     """,
     "_endpoints": """
-        stop_strings generation predict load models files repository system handlers success
+        stop_strings generation predict load models files repository system diagnostics handlers
+        success
     """,
     "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",

@@ -71,6 +71,7 @@ VALUES = [
     lms.UnknownModelSearchResultIdentifier(type="x"),
     lms.ModelSearchResultDownloadOptionData(name="m", download_identifier="1"),
     lms.DownloadProgressUpdate(downloaded_bytes=1, total_bytes=2),
+    lms.DiagnosticsLogEvent(data=lms.DiagnosticsLogEventData(type="server.log", content="x")),
     lms.SerializedLMSExtendedError(title="no"),
 ]
 ERRORS = [getattr(lms, name)("no") for name in CLASSES if issubclass(getattr(lms, name), Exception)]

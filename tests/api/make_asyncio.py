@@ -22,6 +22,8 @@ FILES = {
     "downloaded.py": "_handles/downloaded.py",
     "namespaces.py": "_handles/namespaces.py",
     "repository.py": "_handles/repository.py",
+    "log_stream.py": "_handles/log_stream.py",
+    "diagnostics.py": "_handles/diagnostics.py",
     "tool_calls.py": "_agent/tool_calls.py",
     "act.py": "_agent/act.py",
     "batch.py": "_batch/batch.py",
@@ -66,9 +68,10 @@ MORE_COROUTINES = {
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
     "batch.py": ["_take", "_next_pair", "receive"],
     "client.py": ["aclose"],
+    "log_stream.py": ["_begin", "_take", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "repository")
+REQUESTS = ("models", "repository", "diagnostics")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",
@@ -92,6 +95,8 @@ NAMES = {
     "Session": "AsyncSession",
     "ToolCalls": "AsyncToolCalls",
     "FilesNamespace": "AsyncFilesNamespace",
+    "DiagnosticsNamespace": "AsyncDiagnosticsNamespace",
+    "LogStream": "AsyncLogStream",
 }
 # After all else, in every file.
 REPLACED = {
@@ -162,6 +167,30 @@ PATCHES = {
         "import Callable, Iterable, Iterator, Sized": (
             "import AsyncIterator, Callable, Iterable, Iterator, Sized"
         ),
+    },
+    "log_stream.py": {
+        "from .._concurrency.deadline import receiver\n": "",
+        "from .._concurrency.threads import check_may_wait\n": "",
+        "        check_may_wait()\n": "",
+        "receiver(call.inbox, None)": "receiver(cast(Any, call.inbox), None)",
+        "import Any, NoReturn": "import Any, NoReturn, cast",
+        "\nfrom ..errors import": "\nfrom .inbox import receiver\nfrom ..errors import",
+        "self._session.start(": "await self._session.async_start(",
+        "def __enter__(self)": "def __aenter__(self)",
+        "def __exit__(": "async def __aexit__(",
+        "self.close()": "await self.aclose()",
+        "def close(self)": "async def aclose(self)",
+        "def __iter__(self) -> Iterator[": "def __aiter__(self) -> AsyncIterator[",
+        "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
+        "def __next__(self)": "def __anext__(self)",
+        "raise StopIteration\n": "raise StopAsyncIteration\n",
+        "import Callable, Iterator": "import AsyncIterator, Callable",
+        "by ``with``": "by ``async with``",
+        "leaving ``with``": "leaving ``async with``",
+        "one thread iterates": "one task iterates",
+    },
+    "diagnostics.py": {
+        "by ``with``": "by ``async with``",
     },
     "client.py": {
         "from .._handles.": "from .",

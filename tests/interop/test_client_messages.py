@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from helpers import eventually
 from interop import schemas
 from interop.schemas import assert_fit
 
@@ -58,11 +59,13 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
         use_repository(client)
         use_files(client, server)
         use_errors(client)
+        use_logs(client, server)
 
     assert_fit(published, server, tolerated=FOR_OLDER_SERVERS)
     driven = {endpoint for _, endpoint, what in published.seen if what == "parameter"}
     assert driven >= documented_endpoints()
     assert ("llm", "predict", "from client: cancel") in published.seen
+    assert ("diagnostics", "streamLogs", "from client: stop") in published.seen
 
 
 def test_what_our_client_sends_to_stop_a_load_fits(published):
@@ -165,6 +168,20 @@ def use_files(client, server):
     chat.add_user_message("What is this?", images=images)
     server.reply("An image.")
     client.llm.model("test-vlm").respond(chat)
+
+
+def use_logs(client, server):
+    """Read the log of a prediction."""
+    model = client.llm.model()
+    with client.diagnostics.stream_logs() as logs:
+        eventually(lambda: server.received(endpoint="streamLogs"))
+        model.respond("Hi.")
+        events = iter(logs)
+        assert [next(events).data.type for _ in range(2)] == [
+            "llm.prediction.input",
+            "llm.prediction.output",
+        ]
+    eventually(lambda: server.received(type="channelSend", endpoint="streamLogs"))
 
 
 def use_errors(client):
