@@ -355,6 +355,7 @@ _UNLISTED = {
             ToolCallResultDataDict ToolCallResultInput ToolResultMessageDict UserMessageInput
         """,
         "_values.model_info": """
+            EstimatedMemoryUsage EstimatedResourcesUsage ModelProcessingState
             ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData
             ModelSearchResultIdentifier ModelSearchResultIdentifierCatalog
             ModelSearchResultIdentifierHf ModelSpecifierInstanceReference ModelSpecifierQuery

@@ -34,7 +34,7 @@ ROOMS = {
         connect discovery call silence protocol reactor port dispatcher session scope
     """,
     "_values": "messages chat_input openai_messages chat local_file model_info results log_events",
-    "_requests": "answers models repository uploads diagnostics",
+    "_requests": "answers models repository uploads diagnostics system",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
@@ -43,11 +43,12 @@ ROOMS = {
     "_batch": "progress calls batch",
     "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
     "_handles": """
-        handle embedding_model llm downloaded namespaces files repository log_stream diagnostics
+        handle embedding_model llm downloaded namespaces system files repository log_stream
+        diagnostics
     """,
     "_asyncio": """
         inbox events session stream tool_runs tool_calls act batch handle embedding_model llm
-        downloaded namespaces files repository log_stream diagnostics client
+        downloaded namespaces system files repository log_stream diagnostics client
     """,
     "_client": "client default_client run_in_background",
 }

@@ -71,6 +71,19 @@ VALUES = [
     lms.UnknownModelSearchResultIdentifier(type="x"),
     lms.ModelSearchResultDownloadOptionData(name="m", download_identifier="1"),
     lms.DownloadProgressUpdate(downloaded_bytes=1, total_bytes=2),
+    lms.ModelProcessingState(status="idle", queued=0),
+    lms.EstimatedResourcesUsage(
+        memory=lms.EstimatedMemoryUsage(
+            confidence="low",
+            model_vram_bytes=1,
+            context_vram_bytes=1,
+            total_vram_bytes=1,
+            model_bytes=1,
+            context_bytes=1,
+            total_bytes=1,
+        ),
+        passes_guardrails=True,
+    ),
     lms.DiagnosticsLogEvent(data=lms.DiagnosticsLogEventData(type="server.log", content="x")),
     lms.SerializedLMSExtendedError(title="no"),
 ]

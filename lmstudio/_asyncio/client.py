@@ -33,9 +33,10 @@ from .events import in_thread
 from .files import AsyncFilesNamespace
 from .handle import AsyncNamespace
 from .llm import AsyncLLM
-from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace, AsyncSystemNamespace
+from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace
 from .repository import AsyncRepositoryNamespace
 from .session import AsyncSession
+from .system import AsyncSystemNamespace
 
 
 class AsyncClient:

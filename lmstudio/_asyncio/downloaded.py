@@ -1,15 +1,16 @@
 # Made by tests/api/make_asyncio.py out of _handles/downloaded.py.
 """Models that are there for loading, as the lists of downloaded models give them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
-from .._api.backports import Unpack
+from .._api.backports import Self, Unpack
 from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
+from .._requests import models
 from .._requests.models import ModelLoadingCallback
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import AsyncEmbeddingModel
@@ -100,6 +101,21 @@ class AsyncDownloadedModel(Generic[H, C, I]):
             on_load_progress=on_load_progress,
             **limits,
         )
+
+    async def variants(self, **limits: Unpack[CallLimits]) -> Sequence[Self]:
+        """Return the variants of this model that are there for loading, each as a model.
+
+        They differ in quantization or format, and each has a `model_key` of its own, by which it
+        is loaded. A model without variants is the only one of the list.
+
+        Raises:
+            LMStudioModelNotFoundError: The model is not there any more.
+
+        Endpoint: rpc ``system/listDownloadedModelVariants``.
+        """
+        request = models.list_variants(self.model_key, self._namespace.kind)
+        infos: list[Any] = await self._session.async_call(request, **limits)
+        return [cast(Any, self._namespace._downloaded(info)) for info in infos]
 
 
 class AsyncDownloadedLlm(AsyncDownloadedModel[AsyncLLM, LlmLoadOptions, LlmInfo]):

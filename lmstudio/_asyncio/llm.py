@@ -328,6 +328,35 @@ class AsyncLLM(AsyncModelHandle):
             progress=progress,
         )
 
+    # -- what predictions start from ----------------------------------------------------------
+
+    async def get_base_prediction_config(self, **limits: Unpack[CallLimits]) -> LlmPredictionConfig:
+        """Return the options of a prediction to which no `config` is given.
+
+        Those are the model's own, and what is set for it in LM Studio.
+
+        Endpoint: rpc ``getBasePredictionConfig``.
+        """
+        request = models.get_base_prediction_config(self.identifier)
+        return await self._session.async_call(request, **limits)
+
+    async def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
+        """Load the draft model of later predictions now, so that the first does not wait for it.
+
+        Args:
+            draft_model_key: The key of the model, as in the option ``draft_model``.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`. A call that is stopped is only
+                forgotten here: the server goes on loading.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model, or this one is not loaded any more.
+            LMStudioValueError: The key cannot be one.
+
+        Endpoint: rpc ``preloadDraftModel``.
+        """
+        request = models.preload_draft_model(self.identifier, draft_model_key)
+        await self._session.async_call(request, **limits)
+
     # -- templates and agents -----------------------------------------------------------------
 
     async def count_tokens(

@@ -15,7 +15,13 @@ from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
 from .._requests import models
 from .._requests.models import LoadProgress, ModelLoadingCallback
-from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
+from .._values.model_info import (
+    AnyModelSpecifier,
+    EmbeddingModelInfo,
+    EstimatedResourcesUsage,
+    LlmInfo,
+    ModelInstanceInfo,
+)
 from ..errors import LMStudioModelNotFoundError
 from .downloaded import (
     DEFAULT_TTL,
@@ -29,7 +35,7 @@ from .downloaded import (
     LlmLoadOptions,
 )
 from .embedding_model import AsyncEmbeddingModel
-from .handle import AsyncNamespace, namespace_text
+from .handle import AsyncNamespace
 from .llm import AsyncLLM
 
 D = TypeVar("D", bound=AnyAsyncDownloadedModel)
@@ -151,6 +157,27 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         )
         return [self._downloaded(info) for info in infos]
 
+    async def estimate_resources(
+        self, model_key: str, config: C | None = None, **limits: Unpack[CallLimits]
+    ) -> EstimatedResourcesUsage:
+        """Return how much memory a model would take, without loading it.
+
+        Args:
+            model_key: The key of a model that is there for loading.
+            config: The options with which it would be loaded, as in `model()`.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model.
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: rpc ``estimateModelUsage``.
+        """
+        request = models.estimate_resources(
+            self.kind, model_key, config, is_strict=self._session.strict_options
+        )
+        return await self._session.async_call(request, **limits)
+
     @abstractmethod
     def _downloaded(self, info: I) -> D:
         """Return a model that is there for loading."""
@@ -211,39 +238,6 @@ class AsyncEmbeddingNamespace(
 
     def _downloaded(self, info: EmbeddingModelInfo) -> AsyncDownloadedEmbeddingModel:
         return AsyncDownloadedEmbeddingModel(info, self)
-
-
-class AsyncSystemNamespace:
-    """What concerns the whole server, as `AsyncClient.system`.
-
-    Thread safety: the tasks of one event loop.
-    """
-
-    def __init__(self, llm: AsyncLlmNamespace, embedding: AsyncEmbeddingNamespace) -> None:
-        """Offer what is common to the models' namespaces."""
-        self._llm = llm
-        self._embedding = embedding
-
-    def __repr__(self) -> str:
-        """Show the server."""
-        return namespace_text(self, self._llm._find_host())
-
-    async def list_downloaded_models(
-        self, **limits: Unpack[CallLimits]
-    ) -> Sequence[AsyncDownloadedLlm | AsyncDownloadedEmbeddingModel]:
-        """Return all models that are there for loading; those of unknown kinds are left out.
-
-        Endpoint: rpc ``system/listDownloadedModels``.
-        """
-        infos = await self._llm._session.async_call(
-            models.list_downloaded("llm", "embedding"), **limits
-        )
-        return [
-            self._llm._downloaded(info)
-            if isinstance(info, LlmInfo)
-            else self._embedding._downloaded(info)
-            for info in infos
-        ]
 
 
 def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:

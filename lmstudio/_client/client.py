@@ -30,8 +30,9 @@ from .._handles.embedding_model import EmbeddingModel
 from .._handles.files import FilesNamespace
 from .._handles.handle import Namespace
 from .._handles.llm import LLM
-from .._handles.namespaces import EmbeddingNamespace, LlmNamespace, SystemNamespace
+from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
 from .._handles.repository import RepositoryNamespace
+from .._handles.system import SystemNamespace
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError

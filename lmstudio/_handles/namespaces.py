@@ -14,7 +14,13 @@ from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
 from .._requests import models
 from .._requests.models import LoadProgress, ModelLoadingCallback
-from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
+from .._values.model_info import (
+    AnyModelSpecifier,
+    EmbeddingModelInfo,
+    EstimatedResourcesUsage,
+    LlmInfo,
+    ModelInstanceInfo,
+)
 from ..errors import LMStudioModelNotFoundError
 from .downloaded import (
     DEFAULT_TTL,
@@ -28,7 +34,7 @@ from .downloaded import (
     LlmLoadOptions,
 )
 from .embedding_model import EmbeddingModel
-from .handle import Namespace, namespace_text
+from .handle import Namespace
 from .llm import LLM
 
 D = TypeVar("D", bound=AnyDownloadedModel)
@@ -146,6 +152,27 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         infos: list[Any] = self._session.call(models.list_downloaded(self.kind), **limits)
         return [self._downloaded(info) for info in infos]
 
+    def estimate_resources(
+        self, model_key: str, config: C | None = None, **limits: Unpack[CallLimits]
+    ) -> EstimatedResourcesUsage:
+        """Return how much memory a model would take, without loading it.
+
+        Args:
+            model_key: The key of a model that is there for loading.
+            config: The options with which it would be loaded, as in `model()`.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model.
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: rpc ``estimateModelUsage``.
+        """
+        request = models.estimate_resources(
+            self.kind, model_key, config, is_strict=self._session.strict_options
+        )
+        return self._session.call(request, **limits)
+
     @abstractmethod
     def _downloaded(self, info: I) -> D:
         """Return a model that is there for loading."""
@@ -206,37 +233,6 @@ class EmbeddingNamespace(
 
     def _downloaded(self, info: EmbeddingModelInfo) -> DownloadedEmbeddingModel:
         return DownloadedEmbeddingModel(info, self)
-
-
-class SystemNamespace:
-    """What concerns the whole server, as `Client.system`.
-
-    Thread safety: all methods may be called from several threads at once.
-    """
-
-    def __init__(self, llm: LlmNamespace, embedding: EmbeddingNamespace) -> None:
-        """Offer what is common to the models' namespaces."""
-        self._llm = llm
-        self._embedding = embedding
-
-    def __repr__(self) -> str:
-        """Show the server."""
-        return namespace_text(self, self._llm._find_host())
-
-    def list_downloaded_models(
-        self, **limits: Unpack[CallLimits]
-    ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
-        """Return all models that are there for loading; those of unknown kinds are left out.
-
-        Endpoint: rpc ``system/listDownloadedModels``.
-        """
-        infos = self._llm._session.call(models.list_downloaded("llm", "embedding"), **limits)
-        return [
-            self._llm._downloaded(info)
-            if isinstance(info, LlmInfo)
-            else self._embedding._downloaded(info)
-            for info in infos
-        ]
 
 
 def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:

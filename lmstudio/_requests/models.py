@@ -12,8 +12,13 @@ from .._api.checks import check_key, check_text
 from .._api.numbers import as_number
 from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
-from .._config.from_wire import kv_to_load_config
-from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
+from .._config.options import (
+    AnyLoadConfig,
+    EmbeddingLoadModelConfig,
+    LlmLoadModelConfig,
+    LlmPredictionConfig,
+)
 from .._config.template_options import template_options
 from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
@@ -22,8 +27,11 @@ from .._json.converter import DictObject, structure
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
+    EstimatedMemoryUsage,
+    EstimatedResourcesUsage,
     LlmInfo,
     ModelInstanceInfo,
+    ModelProcessingState,
     named,
     specifier_to_wire,
 )
@@ -66,6 +74,36 @@ def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
         {"specifier": named(identifier)},
         lambda fields: kv_to_load_config(fields, kind, defaults=True),
     )
+
+
+def get_processing_state(kind: ModelKind, identifier: str) -> Request[ModelProcessingState]:
+    """Ask what a loaded model is doing."""
+    parameter = {"specifier": named(identifier), "throwIfNotFound": True}
+
+    def read(state: Any) -> ModelProcessingState:
+        return ModelProcessingState(
+            status=answers.text(state, "status"), queued=answers.count(state, "queued")
+        )
+
+    endpoint = rpc(kind, "getInstanceProcessingState", "Asking what the model is doing")
+    return Request(endpoint, parameter, read)
+
+
+def get_base_prediction_config(identifier: str) -> Request[LlmPredictionConfig]:
+    """Ask for the options of a prediction that gives none."""
+    return Request(
+        rpc("llm", "getBasePredictionConfig", "Reading the prediction configuration"),
+        {"specifier": named(identifier)},
+        kv_to_prediction_config,
+    )
+
+
+def preload_draft_model(identifier: str, draft_model_key: str) -> Request[None]:
+    """Ask to load the draft model that predictions of a model will use."""
+    key = check_key(draft_model_key, "The key of a draft model")
+    parameter = {"specifier": named(identifier), "draftModelKey": key}
+    endpoint = rpc("llm", "preloadDraftModel", "Loading the draft model")
+    return Request(endpoint, parameter, lambda _: None)
 
 
 def unload(kind: ModelKind, identifier: str) -> Request[None]:
@@ -238,6 +276,34 @@ def _identifier(info: Any) -> str:
     return answers.text(info, "identifier")
 
 
+def estimate_resources(
+    kind: ModelKind, key: str, config: LoadConfig, *, is_strict: bool
+) -> Request[EstimatedResourcesUsage]:
+    """Ask how much memory a model would take."""
+    fields = load_config_to_kv(config, kind, is_strict)
+    parameter = {
+        "modelKey": check_key(key, "A model key"),
+        "loadConfigStack": config_stack(fields),
+    }
+
+    def read(usage: Any) -> EstimatedResourcesUsage:
+        memory = answers.field(usage, "memory")
+        return EstimatedResourcesUsage(
+            memory=EstimatedMemoryUsage(
+                confidence=answers.text(memory, "confidence"),
+                model_vram_bytes=answers.size(memory, "modelVramBytes"),
+                context_vram_bytes=answers.size(memory, "contextVramBytes"),
+                total_vram_bytes=answers.size(memory, "totalVramBytes"),
+                model_bytes=answers.size(memory, "modelBytes"),
+                context_bytes=answers.size(memory, "contextBytes"),
+                total_bytes=answers.size(memory, "totalBytes"),
+            ),
+            passes_guardrails=answers.flag(usage, "passesGuardrails"),
+        )
+
+    return Request(rpc(kind, "estimateModelUsage", "Estimating the memory"), parameter, read)
+
+
 # -- lists --------------------------------------------------------------------------------------
 
 
@@ -249,14 +315,25 @@ def list_loaded(kind: ModelKind) -> Request[list[str]]:
 
 def list_downloaded(*kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
     """Ask for the models of these kinds that are there for loading."""
+    endpoint = rpc("system", "listDownloadedModels", "Listing the downloaded models")
+    return Request(endpoint, None, _infos_of(kinds))
+
+
+def list_variants(key: str, *kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
+    """Ask for the variants of a model that are there for loading, if it is of these kinds."""
+    endpoint = rpc("system", "listDownloadedModelVariants", "Listing the variants")
+    return Request(endpoint, {"modelKey": check_key(key, "A model key")}, _infos_of(kinds))
+
+
+def _infos_of(kinds: Sequence[ModelKind]) -> Callable[[Any], list[LlmInfo | EmbeddingModelInfo]]:
+    """Return what reads a list of models; those of other kinds are left out."""
 
     def read(infos: Any) -> list[LlmInfo | EmbeddingModelInfo]:
         classes = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
         wanted = [info for info in _listed(infos) if info.get("type") in kinds]
         return [structure(info, classes[info["type"]]) for info in wanted]
 
-    endpoint = rpc("system", "listDownloadedModels", "Listing the downloaded models")
-    return Request(endpoint, None, read)
+    return read
 
 
 def _listed(infos: Any) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ FILES = {
     "llm.py": "_handles/llm.py",
     "downloaded.py": "_handles/downloaded.py",
     "namespaces.py": "_handles/namespaces.py",
+    "system.py": "_handles/system.py",
     "repository.py": "_handles/repository.py",
     "log_stream.py": "_handles/log_stream.py",
     "diagnostics.py": "_handles/diagnostics.py",
@@ -61,6 +62,14 @@ COROUTINES = [
     "get_download_options",
     "download",
     "prepare_image",
+    "get_processing_state",
+    "get_base_prediction_config",
+    "preload_draft_model",
+    "estimate_resources",
+    "variants",
+    "list_downloaded_model_variants",
+    "request_shutdown",
+    "get_file_path",
 ]
 MORE_COROUTINES = {
     "llm.py": ["run"],
@@ -68,10 +77,11 @@ MORE_COROUTINES = {
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
     "batch.py": ["_take", "_next_pair", "receive"],
     "client.py": ["aclose"],
+    "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "repository", "diagnostics")
+REQUESTS = ("models", "repository", "diagnostics", "system")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",

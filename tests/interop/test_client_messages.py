@@ -59,6 +59,7 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
         use_repository(client)
         use_files(client, server)
         use_errors(client)
+        use_system(client)
         use_logs(client, server)
 
     assert_fit(published, server, tolerated=FOR_OLDER_SERVERS)
@@ -112,8 +113,14 @@ def use_models(client):
         model.get_context_length()
         model.count_tokens("a b c")
         model.tokenize(["a b", "c"])
+        model.get_processing_state()
     embedder.embed(["a", "b"])
     second.apply_prompt_template("Hi.")
+    second.get_base_prediction_config()
+    second.preload_draft_model("test-vlm")
+    client.llm.estimate_resources("test-vlm", LOAD_OPTIONS)
+    client.embedding.estimate_resources("test-embedding", {"contextLength": 512})
+    client.system.list_downloaded_model_variants("test-vlm")
     second.unload()
     embedder.unload()
 
@@ -165,9 +172,17 @@ def use_files(client, server):
     """Put images into a chat, a big one among them."""
     chat = lms.Chat()
     images = [client.prepare_image(data) for data in (b"\x89PNG\r\n\x1a\n", bytes(200_000))]
+    client.files.get_file_path(images[0])
     chat.add_user_message("What is this?", images=images)
     server.reply("An image.")
     client.llm.model("test-vlm").respond(chat)
+
+
+def use_system(client):
+    """Tell the server what it can be told."""
+    client.system.notify("Ready")
+    client.system.notify("Ready", "All of it.", no_auto_dismiss=True)
+    client.system.request_shutdown()
 
 
 def use_logs(client, server):
