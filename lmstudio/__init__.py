@@ -346,6 +346,7 @@ _UNLISTED = {
         "_handles.log_stream": "LogStream",
         "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",
+        "_prediction.callbacks": "PromptDetailsCallback",
         "_requests.models": "ModelLoadingCallback",
         "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
         "_values.messages": """
@@ -361,7 +362,7 @@ _UNLISTED = {
             ModelSearchResultIdentifierHf ModelSpecifierInstanceReference ModelSpecifierQuery
             UnknownModelInfo UnknownModelSearchResultIdentifier
         """,
-        "_values.results": "AnyPrediction",
+        "_values.results": "AnyPrediction PromptProcessingDetails",
     }.items()
 }
 _HOME = {

@@ -71,6 +71,12 @@ VALUES = [
     lms.UnknownModelSearchResultIdentifier(type="x"),
     lms.ModelSearchResultDownloadOptionData(name="m", download_identifier="1"),
     lms.DownloadProgressUpdate(downloaded_bytes=1, total_bytes=2),
+    lms.PromptProcessingDetails(
+        cached_token_count=1,
+        total_prompt_token_count=3,
+        processed_prompt_token_count=2,
+        unprocessed_prompt_token_count=1,
+    ),
     lms.ModelProcessingState(status="idle", queued=0),
     lms.EstimatedResourcesUsage(
         memory=lms.EstimatedMemoryUsage(
