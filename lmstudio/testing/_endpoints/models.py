@@ -12,6 +12,9 @@ from .._protocol import errors
 from .._protocol.json_checks import MISSING
 from .._protocol.packets import merge_layers
 
+# What BERT's vocabulary calls [CLS] and [SEP].
+_START, _END = 101, 102
+
 
 def list_loaded(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `listLoaded`."""
@@ -77,22 +80,24 @@ def unload_model(core: Core, domain: Domain, parameter: Any) -> Any:
 
 
 def tokenize(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
-    """Answer `tokenize`."""
+    """Answer `tokenize`: those of an embedding model stand between its special tokens."""
     instance = core.registry.find(domain, parameter["specifier"])
 
     async def answer() -> Any:
         text = parameter["inputString"]
-        return {"tokens": await core.slow(lambda: core.engine.tokenize(instance.model, text))}
+        tokens = await core.slow(lambda: core.engine.tokenize(instance.model, text))
+        return {"tokens": [_START, *tokens, _END] if domain == "embedding" else tokens}
 
     return answer()
 
 
 def count_tokens(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
-    """Answer `countTokens`."""
+    """Answer `countTokens`: the special tokens of an embedding model do not count."""
     answer = tokenize(core, domain, parameter)
 
     async def count() -> Any:
-        return {"tokenCount": len((await answer)["tokens"])}
+        special = 2 if domain == "embedding" else 0
+        return {"tokenCount": len((await answer)["tokens"]) - special}
 
     return count()
 

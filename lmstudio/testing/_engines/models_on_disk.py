@@ -65,6 +65,18 @@ class Model:
         """Return the path below the models folder."""
         return self.path or f"{self.publisher}/{self.key}/{self.key}.{self.format}"
 
+    def goes_by(self, name: str) -> bool:
+        """Whether a client may call the model so, in any case.
+
+        Args:
+            name: The key, a variant, either behind the publisher, or the path or its beginning.
+        """
+        wanted = name.lower()
+        names = (self.key, *self.variants)
+        known = {one.lower() for one in (*names, *(f"{self.publisher}/{one}" for one in names))}
+        # A publisher alone is no model: the beginning of a path has at least one "/".
+        return wanted in known or ("/" in wanted and self.file_path().lower().startswith(wanted))
+
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
         info: dict[str, Any] = {
