@@ -61,13 +61,9 @@ class Instance:
         """How many predictions wait for a free slot."""
         return len(self._waiting)
 
-    def goes_by(self, name: str) -> bool:
-        """Whether a client may call it so: its identifier, or a name of its model."""
-        return name == self.identifier or self.model.goes_by(name)
-
-    def suits(self, name: str | None) -> tuple[bool, int]:
-        """Return how well it suits one that may be called so: exactly, and when it was used."""
-        return name == self.identifier, self.last_used or 0
+    def fit(self, name: str) -> int:
+        """Return how well a name fits: 3 if it is the identifier, else as it fits the model."""
+        return 3 if name == self.identifier else self.model.fit(name)
 
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
@@ -153,10 +149,10 @@ class Registry:
 
     def any_model(self, key: str, domain: Domain | None = None) -> Model:
         """Return the downloaded model that goes by the name, of the domain if one of it does."""
-        found = [one for one in self.models if one.goes_by(key)]
+        found = [one for one in self.models if one.fit(key)]
         if not found:
             raise errors.path_not_found(key, [one.key for one in self.models])
-        return max(found, key=lambda one: (one.type == domain, one.key == key))
+        return max(found, key=lambda one: (one.type == domain, one.fit(key), one.key == key))
 
     def get(self, identifier: str, domain: Domain) -> Instance | None:
         """Return the instance with exactly this identifier."""
@@ -165,8 +161,8 @@ class Registry:
 
     def named(self, name: str, domain: Domain) -> Instance | None:
         """Return the instance that goes by the name: by its identifier, or as its model does."""
-        found = [one for one in self.loaded(domain) if one.goes_by(name)]
-        return max(found, key=lambda one: one.suits(name), default=None)
+        found = [one for one in self.loaded(domain) if one.fit(name)]
+        return max(found, key=lambda one: (one.fit(name), one.last_used or 0), default=None)
 
     def find(self, domain: Domain, specifier: dict[str, Any]) -> Instance:
         """Return the instance that a specifier means, or raise the error for the client."""
@@ -180,7 +176,8 @@ class Registry:
         matches = [one for one in instances if _matches(one, query, domain)]
         if not matches:
             raise errors.no_model_matching_query(query, [one.identifier for one in instances])
-        return max(matches, key=lambda one: one.suits(query.get("identifier")))
+        wanted = query.get("identifier", query.get("path", ""))
+        return max(matches, key=lambda one: (one.fit(wanted), one.last_used or 0))
 
     def is_taken(self, identifier: str) -> bool:
         """Whether a loaded instance has the identifier."""
@@ -248,8 +245,8 @@ def _matches(instance: Instance, query: dict[str, Any], domain: Domain) -> bool:
     identifier, path = query.get("identifier"), query.get("path")
     return (
         query.get("domain", domain) == domain
-        and (identifier is None or instance.goes_by(identifier))
-        and (path is None or instance.model.goes_by(path))
+        and (identifier is None or instance.fit(identifier) > 0)
+        and (path is None or instance.model.fit(path) > 0)
         and (query.get("vision") is None or query["vision"] == instance.model.vision)
         and query.get("deviceIdentifier") is None
     )

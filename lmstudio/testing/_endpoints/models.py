@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable
 from typing import Any
 
@@ -103,15 +104,27 @@ def count_tokens(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
 
 
 def apply_prompt_template(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
-    """Answer `applyPromptTemplate`."""
+    """Answer `applyPromptTemplate`, with the tools, and without the tokens that are omitted."""
     instance = core.registry.find(domain, parameter["specifier"])
+    engine, options = core.engine, parameter["opts"]
+    bos = "" if options.get("omitBosToken") else engine.bos_token
+    eos = "" if options.get("omitEosToken") else engine.eos_token
+    messages = [_ended(message, eos) for message in parameter["history"]["messages"]]
+    if options.get("toolDefinitions"):
+        text = f"Tools: {json.dumps(options['toolDefinitions'], separators=(',', ':'))}"
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": text}]})
 
     async def answer() -> Any:
-        messages = parameter["history"]["messages"]
-        formatted = await core.slow(lambda: core.engine.apply_template(instance.model, messages))
-        return {"formatted": formatted}
+        formatted = await core.slow(lambda: engine.apply_template(instance.model, messages))
+        return {"formatted": bos + formatted}
 
     return answer()
+
+
+def _ended(message: dict[str, Any], eos: str) -> dict[str, Any]:
+    if message["role"] != "assistant" or not eos:
+        return message
+    return {**message, "content": [*message["content"], {"type": "text", "text": eos}]}
 
 
 def preload_draft_model(core: Core, domain: Domain, parameter: Any) -> Any:

@@ -93,7 +93,7 @@ def _check(core: Core, instance: Instance, parameter: dict[str, Any]) -> None:
     for field in merge_layers(parameter["predictionConfigStack"]):
         draft = field.get("value")
         if field["key"] == _DRAFT and isinstance(draft, str) and draft:
-            if not any(one.goes_by(draft) and one.type == "llm" for one in core.registry.models):
+            if not any(one.fit(draft) and one.type == "llm" for one in core.registry.models):
                 raise errors.draft_not_found(draft, [one.key for one in core.registry.models])
     messages = parameter.get("history", {}).get("messages", ())
     parts = [part for message in messages for part in message["content"]]

@@ -65,17 +65,19 @@ class Model:
         """Return the path below the models folder."""
         return self.path or f"{self.publisher}/{self.key}/{self.key}.{self.format}"
 
-    def goes_by(self, name: str) -> bool:
-        """Whether a client may call the model so, in any case.
+    def fit(self, name: str) -> int:
+        """Return how well a name fits the model, in any case: 2 wholly, 1 as a beginning, else 0.
 
         Args:
             name: The key, a variant, either behind the publisher, or the path or its beginning.
         """
-        wanted = name.lower()
+        wanted, path = name.lower(), self.file_path().lower()
         names = (self.key, *self.variants)
-        known = {one.lower() for one in (*names, *(f"{self.publisher}/{one}" for one in names))}
+        whole = {one.lower() for one in (*names, *(f"{self.publisher}/{one}" for one in names))}
         # A publisher alone is no model: the beginning of a path has at least one "/".
-        return wanted in known or ("/" in wanted and self.file_path().lower().startswith(wanted))
+        if wanted in (*whole, path) or ("/" in wanted and path.startswith(f"{wanted}/")):
+            return 2
+        return int("/" in wanted and path.startswith(wanted))
 
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
