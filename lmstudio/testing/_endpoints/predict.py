@@ -94,7 +94,7 @@ def _check(core: Core, instance: Instance, parameter: dict[str, Any]) -> None:
         draft = field.get("value")
         if field["key"] == _DRAFT and isinstance(draft, str) and draft:
             if not any(one.fit(draft) and one.type == "llm" for one in core.registry.models):
-                raise errors.draft_not_found(draft, [one.key for one in core.registry.models])
+                raise errors.draft_not_found(draft)
     messages = parameter.get("history", {}).get("messages", ())
     parts = [part for message in messages for part in message["content"]]
     if not instance.model.vision and any(part.get("fileType") == "image" for part in parts):
