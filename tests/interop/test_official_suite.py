@@ -2,8 +2,8 @@
 
 They are in the repository lmstudio-ai/lmstudio-python, and nothing of them is here: name a checkout
 in LMSTUDIO_PYTHON_CHECKOUT, and they run against the embedded server, with the package that `make`
-installs, with the one that the checkout holds beside them, and with this one. `official_suite` prepares
-them, and its table `known_failures` says what fails, and why.
+installs, with the one that the checkout holds beside them, and with this one. `official_suite`
+prepares them, and its table `known_failures` says what fails, and why.
 """
 
 import json

@@ -202,12 +202,15 @@ def test_a_load_just_in_time_can_unload_the_ones_before():
 
 def test_a_load_just_in_time_unloads_models_of_the_other_namespace_too():
     models = [Model(key="a"), Model(key="e", type="embedding")]
-    with Server(models=models, loaded=[], jit_evict=True) as server:
-        with RawClient(server, "embedding") as embedding, RawClient(server) as client:
-            embedding.rest(get_or_load(embedding, "e"))
-            packets, _ = client.rest(get_or_load(client, "a"))
-            assert packets[0]["info"]["identifier"] == "e"
-            assert server.identifiers == ["a"]
+    with (
+        Server(models=models, loaded=[], jit_evict=True) as server,
+        RawClient(server, "embedding") as embedding,
+        RawClient(server) as client,
+    ):
+        embedding.rest(get_or_load(embedding, "e"))
+        packets, _ = client.rest(get_or_load(client, "a"))
+        assert packets[0]["info"]["identifier"] == "e"
+        assert server.identifiers == ["a"]
 
 
 def test_idle_models_are_unloaded(server, client):
