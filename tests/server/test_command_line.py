@@ -94,7 +94,7 @@ def test_a_script_file(script):
         assert text_of(packets) == "from a file"
         assert packets[-1]["stats"]["numGpuLayers"] == 5
         assert [text_of(client.rest(client.predict())[0]) for _ in range(2)] == ["ab", "ab"]
-        assert client.rest(client.predict())[0][-1]["stats"]["stopReason"] == "toolCalls"
+        assert client.rest(client.predict())[0][-1]["stats"]["stopReason"] == "eosFound"
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,9 @@ MODULES = {
     "lmstudio.json_api": {
         "ChatResponseEndpoint": ChatResponseEndpoint,
         "DownloadedModelBase": DownloadedModel,
+        "LMStudioError": lms.LMStudioError,
+        "LMStudioRuntimeError": lms.LMStudioRuntimeError,
+        "LMStudioValueError": lms.LMStudioValueError,
         "ModelHandleBase": lms._handles.handle.SyncModelHandle,
         "_model_spec_to_api_dict": specifier_to_wire,
     },
