@@ -19,9 +19,7 @@ OFFICIAL = json.loads((Path(__file__).parent / "official_api.json").read_text())
 # Acts when it is called, and gives back what may be awaited.
 AWAITABLE = ["AsyncPredictionStream.cancel"]
 # Made by this package, not by users.
-MADE_HERE = re.compile(r"(Async)?(PredictionStream|LLM|EmbeddingModel|Downloaded.*)|SyncModelHandle")
-    r"(Async)?(PredictionStream|LLM|EmbeddingModel|SyncModelHandle|Downloaded.*)"
-)
+MADE_HERE = re.compile(r"(Async)?(PredictionStream|LLM|EmbeddingModel|Downloaded.*)|SyncM.*")
 
 
 def ours(name):
