@@ -78,6 +78,7 @@ class Call:
         "claim",
         "dispatcher",
         "endpoint",
+        "files",
         "grace",
         "grace_ends",
         "heard",
@@ -129,6 +130,7 @@ class Call:
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
         self.tokens: list[CancelToken] = []  # which cancel it, until `unfollow`
         self.owners: list[CancelOnDrop] = []  # who cancel it by being dropped
+        self.files: list[tuple[str, str]] = []  # in its parameter: their names, who owns each
         self.message: FragmentedMessage | None = None  # what starts it, if that is big
         # I/O thread:
         self.outcome: Outcome | None = None
