@@ -13,7 +13,7 @@ OFFICIAL := lmstudio==1.5.0
 OFFICIAL_JS := @lmstudio/sdk@1.5.0
 PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
-FAST := not model and not gui and not interop and not bench and not cluster
+FAST := not model and not gui and not interop and not bench and not cluster and not web
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
