@@ -347,7 +347,7 @@ _UNLISTED = {
         "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",
         "_prediction.callbacks": "PromptDetailsCallback",
-        "_requests.models": "ModelLoadingCallback",
+        "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
         "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict

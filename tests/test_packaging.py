@@ -34,7 +34,7 @@ ROOMS = {
         connect discovery call silence protocol reactor port dispatcher session scope
     """,
     "_values": "messages chat_input openai_messages chat local_file model_info results log_events",
-    "_requests": "answers models repository uploads diagnostics system",
+    "_requests": "answers models loading repository uploads diagnostics system",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction

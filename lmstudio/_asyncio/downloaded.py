@@ -11,7 +11,11 @@ from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
 from .._requests import models
-from .._requests.models import ModelLoadingCallback
+from .._requests.loading import (
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import AsyncEmbeddingModel
 from .handle import AsyncModelHandle, AsyncNamespace
@@ -70,6 +74,8 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Return a handle of this model, loading it if it is not loaded.
@@ -77,7 +83,13 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         See `AsyncClient.llm.model()` for the arguments and what it raises.
         """
         return await self._namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+            self.model_key,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
+            **limits,
         )
 
     async def load_new_instance(
@@ -87,6 +99,8 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         instance_identifier: str | None = None,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Load this model once more, and return a handle of the new instance.
@@ -99,6 +113,8 @@ class AsyncDownloadedModel(Generic[H, C, I]):
             ttl=ttl,
             config=config,
             on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
             **limits,
         )
 

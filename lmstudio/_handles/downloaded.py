@@ -10,7 +10,11 @@ from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
 from .._requests import models
-from .._requests.models import ModelLoadingCallback
+from .._requests.loading import (
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import EmbeddingModel
 from .handle import Namespace, SyncModelHandle
@@ -69,6 +73,8 @@ class DownloadedModel(Generic[H, C, I]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Return a handle of this model, loading it if it is not loaded.
@@ -76,7 +82,13 @@ class DownloadedModel(Generic[H, C, I]):
         See `Client.llm.model()` for the arguments and what it raises.
         """
         return self._namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+            self.model_key,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
+            **limits,
         )
 
     def load_new_instance(
@@ -86,6 +98,8 @@ class DownloadedModel(Generic[H, C, I]):
         instance_identifier: str | None = None,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Load this model once more, and return a handle of the new instance.
@@ -98,6 +112,8 @@ class DownloadedModel(Generic[H, C, I]):
             ttl=ttl,
             config=config,
             on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
             **limits,
         )
 

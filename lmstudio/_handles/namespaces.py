@@ -12,8 +12,13 @@ from .._concurrency.cancel_token import CancelEvent
 from .._config.to_wire import load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
-from .._requests import models
-from .._requests.models import LoadProgress, ModelLoadingCallback
+from .._requests import loading, models
+from .._requests.loading import (
+    LoadEvents,
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
@@ -60,6 +65,8 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -72,6 +79,11 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
             on_load_progress: Called in this thread with the share that is loaded, from 0 to 1.
+            on_load_resolved: Called in this thread when the server begins to load, with what it
+                says of the model, and the keys of all models that the name may mean, if it is
+                ambiguous; otherwise with an empty list.
+            on_load_eviction: Called in this thread with what the server says of a model that it
+                unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds of silence of the server; None: no limit.
@@ -95,9 +107,11 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
             except LMStudioModelNotFoundError as error:
                 raise _nothing_loaded(self.kind, error) from None
         key = check_key(model_key, "A model key")
-        progress = LoadProgress(on_load_progress, self._session.callback_gate)
-        request = models.get_or_load(self.kind, key, ttl, config, progress, is_strict=is_strict)
-        return self._load(request, progress, limits)
+        events = LoadEvents(
+            self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
+        )
+        request = loading.get_or_load(self.kind, key, ttl, config, events, is_strict=is_strict)
+        return self._load(request, events, limits)
 
     def load_new_instance(
         self,
@@ -107,6 +121,8 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -118,22 +134,24 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
 
         Endpoint: channel ``loadModel``.
         """
-        progress = LoadProgress(on_load_progress, self._session.callback_gate)
-        request = models.load_new_instance(
+        events = LoadEvents(
+            self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
+        )
+        request = loading.load_new_instance(
             self.kind,
             model_key,
             instance_identifier,
             ttl,
             config,
-            progress,
+            events,
             is_strict=self._session.strict_options,
         )
         limits = call_limits(cancel_event, timeout, idle_timeout)
-        return self._load(request, progress, limits)
+        return self._load(request, events, limits)
 
-    def _load(self, request: Request[str], progress: LoadProgress, limits: CallLimits) -> H:
+    def _load(self, request: Request[str], events: LoadEvents, limits: CallLimits) -> H:
         identifier = self._session.call(request, **limits)
-        progress.report(1.0)
+        events.report(1.0)
         return self._handle(identifier)
 
     def list_loaded(self, **limits: Unpack[CallLimits]) -> Sequence[H]:
@@ -168,7 +186,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
 
         Endpoint: rpc ``estimateModelUsage``.
         """
-        request = models.estimate_resources(
+        request = loading.estimate_resources(
             self.kind, model_key, config, is_strict=self._session.strict_options
         )
         return self._session.call(request, **limits)

@@ -81,7 +81,7 @@ MORE_COROUTINES = {
     "log_stream.py": ["_begin", "_take", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "repository", "diagnostics", "system")
+REQUESTS = ("models", "loading", "repository", "diagnostics", "system")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",

@@ -81,7 +81,7 @@ CHAT = [
 
 
 def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
-    more = [Model(key=f"{kind}-{n}", type=kind) for kind in ("llm", "embedding") for n in (2, 3)]
+    more = [Model(key=f"{kind}-{n}", type=kind) for kind in ("llm", "embedding") for n in (2, 3, 4)]
     with Server(models=[*DEFAULT_MODELS, *more], jit_evict=True) as server:
         for namespace in ("llm", "embedding"):
             with RawClient(server, namespace) as client:
@@ -130,8 +130,8 @@ def load(client, kind):
     attempt("loadModel", modelKey=f"{kind}-2", identifier=f"my-{kind}")
     attempt("loadModel", modelKey="nothing")
     attempt("getOrLoad", identifier=f"my-{kind}")
-    attempt("getOrLoad", identifier=f"{kind}-2")
-    attempt("getOrLoad", identifier=f"{kind}-3", loadTtlMs=60_000)  # instead of the one before
+    attempt("getOrLoad", identifier=f"{kind}-3")
+    attempt("getOrLoad", identifier=f"{kind}-4", loadTtlMs=60_000)  # instead of the one before
     attempt("getOrLoad", identifier="test-llm" if kind == "embedding" else "test-embedding")
 
 

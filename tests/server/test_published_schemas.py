@@ -84,7 +84,7 @@ def files(server):
     """Calls of the namespace `files`."""
     content = base64.b64encode(b"hello").decode()
     yield "uploadFileBase64", {"name": "a.txt", "contentBase64": content}
-    identifier = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.txt"
+    identifier = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824-0.txt"
     yield "getLocalFileAbsolutePath", {"fileName": identifier}
     yield "getDocumentParsingLibrary", {"fileIdentifier": identifier}
     yield "channel parseDocument", {"fileIdentifier": identifier, "parseOpts": {}}
