@@ -130,7 +130,7 @@ def test_a_callback_that_raises_stops_the_load(server, client):
 
 
 def test_a_callback_that_cannot_be_called_is_refused_before_anything_is_sent(server, client):
-    with pytest.raises(lms.LMStudioValueError, match="on_load_resolved.*2 arguments"):
+    with pytest.raises(lms.LMStudioValueError, match=r"on_load_resolved.*2 arguments"):
         client.llm.model("test-vlm", on_load_resolved=lambda info: None)
     with pytest.raises(lms.LMStudioValueError, match="on_load_eviction"):
         client.llm.load_new_instance("test-vlm", on_load_eviction=5)
