@@ -42,6 +42,9 @@ def script(server, program):
     """Script the replies: a call of the program's tool, or more words than any waits for."""
     defined = re.findall(r"^def (\w+)\(", program, re.MULTILINE)
     tool = next((name for name in defined if name in ARGUMENTS), None)
+    if "images=" in program:  # for a model that sees
+        server.unload("test-llm")
+        server.load("test-vlm")
     if "_many(" in program:
         server.reply("Once upon a time.", repeat=QUICK)
         server.reply("word " * 2000, delay=0.002, repeat=8)

@@ -76,9 +76,7 @@ def test_identifiers_of_further_instances(server, client):
     infos.append(load(client, "test-llm", identifier="mine")[0][-1]["info"])
     assert [info["identifier"] for info in infos] == ["test-llm:2", "test-llm:3", "mine"]
     _, end = load(client, "test-llm", identifier="mine")
-    assert end["error"]["title"] == (
-        'Model load error: a model with the identifier "mine" already exists.'
-    )
+    assert end["error"]["title"] == ('Model load error: the identifier "mine" already exists.')
 
 
 def test_cancel_of_a_load_closes_without_success():
@@ -204,12 +202,15 @@ def test_a_load_just_in_time_can_unload_the_ones_before():
 
 def test_a_load_just_in_time_unloads_models_of_the_other_namespace_too():
     models = [Model(key="a"), Model(key="e", type="embedding")]
-    with Server(models=models, loaded=[], jit_evict=True) as server:
-        with RawClient(server, "embedding") as embedding, RawClient(server) as client:
-            embedding.rest(get_or_load(embedding, "e"))
-            packets, _ = client.rest(get_or_load(client, "a"))
-            assert packets[0]["info"]["identifier"] == "e"
-            assert server.identifiers == ["a"]
+    with (
+        Server(models=models, loaded=[], jit_evict=True) as server,
+        RawClient(server, "embedding") as embedding,
+        RawClient(server) as client,
+    ):
+        embedding.rest(get_or_load(embedding, "e"))
+        packets, _ = client.rest(get_or_load(client, "a"))
+        assert packets[0]["info"]["identifier"] == "e"
+        assert server.identifiers == ["a"]
 
 
 def test_idle_models_are_unloaded(server, client):

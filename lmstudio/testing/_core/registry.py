@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from .._engines.models_on_disk import Domain, Model
+from .._engines.models_on_disk import Domain, Model, fit
 from .._protocol import errors
 from .prediction import Prediction
 
@@ -63,7 +63,7 @@ class Instance:
 
     def fit(self, name: str) -> int:
         """Return how well a name fits: 3 if it is the identifier, else as it fits the model."""
-        return 3 if name == self.identifier else self.model.fit(name)
+        return 3 if name == self.identifier else fit(self.model, name)
 
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
@@ -149,10 +149,10 @@ class Registry:
 
     def any_model(self, key: str, domain: Domain | None = None) -> Model:
         """Return the downloaded model that goes by the name, of the domain if one of it does."""
-        found = [one for one in self.models if one.fit(key)]
+        found = [one for one in self.models if fit(one, key)]
         if not found:
             raise errors.path_not_found(key, [one.key for one in self.models])
-        return max(found, key=lambda one: (one.type == domain, one.fit(key), one.key == key))
+        return max(found, key=lambda one: (one.type == domain, fit(one, key), one.key == key))
 
     def get(self, identifier: str, domain: Domain) -> Instance | None:
         """Return the instance with exactly this identifier."""
@@ -246,7 +246,7 @@ def _matches(instance: Instance, query: dict[str, Any], domain: Domain) -> bool:
     return (
         query.get("domain", domain) == domain
         and (identifier is None or instance.fit(identifier) > 0)
-        and (path is None or instance.model.fit(path) > 0)
+        and (path is None or fit(instance.model, path) > 0)
         and (query.get("vision") is None or query["vision"] == instance.model.vision)
         and query.get("deviceIdentifier") is None
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import os.path
-import secrets
 from typing import Any
 
 from .._core.channel import Channel
@@ -56,7 +56,7 @@ def upload(core: Core, domain: Domain, parameter: Any) -> Any:
     except (binascii.Error, ValueError) as problem:
         raise EndpointError("The content is not valid base64.", cause=str(problem)) from None
     extension = os.path.splitext(name)[1].lower()
-    identifier = secrets.token_hex(16) + extension
+    identifier = f"{hashlib.sha256(content).hexdigest()}-{len(core.files)}{extension}"
     stored = StoredFile(name, content, file_type(name, content))
     core.files[identifier] = stored
     return {"identifier": identifier, "fileType": stored.type, "sizeBytes": len(content)}

@@ -23,9 +23,9 @@ class ReasoningTags:
     """
 
     def __init__(self, setting: Any) -> None:
-        given = setting if isinstance(setting, dict) else _DEFAULT
-        start, end = given.get("startString"), given.get("endString")
-        self._tags = (start, end) if given.get("enabled") and start and end else None
+        given: dict[str, Any] = setting if isinstance(setting, dict) else _DEFAULT
+        tags = (str(given.get("startString") or ""), str(given.get("endString") or ""))
+        self._tags = tags if given.get("enabled") and all(tags) else None
         self._inside = False
         self._held = HeldTokens()
 
@@ -42,7 +42,9 @@ class ReasoningTags:
                 size = len(self._held.text) - overlap(self._held.text, tag)
                 return out + self._typed(self._held.take(size))
             out += self._typed(self._held.take(at))
-            count = sum(one.count for one in self._held.take(len(tag)))
+            count = 0
+            for token in self._held.take(len(tag)):
+                count += token.count
             kind: ReasoningType = "reasoningEndTag" if self._inside else "reasoningStartTag"
             out.append(Token(tag, kind, count=count))
             self._inside = not self._inside

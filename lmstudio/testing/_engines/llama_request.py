@@ -63,13 +63,23 @@ def completion_body(
     return body
 
 
+_SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
+_SCHEMAS = ("items", "prefixItems", "anyOf", "oneOf")
+
+
 def _closed(schema: Any) -> Any:
     """Return the schema without further properties: a small model would invent them without end."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    closed = {key: _closed(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and not isinstance(schema.get("type"), dict):
+    closed = dict(schema)
+    for key in _SCHEMAS_BY_NAME:
+        if isinstance(schema.get(key), dict):
+            closed[key] = {name: _closed(one) for name, one in schema[key].items()}
+    for key in _SCHEMAS:
+        if key in schema:
+            closed[key] = _closed(schema[key])
+    if "properties" in schema:
         closed.setdefault("additionalProperties", False)
     return closed

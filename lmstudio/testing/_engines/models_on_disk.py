@@ -65,20 +65,6 @@ class Model:
         """Return the path below the models folder."""
         return self.path or f"{self.publisher}/{self.key}/{self.key}.{self.format}"
 
-    def fit(self, name: str) -> int:
-        """Return how well a name fits the model, in any case: 2 wholly, 1 as a beginning, else 0.
-
-        Args:
-            name: The key, a variant, either behind the publisher, or the path or its beginning.
-        """
-        wanted, path = name.lower(), self.file_path().lower()
-        names = (self.key, *self.variants)
-        whole = {one.lower() for one in (*names, *(f"{self.publisher}/{one}" for one in names))}
-        # A publisher alone is no model: the beginning of a path has at least one "/".
-        if wanted in (*whole, path) or ("/" in wanted and path.startswith(f"{wanted}/")):
-            return 2
-        return int("/" in wanted and path.startswith(wanted))
-
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
         info: dict[str, Any] = {
@@ -106,6 +92,22 @@ class Model:
             info["vision"] = self.vision
             info["trainedForToolUse"] = self.trained_for_tool_use
         return info
+
+
+def fit(model: Model, name: str) -> int:
+    """Return how well a name fits a model, in any case: 2 wholly, 1 as a beginning, else 0.
+
+    Args:
+        model: The model.
+        name: The key, a variant, either behind the publisher, or the path or its beginning.
+    """
+    wanted, path = name.lower(), model.file_path().lower()
+    names = (model.key, *model.variants)
+    whole = {one.lower() for one in (*names, *(f"{model.publisher}/{one}" for one in names))}
+    # A publisher alone is no model: the beginning of a path has at least one "/".
+    if wanted in (*whole, path) or ("/" in wanted and path.startswith(f"{wanted}/")):
+        return 2
+    return int("/" in wanted and path.startswith(wanted))
 
 
 def first_of_each(models: Sequence[Model]) -> list[str]:

@@ -264,12 +264,13 @@ def _are_tags(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
-_SUBSCRIBE = {"endpoint": _is_text, "subscribeId": _is_whole}
-_UNSUBSCRIBE = {"subscribeId": _is_whole}
+_Fields = dict[str, Callable[[Any], bool]]
+_SUBSCRIBE: _Fields = {"endpoint": _is_text, "subscribeId": _is_whole}
+_UNSUBSCRIBE: _Fields = {"subscribeId": _is_whole}
 
 
 # The types of message, and the fields without which one is ignored.
-MESSAGES: dict[str, dict[str, Callable[[Any], bool]]] = {
+MESSAGES: dict[str, _Fields] = {
     "keepAlive": {},
     "communicationWarning": {"warning": _is_text, "kind": _may_be(_is_text)},
     "rpcCall": {"endpoint": _is_text, "callId": _is_whole},
