@@ -1,4 +1,4 @@
-"""The example notebook, and the cell of docs/asyncio.md, run in a real kernel, and are interrupted."""
+"""The example notebook and the cell of docs/asyncio.md run in a real kernel, and are interrupted."""
 
 import os
 import re
