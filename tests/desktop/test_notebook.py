@@ -1,4 +1,4 @@
-"""The example notebook and the cell of docs/asyncio.md run in a real kernel, and are interrupted."""
+"""The example notebook and the cell of docs/asyncio.md run in a real kernel; both are stopped."""
 
 import os
 import re
