@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._concurrency.deadline import Deadline, DeadlinePassed
+from ..errors import LMStudioRuntimeError
 
 
 class LoopInbox:
@@ -33,12 +34,15 @@ class LoopInbox:
         """Put an item in. Takes no lock, never blocks."""
         self._items.append(item)
         if not self._is_rung:
-            # Marked first: the loop takes the mark away, and looks at the items after that.
-            self._is_rung = True
             try:
+                # Marked first: the loop takes the mark away, and looks at the items after that.
+                self._is_rung = True
                 self._loop.call_soon_threadsafe(self._look)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 pass
+            except BaseException:  # Ctrl-C; the next one rings
+                self._is_rung = False
+                raise
 
     def _look(self) -> None:
         self._is_rung = False
@@ -58,8 +62,14 @@ class LoopInbox:
             raise DeadlinePassed from None
 
     async def wait(self, deadline: Deadline | None = None) -> bool:
-        """Wait until there is an item; return False at the deadline. One task waits at a time."""
+        """Wait until there is an item; return False at the deadline.
+
+        Raises:
+            LMStudioRuntimeError: Another task waits.
+        """
         while not self._items:
+            if self._waiter is not None:
+                raise LMStudioRuntimeError("Another task waits for the same: let one do so.")
             seconds = None if deadline is None else deadline.remaining()
             if seconds == 0:
                 return False

@@ -124,6 +124,10 @@ class AsyncPredictionStream(Prediction[T_co]):
     def __exit__(self, *_: object) -> None:
         """Never come here."""
 
+    def __iter__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'async for' for an AsyncPredictionStream.")
+
     @property
     def stats(self) -> LlmPredictionStats | None:
         """The statistics, once reading has ended in any way; None before. It never waits."""
@@ -348,7 +352,7 @@ class AsyncFragmentIterator:
                     return fragment
                 stream._finish_reading()
                 break
-        except StopIteration as error:  # of user code, such as a callback
+        except (StopIteration, StopAsyncIteration) as error:  # of user code, such as a callback
             stream._end_by_exception()
             raise not_the_end(error) from error
         except Exception:  # of a callback, or the server's garbage
