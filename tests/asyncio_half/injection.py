@@ -49,7 +49,8 @@ class Injector:
     The cancel comes either while the task waits, or when what it waits for has just come.
     """
 
-    def __init__(self, at=None, wanted=(), late=False):
+    def __init__(self, at=None, wanted=(), late=False, on_cancel=lambda: None):
+        self._on_cancel = on_cancel
         self.at, self.wanted, self.late = at, set(wanted), late
         self.count = 0
         self.seen = set()  # the awaits of all suspensions
@@ -69,11 +70,15 @@ class Injector:
         if self.task is not None or not (number == self.at or places & self.wanted):
             return
         self.places = places
-        self.task = task = asyncio.current_task()
+        self.task = asyncio.current_task()
         if self.late and waited is not None:
-            waited.add_done_callback(lambda _: task.cancel())  # before the task hears of it
+            waited.add_done_callback(lambda _: self._cancel())  # before the task hears of it
         else:
-            task.cancel()
+            self._cancel()
+
+    def _cancel(self):
+        self._on_cancel()
+        self.task.cancel()
 
 
 class _Watched(collections.abc.Coroutine):

@@ -9,7 +9,9 @@ from asyncio_half.injection import Injector, awaits
 from asyncio_half.ways import WAYS
 
 import lmstudio as lms
+from lmstudio._asyncio import batch, stream
 
+WORDS = 12  # of most replies
 MOST = 400  # suspensions of one operation: more, and it never ends by itself
 
 # What is awaited for the shape of the call, and never waits.
@@ -28,25 +30,45 @@ class Bench:
         self.server, self.client, self.model = server, client, model
         self.first_prediction = self.first_message = 0
         self._loaded = server.identifiers
+        self._running = []  # the predictions that ran when a task was cancelled
 
     def script(self, *reply, **options):
+        """Have the next prediction answered so, instead of with many words."""
+        queue = self.server._core.engine._queue
         self.server.reply(*reply, **options)
+        queue.insert(self._scripted, queue.pop())
+        self._scripted += 1
 
     async def finished(self):
         """Wait until the server has ended the newest prediction, and the client heard all of it."""
+        self.injector.is_armed = False
         await asyncio.to_thread(self.server.wait_prediction, self.first_prediction)
         await asyncio.to_thread(self.server.predictions[-1].wait_finished)
         await self.model.count_tokens("on the same connection")
+        self.injector.is_armed = True
 
-    def begin(self):
+    def begin(self, injector):
         """Have everything as it was at first."""
+        self.injector = injector
         self.server._core.engine._queue.clear()
         for identifier in set(self.server.identifiers) - set(self._loaded):
             self.server.unload(identifier)
         for identifier in set(self._loaded) - set(self.server.identifiers):
             self.server.load(identifier)
+        self.server.reply(["word "] * WORDS, delay=0.005, repeat=4)
+        self._running, self._scripted = [], 0
         self.first_prediction = len(self.server.predictions)
         self.first_message = len(self.server.received())
+
+    def note_cancel(self):
+        """The task of the operation, or another one of it, is cancelled now."""
+        predictions = self.server.predictions[self.first_prediction :]
+        self._running = [p for p in predictions if p.tokens_sent < WORDS - 2 and not p.finished]
+
+    def check_at_once(self):
+        """Nothing goes on that nobody waits for."""
+        going_on = [c for c in list(self.client._session.dispatcher.open.values()) if not c.claim]
+        assert not going_on, going_on[0].endpoint.name
 
     async def check_server(self):
         """Each prediction has ended, and got no cancel or one; which it got if it was stopped."""
@@ -61,6 +83,7 @@ class Bench:
             assert prediction.error is None
         stopped = [p for p in predictions if p.stop_reason == "userStopped"]
         assert len(stopped) <= len(sent) <= len(created)
+        assert all(prediction in stopped for prediction in self._running), self._running
 
     async def check_client(self):
         """The client goes on, and nothing is left open."""
@@ -76,7 +99,7 @@ class Bench:
 async def _run(bench, way, injector):
     """Run an operation, in which a task may be cancelled, and look at what came of it."""
     loop = asyncio.get_running_loop()
-    bench.begin()
+    bench.begin(injector)
     loop.set_task_factory(injector.make_task)
     injector.is_armed = True
     task = loop.create_task(way(bench))
@@ -86,6 +109,7 @@ async def _run(bench, way, injector):
     where = f"cancelled at {injector.at}: {sorted(injector.places)}"
     assert task.done(), where
     try:
+        bench.check_at_once()
         if injector.task is task:
             assert task.cancelled(), repr(task)
         elif not task.cancelled():
@@ -105,7 +129,7 @@ async def _inject(bench, way, late):
     seen, reached = set(), set()
     for at in itertools.count():
         assert at < MOST
-        injector = Injector(at, late=late)
+        injector = Injector(at, late=late, on_cancel=bench.note_cancel)
         await _run(bench, way, injector)
         seen |= injector.seen
         reached |= injector.places
@@ -114,15 +138,35 @@ async def _inject(bench, way, late):
     for _ in range(MOST):
         if seen == reached:
             break
-        injector = Injector(wanted=seen - reached, late=late)
+        injector = Injector(wanted=seen - reached, late=late, on_cancel=bench.note_cancel)
         await _run(bench, way, injector)
         reached |= injector.places
     return reached
 
 
+@pytest.fixture
+def kept(monkeypatch):
+    """Nothing is stopped by being dropped."""
+    objects = []
+    for cls in (
+        *(stream.AsyncPredictionStream, stream.AsyncFragmentIterator),
+        *(batch.AsyncBatch, batch._BatchIterator),
+    ):
+
+        def make(self, *arguments, made=cls.__init__, **options):
+            made(self, *arguments, **options)
+            objects.append(self)
+
+        monkeypatch.setattr(cls, "__init__", make)
+    yield objects
+    objects.clear()
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["waiting", "just-come"])
 @pytest.mark.parametrize("name", WAYS)
-def test_a_task_that_is_cancelled_at_any_await_stops_the_model_once(slow_server, name, late):
+def test_a_task_that_is_cancelled_at_any_await_stops_the_model_once(
+    slow_server, kept, name, late
+):
     async def main():
         async with lms.AsyncClient(slow_server.host, timeout=20) as client:
             bench = Bench(slow_server, client, await client.llm.model())

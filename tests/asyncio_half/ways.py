@@ -4,6 +4,7 @@ import asyncio
 
 import lmstudio as lms
 
+IMAGE = b"image" * 400_000
 TEXTS = [f"text {number}" for number in range(70)]  # more than are sent at once
 
 
@@ -96,8 +97,8 @@ async def add_later(a: int, b: int) -> int:
 
 
 async def _act(bench, tool, cancel=None, **options):
-    bench.script("Let me see.", tool_calls=[{"name": tool.__name__, "arguments": {"a": 1, "b": 2}}])
-    bench.script("Three.")
+    request = {"name": tool.__name__, "arguments": {"a": 1, "b": 2}}
+    bench.script(["word "] * 12, delay=0.005, tool_calls=[request])
     return await bench.model.act("1 + 2?", [tool], **options)
 
 
@@ -146,11 +147,11 @@ def print_nothing(_):
 
 
 async def upload(bench):
-    return await bench.client.prepare_image(b"an image", "image.png")
+    return await bench.client.prepare_image(IMAGE, "image.png")
 
 
 async def upload_with_an_object_event(bench):
-    return await bench.client.prepare_image(b"an image", "image.png", cancel_event=NeverSet())
+    return await bench.client.prepare_image(IMAGE, "image.png", cancel_event=NeverSet())
 
 
 async def embed(bench):
