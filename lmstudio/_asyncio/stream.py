@@ -182,8 +182,8 @@ class AsyncPredictionStream(Prediction[T_co]):
     async def wait_for_result(self, timeout: float | None = None) -> PredictionResult[T_co]:
         """Return the result, waiting for it and starting the prediction if need be.
 
-        While another task iterates, this only waits; otherwise it reads the rest here, and calls
-        the callbacks. After a cancel it waits a little (the client's `cancel_grace`) for the
+        While another task iterates, this only waits; otherwise, also in the task that iterates, it
+        reads the rest here, and calls the callbacks. After a cancel it waits a little (the client's `cancel_grace`) for the
         server's last word, and returns what was received. A task that is cancelled here stops the
         prediction, unless another one reads it.
 
@@ -259,7 +259,12 @@ class AsyncPredictionStream(Prediction[T_co]):
                     call.waiters.remove(waiter)  # type: ignore[arg-type]
 
     def _is_read_by_another(self) -> bool:
-        return self._is_read or self._is_iterated()
+        """Whether another task reads it now, or goes on and has an iterator that will."""
+        reads = self._reads.get(0)
+        iterator = None if reads is None else reads()
+        return self._is_read or (
+            isinstance(iterator, AsyncFragmentIterator) and iterator._is_of_another()
+        )
 
     async def _read_all(self, deadline: Deadline) -> bool:
         """Read to the end; return False at the deadline."""
@@ -299,13 +304,20 @@ class AsyncPredictionStream(Prediction[T_co]):
         )
 
 
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs: a coroutine is collected
+        return None
+
+
 class AsyncFragmentIterator:
     """Reads a stream, from its first step on; before that it owns nothing.
 
     Dropping it after that cancels the stream, so the stream holds it weakly.
     """
 
-    __slots__ = ("__weakref__", "_inbox", "_is_running", "_number", "_stream")
+    __slots__ = ("__weakref__", "_inbox", "_is_running", "_number", "_stream", "_task")
 
     def __init__(self, stream: AsyncPredictionStream[Any]) -> None:
         """Prepare to read a stream, which makes this."""
@@ -313,6 +325,8 @@ class AsyncFragmentIterator:
         self._inbox: LoopInbox | None = None  # None before the first step
         self._is_running = False
         self._number = 0
+        # That of the last step which had to wait: a `wait_for_result()` in it reads the rest.
+        self._task: weakref.ref[asyncio.Task[Any]] | None = None
 
     def __repr__(self) -> str:
         """Show what it reads."""
@@ -334,7 +348,11 @@ class AsyncFragmentIterator:
         if reader.is_at_end:
             reader.raise_error()
             raise StopAsyncIteration
-        if self._is_running or (self._inbox is None and not stream._is_free_for(self)):
+        if (
+            self._is_running
+            or stream._is_read
+            or (self._inbox is None and not stream._is_free_for(self))
+        ):
             raise stream._in_use()
         self._is_running = True
         try:
@@ -346,6 +364,7 @@ class AsyncFragmentIterator:
                 try:
                     fragment = reader.advance(inbox.take)
                 except DeadlinePassed:
+                    self._note_task()
                     await inbox.wait()
                     continue
                 if fragment is not None:
@@ -367,11 +386,23 @@ class AsyncFragmentIterator:
         raise StopAsyncIteration
 
     async def _begin(self) -> LoopInbox:
+        self._note_task()
         # Before it is sent: an iterator that is dropped while it starts is noticed as well.
         self._stream._call.cancel_when_dropped(self)
         await self._stream._begin()
         self._inbox = self._stream._inbox
         return self._inbox
+
+    def _note_task(self) -> None:
+        task = _current_task()
+        if task is not None and (self._task is None or self._task() is not task):
+            self._task = weakref.ref(task)
+
+    def _is_of_another(self) -> bool:
+        """Whether another task is in a step of it, or goes on after one."""
+        task = None if self._task is None else self._task()
+        goes_on = task is not None and task is not _current_task() and not task.done()
+        return self._is_running or goes_on
 
     async def aclose(self) -> None:
         """Stop the prediction, if this has begun to read it and it has not ended."""

@@ -164,9 +164,7 @@ def kept(monkeypatch):
 
 @pytest.mark.parametrize("late", [False, True], ids=["waiting", "just-come"])
 @pytest.mark.parametrize("name", WAYS)
-def test_a_task_that_is_cancelled_at_any_await_stops_the_model_once(
-    slow_server, kept, name, late
-):
+def test_a_task_that_is_cancelled_at_any_await_stops_the_model_once(slow_server, kept, name, late):
     async def main():
         async with lms.AsyncClient(slow_server.host, timeout=20) as client:
             bench = Bench(slow_server, client, await client.llm.model())
