@@ -183,9 +183,9 @@ class AsyncPredictionStream(Prediction[T_co]):
         """Return the result, waiting for it and starting the prediction if need be.
 
         While another task iterates, this only waits; otherwise, also in the task that iterates, it
-        reads the rest here, and calls the callbacks. After a cancel it waits a little (the client's `cancel_grace`) for the
-        server's last word, and returns what was received. A task that is cancelled here stops the
-        prediction, unless another one reads it.
+        reads the rest here, and calls the callbacks. After a cancel it waits a little (the client's
+        `cancel_grace`) for the server's last word, and returns what was received. A task that is
+        cancelled here stops the prediction, unless another one reads it.
 
         Args:
             timeout: Seconds to wait here; the prediction goes on after that. None: no limit.

@@ -12,7 +12,7 @@ class Threads:
     """The half of threads: everything is called where the test calls it."""
 
     name = "threads"
-    events = [threading.Event]
+    event = threading.Event
 
     def __init__(self, server, **options):
         self.client = lms.Client(server.host, **options)
@@ -59,7 +59,7 @@ class Loop(Threads):
     """The half of asyncio: everything is done in an event loop of its own."""
 
     name = "asyncio"
-    events = [asyncio.Event, threading.Event]
+    event = asyncio.Event
 
     def __init__(self, server, **options):
         self._ready = threading.Event()

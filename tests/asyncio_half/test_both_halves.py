@@ -293,7 +293,7 @@ def test_an_event_cancels_an_rpc_with_its_reason(server, half):
 
 def test_an_event_cancels_a_load_and_the_server_is_told(server, half):
     server.hold("getOrLoad")
-    event = half.do(half.events[0])
+    event = half.do(half.event)
     worker = Worker(half.do, lambda: half.client.llm.model("test-vlm", cancel_event=event))
     call = server.expect("getOrLoad")
 
