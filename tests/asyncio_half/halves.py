@@ -120,3 +120,13 @@ class Loop(Threads):
         self._thread.join(10)
         gc.collect()
         assert not self.complaints
+
+
+def in_the_middle(held, half, **options):
+    """A stream of which "a" was read, its iterator, and the server's call."""
+    stream = half.started(**options)
+    call = held.expect("predict")
+    call.fragment("a")
+    iterator = half.iterate(stream)
+    assert half.next(iterator) == "a"
+    return stream, iterator, call

@@ -1,4 +1,4 @@
-"""The loop is rung once for all that has come; one that is stuck or closed costs nobody anything."""
+"""The loop is rung once for all that has come; one that is stuck or closed costs nobody a thing."""
 
 import asyncio
 import threading
