@@ -52,8 +52,9 @@ ROOMS = {
         log_stream diagnostics
     """,
     "_asyncio": """
-        inbox events session stream tool_runs tool_calls act batch handle embedding_model llm
-        downloaded namespaces system uploaded_files files repository log_stream diagnostics client
+        inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model
+        llm downloaded namespaces system uploaded_files files repository log_stream diagnostics
+        client
     """,
     "_client": "client default_client run_in_background",
 }

@@ -165,6 +165,14 @@ class AsyncClient:
         """Close the client."""
         await self.aclose()
 
+    def __enter__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'async with' for an AsyncClient.")
+
+    def __exit__(self, *_: object) -> NoReturn:
+        """Never come here."""
+        raise NotImplementedError
+
     @property
     def api_host(self) -> str:
         """The server's ``host:port`` or URL.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 
@@ -64,7 +63,7 @@ class AsyncFilesNamespace(AsyncUploadedFiles):
         )
         try:
             return await in_thread(upload)
-        except asyncio.CancelledError:
+        except BaseException:
             token.cancel("interrupted")
             raise
         finally:

@@ -15,26 +15,27 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._concurrency.deadline import Deadline, DeadlinePassed
+from ..errors import LMStudioRuntimeError
 
 
 class _Bell:
-    """The one bell of an event loop, which all its inboxes share."""
+    """The one bell of an event loop, which lives as long as one of the inboxes that share it."""
 
-    __slots__ = ("_is_rung", "_rung", "loop")
+    __slots__ = ("__weakref__", "_is_rung", "_rung", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = weakref.ref(loop)
+        self.loop = loop
         self._rung: deque[Callable[[], None]] = deque()
         self._is_rung = False
 
-    def ring(self, look: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+    def ring(self, look: Callable[[], None]) -> None:
         """Have the loop call `look`, soon. Any thread; takes no lock."""
         self._rung.append(look)
         if not self._is_rung:
             try:
                 # Marked first: the loop takes the mark away, and looks after that.
                 self._is_rung = True
-                loop.call_soon_threadsafe(self._look)
+                self.loop.call_soon_threadsafe(self._look)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 self._rung.clear()
             except BaseException:  # Ctrl-C; the next one rings
@@ -49,7 +50,7 @@ class _Bell:
 
 
 class _Here(threading.local):
-    bell: _Bell | None = None
+    bell: Callable[[], _Bell | None] = staticmethod(lambda: None)
 
 
 _here = _Here()
@@ -57,9 +58,10 @@ _here = _Here()
 
 def _bell_of(loop: asyncio.AbstractEventLoop) -> _Bell:
     """Return the bell of the loop that runs in this thread."""
-    bell = _here.bell
-    if bell is None or bell.loop() is not loop:
-        bell = _here.bell = _Bell(loop)
+    bell = _here.bell()
+    if bell is None or bell.loop is not loop:
+        bell = _Bell(loop)
+        _here.bell = weakref.ref(bell)
     return bell
 
 
@@ -86,7 +88,7 @@ class LoopInbox:
             try:
                 # Marked first: the loop takes the mark away, and looks at the items after that.
                 self._is_rung = True
-                self._bell.ring(self._look, self._loop)
+                self._bell.ring(self._look)
             except BaseException:  # Ctrl-C; the next one rings
                 self._is_rung = False
                 raise
@@ -109,8 +111,14 @@ class LoopInbox:
             raise DeadlinePassed from None
 
     async def wait(self, deadline: Deadline | None = None) -> bool:
-        """Wait until there is an item; return False at the deadline. One task waits at a time."""
+        """Wait until there is an item; return False at the deadline.
+
+        Raises:
+            LMStudioRuntimeError: Another task waits.
+        """
         while not self._items:
+            if self._waiter is not None:
+                raise LMStudioRuntimeError("Another task waits for the same: let one do so.")
             seconds = None if deadline is None else deadline.remaining()
             if seconds == 0:
                 return False

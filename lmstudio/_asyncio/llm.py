@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
@@ -261,7 +261,8 @@ class AsyncLLM(AsyncModelHandle):
 
     def respond_many(
         self,
-        inputs: Iterable[Chat | ChatHistoryDataDict | str],
+        inputs: Iterable[Chat | ChatHistoryDataDict | str]
+        | AsyncIterable[Chat | ChatHistoryDataDict | str],
         *,
         max_parallel: int = 4,
         ordered: bool = False,
@@ -312,7 +313,7 @@ class AsyncLLM(AsyncModelHandle):
 
     def complete_many(
         self,
-        inputs: Iterable[str],
+        inputs: Iterable[str] | AsyncIterable[str],
         *,
         max_parallel: int = 4,
         ordered: bool = False,
@@ -588,7 +589,7 @@ class AsyncLLM(AsyncModelHandle):
 
     def _many(
         self,
-        inputs: Iterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any],
         to_history: Callable[[Any], dict[str, Any]],
         options: PredictionOptions,
         limits: CallLimits,

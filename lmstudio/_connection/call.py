@@ -7,6 +7,7 @@ import json
 import queue
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._api.numbers import as_number
@@ -86,6 +87,7 @@ class Call:
         "id",
         "idle_timeout",
         "inbox",
+        "is_left",
         "is_sent",
         "message",
         "outcome",
@@ -134,6 +136,8 @@ class Call:
         self.tokens: list[CancelToken] = []  # which cancel it, until `unfollow`
         self.owners: list[CancelOnDrop] = []  # who cancel it by being dropped
         self.files: list[tuple[str, str]] = []  # in its parameter: their names, who owns each
+        # Whether nobody can wait for it any more, as in an event loop that was closed.
+        self.is_left: Callable[[], bool] | None = None
         self.message: FragmentedMessage | None = None  # what starts it, if that is big
         # I/O thread:
         self.outcome: Outcome | None = None

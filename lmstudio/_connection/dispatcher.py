@@ -91,6 +91,8 @@ class Dispatcher:
             self.reactor.sweep_at = when
 
     def _look_at_claims(self, call: Call) -> None:
+        if call.is_left is not None and not call.claim and call.is_left():
+            call.cancel("the event loop is closed")
         if call.is_cancelled and not call.cancel_seen:
             call.inbox.put(WAKE)  # Ctrl-C came between the claim and this
             self.cancelled(call)

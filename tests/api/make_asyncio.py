@@ -79,7 +79,7 @@ MORE_COROUTINES = {
     "llm.py": ["run"],
     "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
-    "batch.py": ["_take", "_next_pair", "receive"],
+    "batch.py": ["_take", "_next_pair", "_start_more", "receive"],
     "client.py": ["aclose"],
     "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],
@@ -139,11 +139,40 @@ WAITS = {  # of what is no method of a handle
     "\nimport copy\n": "\nimport asyncio\nimport copy\n",
     "\nimport functools\n": "\nimport asyncio\nimport functools\n",
 }
+ASYNC_INPUTS = {
+    "inputs: Iterable[str]": "inputs: Iterable[str] | AsyncIterable[str]",
+    "inputs: Iterable[Any]": "inputs: Iterable[Any] | AsyncIterable[Any]",
+    "from collections.abc import ": "from collections.abc import AsyncIterable, ",
+}
+# A method that says what to write instead of what is meant for threads.
+REFUSAL = '''    def {}(self{}) -> NoReturn:
+        """{}"""
+        {}
+
+'''
+WRITE_FOR = REFUSAL.format(
+    "__iter__",
+    "",
+    "Say what to write instead.",
+    "raise TypeError(\"Write 'async for' for an AsyncBatch.\")",
+)
+WRITE_WITH = REFUSAL.format(
+    "__enter__",
+    "",
+    "Say what to write instead.",
+    "raise TypeError(\"Write 'async with' for an AsyncClient.\")",
+) + REFUSAL.format("__exit__", ", *_: object", "Never come here.", "raise NotImplementedError")
 PATCHES = {
     "embedding_model.py": {
+        **ASYNC_INPUTS,
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
     },
     "llm.py": {
+        "inputs: Iterable[Chat | ChatHistoryDataDict | str]": (
+            "inputs: Iterable[Chat | ChatHistoryDataDict | str]"
+            " | AsyncIterable[Chat | ChatHistoryDataDict | str]"
+        ),
+        **ASYNC_INPUTS,
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
         "from .._agent.act import AsyncAct": "from .act import AsyncAct",
         "prepare_tools(tools)": "prepare_tools(tools, may_be_async=True)",
@@ -179,9 +208,39 @@ PATCHES = {
         ),
         "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
         "raise StopIteration\n": "raise StopAsyncIteration\n",
-        "import Callable, Iterable, Iterator, Sized": (
-            "import AsyncIterator, Callable, Iterable, Iterator, Sized"
+        "if isinstance(error, StopIteration):  # of an input, or the progress function": (
+            "# Of an input, or the progress function.\n"
+            "            if isinstance(error, (StopIteration, StopAsyncIteration)):"
         ),
+        "            except StopIteration:\n": (
+            "            except (StopIteration, StopAsyncIteration):\n"
+        ),
+        "import Callable, Iterable, Iterator, Sized": (
+            "import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized"
+        ),
+        "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
+        "isinstance(inputs, Iterable)": "isinstance(inputs, (Iterable, AsyncIterable))",
+        "Iterator[Any] | None = iter(inputs)": (
+            "Iterator[Any] | AsyncIterator[Any] | None = (\n"
+            "                aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)\n"
+            "            )"
+        ),
+        "                item = next(self._inputs)\n": (
+            "                if isinstance(self._inputs, AsyncIterator):\n"
+            "                    item = await anext(self._inputs)\n"
+            "                else:\n"
+            "                    item = next(self._inputs)\n"
+        ),
+        "    def _note_iterator(": WRITE_FOR + "    def _note_iterator(",
+        "            call.cancel_when_dropped(self)\n": (
+            "            call.is_left = asyncio.get_running_loop().is_closed\n"
+            "            call.cancel_when_dropped(self)\n"
+        ),
+        "is read when one of the `max_parallel` places is free": (
+            "(they may come by ``async for``, too) is read when one of the `max_parallel` places is"
+            " free"
+        ),
+        "in your thread, so": "in your task, so",
     },
     "log_stream.py": {
         "from .._concurrency.deadline import receiver\n": "",
@@ -220,6 +279,7 @@ PATCHES = {
         "def is_valid_api_host": "async def is_valid_api_host",
         "def find_default_local_api_host": "async def find_default_local_api_host",
         "        check_may_wait()\n": "",
+        "    @property\n    def api_host(": WRITE_WITH + "    @property\n    def api_host(",
         "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
     },
 }

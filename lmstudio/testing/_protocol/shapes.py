@@ -223,7 +223,7 @@ CHANNELS: dict[str, dict[str, tuple[c.Shape, c.Shape]]] = {
 }
 
 # Endpoints that LM Studio has and this server does not serve: they draw their own warning.
-UNHANDLED: dict[str, frozenset[str]] = {
+UNHANDLED_RPCS: dict[str, frozenset[str]] = {
     "repository": frozenset(
         {
             "installPluginDependencies",
@@ -241,11 +241,12 @@ UNHANDLED: dict[str, frozenset[str]] = {
             "lmLinkSetDisabled",
             "lmLinkUpdateDeviceName",
             "lmLinkSetPreferredDevice",
-            "downloadArtifact",
-            "pushArtifact",
-            "ensureAuthenticated",
-            "createDownloadPlan",
         }
+    )
+}
+UNHANDLED_CHANNELS: dict[str, frozenset[str]] = {
+    "repository": frozenset(
+        {"downloadArtifact", "pushArtifact", "ensureAuthenticated", "createDownloadPlan"}
     )
 }
 
