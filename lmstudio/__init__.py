@@ -134,6 +134,7 @@ if TYPE_CHECKING:
         PredictionRoundResult,
         PromptProcessingDetails,
     )
+    from ._values.server_info import ServerInfo, ServerVersion
     from .errors import (
         LMStudioCancelledError,
         LMStudioChannelClosedError,
@@ -260,6 +261,8 @@ __all__ = [
     "RetrievalProgress",
     "RetrievalResult",
     "SerializedLMSExtendedError",
+    "ServerInfo",
+    "ServerVersion",
     "SyncModelHandle",
     "SystemPrompt",
     "SystemPromptContent",

@@ -38,6 +38,7 @@ ROOMS = {
     """,
     "_values": """
         messages chat_input openai_messages chat local_file model_info results log_events documents
+        server_info
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system",
     "_background": "callback_queue thread future toolkits",

@@ -77,6 +77,8 @@ VALUES = [
         entries=[lms.RetrievalEntry(content="x", score=0.5, source=FILE, line_number=(1, 2))]
     ),
     lms.RetrievalProgress(step="loading", progress=0.5, file=FILE),
+    lms.ServerVersion(version="0.4.0", build=1),
+    lms.ServerInfo(pid=1, is_daemon=True, version="0.4.0"),
     lms.PromptProcessingDetails(
         cached_token_count=1,
         total_prompt_token_count=3,

@@ -49,6 +49,7 @@ LISTED = {
             ActResult LlmPredictionFragment LlmPredictionStats PredictionResult
             PredictionRoundResult PromptProcessingDetails
         """,
+        "_values.server_info": "ServerInfo ServerVersion",
         "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
         "_background.toolkits": "QtDispatcher TkDispatcher",
         "_background.future": "BackgroundCall",

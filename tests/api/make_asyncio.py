@@ -71,6 +71,7 @@ COROUTINES = [
     "list_downloaded_model_variants",
     "request_shutdown",
     "get_file_path",
+    "get_version",
     "get_document_parser",
     "parse_document",
     "retrieve",

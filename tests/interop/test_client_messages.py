@@ -51,7 +51,7 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 38  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 40  # of the 93 endpoints of LM Studio: the test below prints the others
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,8 @@ def use_system(client):
     """Tell the server what it can be told."""
     client.system.notify("Ready")
     client.system.notify("Ready", "All of it.", no_auto_dismiss=True)
+    client.system.get_version()
+    client.system.get_info()
     client.system.request_shutdown()
 
 
