@@ -197,6 +197,50 @@ async def ask(bench):
     await bench.client.llm.get_model_info(model.identifier)
 
 
+async def ask_for_more(bench):
+    client, model = bench.client, bench.model
+    await model.get_processing_state()
+    await model.get_base_prediction_config()
+    await model.preload_draft_model("test-vlm")
+    await client.llm.estimate_resources("test-llm")
+    (listing, *_) = await client.llm.list_downloaded()
+    await listing.variants()
+
+
+async def ask_the_server(bench):
+    system = bench.client.system
+    await system.list_downloaded_model_variants("test-vlm")
+    await system.get_version()
+    await system.get_info()
+    await system.notify("Ready")
+    await system.request_shutdown()
+
+
+async def read_documents(bench):
+    files = bench.client.files
+    file = await files.prepare_file(b"cats sleep", "a.txt")
+    await files.get_file_path(file)
+    await files.get_document_parser(file)
+    await files.parse_document(file)
+    return await files.retrieve("cats", [file])
+
+
+async def read_logs(bench):
+    """The event that is waited for is the end of a prediction."""
+    bench.script(["word "] * 60, delay=0.005)
+    logs = bench.client.diagnostics.stream_logs(cancel_event=NeverSet())
+    async with await bench.model.respond_stream("hi"):
+        async for _ in logs:
+            logs.cancel()
+
+
+async def read_logs_in_a_block(bench):
+    bench.script(["word "] * 60, delay=0.005)
+    logs = bench.client.diagnostics.stream_logs(cancel_event=[NeverSet(), asyncio.Event()])
+    async with await bench.model.respond_stream("hi"), logs:
+        return (await anext(aiter(logs))).data.output
+
+
 async def download(bench):
     (found, *_) = await bench.client.repository.search_models("tiny")
     (option, *_) = await found.get_download_options()
