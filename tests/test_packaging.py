@@ -27,8 +27,8 @@ ROOMS = {
         clock once drain fork threads deadline targets watched event_watcher object_watcher
         cancel_token callback_gate
     """,
-    "_json": "annotations converter dereference from_json json_schema",
-    "_config": "from_user options option_dicts to_wire from_wire",
+    "_json": "whole annotations converter dereference from_json json_schema",
+    "_config": "from_user options option_dicts template_options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
@@ -44,7 +44,7 @@ ROOMS = {
     "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
     "_handles": "handle embedding_model llm downloaded namespaces files repository",
     "_asyncio": """
-        inbox events session stream tool_runs tool_calls act batch handle embedding_model llm
+        inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model llm
         downloaded namespaces files repository client
     """,
     "_client": "client default_client run_in_background",
@@ -60,7 +60,8 @@ TESTING_ROOMS = {
         loop_thread workers changes connection channel prediction journal registry options core
     """,
     "_endpoints": """
-        stop_strings generation predict load models files repository system handlers success
+        held_tokens stop_strings reasoning_tags generation predict load models files repository
+        system handlers success
     """,
     "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",
