@@ -197,6 +197,41 @@ async def ask(bench):
     await bench.client.llm.get_model_info(model.identifier)
 
 
+async def ask_more(bench):
+    client, model = bench.client, bench.model
+    await model.get_processing_state()
+    await model.get_base_prediction_config()
+    await model.preload_draft_model("test-vlm")
+    await client.llm.estimate_resources("test-vlm")
+    await client.system.notify("A title")
+    await client.system.list_downloaded_model_variants("test-llm")
+    (downloaded, *_) = await client.llm.list_downloaded()
+    await downloaded.variants()
+    image = await client.prepare_image(b"image", "image.png")
+    await client.files.get_file_path(image)
+
+
+async def read_logs(bench):
+    async with bench.client.diagnostics.stream_logs(cancel_event=NeverSet()) as logs:
+        await bench.model.complete("one")
+        async for _ in logs:
+            break
+
+
+async def read_logs_that_nobody_opened(bench):
+    logs = bench.client.diagnostics.stream_logs()
+    iterator = aiter(logs)
+    first = asyncio.ensure_future(anext(iterator))
+    try:
+        await asyncio.sleep(0.02)
+        await bench.model.complete("one")
+        return await first
+    finally:
+        first.cancel()
+        await asyncio.wait([first])
+        await logs.aclose()
+
+
 async def download(bench):
     (found, *_) = await bench.client.repository.search_models("tiny")
     (option, *_) = await found.get_download_options()
