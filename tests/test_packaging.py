@@ -44,7 +44,8 @@ ROOMS = {
     "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
     "_handles": "handle embedding_model llm downloaded namespaces files repository",
     "_asyncio": """
-        inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model llm
+        inbox events session iterator stream tool_runs
+        tool_calls act batch handle embedding_model llm
         downloaded namespaces files repository client
     """,
     "_client": "client default_client run_in_background",
