@@ -21,7 +21,10 @@ FILES = {
     "llm.py": "_handles/llm.py",
     "downloaded.py": "_handles/downloaded.py",
     "namespaces.py": "_handles/namespaces.py",
+    "system.py": "_handles/system.py",
     "repository.py": "_handles/repository.py",
+    "log_stream.py": "_handles/log_stream.py",
+    "diagnostics.py": "_handles/diagnostics.py",
     "tool_calls.py": "_agent/tool_calls.py",
     "act.py": "_agent/act.py",
     "batch.py": "_batch/batch.py",
@@ -59,6 +62,14 @@ COROUTINES = [
     "get_download_options",
     "download",
     "prepare_image",
+    "get_processing_state",
+    "get_base_prediction_config",
+    "preload_draft_model",
+    "estimate_resources",
+    "variants",
+    "list_downloaded_model_variants",
+    "request_shutdown",
+    "get_file_path",
 ]
 MORE_COROUTINES = {
     "llm.py": ["run"],
@@ -66,9 +77,11 @@ MORE_COROUTINES = {
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
     "batch.py": ["_take", "_next_pair", "_start_more", "receive"],
     "client.py": ["aclose"],
+    "system.py": ["notify"],
+    "log_stream.py": ["_begin", "_take", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "repository")
+REQUESTS = ("models", "loading", "repository", "diagnostics", "system")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",
@@ -92,6 +105,8 @@ NAMES = {
     "Session": "AsyncSession",
     "ToolCalls": "AsyncToolCalls",
     "FilesNamespace": "AsyncFilesNamespace",
+    "DiagnosticsNamespace": "AsyncDiagnosticsNamespace",
+    "LogStream": "AsyncLogStream",
 }
 # After all else, in every file.
 REPLACED = {
@@ -221,6 +236,30 @@ PATCHES = {
             " free"
         ),
         "in your thread, so": "in your task, so",
+    },
+    "log_stream.py": {
+        "from .._concurrency.deadline import receiver\n": "",
+        "from .._concurrency.threads import check_may_wait\n": "",
+        "        check_may_wait()\n": "",
+        "receiver(call.inbox, None)": "receiver(cast(Any, call.inbox), None)",
+        "import Any, NoReturn": "import Any, NoReturn, cast",
+        "\nfrom ..errors import": "\nfrom .inbox import receiver\nfrom ..errors import",
+        "self._session.start(": "await self._session.async_start(",
+        "def __enter__(self)": "def __aenter__(self)",
+        "def __exit__(": "async def __aexit__(",
+        "self.close()": "await self.aclose()",
+        "def close(self)": "async def aclose(self)",
+        "def __iter__(self) -> Iterator[": "def __aiter__(self) -> AsyncIterator[",
+        "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
+        "def __next__(self)": "def __anext__(self)",
+        "raise StopIteration\n": "raise StopAsyncIteration\n",
+        "import Callable, Iterator": "import AsyncIterator, Callable",
+        "by ``with``": "by ``async with``",
+        "leaving ``with``": "leaving ``async with``",
+        "one thread iterates": "one task iterates",
+    },
+    "diagnostics.py": {
+        "by ``with``": "by ``async with``",
     },
     "client.py": {
         "from .._handles.": "from .",

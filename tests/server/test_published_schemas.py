@@ -1,6 +1,7 @@
 """Every message of the embedded server against the published schemas of LM Studio's protocol."""
 
 import base64
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -84,7 +85,8 @@ def files(server):
     """Calls of the namespace `files`."""
     content = base64.b64encode(b"hello").decode()
     yield "uploadFileBase64", {"name": "a.txt", "contentBase64": content}
-    identifier = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.txt"
+    digest = hashlib.sha256(b"hello").hexdigest()
+    identifier = f"{digest}-0.txt"  # the server's first file
     yield "getLocalFileAbsolutePath", {"fileName": identifier}
     yield "getDocumentParsingLibrary", {"fileIdentifier": identifier}
     yield "channel parseDocument", {"fileIdentifier": identifier, "parseOpts": {}}

@@ -17,7 +17,7 @@ from .._endpoints import handlers
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.json_checks import MISSING, report
 from .._protocol.log import Failure
-from .._protocol.shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
+from .._protocol.shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED_CHANNELS, UNHANDLED_RPCS
 
 MAX_WARNINGS = 5
 _WHOLE = 2**53  # beyond it, a JavaScript number may be another
@@ -66,7 +66,7 @@ class Session:
         elif kind in ("signalSubscribe", "writableSignalSubscribe"):
             # LM Studio has these messages, but no namespace has such an endpoint.
             of = "signalEndpoint" if kind == "signalSubscribe" else "writableSignalEndpoint"
-            self._not_there(kind, of, message["endpoint"], {})
+            self._not_there(kind, of, message["endpoint"], {}, {})
         elif kind == "writableSignalUpdate":
             self.warn(
                 "writableSignalUnknown",
@@ -108,7 +108,7 @@ class Session:
 
     def _rpc(self, message: dict[str, Any]) -> None:
         endpoint = message["endpoint"]
-        if self._not_there("rpcCall", "rpcEndpoint", endpoint, RPCS):
+        if self._not_there("rpcCall", "rpcEndpoint", endpoint, RPCS, UNHANDLED_RPCS):
             return
         parameter = message.get("parameter", MISSING)
         problems = RPCS[self.namespace][endpoint](parameter, "parameter")
@@ -145,7 +145,9 @@ class Session:
 
     def _create(self, message: dict[str, Any]) -> None:
         endpoint, channel_id = message["endpoint"], message["channelId"]
-        if self._not_there("channelCreate", "channelEndpoint", endpoint, CHANNELS):
+        if self._not_there(
+            "channelCreate", "channelEndpoint", endpoint, CHANNELS, UNHANDLED_CHANNELS
+        ):
             return
         if channel_id in self._channels:
             self.warn(
@@ -202,10 +204,17 @@ class Session:
         elif isinstance(packet, dict):
             channel.arrived(packet)
 
-    def _not_there(self, sent: str, kind: str, endpoint: str, table: dict[str, Any]) -> bool:
+    def _not_there(
+        self,
+        sent: str,
+        kind: str,
+        endpoint: str,
+        table: dict[str, Any],
+        unhandled: dict[str, frozenset[str]],
+    ) -> bool:
         if endpoint in table.get(self.namespace, {}):
             return False
-        if endpoint in UNHANDLED.get(self.namespace, ()):
+        if endpoint in unhandled.get(self.namespace, ()):
             self.warn(
                 f"{kind}Unhandled", f"Received {sent} for unhandled endpoint, endpoint = {endpoint}"
             )

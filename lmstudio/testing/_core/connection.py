@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import struct
 import sys
@@ -26,6 +27,7 @@ _HIGH_WATER = 256
 _KEPT = 10_000
 _CHUNK = 65_536
 _LIMIT = 5.0
+_HALF = re.compile("[\ud800-\udfff]")
 _LINGER = "hh" if sys.platform == "win32" else "ii"
 
 
@@ -311,9 +313,6 @@ def _frame(payload: str | bytes) -> bytes:
 def encode(message: dict[str, Any]) -> str:
     """Return a message as JSON text, without spaces, as JavaScript writes it."""
     text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # half a surrogate pair, echoed from a client
-            return json.dumps(message, separators=(",", ":"))
+    if not text.isascii():  # half a surrogate pair, echoed from a client
+        text = _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text

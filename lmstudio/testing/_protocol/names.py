@@ -8,7 +8,7 @@ from typing import Any
 
 from . import argument_checks as checks
 from .argument_checks import Check
-from .shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
+from .shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED_CHANNELS, UNHANDLED_RPCS
 
 NAMESPACES = tuple(RPCS)
 PREDICTIONS = ("predict", "completeRawText")
@@ -109,8 +109,9 @@ def check_held(name: str, endpoint: Any) -> None:
 def check_endpoint(endpoint: Any) -> None:
     """Accept an endpoint that clients may call, also one that this server only warns about."""
     names = _served()
-    for namespace, others in UNHANDLED.items():
-        names[namespace] = [*names[namespace], *others]
+    for table in (UNHANDLED_RPCS, UNHANDLED_CHANNELS):
+        for namespace, others in table.items():
+            names[namespace] = [*names[namespace], *others]
     _check_endpoint(endpoint, names)
 
 

@@ -163,6 +163,7 @@ RPCS: dict[str, dict[str, c.Shape]] = {
         "info": VOID,
         "requestShutdown": VOID,
     },
+    "diagnostics": {},
     "files": {
         "getLocalFileAbsolutePath": c.obj(fileName=STRING),
         "uploadFileBase64": c.obj(name=STRING, contentBase64=STRING),
@@ -204,6 +205,7 @@ CHANNELS: dict[str, dict[str, tuple[c.Shape, c.Shape]]] = {
     },
     "embedding": _MODEL_CHANNELS,
     "system": {"alive": (VOID, VOID)},
+    "diagnostics": {"streamLogs": (VOID, STOP)},
     "files": {
         "retrieve": (
             c.obj(query=STRING, fileIdentifiers=c.array(STRING), config=KV_CONFIG),
@@ -221,7 +223,7 @@ CHANNELS: dict[str, dict[str, tuple[c.Shape, c.Shape]]] = {
 }
 
 # Endpoints that LM Studio has and this server does not serve: they draw their own warning.
-UNHANDLED: dict[str, frozenset[str]] = {
+UNHANDLED_RPCS: dict[str, frozenset[str]] = {
     "repository": frozenset(
         {
             "installPluginDependencies",
@@ -239,11 +241,12 @@ UNHANDLED: dict[str, frozenset[str]] = {
             "lmLinkSetDisabled",
             "lmLinkUpdateDeviceName",
             "lmLinkSetPreferredDevice",
-            "downloadArtifact",
-            "pushArtifact",
-            "ensureAuthenticated",
-            "createDownloadPlan",
         }
+    )
+}
+UNHANDLED_CHANNELS: dict[str, frozenset[str]] = {
+    "repository": frozenset(
+        {"downloadArtifact", "pushArtifact", "ensureAuthenticated", "createDownloadPlan"}
     )
 }
 
