@@ -14,7 +14,7 @@ OFFICIAL_JS := @lmstudio/sdk@1.5.0
 SUITE_JS := tests/interop/javascript_suite/package.json
 PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
-FAST := not model and not gui and not interop and not bench and not cluster
+FAST := not model and not gui and not interop and not bench and not cluster and not web
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 

@@ -28,6 +28,12 @@ REASONS = {
     "import time with the names used": "Half of what our own modules take goes into making attrs "
     "classes. What can wait is imported later (cattrs, tools, batches), and `import lmstudio` "
     "itself loads none of it.",
+    "asyncio, `count_tokens` one after another": "Two threads hand over to each other twice in "
+    "each call, which takes longer on a busy machine; the official `AsyncClient` has no other "
+    "thread. The CPU of a call is less than half of its. Calls of several tasks share these "
+    "switches.",
+    "asyncio, upload of 30 MB": "The idle loop beside it is held as long: it is the machine, which "
+    "other programs use too. One that is quiet shows what the upload adds.",
     "upload of 30 MB: longest pause": "The worst of all rounds is judged, on a machine that other "
     "programs use too.",
 }

@@ -5,6 +5,7 @@ It is never run. `test_user_code_types.py` has it checked strictly by mypy and b
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -275,3 +276,31 @@ def infos(model: lms.LLM) -> None:
         assert_type(info.type, Literal["llm"])
         print(info.vision)
         print(info.visions)  # WRONG
+
+
+# -- asyncio ------------------------------------------------------------------------------------
+
+
+async def tasks(stop: asyncio.Event) -> None:
+    async with lms.AsyncClient() as client:
+        model = await client.llm.model("a", ttl=None)
+        assert_type(model, lms.AsyncLLM)
+        assert_type(await client.embedding.model(), lms.AsyncEmbeddingModel)
+        assert_type(await client.list_loaded_models("llm"), Sequence[lms.AsyncLLM])
+        result = await model.respond("?", response_format=Animal, cancel_event=stop, timeout=1)
+        assert_type(result, lms.PredictionResult[Animal])
+        stream = await model.respond_stream("?")
+        async for fragment in stream:
+            assert_type(fragment, lms.LlmPredictionFragment)
+            if stream.cancel("enough"):
+                break
+        assert_type(await stream.cancel(), bool)
+        print((await stream.wait_for_result(timeout=1.0)).content, stream.result().content)
+        async for index, outcome in model.respond_many(["?"]):
+            print(index, outcome)
+        await model.act("?", [], on_message=print)
+    print(model.respond("?").content)  # WRONG
+
+
+def is_neither(model: lms.AsyncLLM) -> lms.LLM:
+    return model  # WRONG

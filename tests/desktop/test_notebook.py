@@ -1,13 +1,16 @@
-"""The example notebook is executed in a real kernel, and interrupted there."""
+"""The example notebook and the cell of docs/asyncio.md run in a real kernel; both are stopped."""
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
 
 import pytest
 
-NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+PAGE = ROOT / "docs" / "asyncio.md"
 WORDS = [f"word{number} " for number in range(5000)]
 
 
@@ -65,3 +68,35 @@ def rendered(cell):
     """The Markdown that a cell shows."""
     texts = [output["data"]["text/markdown"] for output in cell.outputs if "data" in output]
     return "".join("".join(text) for text in texts)
+
+
+@pytest.mark.gui
+def test_the_stop_button_stops_the_model_that_a_cell_awaits(server, monkeypatch, tmp_path):
+    nbclient = pytest.importorskip("nbclient", reason="did not run: nbclient is not here")
+    pytest.importorskip("ipykernel", reason="did not run: ipykernel is not here")
+    import nbformat
+
+    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "http-server.json"))
+    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    server.reply(WORDS, delay=0.005)
+    (cell,) = re.findall(r"^```text\n(client = .*?)^```", PAGE.read_text(), re.M | re.S)
+    texts = ("import lmstudio as lms", cell, "print(stream.result().stats.stop_reason)")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts])
+    client = nbclient.NotebookClient(notebook, timeout=40, kernel_name="python3")
+
+    def interrupt():
+        server.wait_prediction(0).wait_tokens(20)
+        os.kill(client.km.provisioner.pid, signal.SIGINT)
+
+    with client.setup_kernel(cwd=os.fspath(tmp_path)):
+        client.execute_cell(notebook.cells[0], 0)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(nbclient.exceptions.CellExecutionError):
+            client.execute_cell(notebook.cells[1], 1)
+        thread.join(10)
+        assert server.predictions[0].wait_finished().stop_reason == "userStopped"
+        client.execute_cell(notebook.cells[2], 2)
+
+    assert notebook.cells[2].outputs[0]["text"] == "userStopped\n"

@@ -1,4 +1,4 @@
-"""The synchronous tests of the official Python package's own suite, with that package and ours.
+"""The tests of the official Python package's own suite, both halves, with that package and ours.
 
 They are in the repository lmstudio-ai/lmstudio-python, and nothing of them is here: name a checkout
 in LMSTUDIO_PYTHON_CHECKOUT, and they run against the embedded server, with the package that `make`
@@ -24,8 +24,8 @@ HERE = Path(__file__).parent
 ROOT = Path(lmstudio.__file__).parents[1]
 OFFICIAL = Path(sys.prefix) / "official"
 CHECKOUT = "LMSTUDIO_PYTHON_CHECKOUT"
-LIMIT = 180.0  # seconds that the suite may take; it takes 5 to 10
-AT_LEAST = 150  # tests; 185 in 1.6.0b1
+LIMIT = 180.0  # seconds that the suite may take; it takes 5 with this package, 20 with theirs
+AT_LEAST = 250  # tests; 289 in 1.6.0b1, 104 of them of asyncio
 DIFFERENCES = Path(__file__).parents[2] / "docs" / "differences.md"
 
 

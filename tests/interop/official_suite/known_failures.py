@@ -7,12 +7,13 @@ _TOKENS += ("sk-lm-abcDEF78:keytooshort",)
 _ENDINGS = ("default", "empty_token", "empty_token_from_env", "valid_token", "valid_token_from_env")
 OLD_OFFICIAL = {
     "1.5.0 knows no API tokens": [
-        *(f"test_sessions.py::test_auth_message_{ending}[Client]" for ending in _ENDINGS),
-        *(f"test_sessions.py::test_auth_message_invalid_token[{one}-Client]" for one in _TOKENS),
-        *(
-            f"test_sessions.py::test_auth_message_invalid_token_from_env[{one}-Client]"
-            for one in _TOKENS
-        ),
+        f"test_sessions.py::test_auth_message_{test}{client}]"
+        for client in ("AsyncClient", "Client")
+        for test in (
+            *(f"{ending}[" for ending in _ENDINGS),
+            *(f"invalid_token[{one}-" for one in _TOKENS),
+            *(f"invalid_token_from_env[{one}-" for one in _TOKENS),
+        )
     ],
 }
 # Differences that are meant: each key is the first cell of a row of docs/differences.md.
@@ -40,16 +41,19 @@ ROWS = {
 
 # Not failures: these pass but for a traceback that is not cut at the package's edge, which
 # plugin.py tells the suite not to expect.
+_WHOLE = (
+    "embedding_{0}.py::test_invalid_model_request_{0}",
+    "inference_{0}.py::test_invalid_model_request_nostream_{0}",
+    "inference_{0}.py::test_invalid_model_request_stream_{0}",
+    "inference_{0}.py::test_invalid_preset_request_nostream_{0}",
+    "inference_{0}.py::test_invalid_preset_request_stream_{0}",
+    "llm_{0}.py::test_invalid_model_request_{0}",
+    "model_catalog_{0}.py::test_invalid_unload_request_embedding_{0}",
+    "model_catalog_{0}.py::test_invalid_unload_request_llm_{0}",
+)
 TRACEBACKS = {
     "tracebacks are whole": [
-        "sync/test_embedding_sync.py::test_invalid_model_request_sync",
-        "sync/test_inference_sync.py::test_invalid_model_request_nostream_sync",
-        "sync/test_inference_sync.py::test_invalid_model_request_stream_sync",
-        "sync/test_inference_sync.py::test_invalid_preset_request_nostream_sync",
-        "sync/test_inference_sync.py::test_invalid_preset_request_stream_sync",
-        "sync/test_llm_sync.py::test_invalid_model_request_sync",
-        "sync/test_model_catalog_sync.py::test_invalid_unload_request_embedding_sync",
-        "sync/test_model_catalog_sync.py::test_invalid_unload_request_llm_sync",
+        *(f"{half}/test_{name.format(half)}" for half in ("sync", "async") for name in _WHOLE),
         "test_history.py::test_invalid_local_file",
     ],
 }
