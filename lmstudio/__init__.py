@@ -338,13 +338,17 @@ _UNLISTED = {
     home: names.split()
     for home, names in {
         "_asyncio.downloaded": "AsyncDownloadedModel",
+        "_asyncio.log_stream": "AsyncLogStream",
         "_asyncio.repository": "AsyncAvailableModel AsyncModelDownloadOption",
         "_asyncio.stream": "CancelAnswer",
         "_config.option_dicts": "GpuSettingDict LlmStructuredPredictionSettingDict",
         "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
+        "_handles.log_stream": "LogStream",
         "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",
-        "_requests.models": "ModelLoadingCallback",
+        "_prediction.callbacks": "PromptDetailsCallback",
+        "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
+        "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict
             AssistantResponseInput ChatMessageInput SystemPromptDict SystemPromptInput
@@ -352,12 +356,13 @@ _UNLISTED = {
             ToolCallResultDataDict ToolCallResultInput ToolResultMessageDict UserMessageInput
         """,
         "_values.model_info": """
+            EstimatedMemoryUsage EstimatedResourcesUsage ModelProcessingState
             ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData
             ModelSearchResultIdentifier ModelSearchResultIdentifierCatalog
             ModelSearchResultIdentifierHf ModelSpecifierInstanceReference ModelSpecifierQuery
             UnknownModelInfo UnknownModelSearchResultIdentifier
         """,
-        "_values.results": "AnyPrediction",
+        "_values.results": "AnyPrediction PromptProcessingDetails",
     }.items()
 }
 _HOME = {

@@ -6,7 +6,7 @@ from ._api.official_path import hand_on
 
 if TYPE_CHECKING:
     from . import *
-    from ._requests.models import *
+    from ._requests.loading import *
     from ._values.results import *
 else:
     __all__, __getattr__, __dir__ = hand_on(

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from . import *
     from ._handles.downloaded import *
     from ._handles.repository import *
-    from ._requests.models import *
+    from ._requests.loading import *
 else:
     __all__, __getattr__, __dir__ = hand_on(
         __name__,

@@ -16,7 +16,7 @@ import pytest
 # Of what several test files share, too, a failed assertion tells the values.
 pytest.register_assert_rewrite(
     *("helpers", "child_process", "agent", "cli", "concurrency", "desktop", "handles"),
-    *("interop", "robustness", "server", "values"),
+    *("asyncio_half", "interop", "robustness", "server", "values"),
 )
 
 hypothesis.settings.register_profile(

@@ -33,8 +33,8 @@ ROOMS = {
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
     """,
-    "_values": "messages chat_input openai_messages chat local_file model_info results",
-    "_requests": "answers models repository uploads",
+    "_values": "messages chat_input openai_messages chat local_file model_info results log_events",
+    "_requests": "answers models loading repository uploads diagnostics system",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
@@ -42,10 +42,13 @@ ROOMS = {
     """,
     "_batch": "progress calls batch",
     "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
-    "_handles": "handle embedding_model llm downloaded namespaces files repository",
+    "_handles": """
+        handle embedding_model llm downloaded namespaces system files repository log_stream
+        diagnostics
+    """,
     "_asyncio": """
-        inbox events session stream tool_runs tool_calls act batch handle embedding_model llm
-        downloaded namespaces files repository client
+        inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model
+        llm downloaded namespaces system files repository log_stream diagnostics client
     """,
     "_client": "client default_client run_in_background",
 }
@@ -61,7 +64,7 @@ TESTING_ROOMS = {
     """,
     "_endpoints": """
         held_tokens stop_strings reasoning_tags generation predict load models files repository
-        system handlers success
+        system diagnostics handlers success
     """,
     "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",

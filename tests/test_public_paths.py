@@ -71,6 +71,26 @@ VALUES = [
     lms.UnknownModelSearchResultIdentifier(type="x"),
     lms.ModelSearchResultDownloadOptionData(name="m", download_identifier="1"),
     lms.DownloadProgressUpdate(downloaded_bytes=1, total_bytes=2),
+    lms.PromptProcessingDetails(
+        cached_token_count=1,
+        total_prompt_token_count=3,
+        processed_prompt_token_count=2,
+        unprocessed_prompt_token_count=1,
+    ),
+    lms.ModelProcessingState(status="idle", queued=0),
+    lms.EstimatedResourcesUsage(
+        memory=lms.EstimatedMemoryUsage(
+            confidence="low",
+            model_vram_bytes=1,
+            context_vram_bytes=1,
+            total_vram_bytes=1,
+            model_bytes=1,
+            context_bytes=1,
+            total_bytes=1,
+        ),
+        passes_guardrails=True,
+    ),
+    lms.DiagnosticsLogEvent(data=lms.DiagnosticsLogEventData(type="server.log", content="x")),
     lms.SerializedLMSExtendedError(title="no"),
 ]
 ERRORS = [getattr(lms, name)("no") for name in CLASSES if issubclass(getattr(lms, name), Exception)]

@@ -11,9 +11,11 @@ from types import FunctionType, ModuleType
 import pytest
 
 import lmstudio as lms
+from lmstudio._handles.diagnostics import DiagnosticsNamespace
 from lmstudio._handles.files import FilesNamespace
-from lmstudio._handles.namespaces import EmbeddingNamespace, LlmNamespace, SystemNamespace
+from lmstudio._handles.namespaces import EmbeddingNamespace, LlmNamespace
 from lmstudio._handles.repository import AvailableModel, ModelDownloadOption, RepositoryNamespace
+from lmstudio._handles.system import SystemNamespace
 
 # What programs get hold of without naming it.
 UNNAMED = [
@@ -22,6 +24,7 @@ UNNAMED = [
     SystemNamespace,
     RepositoryNamespace,
     FilesNamespace,
+    DiagnosticsNamespace,
     AvailableModel,
     ModelDownloadOption,
 ]

@@ -226,6 +226,7 @@ class Act:
             on_first_token=with_index(callbacks.on_first_token),
             on_prediction_fragment=with_index(callbacks.on_prediction_fragment),
             on_prompt_processing_progress=with_index(callbacks.on_prompt_processing_progress),
+            on_prompt_details=with_index(callbacks.on_prompt_details),
             on_tool_call_request_start=start,
             on_tool_call_request_name_received=with_number(
                 callbacks.on_tool_call_request_name_received

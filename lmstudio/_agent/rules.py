@@ -9,7 +9,11 @@ import attrs
 
 from .._api.callbacks import callback_field
 from .._values.messages import AssistantResponse, ToolCallRequest, ToolResultMessage
-from .._values.results import LlmPredictionFragment, PredictionRoundResult
+from .._values.results import (
+    LlmPredictionFragment,
+    PredictionRoundResult,
+    PromptProcessingDetails,
+)
 from ..errors import LMStudioPredictionError
 from .tool_context import GuardToolCallController
 from .tools import Tool
@@ -39,6 +43,9 @@ class ActCallbacks:
     )
     on_prompt_processing_progress: Callable[[float, int], Any] | None = callback_field(
         "progress", "round_index"
+    )
+    on_prompt_details: Callable[[PromptProcessingDetails, int], Any] | None = callback_field(
+        "details", "round_index"
     )
     on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = callback_field(
         "call_id", "tool_call_id", "round_index"

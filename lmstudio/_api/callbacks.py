@@ -73,11 +73,12 @@ def callback_field(*gets: str) -> Any:
 def not_the_end(error: BaseException) -> BaseException:
     """Return an error of user code as it may leave it: a StopIteration would end a loop.
 
-    It becomes a RuntimeError, as in a generator.
+    It becomes a RuntimeError, as in a generator; so does a StopAsyncIteration.
     """
-    if not isinstance(error, StopIteration):
+    if not isinstance(error, (StopIteration, StopAsyncIteration)):
         return error
-    failure = RuntimeError("a function that was given to lmstudio raised StopIteration")
+    name = type(error).__name__
+    failure = RuntimeError(f"a function that was given to lmstudio raised {name}")
     failure.__cause__ = error
     return failure
 

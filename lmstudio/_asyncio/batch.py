@@ -8,7 +8,7 @@ import functools
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .._api.backports import Self
@@ -46,8 +46,9 @@ class AsyncBatch(Generic[R]):
     """An iterator over the outcomes of many inputs: pairs of an index and a result or error.
 
     The index is the place of the input, from 0. Results come as they finish, or in order. An input
-    is read when one of the `max_parallel` places is free, so memory stays bounded; that happens
-    while you ask for the next outcome, in your thread, so an input that is long in coming holds up
+    (they may come by ``async for``, too) is read when one of the `max_parallel` places is free, so
+    memory stays bounded; that happens
+    while you ask for the next outcome, in your task, so an input that is long in coming holds up
     outcomes and stops as well. An `LMStudioError` of one input is its outcome, and the others go
     on. If the inputs themselves raise, what is under way is given first.
 
@@ -66,7 +67,7 @@ class AsyncBatch(Generic[R]):
         self,
         session: AsyncSession,
         start: Start[R],
-        inputs: Iterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any],
         *,
         max_parallel: int,
         ordered: bool,
@@ -84,7 +85,9 @@ class AsyncBatch(Generic[R]):
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
         max_parallel = check_count(max_parallel, "max_parallel", or_none=False)
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
+        if isinstance(inputs, (str, bytes, dict)) or not isinstance(
+            inputs, (Iterable, AsyncIterable)
+        ):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
             )
@@ -96,7 +99,9 @@ class AsyncBatch(Generic[R]):
         self._process = fork.current
         self._start = start
         try:
-            self._inputs: Iterator[Any] | None = iter(inputs)
+            self._inputs: Iterator[Any] | AsyncIterator[Any] | None = (
+                aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)
+            )
             total = len(inputs) if isinstance(inputs, Sized) else None
         except StopIteration as error:  # of user code
             raise not_the_end(error) from error
@@ -148,6 +153,10 @@ class AsyncBatch(Generic[R]):
         When it is dropped after its first step, as by ``break``, the batch is cancelled.
         """
         return _BatchIterator(self)
+
+    def __iter__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'async for' for an AsyncBatch.")
 
     def _note_iterator(self, iterator: _BatchIterator[R]) -> None:
         """Let an iterator be the one by whose end the batch is left.
@@ -212,7 +221,8 @@ class AsyncBatch(Generic[R]):
             pair = await self._next_pair()
         except BaseException as error:
             self.cancel(_INTERRUPTED)  # does nothing after the end
-            if isinstance(error, StopIteration):  # of an input, or the progress function
+            # Of an input, or the progress function.
+            if isinstance(error, (StopIteration, StopAsyncIteration)):
                 raise not_the_end(error) from error
             raise
         if pair is None:
@@ -224,7 +234,7 @@ class AsyncBatch(Generic[R]):
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
-            self._start_more()
+            await self._start_more()
             self._progress(self._count - self._running())
             index = self._next_index()
             if index is not None:
@@ -268,7 +278,7 @@ class AsyncBatch(Generic[R]):
             if _has_ended(outcome):
                 self._ready[index] = None
 
-    def _start_more(self) -> None:
+    async def _start_more(self) -> None:
         """Read inputs and start them, as long as there is room."""
         while self._inputs is not None and not self._scope.is_set():
             if len(self._outcomes) >= _AHEAD * self._max_parallel:
@@ -276,8 +286,11 @@ class AsyncBatch(Generic[R]):
             if self._running() >= self._max_parallel:
                 return
             try:
-                item = next(self._inputs)
-            except StopIteration:
+                if isinstance(self._inputs, AsyncIterator):
+                    item = await anext(self._inputs)
+                else:
+                    item = next(self._inputs)
+            except (StopIteration, StopAsyncIteration):
                 self._inputs = None
                 return
             except Exception as error:
@@ -292,6 +305,7 @@ class AsyncBatch(Generic[R]):
                 self._ended.append(index)
                 continue
             self._outcomes[index] = future  # before its end can be told, by the last line here
+            call.is_left = asyncio.get_running_loop().is_closed
             call.cancel_when_dropped(self)
             if self._iterator is not None and (iterator := self._iterator()) is not None:
                 call.cancel_when_dropped(iterator)

@@ -26,15 +26,17 @@ from .._connection.route import Route, check_headers, check_ssl_context, parse_p
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
+from .diagnostics import AsyncDiagnosticsNamespace
 from .downloaded import AsyncDownloadedEmbeddingModel, AsyncDownloadedLlm
 from .embedding_model import AsyncEmbeddingModel
 from .events import in_thread
 from .files import AsyncFilesNamespace
 from .handle import AsyncNamespace
 from .llm import AsyncLLM
-from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace, AsyncSystemNamespace
+from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace
 from .repository import AsyncRepositoryNamespace
 from .session import AsyncSession
+from .system import AsyncSystemNamespace
 
 
 class AsyncClient:
@@ -129,6 +131,7 @@ class AsyncClient:
             self._session, find_host, AsyncClient._restore_handle
         )
         self._system = AsyncSystemNamespace(self._llm, self._embedding)
+        self._diagnostics = AsyncDiagnosticsNamespace(self._session, find_host)
         self._repository = AsyncRepositoryNamespace(self._session, find_host)
         self._files = AsyncFilesNamespace(
             self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
@@ -162,6 +165,14 @@ class AsyncClient:
         """Close the client."""
         await self.aclose()
 
+    def __enter__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'async with' for an AsyncClient.")
+
+    def __exit__(self, *_: object) -> NoReturn:
+        """Never come here."""
+        raise NotImplementedError
+
     @property
     def api_host(self) -> str:
         """The server's ``host:port`` or URL.
@@ -188,6 +199,11 @@ class AsyncClient:
     def system(self) -> AsyncSystemNamespace:
         """What concerns the whole server."""
         return self._system
+
+    @property
+    def diagnostics(self) -> AsyncDiagnosticsNamespace:
+        """What the server tells of itself."""
+        return self._diagnostics
 
     @property
     def repository(self) -> AsyncRepositoryNamespace:

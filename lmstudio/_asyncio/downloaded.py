@@ -1,16 +1,21 @@
 # Made by tests/api/make_asyncio.py out of _handles/downloaded.py.
 """Models that are there for loading, as the lists of downloaded models give them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
-from .._api.backports import Unpack
+from .._api.backports import Self, Unpack
 from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
-from .._requests.models import ModelLoadingCallback
+from .._requests import models
+from .._requests.loading import (
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import AsyncEmbeddingModel
 from .handle import AsyncModelHandle, AsyncNamespace
@@ -69,6 +74,8 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Return a handle of this model, loading it if it is not loaded.
@@ -76,7 +83,13 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         See `AsyncClient.llm.model()` for the arguments and what it raises.
         """
         return await self._namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+            self.model_key,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
+            **limits,
         )
 
     async def load_new_instance(
@@ -86,6 +99,8 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         instance_identifier: str | None = None,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Load this model once more, and return a handle of the new instance.
@@ -98,8 +113,25 @@ class AsyncDownloadedModel(Generic[H, C, I]):
             ttl=ttl,
             config=config,
             on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
             **limits,
         )
+
+    async def variants(self, **limits: Unpack[CallLimits]) -> Sequence[Self]:
+        """Return the variants of this model that are there for loading, each as a model.
+
+        They differ in quantization or format, and each has a `model_key` of its own, by which it
+        is loaded. A model without variants is the only one of the list.
+
+        Raises:
+            LMStudioModelNotFoundError: The model is not there any more.
+
+        Endpoint: rpc ``system/listDownloadedModelVariants``.
+        """
+        request = models.list_variants(self.model_key, self._namespace.kind)
+        infos: list[Any] = await self._session.async_call(request, **limits)
+        return [cast(Any, self._namespace._downloaded(info)) for info in infos]
 
 
 class AsyncDownloadedLlm(AsyncDownloadedModel[AsyncLLM, LlmLoadOptions, LlmInfo]):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
@@ -50,7 +50,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
 
     def embed_many(
         self,
-        inputs: Iterable[str],
+        inputs: Iterable[str] | AsyncIterable[str],
         *,
         max_parallel: int = 4,
         ordered: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from .._concurrency.cancel_token import EVENT_REASON, CancelToken, attach
@@ -32,7 +32,7 @@ async def attach_events(target: Target, events: list[Any]) -> list[Watch]:
         LMStudioRuntimeError: One of them cannot be watched.
     """
     own, quick, slow = _sorted(events)
-    if any([event.is_set() for event in own]):
+    if any([_is_set(event) for event in own]):
         target.cancel(EVENT_REASON)
         return []
     attach(target, quick)
@@ -42,18 +42,25 @@ async def attach_events(target: Target, events: list[Any]) -> list[Watch]:
 
 
 class Watch:
-    """Waits for an `asyncio.Event` in its loop, until its target is over.
+    """Waits for an `asyncio.Event` in the event's loop, until its target is over.
 
     It may be one of the waiters of a call, which its reader tells when it has come to the end.
+    No task: nothing is left pending where a loop is closed. What `wait()` awaits is awaited here.
     """
 
     def __init__(self, target: Target, event: asyncio.Event) -> None:
-        """Begin."""
-        self._target = weakref.ref(target)
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(_cancel_when_set(self._target, event))
+        """Begin. A loop that is closed sets no event any more."""
+        self._target = weakref.ref(target, self.put)  # a stream may be dropped unread
+        self._event = event
+        self._waiting: Coroutine[Any, Any, Any] | None = None
+        here = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop = _loop_of(event) or here
+        if self._loop is here:
+            self._begin()
+        else:
+            self._call(self._begin)
 
-    def put(self, _: None) -> None:
+    def put(self, _: object) -> None:
         """Any thread: something has changed."""
         target = self._target()
         if target is None or target._is_over:
@@ -61,10 +68,34 @@ class Watch:
 
     def end(self) -> None:
         """Any thread: wait no longer."""
+        self._call(self._end)
+
+    def _call(self, function: Callable[[], None]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._loop.call_soon_threadsafe(function)
         except RuntimeError:  # the loop is closed
             pass
+
+    def _begin(self) -> None:
+        self._waiting = self._event.wait()
+        self._go_on()
+
+    def _end(self) -> None:
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+
+    def _go_on(self, _: Any = None) -> None:
+        """Do one step of what a task would do; cancel the target once the event is set."""
+        if self._waiting is None:
+            return
+        try:
+            self._waiting.send(None).add_done_callback(self._go_on)
+        except StopIteration:
+            self._waiting = None
+            target = self._target()
+            if target is not None:
+                target.cancel(EVENT_REASON)
 
 
 _scopes: weakref.WeakKeyDictionary[CancelScope, list[Watch]] = weakref.WeakKeyDictionary()
@@ -84,7 +115,7 @@ def open_scope_at_once(scope: CancelScope, events: list[Any]) -> None:
     """Do so without waiting: objects of other types have their first look a little later."""
     own, quick, slow = _sorted(events)
     scope.open(quick)
-    if any([event.is_set() for event in own]):
+    if any([_is_set(event) for event in own]):
         scope.cancel(EVENT_REASON)
     _scopes[scope] = [Watch(scope, event) for event in own]
     if slow:
@@ -96,6 +127,17 @@ def _attach_late(scope: CancelScope, events: list[Any]) -> None:
         attach(scope, events)
     except LMStudioRuntimeError as error:
         scope._watch_failed(error)
+
+
+def _loop_of(event: asyncio.Event) -> asyncio.AbstractEventLoop | None:
+    """Return the loop in which an event was waited for first, and so belongs to; or None."""
+    loop: asyncio.AbstractEventLoop | None = getattr(event, "_loop", None)
+    return loop
+
+
+def _is_set(event: asyncio.Event) -> bool:
+    loop = _loop_of(event)
+    return event.is_set() and not (loop is not None and loop.is_closed())
 
 
 def _sorted(events: list[Any]) -> tuple[list[asyncio.Event], list[Any], list[Any]]:
@@ -112,13 +154,6 @@ def close_scope(scope: CancelScope) -> None:
     scope.close()
     for watch in _scopes.pop(scope, []):
         watch.end()
-
-
-async def _cancel_when_set(reference: weakref.ref[Target], event: asyncio.Event) -> None:
-    await event.wait()
-    target = reference()
-    if target is not None:
-        target.cancel(EVENT_REASON)
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 
+from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
-from .._connection.limits import Limit
+from .._connection.limits import CallLimits, Limit
 from .._handles.files import FilesNamespace
 from .._handles.handle import namespace_text
+from .._requests.uploads import get_file_path
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .events import attach_events, in_thread
@@ -26,6 +27,7 @@ class AsyncFilesNamespace:
         self, session: AsyncSession, find_host: Callable[[], str | None], max_bytes: int | None
     ) -> None:
         """Offer uploads; `AsyncClient` makes it. The arguments are those of `FilesNamespace`."""
+        self._session = session
         self._in_threads = FilesNamespace(session, find_host, max_bytes)
         self._find_host = find_host
 
@@ -61,9 +63,18 @@ class AsyncFilesNamespace:
         )
         try:
             return await in_thread(upload)
-        except asyncio.CancelledError:
+        except BaseException:
             token.cancel("interrupted")
             raise
         finally:
             for watch in watches:
                 watch.end()
+
+    async def get_file_path(self, file: FileHandle | str, **limits: Unpack[CallLimits]) -> str:
+        """Return the absolute path of a file on the server's machine.
+
+        See `Client.files.get_file_path()` for the arguments, and what is raised.
+
+        Endpoint: rpc ``files/getLocalFileAbsolutePath``.
+        """
+        return await self._session.async_call(get_file_path(file), **limits)

@@ -15,7 +15,7 @@ from .._config.to_wire import ModelKind
 from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._requests import models
-from .._values.model_info import ModelInstanceInfo, named
+from .._values.model_info import ModelInstanceInfo, ModelProcessingState, named
 from ..errors import LMStudioValueError
 from .session import AsyncSession
 
@@ -147,6 +147,16 @@ class AsyncModelHandle:
         Endpoint: rpc ``getLoadConfig``.
         """
         request = models.get_load_config(self._namespace.kind, self.identifier)
+        return await self._session.async_call(request, **limits)
+
+    async def get_processing_state(self, **limits: Unpack[CallLimits]) -> ModelProcessingState:
+        """Return what the model is doing now, and how many requests wait for it.
+
+        It is answered while the model works, and counts the requests of all clients.
+
+        Endpoint: rpc ``getInstanceProcessingState``.
+        """
+        request = models.get_processing_state(self._namespace.kind, self.identifier)
         return await self._session.async_call(request, **limits)
 
     async def get_context_length(self, **limits: Unpack[CallLimits]) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._concurrency.deadline import Deadline, DeadlinePassed
+from ..errors import LMStudioRuntimeError
 
 
 class _Bell:
@@ -110,8 +111,14 @@ class LoopInbox:
             raise DeadlinePassed from None
 
     async def wait(self, deadline: Deadline | None = None) -> bool:
-        """Wait until there is an item; return False at the deadline. One task waits at a time."""
+        """Wait until there is an item; return False at the deadline.
+
+        Raises:
+            LMStudioRuntimeError: Another task waits.
+        """
         while not self._items:
+            if self._waiter is not None:
+                raise LMStudioRuntimeError("Another task waits for the same: let one do so.")
             seconds = None if deadline is None else deadline.remaining()
             if seconds == 0:
                 return False

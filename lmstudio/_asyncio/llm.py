@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
@@ -21,6 +21,7 @@ from .._prediction.callbacks import (
     PredictionFirstTokenCallback,
     PredictionFragmentCallback,
     PredictionMessageCallback,
+    PromptDetailsCallback,
     PromptProcessingCallback,
     ToolCallRequestArgumentFragmentCallback,
     ToolCallRequestEndCallback,
@@ -48,6 +49,7 @@ from .._values.results import (
     LlmPredictionFragment,
     PredictionResult,
     PredictionRoundResult,
+    PromptProcessingDetails,
 )
 from ..errors import LMStudioPredictionError
 from .handle import AsyncModelHandle
@@ -83,6 +85,7 @@ class AsyncLLM(AsyncModelHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
         on_tool_call_request_start: ToolCallRequestStartCallback | None = None,
         on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None,
         on_tool_call_request_argument_fragment_generated: (
@@ -111,6 +114,8 @@ class AsyncLLM(AsyncModelHandle):
             on_prediction_fragment: Called with each fragment.
             on_prompt_processing_progress: Called with the share of the prompt that is processed,
                 from 0 to 1.
+            on_prompt_details: Called with `PromptProcessingDetails`: how many tokens the prompt
+                has, how many are processed, and how many need not be. Older servers do not say.
             on_tool_call_request_start: Called with the number of a tool call (from 0) and its
                 id or None, when the model begins to write it. Tools are offered by the option
                 ``raw_tools``; here you call them yourself, in `act()` they are called for you.
@@ -138,6 +143,7 @@ class AsyncLLM(AsyncModelHandle):
             on_first_token=on_first_token,
             on_prediction_fragment=on_prediction_fragment,
             on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
             on_tool_call_request_start=on_tool_call_request_start,
             on_tool_call_request_name_received=on_tool_call_request_name_received,
             on_tool_call_request_argument_fragment_generated=(
@@ -161,6 +167,7 @@ class AsyncLLM(AsyncModelHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
         on_tool_call_request_start: ToolCallRequestStartCallback | None = None,
         on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None,
         on_tool_call_request_argument_fragment_generated: (
@@ -199,6 +206,7 @@ class AsyncLLM(AsyncModelHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -218,6 +226,7 @@ class AsyncLLM(AsyncModelHandle):
             on_first_token=on_first_token,
             on_prediction_fragment=on_prediction_fragment,
             on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
         )
         history = completion_history(prompt)
         options = self._options(config, preset, response_format, completion=True)
@@ -235,6 +244,7 @@ class AsyncLLM(AsyncModelHandle):
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -251,7 +261,8 @@ class AsyncLLM(AsyncModelHandle):
 
     def respond_many(
         self,
-        inputs: Iterable[Chat | ChatHistoryDataDict | str],
+        inputs: Iterable[Chat | ChatHistoryDataDict | str]
+        | AsyncIterable[Chat | ChatHistoryDataDict | str],
         *,
         max_parallel: int = 4,
         ordered: bool = False,
@@ -302,7 +313,7 @@ class AsyncLLM(AsyncModelHandle):
 
     def complete_many(
         self,
-        inputs: Iterable[str],
+        inputs: Iterable[str] | AsyncIterable[str],
         *,
         max_parallel: int = 4,
         ordered: bool = False,
@@ -327,6 +338,35 @@ class AsyncLLM(AsyncModelHandle):
             ordered=ordered,
             progress=progress,
         )
+
+    # -- what predictions start from ----------------------------------------------------------
+
+    async def get_base_prediction_config(self, **limits: Unpack[CallLimits]) -> LlmPredictionConfig:
+        """Return the options of a prediction to which no `config` is given.
+
+        Those are the model's own, and what is set for it in LM Studio.
+
+        Endpoint: rpc ``getBasePredictionConfig``.
+        """
+        request = models.get_base_prediction_config(self.identifier)
+        return await self._session.async_call(request, **limits)
+
+    async def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
+        """Load the draft model of later predictions now, so that the first does not wait for it.
+
+        Args:
+            draft_model_key: The key of the model, as in the option ``draft_model``.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`. A call that is stopped is only
+                forgotten here: the server goes on loading.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model, or this one is not loaded any more.
+            LMStudioValueError: The key cannot be one.
+
+        Endpoint: rpc ``preloadDraftModel``.
+        """
+        request = models.preload_draft_model(self.identifier, draft_model_key)
+        await self._session.async_call(request, **limits)
 
     # -- templates and agents -----------------------------------------------------------------
 
@@ -391,6 +431,7 @@ class AsyncLLM(AsyncModelHandle):
         on_round_end: Callable[[int], Any] | None = None,
         on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = None,
         on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
+        on_prompt_details: Callable[[PromptProcessingDetails, int], Any] | None = None,
         handle_invalid_tool_request: (
             Callable[[LMStudioPredictionError, ToolCallRequest | None], str | None] | None
         ) = None,
@@ -437,6 +478,7 @@ class AsyncLLM(AsyncModelHandle):
             on_round_end: Called with the round.
             on_prediction_completed: Called with the `PredictionRoundResult`; tools may still run.
             on_prompt_processing_progress: Called with a share from 0 to 1 and the round.
+            on_prompt_details: Called with `PromptProcessingDetails` and the round.
             handle_invalid_tool_request: Called with an `LMStudioPredictionError` and the request,
                 when a tool does not exist, cannot be given such arguments, or fails. What it
                 returns is told to the model (None: the text of the error). It may raise. What the
@@ -485,6 +527,7 @@ class AsyncLLM(AsyncModelHandle):
             on_round_end=on_round_end,
             on_prediction_completed=on_prediction_completed,
             on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
             on_tool_call_request_start=on_tool_call_request_start,
             on_tool_call_request_name_received=on_tool_call_request_name_received,
             on_tool_call_request_argument_fragment_generated=(
@@ -546,7 +589,7 @@ class AsyncLLM(AsyncModelHandle):
 
     def _many(
         self,
-        inputs: Iterable[Any],
+        inputs: Iterable[Any] | AsyncIterable[Any],
         to_history: Callable[[Any], dict[str, Any]],
         options: PredictionOptions,
         limits: CallLimits,

@@ -13,9 +13,20 @@ from .._concurrency.cancel_token import CancelEvent
 from .._config.to_wire import load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
-from .._requests import models
-from .._requests.models import LoadProgress, ModelLoadingCallback
-from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
+from .._requests import loading, models
+from .._requests.loading import (
+    LoadEvents,
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
+from .._values.model_info import (
+    AnyModelSpecifier,
+    EmbeddingModelInfo,
+    EstimatedResourcesUsage,
+    LlmInfo,
+    ModelInstanceInfo,
+)
 from ..errors import LMStudioModelNotFoundError
 from .downloaded import (
     DEFAULT_TTL,
@@ -29,7 +40,7 @@ from .downloaded import (
     LlmLoadOptions,
 )
 from .embedding_model import AsyncEmbeddingModel
-from .handle import AsyncNamespace, namespace_text
+from .handle import AsyncNamespace
 from .llm import AsyncLLM
 
 D = TypeVar("D", bound=AnyAsyncDownloadedModel)
@@ -55,6 +66,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -67,6 +80,11 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
             on_load_progress: Called on the event loop with the share that is loaded, from 0 to 1.
+            on_load_resolved: Called on the event loop when the server begins to load, with what it
+                says of the model, and the keys of all models that the name may mean, if it is
+                ambiguous; otherwise with an empty list.
+            on_load_eviction: Called on the event loop with what the server says of a model that it
+                unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds of silence of the server; None: no limit.
@@ -92,9 +110,11 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
             except LMStudioModelNotFoundError as error:
                 raise _nothing_loaded(self.kind, error) from None
         key = check_key(model_key, "A model key")
-        progress = LoadProgress(on_load_progress, self._session.callback_gate)
-        request = models.get_or_load(self.kind, key, ttl, config, progress, is_strict=is_strict)
-        return await self._load(request, progress, limits)
+        events = LoadEvents(
+            self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
+        )
+        request = loading.get_or_load(self.kind, key, ttl, config, events, is_strict=is_strict)
+        return await self._load(request, events, limits)
 
     async def load_new_instance(
         self,
@@ -104,6 +124,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -115,22 +137,24 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
 
         Endpoint: channel ``loadModel``.
         """
-        progress = LoadProgress(on_load_progress, self._session.callback_gate)
-        request = models.load_new_instance(
+        events = LoadEvents(
+            self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
+        )
+        request = loading.load_new_instance(
             self.kind,
             model_key,
             instance_identifier,
             ttl,
             config,
-            progress,
+            events,
             is_strict=self._session.strict_options,
         )
         limits = call_limits(cancel_event, timeout, idle_timeout)
-        return await self._load(request, progress, limits)
+        return await self._load(request, events, limits)
 
-    async def _load(self, request: Request[str], progress: LoadProgress, limits: CallLimits) -> H:
+    async def _load(self, request: Request[str], events: LoadEvents, limits: CallLimits) -> H:
         identifier = await self._session.async_call(request, **limits)
-        progress.report(1.0)
+        events.report(1.0)
         return self._handle(identifier)
 
     async def list_loaded(self, **limits: Unpack[CallLimits]) -> Sequence[H]:
@@ -150,6 +174,27 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
             models.list_downloaded(self.kind), **limits
         )
         return [self._downloaded(info) for info in infos]
+
+    async def estimate_resources(
+        self, model_key: str, config: C | None = None, **limits: Unpack[CallLimits]
+    ) -> EstimatedResourcesUsage:
+        """Return how much memory a model would take, without loading it.
+
+        Args:
+            model_key: The key of a model that is there for loading.
+            config: The options with which it would be loaded, as in `model()`.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model.
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: rpc ``estimateModelUsage``.
+        """
+        request = loading.estimate_resources(
+            self.kind, model_key, config, is_strict=self._session.strict_options
+        )
+        return await self._session.async_call(request, **limits)
 
     @abstractmethod
     def _downloaded(self, info: I) -> D:
@@ -211,39 +256,6 @@ class AsyncEmbeddingNamespace(
 
     def _downloaded(self, info: EmbeddingModelInfo) -> AsyncDownloadedEmbeddingModel:
         return AsyncDownloadedEmbeddingModel(info, self)
-
-
-class AsyncSystemNamespace:
-    """What concerns the whole server, as `AsyncClient.system`.
-
-    Thread safety: the tasks of one event loop.
-    """
-
-    def __init__(self, llm: AsyncLlmNamespace, embedding: AsyncEmbeddingNamespace) -> None:
-        """Offer what is common to the models' namespaces."""
-        self._llm = llm
-        self._embedding = embedding
-
-    def __repr__(self) -> str:
-        """Show the server."""
-        return namespace_text(self, self._llm._find_host())
-
-    async def list_downloaded_models(
-        self, **limits: Unpack[CallLimits]
-    ) -> Sequence[AsyncDownloadedLlm | AsyncDownloadedEmbeddingModel]:
-        """Return all models that are there for loading; those of unknown kinds are left out.
-
-        Endpoint: rpc ``system/listDownloadedModels``.
-        """
-        infos = await self._llm._session.async_call(
-            models.list_downloaded("llm", "embedding"), **limits
-        )
-        return [
-            self._llm._downloaded(info)
-            if isinstance(info, LlmInfo)
-            else self._embedding._downloaded(info)
-            for info in infos
-        ]
 
 
 def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:

@@ -37,8 +37,10 @@ class AsyncSession(Session):
         has_inbox: bool = False,
     ) -> None:
         """Send a call, as `start` does; what comes for it is put into a `LoopInbox`."""
+        loop = asyncio.get_running_loop()
         if not has_inbox:
-            call.inbox = cast(Any, LoopInbox(asyncio.get_running_loop()))
+            call.inbox = cast(Any, LoopInbox(loop))
+        call.is_left = loop.is_closed
         watches = await attach_events(call, check_events(cancel_event))
         call.waiters.extend(cast(Any, watches))  # before it can end
         self.start(call, None, since)

@@ -10,20 +10,19 @@ from types import TracebackType
 from typing import Any, NoReturn, cast
 
 from .._api.backports import Self
-from .._api.callbacks import not_the_end
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency import fork
 from .._concurrency.deadline import Deadline, DeadlinePassed
-from .._prediction.prediction import LEFT, Prediction
+from .._prediction.prediction import Prediction
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
 from .inbox import LoopInbox
+from .iterator import AT_ONCE, AsyncFragmentIterator
 from .session import AsyncSession
 
 _LOOK_AGAIN = 1.0  # seconds after which a waiter looks again whether the loop was left
-_AT_ONCE = 100  # fragments after which other tasks have their turn, though more are there
 
 
 class CancelAnswer:
@@ -124,6 +123,10 @@ class AsyncPredictionStream(Prediction[T_co]):
     def __exit__(self, *_: object) -> None:
         """Never come here."""
 
+    def __iter__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'async for' for an AsyncPredictionStream.")
+
     @property
     def stats(self) -> LlmPredictionStats | None:
         """The statistics, once reading has ended in any way; None before. It never waits."""
@@ -178,10 +181,10 @@ class AsyncPredictionStream(Prediction[T_co]):
     async def wait_for_result(self, timeout: float | None = None) -> PredictionResult[T_co]:
         """Return the result, waiting for it and starting the prediction if need be.
 
-        While another task iterates, this only waits; otherwise it reads the rest here, and calls
-        the callbacks. After a cancel it waits a little (the client's `cancel_grace`) for the
-        server's last word, and returns what was received. A task that is cancelled here stops the
-        prediction, unless another one reads it.
+        While another task iterates, this only waits; otherwise, also in the task that iterates, it
+        reads the rest here, and calls the callbacks. After a cancel it waits a little (the client's
+        `cancel_grace`) for the server's last word, and returns what was received. A task that is
+        cancelled here stops the prediction, unless another one reads it.
 
         Args:
             timeout: Seconds to wait here; the prediction goes on after that. None: no limit.
@@ -255,7 +258,12 @@ class AsyncPredictionStream(Prediction[T_co]):
                     call.waiters.remove(waiter)  # type: ignore[arg-type]
 
     def _is_read_by_another(self) -> bool:
-        return self._is_read or self._is_iterated()
+        """Whether another task reads it now, or goes on and has an iterator that will."""
+        reads = self._reads.get(0)
+        iterator = None if reads is None else reads()
+        return self._is_read or (
+            isinstance(iterator, AsyncFragmentIterator) and iterator.is_of_another()
+        )
 
     async def _read_all(self, deadline: Deadline) -> bool:
         """Read to the end; return False at the deadline."""
@@ -272,7 +280,7 @@ class AsyncPredictionStream(Prediction[T_co]):
                         await self._inbox.wait(deadline)
                 if fragment is None:
                     return True
-                if number % _AT_ONCE == 0:
+                if number % AT_ONCE == 0:
                     await asyncio.sleep(0)
             return False
         finally:
@@ -293,86 +301,6 @@ class AsyncPredictionStream(Prediction[T_co]):
             "Another task is reading this stream: iterate over it once. Other tasks may await "
             "wait_for_result(), or call cancel()."
         )
-
-
-class AsyncFragmentIterator:
-    """Reads a stream, from its first step on; before that it owns nothing.
-
-    Dropping it after that cancels the stream, so the stream holds it weakly.
-    """
-
-    __slots__ = ("__weakref__", "_inbox", "_is_running", "_number", "_stream")
-
-    def __init__(self, stream: AsyncPredictionStream[Any]) -> None:
-        """Prepare to read a stream, which makes this."""
-        self._stream = stream
-        self._inbox: LoopInbox | None = None  # None before the first step
-        self._is_running = False
-        self._number = 0
-
-    def __repr__(self) -> str:
-        """Show what it reads."""
-        return f"<iterator of {self._stream!r}>"
-
-    def __aiter__(self) -> AsyncFragmentIterator:
-        """Return itself."""
-        return self
-
-    async def __anext__(self) -> LlmPredictionFragment:
-        """Return the next fragment; this is the path of a token.
-
-        Raises:
-            StopAsyncIteration: The prediction ended, or was cancelled.
-            LMStudioRuntimeError: Another task is reading.
-            LMStudioError: What ended the prediction.
-        """
-        stream, reader = self._stream, self._stream._reader
-        if reader.is_at_end:
-            reader.raise_error()
-            raise StopAsyncIteration
-        if self._is_running or (self._inbox is None and not stream._is_free_for(self)):
-            raise stream._in_use()
-        self._is_running = True
-        try:
-            inbox = self._inbox or await self._begin()
-            self._number += 1
-            if self._number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-            while True:
-                try:
-                    fragment = reader.advance(inbox.take)
-                except DeadlinePassed:
-                    await inbox.wait()
-                    continue
-                if fragment is not None:
-                    return fragment
-                stream._finish_reading()
-                break
-        except StopIteration as error:  # of user code, such as a callback
-            stream._end_by_exception()
-            raise not_the_end(error) from error
-        except Exception:  # of a callback, or the server's garbage
-            stream._end_by_exception()
-            raise
-        except BaseException:  # the task is cancelled, mostly
-            stream._call.cancel("interrupted")
-            raise
-        finally:
-            self._is_running = False
-        reader.raise_error()
-        raise StopAsyncIteration
-
-    async def _begin(self) -> LoopInbox:
-        # Before it is sent: an iterator that is dropped while it starts is noticed as well.
-        self._stream._call.cancel_when_dropped(self)
-        await self._stream._begin()
-        self._inbox = self._stream._inbox
-        return self._inbox
-
-    async def aclose(self) -> None:
-        """Stop the prediction, if this has begun to read it and it has not ended."""
-        if self._inbox is not None and not self._stream._call.end_is_taken:
-            self._stream._call.cancel(LEFT)
 
 
 public(AsyncPredictionStream, CancelAnswer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -48,8 +48,8 @@ class BackgroundCall(Future[T]):
     """The outcome of something that runs in the background: a future with a stop button.
 
     It is a `concurrent.futures.Future`, for `as_completed()`, `wait()`, `add_done_callback()` and
-    `asyncio.wrap_future()`. A prediction that is cancelled ends normally: `result()` gives what had
-    arrived. What else is cancelled ends with `LMStudioCancelledError`.
+    `asyncio.wrap_future()`, and may be awaited. A prediction that is cancelled ends normally:
+    `result()` gives what had arrived. What else is cancelled ends with `LMStudioCancelledError`.
 
     Thread safety: everything may be called from any thread.
     """
@@ -96,6 +96,16 @@ class BackgroundCall(Future[T]):
         """Return what ended the operation, None for a result; waits and raises as `result()`."""
         self.check_waiter()
         return super().exception(timeout)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait for the result in an event loop, and return it.
+
+        A task that is cancelled meanwhile stops the operation, as it would stop a coroutine;
+        ``asyncio.shield(asyncio.wrap_future(call))`` does not. Raises as `result()` does.
+        """
+        import asyncio  # here: most programs need not load it
+
+        return asyncio.wrap_future(self).__await__()
 
     def check_waiter(self) -> None:
         """Raise where waiting would never end.

@@ -24,13 +24,15 @@ from .._connection.discovery import Discovery, find_local, is_lm_studio
 from .._connection.limits import CallLimits, Limit
 from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._connection.session import Session
+from .._handles.diagnostics import DiagnosticsNamespace
 from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm
 from .._handles.embedding_model import EmbeddingModel
 from .._handles.files import FilesNamespace
 from .._handles.handle import Namespace
 from .._handles.llm import LLM
-from .._handles.namespaces import EmbeddingNamespace, LlmNamespace, SystemNamespace
+from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
 from .._handles.repository import RepositoryNamespace
+from .._handles.system import SystemNamespace
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
@@ -126,6 +128,7 @@ class Client:
         self._llm = LlmNamespace(self._session, find_host, Client._restore_handle)
         self._embedding = EmbeddingNamespace(self._session, find_host, Client._restore_handle)
         self._system = SystemNamespace(self._llm, self._embedding)
+        self._diagnostics = DiagnosticsNamespace(self._session, find_host)
         self._repository = RepositoryNamespace(self._session, find_host)
         self._files = FilesNamespace(
             self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
@@ -185,6 +188,11 @@ class Client:
     def system(self) -> SystemNamespace:
         """What concerns the whole server."""
         return self._system
+
+    @property
+    def diagnostics(self) -> DiagnosticsNamespace:
+        """What the server tells of itself."""
+        return self._diagnostics
 
     @property
     def repository(self) -> RepositoryNamespace:

@@ -20,7 +20,11 @@ from .._connection.limits import CallLimits
 from .._handles.downloaded import DEFAULT_TTL, DownloadedEmbeddingModel, DownloadedLlm
 from .._handles.embedding_model import EmbeddingModel
 from .._handles.llm import LLM
-from .._requests.models import ModelLoadingCallback
+from .._requests.loading import (
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
@@ -174,6 +178,8 @@ def llm(
     ttl: int | None = DEFAULT_TTL,
     config: LlmLoadModelConfig | lmstudio.LlmLoadModelConfigDict | None = None,
     on_load_progress: ModelLoadingCallback | None = None,
+    on_load_resolved: ModelResolvedCallback | None = None,
+    on_load_eviction: ModelEvictedCallback | None = None,
     **limits: Unpack[CallLimits],
 ) -> LLM:
     """Return a handle of a language model of the default client, loading it if need be.
@@ -181,7 +187,13 @@ def llm(
     See `Client.llm.model()` for the arguments and what it raises.
     """
     return _default_client().llm.model(
-        model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+        model_key,
+        ttl=ttl,
+        config=config,
+        on_load_progress=on_load_progress,
+        on_load_resolved=on_load_resolved,
+        on_load_eviction=on_load_eviction,
+        **limits,
     )
 
 
@@ -192,6 +204,8 @@ def embedding_model(
     ttl: int | None = DEFAULT_TTL,
     config: EmbeddingLoadModelConfig | lmstudio.EmbeddingLoadModelConfigDict | None = None,
     on_load_progress: ModelLoadingCallback | None = None,
+    on_load_resolved: ModelResolvedCallback | None = None,
+    on_load_eviction: ModelEvictedCallback | None = None,
     **limits: Unpack[CallLimits],
 ) -> EmbeddingModel:
     """Return a handle of an embedding model of the default client, loading it if need be.
@@ -199,7 +213,13 @@ def embedding_model(
     See `Client.llm.model()` for the arguments and what it raises.
     """
     return _default_client().embedding.model(
-        model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+        model_key,
+        ttl=ttl,
+        config=config,
+        on_load_progress=on_load_progress,
+        on_load_resolved=on_load_resolved,
+        on_load_eviction=on_load_eviction,
+        **limits,
     )
 
 

@@ -42,7 +42,8 @@ class CallbackGate:
         """Return ``callback(*arguments)``, called in this thread; None if the gate is closed.
 
         Raises:
-            RuntimeError: It raised StopIteration, which would end the loop of whoever iterates.
+            RuntimeError: It raised StopIteration or StopAsyncIteration, which would end the loop of
+                whoever iterates.
             BaseException: Whatever else it raised.
         """
         key = object()
@@ -51,7 +52,7 @@ class CallbackGate:
         self._running[key] = get_ident()
         try:
             return None if self._is_closed else callback(*arguments)
-        except StopIteration as error:
+        except (StopIteration, StopAsyncIteration) as error:
             raise not_the_end(error) from error
         finally:
             # Gone first, told second: a closing thread that was woken must not find it again.

@@ -7,6 +7,7 @@ import json
 import queue
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._api.numbers import as_number
@@ -86,6 +87,7 @@ class Call:
         "id",
         "idle_timeout",
         "inbox",
+        "is_left",
         "is_sent",
         "message",
         "outcome",
@@ -93,8 +95,10 @@ class Call:
         "parameter",
         "sent",
         "started",
+        "stop",
         "timeout",
         "tokens",
+        "unsent",
         "waiters",
     )
 
@@ -132,10 +136,15 @@ class Call:
         self.tokens: list[CancelToken] = []  # which cancel it, until `unfollow`
         self.owners: list[CancelOnDrop] = []  # who cancel it by being dropped
         self.files: list[tuple[str, str]] = []  # in its parameter: their names, who owns each
+        # Whether nobody can wait for it any more, as in an event loop that was closed.
+        self.is_left: Callable[[], bool] | None = None
         self.message: FragmentedMessage | None = None  # what starts it, if that is big
         # I/O thread:
         self.outcome: Outcome | None = None
         self.is_sent = False
+        self.stop = endpoint.stop  # the type of the packet that stops it, as of now
+        # What is to be sent into it, once what starts it is written; and the stop packet after it.
+        self.unsent: list[tuple[bytes | FragmentedMessage, str | None]] = []
         self.cancel_seen = False
         self.started = self.sent = monotonic()  # `sent`: when the server took some of it, too
         self.heard = 0.0  # when the last message for it arrived
@@ -158,6 +167,25 @@ class Call:
             dispatcher.reactor.commands.append((dispatcher.cancelled, (self,)))
             dispatcher.reactor.wake()
         return first
+
+    def send(self, packet: dict[str, Any], *, stop: str | None = None) -> None:
+        """Send something into the channel. Takes no lock, never blocks; order is kept.
+
+        It goes out after what starts the call, however long that takes, and never after a cancel
+        or the end: then it is dropped.
+
+        Args:
+            packet: The packet, with its type.
+            stop: The type of the packet that stops the call, once this one is written; None: the
+                same as before.
+
+        Raises:
+            LMStudioRuntimeError: The call was made before a fork.
+            LMStudioValueError: The packet holds something that JSON has no word for.
+        """
+        dispatcher = self.dispatcher
+        fork.check_process(dispatcher.process, "call")
+        dispatcher.reactor.post(dispatcher.send, self, _message(self._in_channel(packet)), stop)
 
     @property
     def is_cancelled(self) -> bool:
@@ -235,15 +263,23 @@ class Call:
             LMStudioValueError: The parameter holds something that JSON has no word for.
         """
         if self.message is None:
-            text = encode(self.endpoint.start_message(self.id, self.parameter))
-            if len(text) <= FRAME_BYTES:
+            text = _message(self.endpoint.start_message(self.id, self.parameter))
+            if isinstance(text, bytes):
                 return text
-            self.message = FragmentedMessage(fragment_text(text))
+            self.message = text
         return self.message
 
-    def cancel_text(self) -> bytes:
-        """Return the message that cancels the call, as JSON."""
-        return encode({"type": "channelSend", "channelId": self.id, "message": {"type": "cancel"}})
+    @property
+    def has_begun(self) -> bool:
+        """Whether all that starts the call was written; for the I/O thread."""
+        return self.is_sent and (self.message is None or self.message.is_complete)
+
+    def stop_text(self) -> bytes:
+        """Return the message that stops the call, as JSON."""
+        return encode(self._in_channel({"type": self.stop}))
+
+    def _in_channel(self, packet: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "channelSend", "channelId": self.id, "message": packet}
 
     # -- the waiter ---------------------------------------------------------------------------
 
@@ -271,6 +307,12 @@ class Call:
         reason = self.reason
         words = "." if reason is None else f": {worded(reason)}"
         raise LMStudioCancelledError(f"{self.endpoint.label} was cancelled{words}", reason)
+
+
+def _message(message: dict[str, Any]) -> bytes | FragmentedMessage:
+    """Return a message as JSON, in frames if it is big."""
+    text = encode(message)
+    return text if len(text) <= FRAME_BYTES else FragmentedMessage(fragment_text(text))
 
 
 def encode(message: dict[str, Any]) -> bytes:

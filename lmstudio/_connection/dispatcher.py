@@ -91,6 +91,8 @@ class Dispatcher:
             self.reactor.sweep_at = when
 
     def _look_at_claims(self, call: Call) -> None:
+        if call.is_left is not None and not call.claim and call.is_left():
+            call.cancel("the event loop is closed")
         if call.is_cancelled and not call.cancel_seen:
             call.inbox.put(WAKE)  # Ctrl-C came between the claim and this
             self.cancelled(call)
@@ -169,7 +171,7 @@ class Dispatcher:
         if not self._send_cancel(call):
             if call.id in self.open:  # started, but not written: it is withdrawn
                 self.end(call, Outcome())
-        elif call.endpoint.channel and call.grace > 0:
+        elif call.stop is not None and call.grace > 0:
             call.grace_ends = monotonic() + call.grace
             self._sweep_by(call.grace_ends)
         else:
@@ -179,6 +181,15 @@ class Dispatcher:
         """Tell the server to stop a call; return False if there is nothing to stop."""
         port = self._ports.get(call.endpoint.path)
         return port is not None and port.send_cancel(call)
+
+    def send(self, call: Call, text: bytes | FragmentedMessage, stop: str | None) -> None:
+        """Send something into a call, unless it has ended or is cancelled.
+
+        From then on, `stop` is the type of the packet that stops it, if it is not None.
+        """
+        if call.outcome is None and not call.claim:
+            call.unsent.append((text, stop))
+            self._port_of(call).send_on(call)
 
     def fail(self, call: Call, error: LMStudioError) -> None:
         """End a call with an error of ours, and tell the server to stop."""

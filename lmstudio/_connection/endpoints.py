@@ -11,8 +11,6 @@ import attrs
 class Endpoint:
     """An endpoint of LM Studio.
 
-    Every channel that this package opens takes the packet ``{"type": "cancel"}``.
-
     Attributes:
         path: The path of its websocket, such as ``llm``.
         name: Its name there.
@@ -20,6 +18,8 @@ class Endpoint:
         notice: What an error of it begins with, in the words of the official package.
         channel: It is a channel, not a remote procedure.
         finals: The types of the packets that are the outcome of a channel.
+        stop: The type of the packet that stops a channel when it is opened. None: there is none, so
+            that it is only forgotten here, and goes on in the server until its connection ends.
     """
 
     path: str
@@ -28,19 +28,17 @@ class Endpoint:
     notice: str = "RPC"
     channel: bool = False
     finals: frozenset[str] = frozenset()
+    stop: str | None = None
 
     def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
         """Return the message that starts a call. A parameter of None is left out, as it must be."""
         if self.channel:
-            return {
-                "type": "channelCreate",
-                "endpoint": self.name,
-                "channelId": call_id,
-                "creationParameter": parameter,
-            }
-        message = {"type": "rpcCall", "endpoint": self.name, "callId": call_id}
+            kind, number, content = "channelCreate", "channelId", "creationParameter"
+        else:
+            kind, number, content = "rpcCall", "callId", "parameter"
+        message = {"type": kind, "endpoint": self.name, number: call_id}
         if parameter is not None:
-            message["parameter"] = parameter
+            message[content] = parameter
         return message
 
 
@@ -49,6 +47,8 @@ def rpc(path: str, name: str, label: str | None = None) -> Endpoint:
     return Endpoint(path, name, label or f"The call of {name}")
 
 
-def channel(path: str, name: str, label: str, notice: str, *finals: str) -> Endpoint:
-    """Return a channel that ends with one of the packets `finals`."""
-    return Endpoint(path, name, label, notice, channel=True, finals=frozenset(finals))
+def channel(
+    path: str, name: str, label: str, notice: str, *finals: str, stop: str | None = "cancel"
+) -> Endpoint:
+    """Return a channel that ends with one of the packets `finals`, and is stopped by `stop`."""
+    return Endpoint(path, name, label, notice, channel=True, finals=frozenset(finals), stop=stop)

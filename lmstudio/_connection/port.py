@@ -99,12 +99,24 @@ class ClientPort:
         Returns:
             False if there is nothing to stop: the server has not got the whole call.
         """
-        if not call.is_sent or (call.message is not None and not call.message.is_complete):
+        if not call.has_begun:
             return False
-        if call.endpoint.channel:
+        if call.stop is not None:
             self.protocol.ending.add(call.id)
-            self._send(call.cancel_text())
+            self._send(call.stop_text())
         return True
+
+    def send_on(self, call: Call) -> None:
+        """Write what is to be sent into a call; keep it until all that starts the call is."""
+        if not (call.unsent and call.has_begun):
+            return
+        unsent, call.unsent = call.unsent, []
+        for text, stop in unsent:
+            if call.claim or call.outcome is not None:
+                return  # nothing follows a cancel, or the end
+            self._send(text)
+            call.stop = stop or call.stop
+        call.sent = monotonic()
 
     def forget(self, call: Call) -> None:
         """Drop what still comes for a call that has ended, and send no more of it."""
@@ -124,6 +136,7 @@ class ClientPort:
             self._send(text)
             if self.transport is not None and self.transport.is_busy:
                 self._sending = call
+            self.send_on(call)
             if self._plan is None:
                 self._look_at(monotonic() + SILENCE)
 
@@ -364,7 +377,9 @@ class ClientPort:
             for call, _ in self._waiting:
                 call.sent = now
         if not transport.is_busy:
-            self._sending = None
+            begun, self._sending = self._sending, None
+            if begun is not None:
+                self.send_on(begun)
             self._start_waiting()
 
     def _update_interest(self) -> None:

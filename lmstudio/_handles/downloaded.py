@@ -1,15 +1,20 @@
 """Models that are there for loading, as the lists of downloaded models give them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
-from .._api.backports import Unpack
+from .._api.backports import Self, Unpack
 from .._api.public import public
 from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
 from .._connection.limits import CallLimits
-from .._requests.models import ModelLoadingCallback
+from .._requests import models
+from .._requests.loading import (
+    ModelEvictedCallback,
+    ModelLoadingCallback,
+    ModelResolvedCallback,
+)
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import EmbeddingModel
 from .handle import Namespace, SyncModelHandle
@@ -68,6 +73,8 @@ class DownloadedModel(Generic[H, C, I]):
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Return a handle of this model, loading it if it is not loaded.
@@ -75,7 +82,13 @@ class DownloadedModel(Generic[H, C, I]):
         See `Client.llm.model()` for the arguments and what it raises.
         """
         return self._namespace.model(
-            self.model_key, ttl=ttl, config=config, on_load_progress=on_load_progress, **limits
+            self.model_key,
+            ttl=ttl,
+            config=config,
+            on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
+            **limits,
         )
 
     def load_new_instance(
@@ -85,6 +98,8 @@ class DownloadedModel(Generic[H, C, I]):
         instance_identifier: str | None = None,
         config: C | None = None,
         on_load_progress: ModelLoadingCallback | None = None,
+        on_load_resolved: ModelResolvedCallback | None = None,
+        on_load_eviction: ModelEvictedCallback | None = None,
         **limits: Unpack[CallLimits],
     ) -> H:
         """Load this model once more, and return a handle of the new instance.
@@ -97,8 +112,25 @@ class DownloadedModel(Generic[H, C, I]):
             ttl=ttl,
             config=config,
             on_load_progress=on_load_progress,
+            on_load_resolved=on_load_resolved,
+            on_load_eviction=on_load_eviction,
             **limits,
         )
+
+    def variants(self, **limits: Unpack[CallLimits]) -> Sequence[Self]:
+        """Return the variants of this model that are there for loading, each as a model.
+
+        They differ in quantization or format, and each has a `model_key` of its own, by which it
+        is loaded. A model without variants is the only one of the list.
+
+        Raises:
+            LMStudioModelNotFoundError: The model is not there any more.
+
+        Endpoint: rpc ``system/listDownloadedModelVariants``.
+        """
+        request = models.list_variants(self.model_key, self._namespace.kind)
+        infos: list[Any] = self._session.call(request, **limits)
+        return [cast(Any, self._namespace._downloaded(info)) for info in infos]
 
 
 class DownloadedLlm(DownloadedModel[LLM, LlmLoadOptions, LlmInfo]):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import Limit
+from .._connection.limits import CallLimits, Limit
 from .._connection.session import Session
-from .._requests.uploads import Upload, upload_request
+from .._requests.uploads import Upload, get_file_path, upload_request
 from .._values.local_file import LocalFileInput, open_local_file
 from .._values.messages import FileHandle
 from .handle import namespace_text
@@ -89,3 +90,18 @@ class FilesNamespace:
             handle = request.result(self._session.run(call, cancel_event, make_frame))
             self._session.note_upload(handle.identifier)
             return handle
+
+    def get_file_path(self, file: FileHandle | str, **limits: Unpack[CallLimits]) -> str:
+        """Return the absolute path of a file on the server's machine.
+
+        Args:
+            file: The handle that uploading has given, or its `identifier`.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioServerError: The server does not have such a file.
+            LMStudioValueError: It is neither.
+
+        Endpoint: rpc ``files/getLocalFileAbsolutePath``.
+        """
+        return self._session.call(get_file_path(file), **limits)

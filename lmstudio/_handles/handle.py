@@ -15,7 +15,7 @@ from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.session import Session
 from .._requests import models
-from .._values.model_info import ModelInstanceInfo, named
+from .._values.model_info import ModelInstanceInfo, ModelProcessingState, named
 from ..errors import LMStudioValueError
 
 T = TypeVar("T")
@@ -144,6 +144,16 @@ class SyncModelHandle:
         Endpoint: rpc ``getLoadConfig``.
         """
         request = models.get_load_config(self._namespace.kind, self.identifier)
+        return self._session.call(request, **limits)
+
+    def get_processing_state(self, **limits: Unpack[CallLimits]) -> ModelProcessingState:
+        """Return what the model is doing now, and how many requests wait for it.
+
+        It is answered while the model works, and counts the requests of all clients.
+
+        Endpoint: rpc ``getInstanceProcessingState``.
+        """
+        request = models.get_processing_state(self._namespace.kind, self.identifier)
         return self._session.call(request, **limits)
 
     def get_context_length(self, **limits: Unpack[CallLimits]) -> int:

@@ -14,6 +14,7 @@ from .._values.results import (
     LlmPredictionFragment,
     LlmPredictionStats,
     PredictionResult,
+    PromptProcessingDetails,
     as_markdown,
     decode,
 )
@@ -32,9 +33,10 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_content", "_halves", "_kind", "_runs")
+    __slots__ = ("_content", "_halves", "_kind", "_runs", "prompt_details")
 
     def __init__(self) -> None:
+        self.prompt_details: PromptProcessingDetails | None = None  # the last ones
         self._content: list[str] = []
         self._halves = Halves()  # of a character
         self._kind = "none"  # the reasoning type of the last fragment; None: markup
@@ -146,6 +148,7 @@ class Accumulator:
             reasoning_content=self.reasoning_content,
             answer=answer,
             response_type=response_type,
+            prompt_details=self.prompt_details,
             **final,
         )
 

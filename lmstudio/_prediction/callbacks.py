@@ -9,13 +9,14 @@ import attrs
 
 from .._api.callbacks import callback_field
 from .._values.messages import AssistantResponse, ToolCallRequest
-from .._values.results import LlmPredictionFragment
+from .._values.results import LlmPredictionFragment, PromptProcessingDetails
 from ..errors import LMStudioPredictionError
 
 PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
 PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
 PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
 PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+PromptDetailsCallback: TypeAlias = Callable[[PromptProcessingDetails], Any]
 ToolCallRequestStartCallback: TypeAlias = Callable[[int, str | None], Any]
 ToolCallRequestNameCallback: TypeAlias = Callable[[int, str], Any]
 ToolCallRequestArgumentFragmentCallback: TypeAlias = Callable[[int, str], Any]
@@ -31,6 +32,7 @@ class PredictionCallbacks:
     on_first_token: PredictionFirstTokenCallback | None = callback_field()
     on_prediction_fragment: PredictionFragmentCallback | None = callback_field("fragment")
     on_prompt_processing_progress: PromptProcessingCallback | None = callback_field("progress")
+    on_prompt_details: PromptDetailsCallback | None = callback_field("details")
     on_tool_call_request_start: ToolCallRequestStartCallback | None = callback_field(
         "call_id", "tool_call_id"
     )

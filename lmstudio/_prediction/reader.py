@@ -12,8 +12,9 @@ import attrs
 from .._concurrency.callback_gate import CallbackRunner
 from .._concurrency.once import Once
 from .._connection.call import END, WAKE, Call
+from .._json.converter import structure
 from .._values.messages import AssistantResponse, TextData
-from .._values.results import LlmPredictionFragment, PredictionResult
+from .._values.results import LlmPredictionFragment, PredictionResult, PromptProcessingDetails
 from ..errors import (
     LMStudioError,
     LMStudioPredictionError,
@@ -161,6 +162,7 @@ class Reader:
             progress = packet.get("progress")
             if isinstance(progress, (int, float)) and 0 <= progress <= 1:
                 self._report_progress(float(progress))
+            self._take_details(packet.get("details"))
         elif kind == "error":
             details = packet.get("error")
             words = details if isinstance(details, dict) else {"title": str(details)}
@@ -174,6 +176,16 @@ class Reader:
             except LMStudioProtocolError as error:
                 self._failure = error
                 raise self._with_partial(error) from None
+
+    def _take_details(self, data: Any) -> None:
+        try:
+            details = structure(data, PromptProcessingDetails)
+        except LMStudioProtocolError:
+            return  # an older server tells none
+        with self._fold_lock:
+            self._accumulator.prompt_details = details
+        if self._callbacks.on_prompt_details is not None:
+            self._call_back(self._callbacks.on_prompt_details, details)
 
     def _report_progress(self, progress: float) -> None:
         """Report each step once, upwards, and from 0 to 1 even if the server skips the ends."""

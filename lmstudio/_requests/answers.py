@@ -51,6 +51,30 @@ def count(answer: Any, name: str) -> int:
     return value
 
 
+def size(answer: Any, name: str) -> int:
+    """Return a field that is a number of at least 0, rounded.
+
+    Raises:
+        LMStudioProtocolError: It is something else, or there is none.
+    """
+    value = field(answer, name)
+    if type(value) not in (int, float) or not 0 <= value <= _MOST:  # NaN is not
+        raise _no(name, "a number of at least 0", value)
+    return round(float(value))
+
+
+def flag(answer: Any, name: str) -> bool:
+    """Return a field that is true or false.
+
+    Raises:
+        LMStudioProtocolError: It is something else, or there is none.
+    """
+    value = field(answer, name)
+    if not isinstance(value, bool):
+        raise _no(name, "true or false", value)
+    return value
+
+
 def counts(answer: Any, name: str) -> list[int]:
     """Return a field that is a list of whole numbers of at least 0.
 

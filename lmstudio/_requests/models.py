@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from .._api.callbacks import check_callback
 from .._api.checks import check_key, check_text
-from .._api.numbers import as_number
-from .._api.shown import shown
-from .._concurrency.callback_gate import CallbackRunner
-from .._config.from_wire import kv_to_load_config
-from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
+from .._config.options import (
+    AnyLoadConfig,
+    LlmPredictionConfig,
+)
 from .._config.template_options import template_options
-from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
-from .._connection.endpoints import channel, rpc
+from .._config.to_wire import ModelKind
+from .._connection.endpoints import rpc
 from .._connection.request import Request
-from .._json.converter import DictObject, structure
+from .._json.converter import structure
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
     LlmInfo,
     ModelInstanceInfo,
+    ModelProcessingState,
     named,
     specifier_to_wire,
 )
-from ..errors import LMStudioValueError
 from . import answers
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-ModelLoadingCallback: TypeAlias = Callable[[float], Any]
-LoadConfig: TypeAlias = "LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None"
-
 
 # -- a loaded model -----------------------------------------------------------------------------
 
@@ -66,6 +60,36 @@ def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
         {"specifier": named(identifier)},
         lambda fields: kv_to_load_config(fields, kind, defaults=True),
     )
+
+
+def get_processing_state(kind: ModelKind, identifier: str) -> Request[ModelProcessingState]:
+    """Ask what a loaded model is doing."""
+    parameter = {"specifier": named(identifier), "throwIfNotFound": True}
+
+    def read(state: Any) -> ModelProcessingState:
+        return ModelProcessingState(
+            status=answers.text(state, "status"), queued=answers.count(state, "queued")
+        )
+
+    endpoint = rpc(kind, "getInstanceProcessingState", "Asking what the model is doing")
+    return Request(endpoint, parameter, read)
+
+
+def get_base_prediction_config(identifier: str) -> Request[LlmPredictionConfig]:
+    """Ask for the options of a prediction that gives none."""
+    return Request(
+        rpc("llm", "getBasePredictionConfig", "Reading the prediction configuration"),
+        {"specifier": named(identifier)},
+        kv_to_prediction_config,
+    )
+
+
+def preload_draft_model(identifier: str, draft_model_key: str) -> Request[None]:
+    """Ask to load the draft model that predictions of a model will use."""
+    key = check_key(draft_model_key, "The key of a draft model")
+    parameter = {"specifier": named(identifier), "draftModelKey": key}
+    endpoint = rpc("llm", "preloadDraftModel", "Loading the draft model")
+    return Request(endpoint, parameter, lambda _: None)
 
 
 def unload(kind: ModelKind, identifier: str) -> Request[None]:
@@ -115,148 +139,47 @@ def apply_prompt_template(
     return Request(endpoint, parameter, lambda answer: answers.text(answer, "formatted"))
 
 
-# -- loading ------------------------------------------------------------------------------------
-
-
-class LoadProgress:
-    """Reports each step of a load once, upwards, up to 1.
-
-    Attributes:
-        model_key: The model that is loaded, for the log.
-    """
-
-    def __init__(self, callback: ModelLoadingCallback | None, runner: CallbackRunner) -> None:
-        """Report to a callback, if there is one, which `runner` calls.
-
-        Raises:
-            LMStudioValueError: It cannot be called so.
-        """
-        check_callback("on_load_progress", callback, "progress")
-        self._callback = callback
-        self._runner = runner
-        self._last = -1.0
-        self.model_key = ""
-
-    def take(self, packet: dict[str, Any]) -> None:
-        """Take a packet of the channel."""
-        if packet["type"] == "startLoading":
-            self.report(0.0)
-        elif packet["type"] == "unloadingOtherJITModel":
-            _log_eviction(self.model_key, packet.get("info"))
-        elif packet["type"] in ("loadProgress", "progress"):
-            self.report(packet.get("progress"))
-
-    def report(self, progress: Any) -> None:
-        """Report a step, unless it is behind the last one, or none at all."""
-        # Of the type that JSON has: true is no 1.
-        if type(progress) in (int, float) and self._last < progress <= 1:
-            self._last = float(progress)
-            if self._callback is not None:
-                self._runner.run(self._callback, self._last)
-
-
-def _log_eviction(key: str, unloaded: Any) -> None:
-    """Tell of a model that the server unloads to make room for the one that is loaded."""
-    unloaded_key = unloaded.get("modelKey") if isinstance(unloaded, dict) else None
-    event = {
-        "event": "Unloading other JIT model",
-        "model_key": key,
-        "unloaded_model_key": unloaded_key,
-    }
-    suggestion = "LM Studio does so by itself; its Developer settings can disable this behavior"
-    logger.info("%s", json.dumps({**event, "suggestion": suggestion}))
-    logger.debug("%s", json.dumps({**event, "unloaded_model": unloaded}, default=str))
+# -- lists --------------------------------------------------------------------------------------
 
 
 def loaded_model(kind: ModelKind) -> Request[str]:
     """Ask for the identifier of any model that is loaded."""
     parameter = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
-    return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, _identifier)
-
-
-def get_or_load(
-    kind: ModelKind,
-    key: str,
-    ttl: float | None,
-    config: LoadConfig,
-    progress: LoadProgress,
-    *,
-    is_strict: bool,
-) -> Request[str]:
-    """Ask for the identifier of a model, which is loaded if it is not yet."""
-    progress.model_key = key
-    parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config, is_strict)
-    endpoint = channel(
-        kind, "getOrLoad", "Loading the model", "Model get/load", "alreadyLoaded", "loadSuccess"
-    )
-    return Request(endpoint, parameter, _identifier_in_packet, progress.take)
-
-
-def load_new_instance(
-    kind: ModelKind,
-    key: str,
-    identifier: str | None,
-    ttl: float | None,
-    config: LoadConfig,
-    progress: LoadProgress,
-    *,
-    is_strict: bool,
-) -> Request[str]:
-    """Ask for the identifier of a new instance of a model."""
-    parameter = {"modelKey": check_key(key, "A model key")}
-    if identifier is not None:
-        parameter["identifier"] = check_key(identifier, "instance_identifier")
-    parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config, is_strict)
-    endpoint = channel(kind, "loadModel", "Loading the model", "Model load", "success")
-    return Request(endpoint, parameter, _identifier_in_packet, progress.take)
-
-
-def _with_load_options(
-    parameter: dict[str, Any],
-    ttl_key: str,
-    kind: ModelKind,
-    ttl: object,
-    config: LoadConfig,
-    is_strict: bool,
-) -> dict[str, Any]:
-    parameter["loadConfigStack"] = config_stack(load_config_to_kv(config, kind, is_strict))
-    if ttl is not None:
-        seconds = as_number(ttl)
-        if seconds is None or not 0 < seconds < 1e12:
-            raise LMStudioValueError(
-                f"ttl must be a positive number of seconds or None, not {shown(ttl)}."
-            )
-        parameter[ttl_key] = max(1, round(seconds * 1000))
-    return parameter
-
-
-def _identifier_in_packet(packet: Any) -> str:
-    return _identifier(packet.get("info"))
-
-
-def _identifier(info: Any) -> str:
-    return answers.text(info, "identifier")
-
-
-# -- lists --------------------------------------------------------------------------------------
+    return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, identifier_of)
 
 
 def list_loaded(kind: ModelKind) -> Request[list[str]]:
     """Ask for the identifiers of the models of a kind that are loaded."""
     endpoint = rpc(kind, "listLoaded", "Listing the loaded models")
-    return Request(endpoint, None, lambda infos: list(map(_identifier, _listed(infos))))
+    return Request(endpoint, None, lambda infos: list(map(identifier_of, _listed(infos))))
 
 
 def list_downloaded(*kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
     """Ask for the models of these kinds that are there for loading."""
+    endpoint = rpc("system", "listDownloadedModels", "Listing the downloaded models")
+    return Request(endpoint, None, _infos_of(kinds))
+
+
+def list_variants(key: str, *kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
+    """Ask for the variants of a model that are there for loading, if it is of these kinds."""
+    endpoint = rpc("system", "listDownloadedModelVariants", "Listing the variants")
+    return Request(endpoint, {"modelKey": check_key(key, "A model key")}, _infos_of(kinds))
+
+
+def _infos_of(kinds: Sequence[ModelKind]) -> Callable[[Any], list[LlmInfo | EmbeddingModelInfo]]:
+    """Return what reads a list of models; those of other kinds are left out."""
 
     def read(infos: Any) -> list[LlmInfo | EmbeddingModelInfo]:
         classes = {"llm": LlmInfo, "embedding": EmbeddingModelInfo}
         wanted = [info for info in _listed(infos) if info.get("type") in kinds]
         return [structure(info, classes[info["type"]]) for info in wanted]
 
-    endpoint = rpc("system", "listDownloadedModels", "Listing the downloaded models")
-    return Request(endpoint, None, read)
+    return read
+
+
+def identifier_of(info: Any) -> str:
+    """Return the identifier in what the server says about a loaded model."""
+    return answers.text(info, "identifier")
 
 
 def _listed(infos: Any) -> list[dict[str, Any]]:

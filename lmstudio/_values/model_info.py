@@ -143,6 +143,63 @@ ModelInstanceInfo: TypeAlias = LlmInstanceInfo | EmbeddingModelInstanceInfo | Un
 
 
 @attrs.frozen(kw_only=True, repr=False)
+class ModelProcessingState(LMStudioStruct):
+    """What a loaded model is doing, for all clients together.
+
+    Attributes:
+        status: ``idle``, ``processingPrompt``, ``generating``, ``computingEmbedding``, or what a
+            newer server may name.
+        queued: how many requests wait for their turn.
+
+    Thread safety: immutable.
+    """
+
+    status: str
+    queued: int
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class EstimatedMemoryUsage(LMStudioStruct):
+    """How much memory a model would take; all sizes are in bytes.
+
+    Attributes:
+        confidence: ``high`` or ``low``.
+        model_vram_bytes: the weights, in the memory of GPUs.
+        context_vram_bytes: the context, there.
+        total_vram_bytes: all of it that is there.
+        model_bytes: the weights, wherever.
+        context_bytes: the context, wherever.
+        total_bytes: all of it, wherever.
+
+    Thread safety: immutable.
+    """
+
+    confidence: str
+    model_vram_bytes: int
+    context_vram_bytes: int
+    total_vram_bytes: int
+    model_bytes: int
+    context_bytes: int
+    total_bytes: int
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class EstimatedResourcesUsage(LMStudioStruct):
+    """What a model would take if it were loaded.
+
+    Attributes:
+        memory: how much memory.
+        passes_guardrails: LM Studio would load it; its guardrails against overload are a setting
+            of the app.
+
+    Thread safety: immutable.
+    """
+
+    memory: EstimatedMemoryUsage
+    passes_guardrails: bool
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class ModelSearchResultIdentifierCatalog(LMStudioStruct):
     """Names a model of LM Studio's own catalog.
 

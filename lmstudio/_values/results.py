@@ -50,6 +50,25 @@ class LlmPredictionFragment(LMStudioStruct):
 
 
 @attrs.frozen(kw_only=True, repr=False)
+class PromptProcessingDetails(LMStudioStruct):
+    """How far the model has come with the prompt, in tokens.
+
+    Attributes:
+        cached_token_count: those that it knew from an earlier prediction, and need not process.
+        total_prompt_token_count: the whole prompt.
+        processed_prompt_token_count: those that are processed.
+        unprocessed_prompt_token_count: those that are not yet.
+
+    Thread safety: immutable.
+    """
+
+    cached_token_count: int
+    total_prompt_token_count: int
+    processed_prompt_token_count: int
+    unprocessed_prompt_token_count: int
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class LlmPredictionStats(LMStudioStruct):
     """Statistics of a prediction; what the server did not say, or said oddly, is None.
 
@@ -107,6 +126,8 @@ class PredictionResult(Generic[T_co]):
         answer: the text without reasoning and markup.
         response_type: the class that was given as ``response_format``, if `typed` can be made
             from it. Copies and pickles lack one that cannot be found by its name.
+        prompt_details: how many tokens of the prompt were known from earlier predictions, and how
+            many were processed, as the server said last; None if it did not.
         structured: ``parsed`` is a JSON object.
 
     Thread safety: immutable.
@@ -124,6 +145,7 @@ class PredictionResult(Generic[T_co]):
     reasoning_content: str = ""
     answer: str = attrs.field()
     response_type: type | None = attrs.field(default=None, eq=False)
+    prompt_details: PromptProcessingDetails | None = None
     structured: bool = attrs.field(init=False)
     _typed: Once = attrs.field(init=False, factory=Once, eq=False)
 

@@ -21,7 +21,10 @@ FILES = {
     "llm.py": "_handles/llm.py",
     "downloaded.py": "_handles/downloaded.py",
     "namespaces.py": "_handles/namespaces.py",
+    "system.py": "_handles/system.py",
     "repository.py": "_handles/repository.py",
+    "log_stream.py": "_handles/log_stream.py",
+    "diagnostics.py": "_handles/diagnostics.py",
     "tool_calls.py": "_agent/tool_calls.py",
     "act.py": "_agent/act.py",
     "batch.py": "_batch/batch.py",
@@ -59,16 +62,26 @@ COROUTINES = [
     "get_download_options",
     "download",
     "prepare_image",
+    "get_processing_state",
+    "get_base_prediction_config",
+    "preload_draft_model",
+    "estimate_resources",
+    "variants",
+    "list_downloaded_model_variants",
+    "request_shutdown",
+    "get_file_path",
 ]
 MORE_COROUTINES = {
     "llm.py": ["run"],
     "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
-    "batch.py": ["_take", "_next_pair", "receive"],
+    "batch.py": ["_take", "_next_pair", "_start_more", "receive"],
     "client.py": ["aclose"],
+    "system.py": ["notify"],
+    "log_stream.py": ["_begin", "_take", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "repository")
+REQUESTS = ("models", "loading", "repository", "diagnostics", "system")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",
@@ -92,6 +105,8 @@ NAMES = {
     "Session": "AsyncSession",
     "ToolCalls": "AsyncToolCalls",
     "FilesNamespace": "AsyncFilesNamespace",
+    "DiagnosticsNamespace": "AsyncDiagnosticsNamespace",
+    "LogStream": "AsyncLogStream",
 }
 # After all else, in every file.
 REPLACED = {
@@ -119,11 +134,40 @@ WAITS = {  # of what is no method of a handle
     "\nimport copy\n": "\nimport asyncio\nimport copy\n",
     "\nimport functools\n": "\nimport asyncio\nimport functools\n",
 }
+ASYNC_INPUTS = {
+    "inputs: Iterable[str]": "inputs: Iterable[str] | AsyncIterable[str]",
+    "inputs: Iterable[Any]": "inputs: Iterable[Any] | AsyncIterable[Any]",
+    "from collections.abc import ": "from collections.abc import AsyncIterable, ",
+}
+# A method that says what to write instead of what is meant for threads.
+REFUSAL = '''    def {}(self{}) -> NoReturn:
+        """{}"""
+        {}
+
+'''
+WRITE_FOR = REFUSAL.format(
+    "__iter__",
+    "",
+    "Say what to write instead.",
+    "raise TypeError(\"Write 'async for' for an AsyncBatch.\")",
+)
+WRITE_WITH = REFUSAL.format(
+    "__enter__",
+    "",
+    "Say what to write instead.",
+    "raise TypeError(\"Write 'async with' for an AsyncClient.\")",
+) + REFUSAL.format("__exit__", ", *_: object", "Never come here.", "raise NotImplementedError")
 PATCHES = {
     "embedding_model.py": {
+        **ASYNC_INPUTS,
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
     },
     "llm.py": {
+        "inputs: Iterable[Chat | ChatHistoryDataDict | str]": (
+            "inputs: Iterable[Chat | ChatHistoryDataDict | str]"
+            " | AsyncIterable[Chat | ChatHistoryDataDict | str]"
+        ),
+        **ASYNC_INPUTS,
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
         "from .._agent.act import AsyncAct": "from .act import AsyncAct",
         "prepare_tools(tools)": "prepare_tools(tools, may_be_async=True)",
@@ -159,9 +203,63 @@ PATCHES = {
         ),
         "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
         "raise StopIteration\n": "raise StopAsyncIteration\n",
-        "import Callable, Iterable, Iterator, Sized": (
-            "import AsyncIterator, Callable, Iterable, Iterator, Sized"
+        "if isinstance(error, StopIteration):  # of an input, or the progress function": (
+            "# Of an input, or the progress function.\n"
+            "            if isinstance(error, (StopIteration, StopAsyncIteration)):"
         ),
+        "            except StopIteration:\n": (
+            "            except (StopIteration, StopAsyncIteration):\n"
+        ),
+        "import Callable, Iterable, Iterator, Sized": (
+            "import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized"
+        ),
+        "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
+        "isinstance(inputs, Iterable)": "isinstance(inputs, (Iterable, AsyncIterable))",
+        "Iterator[Any] | None = iter(inputs)": (
+            "Iterator[Any] | AsyncIterator[Any] | None = (\n"
+            "                aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)\n"
+            "            )"
+        ),
+        "                item = next(self._inputs)\n": (
+            "                if isinstance(self._inputs, AsyncIterator):\n"
+            "                    item = await anext(self._inputs)\n"
+            "                else:\n"
+            "                    item = next(self._inputs)\n"
+        ),
+        "    def _note_iterator(": WRITE_FOR + "    def _note_iterator(",
+        "            call.cancel_when_dropped(self)\n": (
+            "            call.is_left = asyncio.get_running_loop().is_closed\n"
+            "            call.cancel_when_dropped(self)\n"
+        ),
+        "is read when one of the `max_parallel` places is free": (
+            "(they may come by ``async for``, too) is read when one of the `max_parallel` places is"
+            " free"
+        ),
+        "in your thread, so": "in your task, so",
+    },
+    "log_stream.py": {
+        "from .._concurrency.deadline import receiver\n": "",
+        "from .._concurrency.threads import check_may_wait\n": "",
+        "        check_may_wait()\n": "",
+        "receiver(call.inbox, None)": "receiver(cast(Any, call.inbox), None)",
+        "import Any, NoReturn": "import Any, NoReturn, cast",
+        "\nfrom ..errors import": "\nfrom .inbox import receiver\nfrom ..errors import",
+        "self._session.start(": "await self._session.async_start(",
+        "def __enter__(self)": "def __aenter__(self)",
+        "def __exit__(": "async def __aexit__(",
+        "self.close()": "await self.aclose()",
+        "def close(self)": "async def aclose(self)",
+        "def __iter__(self) -> Iterator[": "def __aiter__(self) -> AsyncIterator[",
+        "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
+        "def __next__(self)": "def __anext__(self)",
+        "raise StopIteration\n": "raise StopAsyncIteration\n",
+        "import Callable, Iterator": "import AsyncIterator, Callable",
+        "by ``with``": "by ``async with``",
+        "leaving ``with``": "leaving ``async with``",
+        "one thread iterates": "one task iterates",
+    },
+    "diagnostics.py": {
+        "by ``with``": "by ``async with``",
     },
     "client.py": {
         "from .._handles.": "from .",
@@ -176,6 +274,7 @@ PATCHES = {
         "def is_valid_api_host": "async def is_valid_api_host",
         "def find_default_local_api_host": "async def find_default_local_api_host",
         "        check_may_wait()\n": "",
+        "    @property\n    def api_host(": WRITE_WITH + "    @property\n    def api_host(",
         "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
     },
 }

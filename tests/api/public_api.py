@@ -33,7 +33,7 @@ TESTING = "lmstudio.testing"
 NOT_MADE_BY_USERS = {
     *("BackgroundCall", "Batch", "DownloadedEmbeddingModel", "DownloadedLlm", "EmbeddingModel"),
     *("GuardToolCallController", "LLM", "PredictionStream", "SyncModelHandle", "ToolCallContext"),
-    *("AvailableModel", "DownloadedModel", "ModelDownloadOption"),
+    *("AvailableModel", "DownloadedModel", "ModelDownloadOption", "LogStream"),
     *("Call", "Connection", "Prediction"),
 }
 NOT_MADE_BY_USERS |= {"CancelAnswer", *(f"Async{name}" for name in NOT_MADE_BY_USERS)}

@@ -14,6 +14,7 @@ HALVES = [
     (lms.PredictionStream, lms.AsyncPredictionStream),
     (lms.DownloadedLlm, lms.AsyncDownloadedLlm),
     (lms.Batch, lms.AsyncBatch),
+    (lms.LogStream, lms.AsyncLogStream),
 ]
 # What the other half calls otherwise, or has no need of.
 OTHERWISE = {

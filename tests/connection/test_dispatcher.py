@@ -213,6 +213,18 @@ def test_many_cancels_of_a_call_owe_one_message(wire, prediction):
     assert len(data) == 6 + (data[1] & 0x7F)  # one frame, and nothing after it
 
 
+def test_no_last_word_is_awaited_of_a_channel_that_nothing_stops(wire, prediction):
+    prediction.grace, prediction.stop = 2.0, None
+    sent(wire)
+
+    prediction.cancel()
+    wire.reactor.run_commands()
+
+    assert prediction.outcome is not None
+    with pytest.raises(BlockingIOError):
+        wire._peer.recv(1)
+
+
 def test_a_call_that_was_not_written_is_withdrawn(wire):
     call = Call(wire.dispatcher, PREDICT, {})
     wire.dispatcher.open[call.id] = call

@@ -15,9 +15,23 @@ def test_a_channel_is_created_with_its_parameter_and_ends_with_one_of_its_packet
     assert predict.finals == {"success", "error"}
 
 
-def test_a_channel_without_a_parameter_says_null():
+def test_a_channel_without_a_parameter_has_no_such_key():
     watch = channel("llm", "watch", "Watching", "Watch")
-    assert watch.start_message(1, None)["creationParameter"] is None
+    assert watch.start_message(1, None) == {
+        "type": "channelCreate",
+        "endpoint": "watch",
+        "channelId": 1,
+    }
+
+
+def test_a_channel_is_stopped_by_a_cancel_unless_it_says_otherwise():
+    stops = [
+        channel("llm", "predict", "The prediction", "Chat response", "success").stop,
+        channel("diagnostics", "streamLogs", "The logs", "Logs", stop="stop").stop,
+        channel("system", "alive", "Watching", "Alive", stop=None).stop,
+        rpc("llm", "listLoaded").stop,
+    ]
+    assert stops == ["cancel", "stop", None, None]
 
 
 def test_a_procedure_is_called_with_its_parameter():

@@ -1,5 +1,7 @@
 """One namespace's websocket: opened when needed, replaced when lost. The thread is run by hand."""
 
+import contextlib
+import json
 import socket
 import types
 
@@ -8,11 +10,12 @@ from robustness.hostile import frame, text_frame
 from websocket import ABNF
 
 import lmstudio as lms
+from lmstudio._concurrency import fork
 from lmstudio._concurrency.clock import monotonic
-from lmstudio._connection.call import Call
+from lmstudio._connection.call import Call, Outcome
 from lmstudio._connection.connect import Connected
-from lmstudio._connection.dispatcher import closed_error
-from lmstudio._connection.endpoints import rpc
+from lmstudio._connection.dispatcher import Dispatcher, closed_error
+from lmstudio._connection.endpoints import channel, rpc
 from lmstudio._connection.frames import FrameReader
 from lmstudio._connection.port import SILENCE, ClientPort
 from lmstudio._connection.reactor import Reactor
@@ -28,7 +31,13 @@ class Bench:
         self.reactor._open_waker()
         self.port = ClientPort("llm", self.reactor, self, self.end)
         self.attempts, self.ended, self.peers = [], [], []
-        self.dispatcher = types.SimpleNamespace(reactor=self.reactor)
+        self.dispatcher = types.SimpleNamespace(
+            reactor=self.reactor,
+            process=fork.current,
+            open={},
+            _port_of=lambda call: self.port,
+        )
+        self.dispatcher.send = types.MethodType(Dispatcher.send, self.dispatcher)
 
     def start(self, path, attempt, done):
         """An attempt begins: the test says how it ends."""
@@ -52,7 +61,10 @@ class Bench:
         return peer
 
     def call(self, endpoint="countTokens"):
-        call = Call(self.dispatcher, rpc("llm", endpoint), {"n": 1})
+        return self.begin(rpc("llm", endpoint), {"n": 1})
+
+    def begin(self, endpoint, parameter=None):
+        call = Call(self.dispatcher, endpoint, parameter)
         self.port.start(call, call.text())
         return call
 
@@ -304,3 +316,156 @@ def test_garbage_fails_the_connection_and_what_runs_on_it(bench):
 
     assert isinstance(call.outcome.error, lms.LMStudioProtocolError)
     assert bench.port.transport is None
+
+
+# -- what is sent into a channel ----------------------------------------------------------------
+
+PLAN = channel("repository", "createDownloadPlan", "The plan", "Plan", stop="cancelPlan")
+WATCH = channel("system", "alive", "Watching", "Watch", stop=None)
+
+
+def received(peer):
+    """What the server got, in order: the types of messages, and of the packets in them."""
+    return types_in(taken(peer))
+
+
+def taken(peer):
+    """The bytes that the server got."""
+    peer.setblocking(False)
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := peer.recv(1 << 20):
+            data += chunk
+    return data
+
+
+def types_in(data):
+    return [(text["type"], text.get("message", {}).get("type")) for text in texts_in(data)]
+
+
+def texts_in(data):
+    """The messages in masked frames; those with frames of 10 KB and more are left out."""
+    at, text = 0, b""
+    while at < len(data):
+        first, size, start = data[at], data[at + 1] & 0x7F, at + 2
+        if size >= 126:
+            width = 2 if size == 126 else 8
+            size, start = int.from_bytes(data[start : start + width], "big"), start + width
+        key, start = data[start : start + 4], start + 4
+        body = data[start : start + size]
+        text += bytes(byte ^ key[i % 4] for i, byte in enumerate(body)) if size < 10_000 else b""
+        at = start + size
+        if first & 0x80:
+            if text.endswith(b"}") and text.startswith(b"{"):
+                yield json.loads(text)
+            text = b""
+
+
+def test_a_packet_goes_into_a_channel_and_may_change_what_stops_it(bench):
+    plan = bench.begin(PLAN)
+    peer = bench.connect()
+
+    plan.send({"type": "setSelectedDownloadOptionIndex"})
+    bench.reactor.run_commands()
+    assert plan.stop == "cancelPlan"
+    plan.send({"type": "commit"}, stop="cancelDownload")
+    bench.reactor.run_commands()
+    bench.port.send_cancel(plan)
+
+    assert received(peer) == [
+        ("channelCreate", None),
+        ("channelSend", "setSelectedDownloadOptionIndex"),
+        ("channelSend", "commit"),
+        ("channelSend", "cancelDownload"),
+    ]
+
+
+def test_a_packet_waits_until_what_starts_the_channel_is_written(bench):
+    plan = bench.begin(PLAN)
+    for number in range(3):
+        plan.send({"type": f"packet {number}"})
+    bench.reactor.run_commands()
+
+    peer = bench.connect()
+
+    assert received(peer) == [
+        ("channelCreate", None),
+        *(("channelSend", f"packet {number}") for number in range(3)),
+    ]
+
+
+def test_a_packet_waits_for_the_end_of_a_big_beginning(bench):
+    bench.call()
+    peer = bench.connect()
+    plan = bench.begin(PLAN, "x" * 2_000_000)
+    assert not plan.has_begun
+    plan.send({"type": "commit"}, stop="cancelDownload")
+    bench.reactor.run_commands()
+    assert (len(plan.unsent), plan.stop) == (1, "cancelPlan")
+
+    data = b""
+    while bench.port.transport.is_busy:
+        data += taken(peer)
+        bench.port.write_on()
+
+    assert types_in(data + taken(peer))[-1] == ("channelSend", "commit")
+    assert (plan.unsent, plan.stop) == ([], "cancelDownload")
+
+
+@pytest.mark.parametrize("end", ["cancel", "outcome"])
+def test_nothing_follows_a_cancel_or_the_end(bench, end):
+    plan = bench.begin(PLAN)
+    peer = bench.connect()
+    if end == "cancel":
+        plan.claim.set("enough")
+        bench.port.send_cancel(plan)
+    else:
+        bench.end(plan, Outcome())
+
+    plan.send({"type": "commit"}, stop="cancelDownload")
+    bench.reactor.run_commands()
+
+    sent = received(peer)
+    assert ("channelSend", "commit") not in sent
+    assert sent[-1][1] == ("cancelPlan" if end == "cancel" else None)
+
+
+def test_a_cancel_withdraws_what_waits_with_the_beginning(bench):
+    plan = bench.begin(PLAN)
+    plan.send({"type": "commit"})
+    bench.reactor.run_commands()
+    plan.claim.set("enough")
+
+    peer = bench.connect()
+
+    assert received(peer) == []
+
+
+def test_a_channel_that_nothing_stops_is_forgotten_here(bench):
+    watch = bench.begin(WATCH)
+    peer = bench.connect()
+
+    assert bench.port.send_cancel(watch)
+    bench.end(watch, Outcome())
+
+    assert received(peer) == [("channelCreate", None)]
+    assert not bench.port.protocol.ending  # exit waits for no answer
+    assert watch.id not in bench.port.protocol.calls
+
+
+def test_the_clock_of_silence_begins_anew_when_something_is_sent(bench):
+    plan = bench.begin(PLAN)
+    bench.connect()
+    plan.sent -= 100.0
+    before = plan.sent
+
+    plan.send({"type": "commit"})
+    bench.reactor.run_commands()
+
+    assert plan.sent > before + 50.0
+
+
+def test_what_json_has_no_word_for_is_refused_where_it_is_sent(bench):
+    plan = bench.begin(PLAN)
+    with pytest.raises(lms.LMStudioValueError, match="cannot be written as JSON"):
+        plan.send({"type": "callTool", "arguments": {"n": float("nan")}})

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import lmstudio as lms
 from lmstudio._concurrency.callback_gate import CallbackGate
+from lmstudio._requests import loading as loads
 from lmstudio._requests import models, repository, uploads
-from lmstudio._requests.models import LoadProgress
+from lmstudio._requests.loading import LoadEvents
 
 HUGE = 10**400  # JSON has numbers that no float holds
 MODEL = {"type": "llm", "modelKey": "m", "identifier": "m"}
@@ -19,7 +20,7 @@ OPTION = {"name": "n", "downloadIdentifier": "a/b@q4"}
 
 
 def loading():
-    return LoadProgress(None, CallbackGate())
+    return LoadEvents(CallbackGate())
 
 
 REQUESTS = {
@@ -33,8 +34,8 @@ REQUESTS = {
     "getModelInfo of any": models.loaded_model("llm"),
     "getModelInfo for the length": models.get_context_length("llm", "m"),
     "getLoadConfig": models.get_load_config("llm", "m"),
-    "getOrLoad": models.get_or_load("llm", "m", None, None, loading(), is_strict=False),
-    "loadModel": models.load_new_instance("llm", "m", None, None, None, loading(), is_strict=False),
+    "getOrLoad": loads.get_or_load("llm", "m", None, None, loading(), is_strict=False),
+    "loadModel": loads.load_new_instance("llm", "m", None, None, None, loading(), is_strict=False),
     "searchModels": repository.search_models("a", None, None),
     "getModelDownloadOptions": repository.get_download_options("a"),
     "downloadModel": repository.download("a", None, None, CallbackGate()),
@@ -127,7 +128,7 @@ def test_a_vector_is_a_list_of_floats(vector):
 @pytest.mark.parametrize("progress", [True, False, "0.5", [0.5], None, float("nan"), HUGE, -HUGE])
 def test_a_report_of_progress_that_is_no_share_is_not_passed_on(progress):
     reports = []
-    taker = LoadProgress(reports.append, CallbackGate())
+    taker = LoadEvents(CallbackGate(), reports.append)
 
     taker.take({"type": "loadProgress", "progress": progress})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from helpers import eventually
 from interop import schemas
 from interop.schemas import assert_fit
 
@@ -50,7 +51,12 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
+WITH_A_METHOD = 35  # of the 93 endpoints of LM Studio: the test below prints the others
+
+
+@pytest.fixture(scope="module")
+def driven():
+    """A server, closed by now, that our client has asked for all that it can."""
     with Server() as server, lms.Client(server.host) as client:
         use_models(client)
         use_chats(client.llm.model("test-llm"), server)
@@ -58,11 +64,38 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published):
         use_repository(client)
         use_files(client, server)
         use_errors(client)
+        use_system(client)
+        use_logs(client, server)
+    return server
 
-    assert_fit(published, server, tolerated=FOR_OLDER_SERVERS)
-    driven = {endpoint for _, endpoint, what in published.seen if what == "parameter"}
-    assert driven >= documented_endpoints()
+
+def test_all_that_our_client_sends_fits_and_so_do_the_answers(published, driven):
+    assert_fit(published, driven, tolerated=FOR_OLDER_SERVERS)
+    assert {endpoint for _, endpoint in called(published)} >= documented_endpoints()
     assert ("llm", "predict", "from client: cancel") in published.seen
+    assert ("diagnostics", "streamLogs", "from client: stop") in published.seen
+
+
+def test_the_endpoints_that_no_method_reaches_are_counted(published, driven):
+    assert_fit(published, driven, tolerated=FOR_OLDER_SERVERS)
+    there = {
+        (namespace, endpoint)
+        for namespace, kinds in published.namespaces.items()
+        for kind in ("rpc", "channel")
+        for endpoint in kinds[kind]
+    }
+
+    left = sorted(there - called(published))
+    print(f"{len(there) - len(left)} of {len(there)} endpoints have a method. Without one:")
+    print(*(f"  {namespace}/{endpoint}" for namespace, endpoint in left), sep="\n")
+
+    assert called(published) <= there
+    assert (len(there) - len(left), len(there)) == (WITH_A_METHOD, 93)
+
+
+def called(published):
+    """The endpoints that were called, as (namespace, endpoint)."""
+    return {(name, endpoint) for name, endpoint, what in published.seen if what == "parameter"}
 
 
 def test_what_our_client_sends_to_stop_a_load_fits(published):
@@ -102,6 +135,7 @@ def use_models(client):
     client.list_downloaded_models()
     client.list_loaded_models()
     second = client.llm.load_new_instance("test-llm", "second", config={"contextLength": 1024})
+    client.embedding.model("test-embedding")
     embedder = client.embedding.load_new_instance("test-embedding", config={"contextLength": 512})
     for model in (second, client.embedding.model(), embedder):
         model.get_info()
@@ -109,8 +143,14 @@ def use_models(client):
         model.get_context_length()
         model.count_tokens("a b c")
         model.tokenize(["a b", "c"])
+        model.get_processing_state()
     embedder.embed(["a", "b"])
     second.apply_prompt_template("Hi.")
+    second.get_base_prediction_config()
+    second.preload_draft_model("test-vlm")
+    client.llm.estimate_resources("test-vlm", LOAD_OPTIONS)
+    client.embedding.estimate_resources("test-embedding", {"contextLength": 512})
+    client.system.list_downloaded_model_variants("test-vlm")
     second.unload()
     embedder.unload()
 
@@ -162,9 +202,31 @@ def use_files(client, server):
     """Put images into a chat, a big one among them."""
     chat = lms.Chat()
     images = [client.prepare_image(data) for data in (b"\x89PNG\r\n\x1a\n", bytes(200_000))]
+    client.files.get_file_path(images[0])
     chat.add_user_message("What is this?", images=images)
     server.reply("An image.")
     client.llm.model("test-vlm").respond(chat)
+
+
+def use_system(client):
+    """Tell the server what it can be told."""
+    client.system.notify("Ready")
+    client.system.notify("Ready", "All of it.", no_auto_dismiss=True)
+    client.system.request_shutdown()
+
+
+def use_logs(client, server):
+    """Read the log of a prediction."""
+    model = client.llm.model()
+    with client.diagnostics.stream_logs() as logs:
+        eventually(lambda: server.received(endpoint="streamLogs"))
+        model.respond("Hi.")
+        events = iter(logs)
+        assert [next(events).data.type for _ in range(2)] == [
+            "llm.prediction.input",
+            "llm.prediction.output",
+        ]
+    eventually(lambda: server.received(type="channelSend", endpoint="streamLogs"))
 
 
 def use_errors(client):

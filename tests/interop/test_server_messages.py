@@ -81,7 +81,7 @@ CHAT = [
 
 
 def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
-    more = [Model(key=f"{kind}-{n}", type=kind) for kind in ("llm", "embedding") for n in (2, 3)]
+    more = [Model(key=f"{kind}-{n}", type=kind) for kind in ("llm", "embedding") for n in (2, 3, 4)]
     with Server(models=[*DEFAULT_MODELS, *more], jit_evict=True) as server:
         for namespace in ("llm", "embedding"):
             with RawClient(server, namespace) as client:
@@ -99,6 +99,8 @@ def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
                         client.call(endpoint, parameter)
         with RawClient(server, "system") as client:
             client.open("alive")
+        with RawClient(server, "diagnostics") as client:
+            read_logs(server, client)
 
     assert_fit(published, server)
     assert set(of_the_server(published)) - published.seen == set()
@@ -106,7 +108,7 @@ def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
 
 def of_the_server(published):
     """What the schemas describe and the server serves, as in `Schemas.seen`."""
-    for namespace in ("llm", "embedding", "system", "files", "repository"):
+    for namespace in ("llm", "embedding", "system", "files", "repository", "diagnostics"):
         endpoints = published.namespaces[namespace]
         for kind in ("rpc", "channel"):
             for endpoint, schema in endpoints[kind].items():
@@ -128,8 +130,8 @@ def load(client, kind):
     attempt("loadModel", modelKey=f"{kind}-2", identifier=f"my-{kind}")
     attempt("loadModel", modelKey="nothing")
     attempt("getOrLoad", identifier=f"my-{kind}")
-    attempt("getOrLoad", identifier=f"{kind}-2")
-    attempt("getOrLoad", identifier=f"{kind}-3", loadTtlMs=60_000)  # instead of the one before
+    attempt("getOrLoad", identifier=f"{kind}-3")
+    attempt("getOrLoad", identifier=f"{kind}-4", loadTtlMs=60_000)  # instead of the one before
     attempt("getOrLoad", identifier="test-llm" if kind == "embedding" else "test-embedding")
 
 
@@ -165,6 +167,16 @@ def read_files(client):
         client.rest(client.open("parseDocument", {"fileIdentifier": name, "parseOpts": {}}))
         query = {"query": "hello", "fileIdentifiers": [name], "config": {"fields": []}}
         client.rest(client.open("retrieve", query))
+
+
+def read_logs(server, client):
+    channel = client.open("streamLogs")
+    server.wait_for(type="channelCreate", endpoint="streamLogs")
+    with RawClient(server, "llm") as other:
+        other.rest(other.predict())
+    client.until(channel, "log")
+    client.cancel(channel, "stop")
+    client.rest(channel)
 
 
 def download(client):

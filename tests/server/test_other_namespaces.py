@@ -232,3 +232,31 @@ def test_the_description_of_a_model():
         }
         variant = client.open("loadModel", {"modelKey": "a@q4", "loadConfigStack": NO_CONFIG})
         assert client.rest(variant)[0][-1]["info"]["identifier"] == "a:2"
+
+
+def test_the_log_tells_who_asks_for_it_of_predictions(server):
+    with RawClient(server, "diagnostics") as client, RawClient(server) as other:
+        server.reply("two words")
+        other.rest(other.predict("before"))
+        channel = client.open("streamLogs")
+        server.wait_for(type="channelCreate", endpoint="streamLogs")
+        server.reply("three more words")
+        other.rest(other.predict("after"))
+        given, answered = (client.packet(channel)["log"] for _ in range(2))
+        client.cancel(channel, "stop")
+        assert client.rest(channel) == ([], {"type": "channelClose", "channelId": channel})
+
+    assert given["data"]["type"] == "llm.prediction.input"
+    assert "after" in given["data"]["input"]
+    assert given["data"]["modelPath"].endswith(".gguf")
+    assert answered["data"]["output"] == "three more words"
+    assert answered["data"]["stats"]["stopReason"] == "eosFound"
+    assert given["timestamp"] <= answered["timestamp"]
+
+
+def test_the_log_takes_no_parameter_and_no_cancel(server):
+    with RawClient(server, "diagnostics") as client:
+        client.open("streamLogs", None)
+        assert "Expected void, received null" in client.recv()["warning"]
+        client.cancel(client.open("streamLogs"))
+        assert client.recv()["kind"] == "channelMessageTypeError"

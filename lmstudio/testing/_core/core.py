@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -65,6 +66,13 @@ class Core:
         self.loading: dict[str, Loading] = {}
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}
+        self.log_channels: frozenset[Channel] = frozenset()
+
+    def log(self, data: dict[str, Any]) -> None:
+        """Tell who streams the logs of an event. Any thread."""
+        event = {"timestamp": round(time.time() * 1000), "data": data}
+        for channel in self.log_channels:
+            channel.send({"type": "log", "log": event})
 
     async def slow(self, function: Callable[[], T]) -> T:
         """Call something of the engine, in a thread of its own if the engine is slow."""

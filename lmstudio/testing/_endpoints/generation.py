@@ -70,6 +70,7 @@ class Generation:
         self._prompt_tokens: int | None = None
         self._taken = 0  # tokens of the engine
         self._predicted = 0  # those of them that are part of the reply
+        self._output: list[str] = []  # for the log
 
     def stop(self, reason: str) -> None:
         """Tell the engine to stop; the prediction then ends with this reason."""
@@ -110,6 +111,14 @@ class Generation:
                 "predictionConfig": {"fields": self._fields},
             }
         )
+        self._core.log(
+            {
+                "type": "llm.prediction.output",
+                "output": "".join(self._output),
+                "stats": stats,
+                "modelIdentifier": self._instance.identifier,
+            }
+        )
         self._end(stats["stopReason"])
 
     def finish_unstarted(self) -> None:
@@ -129,6 +138,15 @@ class Generation:
             prompt = self._core.engine.apply_template(request.model, request.messages)
             self.record.note_prompt(prompt)
             self.request = attrs.evolve(request, prompt=prompt)
+        model = self._instance.model
+        self._core.log(
+            {
+                "type": "llm.prediction.input",
+                "input": self.request.prompt,
+                "modelPath": model.file_path(),
+                "modelIdentifier": self._instance.identifier,
+            }
+        )
         limit = self._limit()
         events = iter(self._core.engine.generate(self.request))
         finish: Finish | None = None
@@ -200,6 +218,7 @@ class Generation:
         self._predicted += token.count
         if not token.text:
             return
+        self._output.append(token.text)
         fragment: dict[str, Any] = {
             "content": token.text,
             "tokensCount": token.count,

@@ -8,7 +8,7 @@ from typing import Any
 from .._core.channel import Channel
 from .._core.core import Core
 from .._engines.models_on_disk import Domain
-from . import files, load, models, predict, repository, system
+from . import diagnostics, files, load, models, predict, repository, system
 
 # Returns the result, or an awaitable of it; MISSING for an endpoint that returns nothing.
 Answer = Callable[[Core, Domain, Any], Any]
@@ -50,6 +50,7 @@ CALLS: dict[str, dict[str, Answer]] = {
         "info": system.info,
         "requestShutdown": system.nothing,
     },
+    "diagnostics": {},
     "files": {
         "getLocalFileAbsolutePath": files.local_path,
         "uploadFileBase64": files.upload,
@@ -69,6 +70,7 @@ CHANNELS: dict[str, dict[str, Serve]] = {
     },
     "embedding": _MODEL_CHANNELS,
     "system": {"alive": system.alive},
+    "diagnostics": {"streamLogs": diagnostics.stream_logs},
     "files": {"retrieve": files.retrieve, "parseDocument": files.parse_document},
     "repository": {"downloadModel": repository.download_model},
 }

@@ -163,6 +163,7 @@ RPCS: dict[str, dict[str, c.Shape]] = {
         "info": VOID,
         "requestShutdown": VOID,
     },
+    "diagnostics": {},
     "files": {
         "getLocalFileAbsolutePath": c.obj(fileName=STRING),
         "uploadFileBase64": c.obj(name=STRING, contentBase64=STRING),
@@ -204,6 +205,7 @@ CHANNELS: dict[str, dict[str, tuple[c.Shape, c.Shape]]] = {
     },
     "embedding": _MODEL_CHANNELS,
     "system": {"alive": (VOID, VOID)},
+    "diagnostics": {"streamLogs": (VOID, STOP)},
     "files": {
         "retrieve": (
             c.obj(query=STRING, fileIdentifiers=c.array(STRING), config=KV_CONFIG),

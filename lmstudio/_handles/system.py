@@ -1,0 +1,108 @@
+"""`Client.system`: what concerns the whole server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._api.backports import Unpack
+from .._connection.limits import CallLimits
+from .._requests import models, system
+from .._values.model_info import EmbeddingModelInfo, LlmInfo
+from .downloaded import DownloadedEmbeddingModel, DownloadedLlm
+from .handle import namespace_text
+from .namespaces import EmbeddingNamespace, LlmNamespace
+
+
+class SystemNamespace:
+    """What concerns the whole server, as `Client.system`.
+
+    Every method also takes `cancel_event`, `timeout` and `idle_timeout`, as handles do.
+
+    Thread safety: all methods may be called from several threads at once.
+    """
+
+    def __init__(self, llm: LlmNamespace, embedding: EmbeddingNamespace) -> None:
+        """Offer what is common to the models' namespaces."""
+        self._llm = llm
+        self._embedding = embedding
+        self._session = llm._session
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._llm._find_host())
+
+    def list_downloaded_models(
+        self, **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
+        """Return all models that are there for loading; those of unknown kinds are left out.
+
+        Endpoint: rpc ``system/listDownloadedModels``.
+        """
+        infos = self._session.call(models.list_downloaded("llm", "embedding"), **limits)
+        return [self._downloaded(info) for info in infos]
+
+    def list_downloaded_model_variants(
+        self, model_key: str, **limits: Unpack[CallLimits]
+    ) -> Sequence[DownloadedLlm | DownloadedEmbeddingModel]:
+        """Return the variants of a model that are there for loading, each as a model.
+
+        They differ in quantization or format, and each has a `model_key` of its own, by which it
+        is loaded. A model without variants is the only one of the list.
+
+        Args:
+            model_key: The model's key.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model.
+            LMStudioValueError: The key cannot be one.
+
+        Endpoint: rpc ``system/listDownloadedModelVariants``.
+        """
+        request = models.list_variants(model_key, "llm", "embedding")
+        infos = self._session.call(request, **limits)
+        return [self._downloaded(info) for info in infos]
+
+    def notify(
+        self,
+        title: str,
+        description: str | None = None,
+        *,
+        no_auto_dismiss: bool = False,
+        **limits: Unpack[CallLimits],
+    ) -> None:
+        """Show a notification in LM Studio's window.
+
+        Args:
+            title: Its title.
+            description: Its text; None: only a title.
+            no_auto_dismiss: Leave it there until somebody closes it.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: rpc ``system/notify``.
+        """
+        self._session.call(system.notify(title, description, no_auto_dismiss), **limits)
+
+    def request_shutdown(self, **limits: Unpack[CallLimits]) -> None:
+        """Ask the server to end, for all its clients.
+
+        It returns when the server has agreed. What runs then fails as after any lost connection;
+        close the client first where it should not.
+
+        Raises:
+            LMStudioServerError: The server refuses.
+            LMStudioConnectionLostError: The server was gone before it answered.
+
+        Endpoint: rpc ``system/requestShutdown``.
+        """
+        self._session.call(system.request_shutdown(), **limits)
+
+    def _downloaded(
+        self, info: LlmInfo | EmbeddingModelInfo
+    ) -> DownloadedLlm | DownloadedEmbeddingModel:
+        if isinstance(info, LlmInfo):
+            return self._llm._downloaded(info)
+        return self._embedding._downloaded(info)

@@ -1,0 +1,24 @@
+"""Requests about the server as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._api.checks import check_flag, check_text
+from .._connection.endpoints import rpc
+from .._connection.request import Request
+
+
+def notify(title: str, description: str | None, no_auto_dismiss: bool) -> Request[None]:
+    """Ask to show a notification to whoever sits before LM Studio."""
+    parameter: dict[str, Any] = {"title": check_text(title, "title")}
+    if description is not None:
+        parameter["description"] = check_text(description, "description")
+    if check_flag(no_auto_dismiss, "no_auto_dismiss"):
+        parameter["noAutoDismiss"] = True
+    return Request(rpc("system", "notify", "The notification"), parameter, lambda _: None)
+
+
+def request_shutdown() -> Request[None]:
+    """Ask the server to end."""
+    return Request(rpc("system", "requestShutdown", "The shutdown"), None, lambda _: None)

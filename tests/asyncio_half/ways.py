@@ -1,0 +1,220 @@
+"""Operations of the asyncio half, each of which comes to its end by itself."""
+
+import asyncio
+
+import lmstudio as lms
+
+IMAGE = b"image" * 400_000
+TEXTS = [f"text {number}" for number in range(70)]  # more than are sent at once
+
+
+class NeverSet:
+    """An event of another kind, which a thread has to ask."""
+
+    def is_set(self):
+        return False
+
+
+async def respond(bench):
+    return await bench.model.respond("hi", cancel_event=asyncio.Event())
+
+
+async def complete(bench):
+    return await bench.model.complete("hi", cancel_event=NeverSet())
+
+
+async def wait_for_result(bench):
+    stream = await bench.model.respond_stream("hi")
+    await stream.start()
+    return await stream.wait_for_result(10)
+
+
+async def iterate(bench):
+    return [fragment async for fragment in await bench.model.respond_stream("hi")]
+
+
+async def iterate_with_an_object_event(bench):
+    stream = await bench.model.respond_stream("hi", cancel_event=NeverSet())
+    return [fragment async for fragment in stream]
+
+
+async def start_with_an_object_event(bench):
+    stream = await bench.model.respond_stream("hi", cancel_event=NeverSet())
+    await stream.start()
+    return await stream.wait_for_result()
+
+
+async def async_with(bench):
+    async with await bench.model.respond_stream("hi", cancel_event=NeverSet()) as stream:
+        return [fragment async for fragment in stream]
+
+
+async def iterate_what_is_there(bench):
+    """So much that other tasks have their turn in between."""
+    bench.script(["word "] * 300)
+    stream = await bench.model.respond_stream("hi")
+    await stream.start()
+    await bench.finished()
+    return [fragment async for fragment in stream]
+
+
+async def read_what_is_there(bench):
+    bench.script(["word "] * 300)
+    stream = await bench.model.respond_stream("hi")
+    await stream.start()
+    await bench.finished()
+    return await stream.wait_for_result()
+
+
+async def wait_beside_a_reader(bench):
+    stream = await bench.model.respond_stream("hi")
+    reader = asyncio.ensure_future(stream.wait_for_result())
+    try:
+        await asyncio.sleep(0)
+        return await stream.wait_for_result()
+    finally:
+        reader.cancel()
+        await asyncio.wait([reader])
+
+
+async def wait_after_a_cancel(bench):
+    bench.script(["word "] * 50, delay=0.002, slow_stop=0.02)
+    stream = await bench.model.respond_stream("hi")
+    async for _ in stream:
+        stream.cancel()
+    return await stream.wait_for_result()
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def add_later(a: int, b: int) -> int:
+    """Add two numbers."""
+    await asyncio.sleep(0.002)
+    return a + b
+
+
+async def _act(bench, tool, cancel=None, **options):
+    request = {"name": tool.__name__, "arguments": {"a": 1, "b": 2}}
+    bench.script(["word "] * 12, delay=0.005, tool_calls=[request])
+    return await bench.model.act("1 + 2?", [tool], **options)
+
+
+async def act(bench):
+    return await _act(bench, add, cancel_event=[asyncio.Event(), NeverSet()])
+
+
+async def act_with_coroutines(bench):
+    return await _act(bench, add_later)
+
+
+async def act_that_is_cancelled_while_a_tool_runs(bench):
+    token = lms.CancelToken()
+
+    async def stubborn(a: int, b: int) -> int:
+        """Add two numbers, a little later than it was told to stop."""
+        token.cancel("enough")
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.005)
+        return a + b
+
+    return await _act(bench, stubborn, cancel_event=token)
+
+
+async def load(bench):
+    await bench.client.llm.load_new_instance("test-vlm", "another", on_load_progress=print_nothing)
+    await bench.client.llm.unload("another")
+
+
+async def load_once(bench):
+    model = await bench.client.llm.model("test-vlm")
+    await model.unload()
+
+
+async def load_downloaded(bench):
+    for model in await bench.client.list_downloaded_models("embedding"):
+        handle = await model.load_new_instance(instance_identifier="another")
+        await handle.unload()
+        await model.model()
+
+
+def print_nothing(_):
+    pass
+
+
+async def upload(bench):
+    return await bench.client.prepare_image(IMAGE, "image.png")
+
+
+async def upload_with_an_object_event(bench):
+    return await bench.client.prepare_image(IMAGE, "image.png", cancel_event=NeverSet())
+
+
+async def embed(bench):
+    embedding = await bench.client.embedding.model()
+    await embedding.embed("text")
+    return await embedding.embed(TEXTS)
+
+
+async def tokenize(bench):
+    await bench.model.tokenize(["a", "b"], cancel_event=NeverSet())
+    return await bench.model.tokenize("a")
+
+
+async def batch(bench):
+    return [pair async for pair in bench.model.respond_many(["a", "b", "c"], max_parallel=2)]
+
+
+async def batch_by_hand(bench):
+    batch = bench.model.complete_many(["a", "b"], cancel_event=asyncio.Event())
+    return [await anext(batch), await anext(batch)]
+
+
+async def batch_of_async_inputs(bench):
+    async def inputs():
+        for text in ("a", "b", "c"):
+            await asyncio.sleep(0)
+            yield text
+
+    embedding = await bench.client.embedding.model()
+    return [pair async for pair in embedding.embed_many(inputs(), max_parallel=2)]
+
+
+async def ask(bench):
+    model = bench.model
+    await model.get_info()
+    await model.get_load_config()
+    await model.get_context_length()
+    await model.count_tokens("text", cancel_event=NeverSet())
+    await model.count_tokens(lms.Chat("Be kind."))
+    await model.apply_prompt_template("hi")
+    await bench.client.list_loaded_models()
+    await bench.client.llm.list_downloaded()
+    await bench.client.llm.get_model_info(model.identifier)
+
+
+async def download(bench):
+    (found, *_) = await bench.client.repository.search_models("tiny")
+    (option, *_) = await found.get_download_options()
+    return await option.download()
+
+
+async def another_client(bench):
+    async with lms.AsyncClient(bench.server.host) as client:
+        await client.llm.list_loaded()
+
+
+async def look_for_servers(bench):
+    await lms.AsyncClient.is_valid_api_host(bench.server.host)
+    await lms.AsyncClient.find_default_local_api_host()
+
+
+WAYS = {
+    name: way
+    for name, way in list(globals().items())
+    if asyncio.iscoroutinefunction(way) and name not in ("_act", "add_later")
+}
