@@ -1,4 +1,4 @@
-"""Messages to a server, good and bad: each parameter of each endpoint, and what may be wrong in it."""
+"""Messages to a server, good and bad: each parameter of each endpoint, and what may be wrong."""
 
 import copy
 import json
