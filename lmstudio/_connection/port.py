@@ -173,7 +173,7 @@ class ClientPort:
             )
         elif not self.protocol.calls:
             self._plan = None
-        elif now - self.heard >= SILENCE:
+        elif now >= self.heard + SILENCE:  # as it was planned: a difference is rounded otherwise
             self._ask(now, _ANSWER)
         else:
             self._look_at(self.heard + SILENCE)
