@@ -24,20 +24,21 @@ ROOMS = {
     "": "_other_package errors",
     "_api": "backports secret shown numbers callbacks checks warn public official_path",
     "_concurrency": """
-        clock once drain fork threads deadline event_watcher cancel_token callback_gate
+        clock once drain fork threads deadline targets watched event_watcher object_watcher
+        cancel_token callback_gate
     """,
     "_json": "annotations converter dereference from_json json_schema",
     "_config": "from_user options option_dicts to_wire from_wire",
     "_connection": """
-        limits address endpoints request frames transport wire dial http_exchange route connect
-        discovery call silence protocol reactor port dispatcher session scope
+        limits address endpoints request frames json_limits transport wire dial http_exchange route
+        connect discovery call silence protocol reactor port dispatcher session scope
     """,
     "_values": "messages chat_input openai_messages chat local_file model_info results",
-    "_requests": "models repository uploads",
+    "_requests": "answers models repository uploads",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
-        callbacks accumulator tool_requests right_to_read reader request iterator background_job
-        stream
+        callbacks halves accumulator tool_requests right_to_read reader request iterator
+        background_job stream
     """,
     "_batch": "progress batch",
     "_agent": "tool_context tool_arguments tools tool_calls act",
@@ -47,7 +48,7 @@ ROOMS = {
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
-    "_protocol": "public json_checks argument_checks errors shapes names packets",
+    "_protocol": "public log json_checks argument_checks errors shapes names packets",
     "_engines": """
         models_on_disk engine generated schema_reply scripted make_reply llama_http llama_request
         llama_stream llama
@@ -58,7 +59,7 @@ TESTING_ROOMS = {
     "_endpoints": """
         stop_strings generation predict load models files repository system handlers success
     """,
-    "_calls": "auth session call holds listener",
+    "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",
 }
 

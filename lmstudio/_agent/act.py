@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import queue
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any, TypeAlias
 
 import attrs
@@ -21,7 +23,7 @@ from .._connection.session import Session
 from .._prediction.callbacks import PredictionCallbacks
 from .._prediction.request import PredictionOptions
 from .._prediction.stream import PredictionStream
-from .._values.chat import Chat
+from .._values.chat import Chat, told_again
 from .._values.messages import AssistantResponse, TextData, ToolCallRequest, ToolResultMessage
 from .._values.results import (
     ActResult,
@@ -120,6 +122,7 @@ class Act:
         self._deadline = Deadline(self._timeout)
         # The waker gets the inbox of each round's prediction.
         self._scope = CancelScope(session, queue.SimpleQueue())
+        self._calls: ToolCalls | None = None  # of the last round
         self._next_call_id = 0
         self._rounds = 0
         self._is_cancelled = False
@@ -150,6 +153,8 @@ class Act:
                 scope.close()
             finally:  # Ctrl-C may have interrupted it
                 scope.close()
+                if self._calls is not None:
+                    self._calls.abandon()
         return ActResult(
             rounds=self._rounds,
             total_time_seconds=monotonic() - self._since,
@@ -164,6 +169,7 @@ class Act:
         self._rounds = index + 1
         self._call_back(self._callbacks.on_round_start, index)
         calls = ToolCalls(rules, self._scope, self._session.callback_gate, index)
+        self._calls = calls
         stream = PredictionStream(
             self._session,
             self._without_tools if is_last else self._with_tools,
@@ -215,14 +221,15 @@ class Act:
             requested = self._chat.add_assistant_response(result, calls.requests)
             answered = self._chat.add_tool_results(calls.results)
 
-            def tell_both(on_message: ActMessageCallback) -> None:
-                try:
-                    on_message(requested)
-                finally:  # a chat with a request that is never answered could not go on
-                    on_message(answered)
-
-            if on_message is not None:  # both, though close() shuts the gate in between
-                self._call_back(tell_both, on_message)
+            if on_message is not None:
+                # Both in one, though close() shuts the gate in between, or a window's thread is
+                # interrupted: that of `run_in_background()` is called by its queue.
+                given = getattr(on_message, "given_callback", on_message)
+                both = functools.partial(_tell_both, given, requested, answered)
+                if given is on_message:
+                    self._call_back(both)
+                else:
+                    self._call_back(on_message.func, both)  # type: ignore[attr-defined]
         elif result.content or not result.cancelled:
             message = AssistantResponse(content=[TextData(text=result.content)])
             self._call_back(on_message, message)
@@ -277,3 +284,45 @@ class Act:
             self._scope.cancel(reason)
         except Exception:  # of a callback that a tool has registered
             logger.debug("a callback of a tool's cancel token failed", exc_info=True)
+
+
+def _tell_both(
+    on_message: ActMessageCallback, requested: AssistantResponse, answered: ToolResultMessage
+) -> None:
+    """Tell of requests and of their results, whatever happens in between.
+
+    A chat with a request that is never answered could not go on. No function of ours stands between
+    these lines, since Ctrl-C may come at the beginning of each.
+    """
+    try:
+        try:
+            on_message(requested)
+        except KeyboardInterrupt:
+            _tell_again(on_message, requested)
+            raise
+    finally:
+        try:
+            on_message(answered)
+        except KeyboardInterrupt:
+            _tell_again(on_message, answered)
+            raise
+
+
+def _tell_again(
+    on_message: ActMessageCallback, message: AssistantResponse | ToolResultMessage
+) -> None:
+    """Give a message a second time to a callback that Ctrl-C has interrupted.
+
+    A chat takes it once. A function of C, such as `list.append`, cannot be interrupted.
+    """
+    function: Any = on_message
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not isinstance(function, BuiltinFunctionType):
+        told_again[id(message)] = message
+        try:
+            on_message(message)
+        except Exception:  # as of a chat that has it already
+            logger.debug("on_message failed when it was called again", exc_info=True)
+        finally:
+            told_again.pop(id(message), None)

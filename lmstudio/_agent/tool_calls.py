@@ -217,9 +217,15 @@ class ToolCalls:
         self._pending.clear()
         while self._running:
             if not self._take_next(deadline):
-                for call in self._running.values():
-                    call.token.retire()  # it was cancelled; it need not hold what cancelled it
-                self._running.clear()  # abandoned
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Wait for no tool any more, and keep nothing of what they report from now on."""
+        for call in list(self._running.values()):
+            call.token.retire()  # it was cancelled; it need not hold what cancelled it
+        self._running.clear()
+        self._pending.clear()
+        self._reports.clear()
 
     def _take_next(self, deadline: Deadline) -> bool:
         """Take what is reported next, or wait a while in vain; return False at the deadline."""
@@ -309,9 +315,10 @@ class ToolCalls:
         start_daemon(run, "lmstudio-tool", refusal="No tool can be run")
 
     def _report(self, call: _ToolCall, kind: Report, value: Any) -> None:
-        """Any thread: have something taken by the thread in `act()`."""
-        self._reports.append(_ToolReport(call, kind, value))  # before it is woken
-        self.inbox.put(WAKE)
+        """Any thread: have something taken by `act()`, as long as it waits for the tool."""
+        if call.id in self._running:  # else it may go on for ever, and nobody takes it
+            self._reports.append(_ToolReport(call, kind, value))  # before it is woken
+            self.inbox.put(WAKE)
 
     # -- after it -----------------------------------------------------------------------------
 

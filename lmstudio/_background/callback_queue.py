@@ -13,6 +13,20 @@ from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
 
 
+class _BesideText:
+    """A callback that comes for each fragment: it does not bring `on_text` what waits for it."""
+
+    __slots__ = ("given_callback",)
+
+    def __init__(self, callback: Callable[..., Any]) -> None:
+        """Call a callback."""
+        self.given_callback = callback
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it."""
+        return self.given_callback(*arguments)
+
+
 class _Callback(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -31,8 +45,10 @@ class CallbackQueue:
     """The callbacks of one operation that runs in the background.
 
     At most one flush is under way. It runs in the thread to which `dispatch` leads, and takes what
-    is there when it begins: consecutive texts as one, so that a thread that is busy gets fewer and
-    longer ones. Without `dispatch` whoever puts something in flushes, one at a time.
+    is there when it begins. Without `dispatch` whoever puts something in flushes, one at a time.
+
+    Texts are kept until `bring_text`, or until another callback or the end is to follow them, and
+    given as one, so that a thread that is busy gets fewer and longer ones.
 
     Thread safety: all threads; it takes no lock.
     """
@@ -71,8 +87,15 @@ class CallbackQueue:
         self._on_done = on_done
         self._on_error = on_error
         self._waiting: deque[_Callback | _Text | _End] = deque()
+        self._texts: list[str] = []  # for whoever flushes: what `on_text` is to be given next
+        self._text_is_due = False
         self._flushing = Once()  # set while a flush is under way, with what tells it from others
         self._failure = Once()
+
+    @staticmethod
+    def beside_text(callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what `run` runs at once, though text is waiting: for one for each fragment."""
+        return _BesideText(callback)
 
     @property
     def closed(self) -> list[CancelToken]:
@@ -92,9 +115,15 @@ class CallbackQueue:
         self.flush()
 
     def text(self, text: str) -> None:
-        """Have a text given to `on_text`, with the next `flush` or `run`."""
+        """Have a text given to `on_text`, with the next `bring_text` or before what follows it."""
         if self._on_text is not None and text:
             self._waiting.append(_Text(text))
+
+    def bring_text(self) -> None:
+        """Have the texts until now given to `on_text`, and whatever else is waiting called."""
+        if self._waiting or self._texts:
+            self._text_is_due = True
+            self.flush()
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """Have `on_done` or `on_error` called, after everything else."""
@@ -103,7 +132,7 @@ class CallbackQueue:
 
     def flush(self) -> None:
         """Have what is waiting called, unless a flush is under way."""
-        while self._waiting:
+        while self._waiting or self._text_is_due:
             me = object()
             if not self._flushing.set(me):
                 return  # that flush looks again when it is over
@@ -118,6 +147,7 @@ class CallbackQueue:
             except BaseException as error:
                 if self._flushing.value is me:  # there is no such thread any more
                     self._waiting.clear()
+                    self._text_is_due = False
                     self._fail(error)
                 else:  # it was called here and now, and this is of the last callback
                     _report(error)
@@ -133,34 +163,40 @@ class CallbackQueue:
         """Run what is there, and no more: more may come for ever."""
         try:
             for _ in range(len(self._waiting)):
-                if not self._waiting:  # texts were taken together
-                    return
-                item = self._waiting.popleft()
+                item = self._waiting[0]
+                if isinstance(item, _Text):
+                    self._texts.append(item.text)  # first: `bring_text` finds it here or there
+                self._waiting.popleft()
+                if isinstance(item, _Text):
+                    continue
+                if isinstance(item, _End) or not isinstance(item.function, _BesideText):
+                    self._give_text()
                 if isinstance(item, _End):
                     self._run_end(item)
-                elif not self._failure:
-                    self._run(item)
+                else:
+                    self._run(item.function, *item.arguments)
+            if self._text_is_due:
+                self._text_is_due = False
+                self._give_text()
         finally:
             # Given back first; then whoever ran this looks at what came meanwhile.
             self._flushing.clear()
 
-    def _run(self, item: _Callback | _Text) -> None:
+    def _give_text(self) -> None:
+        if self._texts and self._on_text is not None:
+            text, self._texts = "".join(self._texts), []
+            self._run(self._on_text, text)
+
+    def _run(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        """Run a callback, unless one has failed."""
+        if self._failure:
+            return
         try:
-            if isinstance(item, _Callback):
-                self._gate.run(item.function, *item.arguments)
-            elif self._on_text is not None:
-                self._gate.run(self._on_text, self._with_following(item.text))
+            self._gate.run(callback, *arguments)
         except BaseException as error:
             self._fail(error)
             if self._dispatch is not None and not isinstance(error, Exception):
                 raise  # Ctrl-C in a GUI's thread
-
-    def _with_following(self, text: str) -> str:
-        texts = [text]
-        while self._waiting and isinstance(following := self._waiting[0], _Text):
-            texts.append(following.text)
-            self._waiting.popleft()
-        return "".join(texts)
 
     def _fail(self, error: BaseException) -> None:
         self._failure.set(not_the_end(error))

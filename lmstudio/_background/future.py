@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,11 +10,13 @@ from typing import Any, TypeVar
 
 from .._api.public import public
 from .._concurrency import fork
+from .._concurrency.threads import check_may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
 from .thread import WAITS_FOR_ITSELF, is_this_thread
 
 T = TypeVar("T")
 
+futures_logger = logging.getLogger("concurrent.futures")
 _PATIENCE = 0.5  # seconds that one future may hold up all others
 
 
@@ -22,10 +25,23 @@ class _Condition(threading.Condition):
 
     `with condition:` looks these up in the class, finds the property, and so calls the lock itself;
     in the standard class there is a step of Python between the lock and the `with`.
+
+    In a forked child it is refused, also to `concurrent.futures.wait()` and `as_completed()`: a
+    thread of the parent may have had it, and none will ever bring the outcome.
     """
 
-    __enter__ = property(lambda self: self._lock.__enter__)
+    def __init__(self) -> None:
+        self._process = fork.current
+        super().__init__()
+
+    def _own_lock(self) -> Any:
+        fork.check_process(self._process, "future")
+        return self._lock  # type: ignore[attr-defined]
+
+    __enter__ = property(lambda self: self._own_lock().__enter__)
     __exit__ = property(lambda self: self._lock.__exit__)
+    # The standard class sets it on the object; here it stays what it is.
+    acquire = property(lambda self: self._own_lock().acquire, lambda self, _: None)
 
 
 class BackgroundCall(Future[T]):
@@ -46,6 +62,12 @@ class BackgroundCall(Future[T]):
         self._process = fork.current
         self.worker = 0  # the thread that brings the outcome, if it has one of its own
         self.set_running_or_notify_cancel()
+
+    def __repr__(self) -> str:
+        """Say how far it is."""
+        if self._process is not fork.current:
+            return f"<{type(self).__name__} of the parent process>"
+        return super().__repr__()
 
     def cancel(self, reason: Any = None) -> bool:
         """Stop the operation; it never blocks. The future is done a little later.
@@ -79,11 +101,27 @@ class BackgroundCall(Future[T]):
         """Raise where waiting would never end.
 
         Raises:
-            LMStudioRuntimeError: In a forked child, and in a callback before the end.
+            LMStudioRuntimeError: In a forked child; before the end, in a callback, and in a thread
+                that must not wait.
         """
         fork.check_process(self._process, "future")
+        if not self.done():
+            check_may_wait()
         if (is_this_thread() or threading.get_ident() == self.worker) and not self.done():
             raise LMStudioRuntimeError(WAITS_FOR_ITSELF)
+
+    def _invoke_callbacks(self) -> None:
+        """Call all done callbacks; the standard class stops at the first `BaseException`."""
+        failure: BaseException | None = None
+        for callback in self._done_callbacks:  # type: ignore[attr-defined]
+            try:
+                callback(self)
+            except Exception:  # as the standard class does
+                futures_logger.exception("exception calling callback for %r", self)
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def finish(self, result: Any, error: BaseException | None) -> None:
         """Make it done, in the thread that brings the outcome.
@@ -103,7 +141,7 @@ class BackgroundCall(Future[T]):
             work()
         else:
             # Ctrl-C has left it locked, in `concurrent.futures.wait` or the like.
-            threading.Thread(target=work, name="lmstudio-future", daemon=True).start()
+            start_daemon(work, "lmstudio-future", refusal="A future cannot be made done")
 
 
 public(BackgroundCall)

@@ -15,7 +15,9 @@ import heapq
 import itertools
 import logging
 import queue
-import threading
+from _thread import get_ident
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ from .._api.checks import check_seconds
 from .._api.shown import shown
 from .._concurrency.clock import monotonic
 from .._concurrency.fork import PerProcess
+from .._concurrency.once import Once
 from .._concurrency.threads import start_daemon
 from .._connection.call import Call
 from ..errors import LMStudioRuntimeError, LMStudioValueError
@@ -52,12 +55,23 @@ class Job(Protocol):
 
 
 class _State:
-    """The jobs of this process. The lock guards `arriving` and `ident`."""
+    """The jobs of this process.
+
+    It has no lock: a finaliser of the user's, run by the garbage collector in the middle of these
+    lines, may start something in the background.
+
+    Attributes:
+        arriving: Jobs that the thread has still to take.
+        running: The number of the thread, which itself puts it here, by one C call; none: it ended.
+        begun: Set as soon as the thread that was started last has begun.
+        news: The bells that rang.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.arriving: list[_Doorbell] = []
-        self.ident = 0  # of the thread; 0: there is none
+        self.arriving: deque[_Doorbell] = deque()
+        self.running: dict[int, int] = {}
+        self.begun = Once()
+        self.begun.set()
         self.news: queue.SimpleQueue[_Doorbell] = queue.SimpleQueue()
 
 
@@ -66,7 +80,7 @@ _state = PerProcess(lambda _: _State())
 
 def is_this_thread() -> bool:
     """Whether the caller runs in this thread, which must not wait for itself."""
-    return threading.get_ident() == _state.value.ident
+    return _state.value.running.get(0) == get_ident()
 
 
 def check_other_thread() -> None:
@@ -93,23 +107,35 @@ def check_interval(interval: object) -> float:
     return seconds
 
 
-def add(job: Job) -> None:
+def add(job: Job) -> Callable[[None], None]:
     """Poll a job until it is over.
+
+    Returns:
+        What rings for it, called with None: it is polled as soon as its interval is over.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more.
     """
     state = _state.value
     bell = _Doorbell(job, state.news)
-    with state.lock:
-        if not state.ident:
+    # Appended first, looked at second: a thread without jobs says first that it ends, and looks for
+    # new ones second. Two threads may be started at once; one of them runs, the other ends.
+    state.arriving.append(bell)
+    if not state.running and state.begun:
+        begun = Once()
+        try:
             refusal = "Nothing runs in the background"
-            thread = start_daemon(_run, "lmstudio-background", state, refusal=refusal)
-            state.ident = thread.ident or 0
-        state.arriving.append(bell)
+            start_daemon(_run, "lmstudio-background", state, begun, refusal=refusal)
+        except LMStudioRuntimeError:
+            with suppress(ValueError):
+                state.arriving.remove(bell)
+            bell.leave()
+            raise
+        state.begun = begun  # not before: Ctrl-C may come, and nobody would ever set it
     # The thread need not wake before something comes; what came before it knew the job rings now.
     if not bell.hang_up():
         state.news.put(bell)
+    return bell.put
 
 
 class _Doorbell(queue.SimpleQueue[Any]):
@@ -177,7 +203,7 @@ class _Poller:
         self._jobs: set[_Doorbell] = set()
         self._polls: list[tuple[float, int, _Doorbell]] = []  # a heap; some may be out of date
         self._counter = itertools.count()
-        self._next_look = 0.0  # at the jobs that rest
+        self._next_look = monotonic() + _LOOK_AGAIN  # at the jobs that rest
 
     @property
     def is_empty(self) -> bool:
@@ -213,7 +239,7 @@ class _Poller:
             self._next_look = now + _LOOK_AGAIN
             for bell in self._jobs:  # a switch of threads may have hidden a packet from its bell
                 if bell.next_poll is None and bell.has_news:
-                    self._plan(bell, now)
+                    self.note(bell)
 
     def _plan(self, bell: _Doorbell, when: float) -> None:
         if bell.next_poll != when:
@@ -238,19 +264,31 @@ class _Poller:
             bell.leave()
 
 
-def _run(state: _State) -> None:
+def _run(state: _State, begun: Once) -> None:
+    me = get_ident()
+    is_mine = state.running.setdefault(0, me) == me
+    begun.set()  # after that: who finds it set looks for the thread there
+    try:
+        if is_mine:
+            _poll_all(state, me)
+    finally:
+        if state.running.get(0) == me:
+            state.running.pop(0, None)
+
+
+def _poll_all(state: _State, me: int) -> None:
     poller = _Poller()
     rung: list[_Doorbell] = []
     while True:
-        with state.lock:
-            arriving, state.arriving = state.arriving, []
-            if not arriving and poller.is_empty:
-                state.ident = 0  # under the lock: the next job gets a new thread
-                return
         # Admitted first: what rang may be new. And nothing that is over may be kept alive by a
         # name while this waits.
-        while arriving:
-            poller.admit(arriving.pop())
+        while state.arriving:
+            poller.admit(state.arriving.popleft())
+        if poller.is_empty:
+            state.running.pop(0, None)
+            if not state.arriving or state.running.setdefault(0, me) != me:
+                return
+            continue
         while rung:
             poller.note(rung.pop())
         poller.poll_due()

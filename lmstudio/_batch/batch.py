@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import queue
 import weakref
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from .._background.thread import add, check_other_thread
 from .._concurrency import fork
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
 from .._connection.limits import Limit
 from .._connection.request import Request
@@ -34,6 +36,7 @@ Start: TypeAlias = Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]
 
 _AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
 _LEFT = "the loop over the batch was left"
+_INTERRUPTED = "the batch was left by an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
 
 
@@ -49,7 +52,8 @@ class Batch(Generic[R]):
     After a cancel (of an event, by `cancel()`, `Client.cancel_all()` or Ctrl-C, which is raised as
     ever) nothing more is started. Leaving a ``for`` loop over it, as by ``break``, is one too, and
     so is dropping it. Iterate again for what had finished, and for what the others have so far:
-    results with `cancelled` set, or `LMStudioCancelledError`.
+    results with `cancelled` set, or `LMStudioCancelledError`. Each outcome is given once, also if
+    Ctrl-C came in the middle of giving it.
 
     Thread safety: one thread iterates; `cancel` and `cancelled` may be called anywhere, also in
     signal handlers.
@@ -88,6 +92,7 @@ class Batch(Generic[R]):
             total = len(inputs) if isinstance(inputs, Sized) else None
         except StopIteration as error:  # of user code
             raise not_the_end(error) from error
+        self._total = total
         self._input_error: Exception | None = None
         self._max_parallel = max_parallel
         self._ordered = ordered
@@ -95,11 +100,13 @@ class Batch(Generic[R]):
         self._outcomes: dict[int, BackgroundCall[R] | LMStudioError] = {}  # by index, until given
         self._ended: deque[int] = deque()  # news: the indices of those that have ended
         self._ready: dict[int, None] = {}  # those of whose end this thread knows, in that order
+        self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
         self._scope = CancelScope(session, self._bell)
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
+        self._thread = 0  # in which that is
         self._scope.open(events)
-        self._progress = show_progress(progress, total, self)
+        self._progress = show_progress(progress, total, self, session.callback_gate)
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, with the words of what holds the connections."""
@@ -107,9 +114,9 @@ class Batch(Generic[R]):
 
     def __repr__(self) -> str:
         """Say how far it is."""
-        given = self._count - len(self._outcomes)
+        under_way = self._under_way()
         cancelled = ", cancelled" if self.cancelled() else ""
-        return f"<Batch: {given} given, {len(self._outcomes)} under way{cancelled}>"
+        return f"<Batch: {self._count - under_way} given, {under_way} under way{cancelled}>"
 
     def cancel(self, reason: Any = None) -> bool:
         """Stop all of it: what runs, and what would follow. It never blocks.
@@ -143,13 +150,23 @@ class Batch(Generic[R]):
         last = None if self._iterator is None else self._iterator()
         if last is iterator:
             return
-        goes_on = bool(self._outcomes) or self._inputs is not None
-        if last is not None and goes_on and not self._scope.is_set():
+        if last is not None and self._goes_on() and not self._scope.is_set():
             raise LMStudioRuntimeError(
                 "Another loop over this batch goes on: iterate over it once, and in one thread."
             )
         self._notice_if_left()
         self._iterator = weakref.ref(iterator)
+        self._thread = get_ident()
+
+    def _goes_on(self) -> bool:
+        """Whether a loop over it has something to do; in its own thread, but to take what is there.
+
+        Ctrl-C in the body of that loop leaves its iterator, which somebody may hold.
+        """
+        has_more = self._inputs is not None and self._count != self._total
+        if has_more or self._thread != get_ident():
+            return has_more or bool(self._under_way())
+        return not all(_has_ended(outcome) for outcome in self._outcomes.values())
 
     def _notice_if_left(self) -> None:
         """Stop all if the loop was left; the I/O thread has stopped what ran already."""
@@ -166,13 +183,27 @@ class Batch(Generic[R]):
                 outcomes wait for.
             Exception: What the inputs raised.
         """
+        try:
+            pair = self._take()
+            # The last step: Python looks for signals at calls and jumps back, of which there is
+            # none from here on. Where Ctrl-C came before it, the pair is given again.
+            self._given = pair[0]
+            return pair
+        except KeyboardInterrupt:
+            self.cancel(_INTERRUPTED)
+            raise
+
+    def _take(self) -> tuple[int, R | LMStudioError]:
+        """Do what `__next__` does, but do not note that it was given."""
         check_other_thread()
+        check_may_wait()
         fork.check_process(self._process, "batch")
         try:
             self._notice_if_left()
+            self._forget_given()
             pair = self._next_pair()
         except BaseException as error:
-            self.cancel("the batch was left by an exception")  # does nothing after the end
+            self.cancel(_INTERRUPTED)  # does nothing after the end
             if isinstance(error, StopIteration):  # of an input, or the progress function
                 raise not_the_end(error) from error
             raise
@@ -181,7 +212,7 @@ class Batch(Generic[R]):
         return pair
 
     def _next_pair(self) -> tuple[int, R | LMStudioError] | None:
-        """Wait for the next outcome; return None at the end."""
+        """Wait for the next outcome, which is kept until it was given; return None at the end."""
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
@@ -189,10 +220,11 @@ class Batch(Generic[R]):
             self._progress(self._count - self._running())
             index = self._next_index()
             if index is not None:
-                pair = index, _outcome(self._outcomes[index])
-                del self._ready[index]  # first: without it, `_look_at_all` finds the other
-                del self._outcomes[index]
-                return pair
+                outcome = _outcome(self._outcomes[index])
+                if isinstance(outcome, BaseException) and not isinstance(outcome, LMStudioError):
+                    self._given = index
+                    raise outcome
+                return index, outcome
             if not self._outcomes:
                 self._finish()
                 return None
@@ -200,6 +232,17 @@ class Batch(Generic[R]):
                 receiver(self._bell, Deadline(_LOOK_AGAIN))()
             except DeadlinePassed:
                 self._look_at_all()
+
+    def _under_way(self) -> int:
+        """How many were started and not given."""
+        return len(self._outcomes) - (self._given in self._outcomes)
+
+    def _forget_given(self) -> None:
+        """Forget the outcome that was given last; Ctrl-C may come between, and this is repeated."""
+        if self._given is not None:
+            self._ready.pop(self._given, None)
+            self._outcomes.pop(self._given, None)
+            self._given = None
 
     def _running(self) -> int:
         """Take the news, and return how many inputs are under way."""
@@ -229,7 +272,8 @@ class Batch(Generic[R]):
                 self._inputs = None
                 return
             except Exception as error:
-                self._inputs, self._input_error = None, error
+                self._input_error = error  # first: an iterator that has raised is at its end
+                self._inputs = None
                 return
             index, self._count = self._count, self._count + 1
             try:
@@ -251,13 +295,15 @@ class Batch(Generic[R]):
         return index if index in self._ready else None
 
     def _finish(self) -> None:
-        input_error, self._input_error = self._input_error, None
         self._scope.close()
         self._progress(self._count)
         self._progress.close()
         self._scope.check_events()
-        if input_error is not None:
-            raise input_error
+        if self._input_error is not None:
+            try:
+                raise self._input_error
+            finally:
+                self._input_error = None  # last: Ctrl-C in what stands above must not lose it
 
 
 class _BatchIterator(Generic[R]):
@@ -275,8 +321,15 @@ class _BatchIterator(Generic[R]):
         return self
 
     def __next__(self) -> tuple[int, R | LMStudioError]:
-        self._batch._note_iterator(self)
-        return next(self._batch)
+        batch = self._batch
+        try:
+            batch._note_iterator(self)
+            pair = batch._take()
+            batch._given = pair[0]  # the last step, as in the batch itself
+            return pair
+        except KeyboardInterrupt:
+            batch.cancel(_INTERRUPTED)
+            raise
 
 
 def _note_end(
@@ -290,13 +343,11 @@ def _has_ended(outcome: BackgroundCall[R] | LMStudioError) -> bool:
     return isinstance(outcome, LMStudioError) or outcome.done()
 
 
-def _outcome(ended: BackgroundCall[R] | LMStudioError) -> R | LMStudioError:
+def _outcome(ended: BackgroundCall[R] | LMStudioError) -> R | BaseException:
     """Return the result or error of an input that has ended."""
     error = ended if isinstance(ended, LMStudioError) else ended.exception()
     if error is None:
         return ended.result()  # type: ignore[union-attr]
-    if not isinstance(error, LMStudioError):
-        raise error
     return error.with_traceback(None)  # which would keep alive all that the input has used
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from .._api.callbacks import check_callback
 from .._api.shown import shown
 from .._concurrency import fork
+from .._concurrency.callback_gate import CallbackRunner
 from ..errors import LMStudioValueError
 
 Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
@@ -35,13 +36,16 @@ class ProgressDisplay:
         """Leave the bar as it is. May be repeated."""
 
 
-def show_progress(progress: Progress, total: int | None, owner: object) -> ProgressDisplay:
+def show_progress(
+    progress: Progress, total: int | None, owner: object, gate: CallbackRunner
+) -> ProgressDisplay:
     """Return what shows the progress of a batch, and closes its bar if the batch is dropped.
 
     Args:
         progress: ``"rich"``, ``"tqdm"``, a function of the number done and the total, or None.
         total: How many inputs there are; None: nobody knows.
         owner: The batch.
+        gate: Calls a function, unless the client is closed.
 
     Raises:
         LMStudioValueError: It is something else, or not installed.
@@ -50,7 +54,7 @@ def show_progress(progress: Progress, total: int | None, owner: object) -> Progr
         return ProgressDisplay()
     if callable(progress):
         check_callback("progress", progress, "done", "total")
-        return _Function(progress, total)
+        return _Function(progress, total, gate)
     makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
     if progress not in makers:
         raise LMStudioValueError(
@@ -73,13 +77,16 @@ def _close_here(display: ProgressDisplay, process: object) -> None:
 
 
 class _Function(ProgressDisplay):
-    def __init__(self, function: Callable[[int, int | None], Any], total: int | None) -> None:
+    def __init__(
+        self, function: Callable[[int, int | None], Any], total: int | None, gate: CallbackRunner
+    ) -> None:
         super().__init__()
         self._function = function
         self._total = total
+        self._gate = gate
 
     def _show(self, done: int) -> None:
-        self._function(done, self._total)
+        self._gate.run(self._function, done, self._total)
 
 
 class _Rich(ProgressDisplay):

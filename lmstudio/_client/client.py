@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, NoReturn, overload
 
 from .._api.backports import Self, Unpack
 from .._api.checks import check_count, check_seconds
@@ -136,6 +136,10 @@ class Client:
         discovery = getattr(self, "_discovery", None)  # None: its constructor raised
         found = None if discovery is None else discovery.found
         return f"{type(self).__name__}({found.api_host if found else None!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: it holds connections."""
+        self._session.__reduce__()
 
     def __enter__(self) -> Self:
         """Make sure that the server answers.

@@ -57,7 +57,8 @@ def run_in_background(
         dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
             `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
             threads of the package.
-        interval: Seconds between two calls of `on_text`, at least.
+        interval: Seconds between two calls of `on_text`, at least. Only before another callback
+            (but one for each fragment), and at the end, text comes earlier.
         cancel_event: An event, or several, that stop the call.
         **options: The call's other keyword arguments.
 
@@ -74,12 +75,19 @@ def run_in_background(
     """
     token = CancelToken()
     callbacks = CallbackQueue(
-        _gate_of(call), dispatch, token.cancel, on_text=on_text, on_done=on_done, on_error=on_error
+        _gate_of(call, arguments),
+        dispatch,
+        token.cancel,
+        on_text=on_text,
+        on_done=on_done,
+        on_error=on_error,
     )
     for name, callback in options.items():
         if name.startswith("on_") and callback is not None:
             check_callable(name, callback)
-            options[name] = _runs_in(callbacks, callback)
+            is_for_each = name == "on_prediction_fragment"
+            beside = callbacks.beside_text(callback) if is_for_each else callback
+            options[name] = _runs_in(callbacks, beside, callback)
     if on_text is not None:
         also = options.get("on_prediction_fragment")
         options["on_prediction_fragment"] = _text_taker(callbacks, also)
@@ -107,7 +115,8 @@ def run_in_background(
     try:
         start_daemon(work, "lmstudio-call", refusal="Nothing can be run in the background")
         if on_text is not None:
-            add(_TextJob(callbacks, future, seconds))
+            job = _TextJob(callbacks, future, seconds)
+            future.add_done_callback(functools.partial(job.end, add(job)))
     except BaseException:
         token.cancel("interrupted")
         raise
@@ -152,9 +161,14 @@ class _TextJob:
         self._callbacks = callbacks
         self._future = future
 
+    def end(self, ring: Callable[[None], None], _future: BackgroundCall[Any]) -> None:
+        """Be polled once more now, however long the interval is, and no more."""
+        self.interval = 0.0
+        ring(None)
+
     def poll(self) -> bool:
         """Bring what has come."""
-        self._callbacks.flush()
+        self._callbacks.bring_text()
         return not self._future.done()
 
 
@@ -167,19 +181,34 @@ def _text_taker(callbacks: CallbackQueue, also: Callable[..., Any] | None) -> Ca
     return take
 
 
-def _runs_in(callbacks: CallbackQueue, callback: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what has a callback run by `callbacks`, and says which one it is."""
+def _runs_in(
+    callbacks: CallbackQueue, callback: Callable[..., Any], given: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return what has a callback run by `callbacks`, and says which one was given."""
     run = functools.partial(callbacks.run, callback)
-    run.given_callback = callback  # type: ignore[attr-defined]
+    run.given_callback = given  # type: ignore[attr-defined]
     return run
 
 
-def _gate_of(call: Callable[..., Any]) -> CallbackGate:
-    """Return what stops callbacks when the client is closed to which a method belongs."""
-    session: Session | None = getattr(getattr(call, "__self__", None), "_session", None)
-    if session is None and getattr(call, "__globals__", None) is vars(default_client):
-        session = default_client._default_client()._session
-    return CallbackGate() if session is None else session.callback_gate
+def _gate_of(call: Callable[..., Any], arguments: tuple[Any, ...]) -> CallbackGate:
+    """Return what stops callbacks when the client is closed to which a call belongs.
+
+    That is the client of the object whose method is called, also through `functools.partial`, or by
+    the function of its class, which gets the object first; and the default client for functions of
+    the package.
+    """
+    inner: Any = call
+    while isinstance(inner, functools.partial):
+        inner, arguments = inner.func, (*inner.args, *arguments)
+    if getattr(inner, "__globals__", None) is vars(default_client):
+        return default_client._default_client()._session.callback_gate
+    for owner in (getattr(inner, "__self__", None), *arguments[:1]):
+        # Of `client.system`, which is what two others know, it is theirs.
+        for namespace in (owner, getattr(owner, "_llm", None)):
+            session = getattr(namespace, "_session", None)
+            if isinstance(session, Session):
+                return session.callback_gate
+    return CallbackGate()
 
 
 public(run_in_background)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import queue
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeAlias
@@ -12,15 +12,23 @@ from .._api.backports import Self
 from .._api.callbacks import not_the_end
 from .._api.checks import check_seconds
 from .._api.public import public
-from .._api.shown import shown
+from .._api.shown import shown, worded
 from ..errors import LMStudioCancelledError, LMStudioRuntimeError, LMStudioValueError
+from .clock import monotonic
 from .deadline import Deadline, DeadlinePassed, receiver
 from .drain import drain
-from .event_watcher import Alarm, EventLike, Target, watch
+from .event_watcher import resume_watching, watch
+from .object_watcher import FIRST_LOOK, FirstLook, watch_object
 from .once import Once
+from .targets import Target, Targets
+from .threads import check_may_wait, start_daemon
+from .watched import Alarm, EventLike, carefully, is_plain, watch_error
 
 EVENT_REASON = "cancel_event was set"
-_MANY_TARGETS = 100  # a token that has so many looks for those that were dropped
+
+# Tokens whose cancel has not yet come to all that depend on them, and since when, by identity.
+_unfinished: dict[int, tuple[float, CancelToken]] = {}
+_UNDER_WAY = 0.25  # seconds in which it does, unless Ctrl-C has interrupted it
 
 
 class CancelToken:
@@ -37,20 +45,19 @@ class CancelToken:
         "__weakref__",
         "_callbacks",
         "_claim",
-        "_purge_at",
         "_sources",
         "_targets",
         "_waiters",
     )
+    _is_retired: bool = False  # whether a cancel changes nothing any more
 
     def __init__(self) -> None:
         """Make a token that is not set."""
         self._claim = Once()  # the reason of the first cancel()
-        self._targets: dict[int, weakref.ref[Any]] = {}
-        self._purge_at = _MANY_TARGETS
+        self._targets = Targets()
         self._callbacks: deque[Callable[[], Any]] = deque()
         self._waiters: deque[queue.SimpleQueue[None]] = deque()
-        self._sources: list[CancelToken] = []  # which cancel this one
+        self._sources: list[CancelToken] = []  # which cancel this one, kept alive
 
     @classmethod
     def after(cls, seconds: float) -> Self:
@@ -79,7 +86,7 @@ class CancelToken:
 
     def __repr__(self) -> str:
         """Say whether it is set, and why."""
-        state = f"cancelled, reason={self.reason!r}" if self.is_set() else "not cancelled"
+        state = f"cancelled, reason={shown(self.reason)}" if self._claim else "not cancelled"
         return f"<CancelToken: {state}>"
 
     def __reduce__(self) -> NoReturn:
@@ -108,19 +115,15 @@ class CancelToken:
         """
         # Repeated by every caller, and nothing is forgotten before it is done: Ctrl-C may have
         # interrupted the first one anywhere.
-        first = self._announce(reason)
+        first, tokens = self._spread(reason)
         failure: BaseException | None = None
-        for key, target in self._living_targets():
+        for token in reversed(tokens):  # first those that depend on others
             try:
-                if isinstance(target, CancelToken):
-                    target.cancel(self.reason)
-            except BaseException as error:  # of a callback of a dependent token
-                failure = failure or error
-            self._targets.pop(key, None)
-        try:
-            self._run_callbacks()
-        except BaseException as error:
-            failure = failure or error
+                token._run_callbacks()
+            except BaseException as error:
+                failure = error if failure is None else failure
+        for token in tokens:
+            token._targets.clear()  # who adds one from now on looks at the claim
         if failure is not None:
             try:
                 raise failure
@@ -145,7 +148,11 @@ class CancelToken:
         raise LMStudioRuntimeError("A CancelToken cannot be cleared; make a new one.")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, for at most `timeout` seconds; return whether it is set."""
+        """Wait until it is set, for at most `timeout` seconds; return whether it is set.
+
+        Raises:
+            LMStudioRuntimeError: This is a finaliser, run in a thread that must not wait.
+        """
         waiter: queue.SimpleQueue[None] = queue.SimpleQueue()
         # Added first, looked at second, while cancel() in another thread claims first and wakes the
         # waiters second: one of the two finds the other.
@@ -153,6 +160,7 @@ class CancelToken:
         try:
             if self._claim:
                 return True
+            check_may_wait()
             receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
         except DeadlinePassed:
             pass
@@ -182,36 +190,44 @@ class CancelToken:
             LMStudioCancelledError: With the token's reason.
         """
         if self._claim:
-            words = "" if self.reason is None else f": {self.reason}"
+            words = "" if self.reason is None else f": {worded(self.reason)}"
             raise LMStudioCancelledError(f"The operation was cancelled{words}", self.reason)
 
     def _announce(self, reason: Any) -> bool:
         """Do what `cancel` does before any callback is run: those may take long."""
-        # First of all: who adds a waiter, a callback or a target from now on looks here itself.
-        first = self._claim.set(reason)
-        for waiter in self._waiters.copy():  # a copy, since those who were woken leave it
-            waiter.put(None)
-        for _, target in self._living_targets():
-            if isinstance(target, CancelToken):
-                target._announce(self.reason)
-            elif target is not None:
-                target.cancel(self.reason)
-        return first
+        return self._spread(reason)[0]
 
-    def _living_targets(self) -> list[tuple[int, Any]]:
-        # Of keys alone: making pairs could run a finaliser that links a target meanwhile.
-        references = [(key, self._targets.get(key)) for key in list(self._targets)]
-        return [(key, None if ref is None else ref()) for key, ref in references]
+    def _spread(self, reason: Any) -> tuple[bool, list[CancelToken]]:
+        """Set this token and all that depend on it, wake who waits, and stop calls.
 
-    def _fired(self) -> CancelToken | None:
-        """Return this token if it is set, or one that cancels it; this changes nothing.
+        A loop, since a chain of tokens may be longer than Python's stack.
 
-        Ctrl-C may have interrupted the `cancel` of the other before it came to this one.
+        Returns:
+            Whether this was the first; and these tokens, each before those that depend on it.
         """
-        if self._claim:
-            return self
-        fired = (source._fired() for source in self._sources)
-        return next((token for token in fired if token is not None), None)
+        # Before the claim: wherever Ctrl-C comes, `resume_interrupted` goes on.
+        _unfinished[id(self)] = monotonic(), self
+        first = False
+        reached: dict[int, CancelToken] = {}
+        ahead: list[tuple[CancelToken, Any]] = [(self, reason)]
+        while ahead:
+            token, reason = ahead.pop()
+            if id(token) in reached or token._is_retired:
+                continue
+            reached[id(token)] = token
+            # First of all: who adds a waiter, a callback or a target from now on looks here itself.
+            is_first = token._claim.set(reason)
+            if token is self:
+                first = is_first
+            for waiter in token._waiters.copy():  # a copy, since those who were woken leave it
+                waiter.put(None)
+            for target in token._targets.living():
+                if isinstance(target, CancelToken):
+                    ahead.append((target, token.reason))
+                else:
+                    target.cancel(token.reason)
+        _unfinished.pop(id(self), None)
+        return first, list(reached.values())
 
     @property
     def _is_over(self) -> bool:
@@ -223,26 +239,17 @@ class CancelToken:
         """Whether callbacks may run in `cancel`, its own or those of a dependent token."""
         return True
 
-    def _watch_failed(self, error: Exception) -> None:
+    def _watch_failed(self, error: BaseException) -> None:
         """Cancel, since one of the events it depends on is broken."""
         self.cancel(error)
 
     def _follow(self, token: CancelToken) -> None:
-        # Noted first: where Ctrl-C interrupts the other's cancel() before it comes here, `_fired`
-        # finds it.
         self._sources.append(token)
         token._link(self)
 
     def _link(self, target: Target) -> None:
         """Cancel `target` together with this token, until `_unlink`. It is held weakly."""
-        if len(self._targets) >= self._purge_at:
-            for key in list(self._targets):
-                reference = self._targets.get(key)
-                if reference is not None and reference() is None:
-                    self._targets.pop(key, None)
-            # When there are twice as many: so a link costs the same, however many there are.
-            self._purge_at = 2 * len(self._targets) + _MANY_TARGETS
-        self._targets[id(target)] = weakref.ref(target)
+        self._targets.add(target)
         # Linked first, looked at second, while cancel() in another thread claims first and looks
         # for targets second: one of the two finds the other.
         if self._claim:
@@ -250,7 +257,7 @@ class CancelToken:
 
     def _unlink(self, target: Target) -> None:
         """Take back `_link`."""
-        self._targets.pop(id(target), None)
+        self._targets.discard(target)
 
     def _run_callbacks(self) -> None:
         failure: BaseException | None = None
@@ -258,7 +265,7 @@ class CancelToken:
             try:
                 callback()
             except BaseException as error:
-                failure = failure or not_the_end(error)
+                failure = not_the_end(error) if failure is None else failure
         if failure is not None:
             raise failure
 
@@ -300,19 +307,76 @@ def attach(target: Target, sources: list[Any]) -> None:
     Raises:
         LMStudioRuntimeError: One of them cannot be watched.
     """
-    try:
-        # First those that are set already, so that no thread is started for the others.
-        for source in sources:
-            if source.is_set():
-                target.cancel(source.reason if isinstance(source, CancelToken) else EVENT_REASON)
+    # First those that are set already, so that no thread is started for the others. Only of tokens
+    # and plain events it is known that to ask them takes no time.
+    for source in sources:
+        if isinstance(source, CancelToken):
+            if source._claim:
+                target.cancel(source.reason)
                 return
-        for source in sources:
-            if isinstance(source, CancelToken):
-                target._follow(source)
-            else:
-                watch(source, target, EVENT_REASON)
-    except Exception as error:  # what a user's is_set() raises, or no thread can be started
-        raise LMStudioRuntimeError(f"cancel_event cannot be watched: {error!r}") from error
+        elif is_plain(source) and source.is_set():
+            target.cancel(EVENT_REASON)
+            return
+    looks: list[tuple[EventLike, FirstLook]] = []
+    for source in sources:
+        if isinstance(source, CancelToken):
+            target._follow(source)
+        elif is_plain(source):
+            watch(source, target, EVENT_REASON)
+        else:
+            looks.append((source, watch_object(source, target, EVENT_REASON)))
+    if looks:
+        _wait_for(looks, target)
+
+
+def _wait_for(looks: list[tuple[EventLike, FirstLook]], target: Target) -> None:
+    """Wait for the first look at events of other types, but not long: one may hang."""
+    deadline = Deadline(FIRST_LOOK)
+    for event, look in looks:
+        seen = look.wait(deadline)
+        if isinstance(seen, Exception) and not isinstance(seen, (OSError, EOFError)):
+            # No connection failed: it may belong to this thread, as those of Dask do, which find
+            # their client where they are asked for the first time.
+            seen = _ask_here(event)
+            if seen is False:
+                watch_object(event, target, EVENT_REASON, is_seen=True)
+        if isinstance(seen, BaseException):
+            raise watch_error(seen) from seen
+        if seen:
+            target.cancel(EVENT_REASON)
+            return
+
+
+def _ask_here(event: EventLike) -> bool | Exception:
+    try:
+        return bool(event.is_set())
+    except Exception as error:
+        return error
+
+
+def resume_interrupted() -> None:
+    """Go on with what Ctrl-C has interrupted in other threads. It takes no lock, and never waits.
+
+    A cancel may not have come to all that depends on a token, and an event may have nobody who
+    watches it.
+    """
+    resume_watching()
+    for key in list(_unfinished):
+        since, token = _unfinished.get(key, (math.inf, None))
+        if token is None or not token._claim or monotonic() - since < _UNDER_WAY:
+            continue
+        _, tokens = token._spread(token.reason)
+        if any(token._callbacks for token in tokens):
+            try:
+                start_daemon(
+                    carefully,
+                    "lmstudio-cancel",
+                    token.cancel,
+                    token.reason,
+                    refusal="No callback runs",
+                )
+            except LMStudioRuntimeError:
+                pass  # then at the next cancel()
 
 
 public(CancelToken)

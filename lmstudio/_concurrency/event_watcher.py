@@ -1,160 +1,48 @@
-"""Watches events that other threads set, and cancels what was started with them.
+"""The thread that watches plain events, and the times of `CancelToken.after()`.
 
-An event has no callback, so it must be waited for or polled. That is done here and never in the
-I/O thread, since a user's `is_set()` may block:
+An event has no callback, so it must be waited for or polled. "lmstudio-watch" waits for a lone
+`threading.Event` (in `wait`, for 0.25 s at a time), or polls several (in `sleep`, for 7 ms). It
+exists while something is watched.
 
-- "lmstudio-watch" waits for a lone `threading.Event` (in `wait`, for 0.25 s at a time), or polls
-  several (in `sleep`, for 7 ms). It exists while something is watched.
-- "lmstudio-cancel" cancels one token, whose callbacks may take as long as they like.
-- "lmstudio-watch-other", one for each object of another type, polls that one (and sleeps for 5 ms,
-  or 20 times what `is_set()` took). It blocks where that object's `is_set()` blocks, and then only
-  its own calls are affected.
+Nothing here takes a lock: a finaliser or a signal handler may begin to watch something in the
+middle of whatever its thread does here. Who adds something adds first and looks for the thread
+second; a thread that ends says so first and looks for what was added second. So one of them finds
+the other; and that two threads watch the same thing for a moment does no harm.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-import weakref
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections import deque
 
 from ..errors import LMStudioRuntimeError
 from .clock import monotonic, sleep
+from .drain import drain
 from .fork import PerProcess
+from .targets import Target
 from .threads import start_daemon
+from .watched import REFUSAL, SLICE, EventLike, Watched, keep_on, note
 
-if TYPE_CHECKING:
-    from .cancel_token import CancelToken
-
-logger = logging.getLogger(__name__)
-
-_SLICE = 0.25  # seconds in one wait for a lone event
 _PERIOD = 0.007  # seconds between two polls of several
-_OTHER_PERIOD = 0.005  # seconds at least between two polls of an object of another type
-_COST_FACTOR = 20  # at most 1/20 of a core for one slow is_set()
-
-
-class EventLike(Protocol):
-    """Anything that says whether it is set: events of threading, multiprocessing, Dask, ..."""
-
-    def is_set(self) -> bool:
-        """Return whether it is set."""
-        ...
-
-
-class Target(Protocol):
-    """What an event cancels. It is held weakly."""
-
-    def cancel(self, reason: Any = None) -> bool:
-        """Stop it."""
-        ...
-
-    def _follow(self, token: CancelToken) -> None:
-        """Let a token cancel it, until it is over."""
-        ...
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether it need not be watched any more."""
-        ...
-
-    @property
-    def _runs_user_code(self) -> bool:
-        """Whether `cancel` may take long, and must not delay other events."""
-        ...
-
-    def _watch_failed(self, error: Exception) -> None:
-        """Take an exception that `is_set()` raised."""
-        ...
-
-
-class Alarm:
-    """An event that is set once a time has passed."""
-
-    __slots__ = ("_at",)
-
-    def __init__(self, seconds: float) -> None:
-        """Start the clock."""
-        self._at = monotonic() + seconds
-
-    def is_set(self) -> bool:
-        """Return whether the time has passed."""
-        return monotonic() >= self._at
-
-    def wait(self, timeout: float) -> bool:
-        """Sleep until it is set, for at most `timeout` seconds."""
-        sleep(max(0.0, min(timeout, self._at - monotonic())))
-        return self.is_set()
-
-
-class _Watched:
-    """An event and what it cancels. The state's lock guards `targets`."""
-
-    __slots__ = ("event", "reason", "targets")
-
-    def __init__(self, event: Any, reason: Any) -> None:
-        self.event = event
-        self.reason = reason
-        self.targets: list[weakref.ref[Any]] = []
-
-    def living_targets(self) -> list[Target]:
-        targets = (reference() for reference in list(self.targets))
-        return [target for target in targets if target is not None and not target._is_over]
-
-    def check(self) -> bool:
-        """Cancel the targets if the event is set; return whether anything is left to watch."""
-        targets = self.living_targets()
-        if not targets:
-            return False
-        try:
-            if not self.event.is_set():
-                return True
-        except Exception as error:
-            for target in targets:
-                _stop(target, target._watch_failed, error)
-        else:
-            for target in targets:
-                _stop(target, target.cancel, self.reason)
-        return False
-
-
-def _stop(target: Target, stop: Callable[[Any], object], argument: Any) -> None:
-    if target._runs_user_code:
-        try:
-            start_daemon(_carefully, "lmstudio-cancel", stop, argument, refusal="No callback runs")
-            return
-        except LMStudioRuntimeError:
-            pass  # then it is done here
-    _carefully(stop, argument)
-
-
-def _carefully(stop: Callable[[Any], object], argument: Any) -> None:
-    """Stop a target. What user code raises there must not end the watching of other events."""
-    try:
-        stop(argument)
-    except BaseException:
-        logger.debug("a callback of a CancelToken failed", exc_info=True)
 
 
 class _State:
-    """Everything that is watched in this process. The lock guards the other attributes."""
+    """What is watched in this process.
+
+    Attributes:
+        arrivals: What no thread has seen yet.
+        watcher: The thread that takes what arrives; None: there is none.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.watched: dict[int, _Watched] = {}
-        self.others: dict[int, _Watched] = {}
-        self.generation = 0  # of the "lmstudio-watch" thread; 0: there is none
-        self.generations = 0
-        self.waits_for_one = False
+        self.arrivals: deque[Watched] = deque()
+        self.watcher: _Watcher | None = None
 
 
 _state = PerProcess(lambda _: _State())
-_REFUSAL = "No event can be watched"
 
 
-def watch(event: EventLike, target: Target, reason: Any) -> None:
-    """Cancel `target` with `reason` once `event` is set.
+def watch(event: EventLike, target: Target, reason: object) -> None:
+    """Cancel `target` with `reason` once a plain event is set.
 
     The watch ends when the target is over or collected.
 
@@ -162,85 +50,116 @@ def watch(event: EventLike, target: Target, reason: Any) -> None:
         LMStudioRuntimeError: Python starts no threads any more (it is exiting).
     """
     state = _state.value
-    is_plain = type(event) in (threading.Event, Alarm)
-    with state.lock:
-        table = state.watched if is_plain else state.others
-        entry = table.get(id(event))
-        is_new = entry is None
-        if entry is None:
-            entry = _Watched(event, reason)
-        # A new list: the watching thread walks through the old one without the lock.
-        entry.targets = [r for r in entry.targets if r() is not None] + [weakref.ref(target)]
-        table[id(event)] = entry  # before a thread is started, which looks for it at once
+    arrival = Watched(event, reason)
+    arrival.targets.add(target)
+    state.arrivals.append(arrival)
+    _have_taken(state, event)
+
+
+def resume_watching() -> None:
+    """Start the thread for what has arrived, if whoever should have done so could not."""
+    state = _state.value
+    if state.arrivals and state.watcher is None:
         try:
-            if not is_plain:
-                if is_new:
-                    start_daemon(
-                        _watch_other, "lmstudio-watch-other", state, entry, refusal=_REFUSAL
-                    )
-            elif not state.generation or (is_new and state.waits_for_one):
-                # A thread that waits for another event cannot be woken: a new one takes over, and
-                # the old one ends when it looks at its generation. The new one waits for the lock,
-                # so it cannot look before its generation is written.
-                state.generations += 1
-                start_daemon(
-                    _watch_plain, "lmstudio-watch", state, state.generations, refusal=_REFUSAL
-                )
-                state.generation = state.generations
-                state.waits_for_one = False
-        except BaseException:
-            if is_new:
-                del table[id(event)]
-            raise
+            _have_taken(state, None)
+        except LMStudioRuntimeError:
+            pass  # then the next time
 
 
-def _watch_plain(state: _State, generation: int) -> None:
-    next_look = 0.0  # at events that are not set: they may have nothing left to cancel
+def _have_taken(state: _State, event: EventLike | None) -> None:
+    """See to it that a thread takes what has arrived."""
+    current = state.watcher
+    if current is not None and (current.waits_for is None or current.waits_for is event):
+        return
+    # One that waits for another event cannot be woken: a new one takes over, and the old one hands
+    # over what it has, when it sees that.
+    watcher = _Watcher(state)
     try:
-        while True:
-            with state.lock:
-                if state.generation != generation:
-                    return  # a newer thread has taken over
-                entries = list(state.watched.values())
-                if not entries:
-                    state.generation = 0  # under this lock: the next event gets a new thread
-                    return
-                # Under the lock: who adds an event from now on knows that this thread waits.
-                state.waits_for_one = len(entries) == 1
-            # Without the lock from here on: a waiting thread would stop all who add an event.
-            if len(entries) == 1:
-                entries[0].event.wait(_SLICE)
-            else:
-                sleep(_PERIOD)
-            now = monotonic()
-            if now < next_look:
-                entries = [entry for entry in entries if entry.event.is_set()]
-            else:
-                next_look = now + _SLICE
-            _forget(state, state.watched, [entry for entry in entries if not entry.check()])
-    finally:
-        with state.lock:
-            if state.generation == generation:
-                state.generation = 0  # this one failed; the next event gets a new one
+        state.watcher = watcher
+        start_daemon(keep_on, "lmstudio-watch", watcher.turn, refusal=REFUSAL, may_wait=False)
+    except BaseException:
+        # The old one goes on, if it is there; so does this one, if it was started after all.
+        if state.watcher is watcher:
+            state.watcher = None
+        raise
 
 
-def _watch_other(state: _State, entry: _Watched) -> None:
-    while True:
-        before = monotonic()
-        if not entry.check():
-            _forget(state, state.others, [entry])
-            if state.others.get(id(entry.event)) is not entry:
-                return
-            continue  # a target was added meanwhile
-        pause = max(_OTHER_PERIOD, _COST_FACTOR * (monotonic() - before))
-        while pause > 0 and entry.living_targets():  # a long pause ends when nothing is left
-            sleep(min(pause, _SLICE))
-            pause -= _SLICE
+class _Watcher:
+    """What one "lmstudio-watch" thread does.
 
+    Attributes:
+        waits_for: The lone event in whose `wait` it is.
+    """
 
-def _forget(state: _State, table: dict[int, _Watched], entries: Iterable[_Watched]) -> None:
-    with state.lock:
-        for entry in entries:
-            # Looked at again: another thread may have added a target since it was checked.
-            if not entry.living_targets():
-                table.pop(id(entry.event), None)
+    __slots__ = ("_next_look", "_state", "_watched", "waits_for")
+
+    def __init__(self, state: _State) -> None:
+        self.waits_for: EventLike | None = None
+        self._state = state
+        self._watched: dict[int, Watched] = {}  # by the identity of the event
+        self._next_look = 0.0  # at events that are not set: they may have nothing left to cancel
+
+    def turn(self) -> bool:
+        """Look at each event once; return whether there is anything left to do."""
+        self.waits_for = None
+        if not self._is_in_charge():
+            return False
+        self._take_arrivals()
+        if not self._watched:
+            return self._goes_on()
+        self._rest()
+        self._look()
+        return True
+
+    def _is_in_charge(self) -> bool:
+        """Return True unless a newer thread has taken over, which gets what this one has."""
+        state = self._state
+        if state.watcher is not None and state.watcher is not self:
+            state.arrivals.extend(self._watched.values())
+            self._watched.clear()
+        if state.watcher is None:  # the newer one could not be started, or has ended
+            state.watcher = self
+        return state.watcher is self
+
+    def _take_arrivals(self) -> None:
+        arrivals = self._state.arrivals
+        for arrival in drain(arrivals):
+            try:
+                known = self._watched.setdefault(id(arrival.event), arrival)
+                if known is not arrival:
+                    for target in arrival.targets.living():
+                        known.targets.add(target)
+            except BaseException:
+                arrivals.append(arrival)
+                raise
+
+    def _goes_on(self) -> bool:
+        """End, unless something came meanwhile."""
+        state = self._state
+        if state.watcher is self:
+            state.watcher = None
+        return bool(state.arrivals)
+
+    def _rest(self) -> None:
+        if len(self._watched) > 1:
+            sleep(_PERIOD)
+            return
+        (watched,) = self._watched.values()
+        self.waits_for = watched.event
+        if not self._state.arrivals:  # written first, looked second
+            watched.event.wait(SLICE)
+
+    def _look(self) -> None:
+        now = monotonic()
+        due = list(self._watched.items())
+        if now < self._next_look:
+            due = [(key, watched) for key, watched in due if watched.event.is_set()]
+        else:
+            self._next_look = now + SLICE
+        for key, watched in due:
+            try:
+                watched.act(watched.look())
+                if not watched.living():
+                    del self._watched[key]
+            except BaseException:
+                note("a look at an event failed")  # the others are looked at all the same

@@ -148,7 +148,7 @@ def _checked(name: str, value: Any, hint: Any, cls: type[Config], is_strict: boo
 
 def fits(name: str, value: Any, cls: Any) -> bool:
     """Tell whether an option of ``cls`` takes this value, which is no dict of options."""
-    return any(_fitted(value, member) is not _NO_FIT for member in _members(_hints(cls)[name]))
+    return any([_fitted(value, member) is not _NO_FIT for member in _members(_hints(cls)[name])])
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

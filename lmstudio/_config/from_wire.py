@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, overload
 
 import attrs
@@ -85,7 +85,7 @@ def kv_to_load_config(
 
 def _by_key(kv_config: object) -> dict[str, Any]:
     fields = kv_config.get("fields") if isinstance(kv_config, Mapping) else None
-    if not isinstance(fields, Sequence):
+    if not isinstance(fields, (list, tuple)):  # a text would be a sequence, too
         raise LMStudioProtocolError("Unexpected data: a configuration without a list of fields.")
     return {
         field["key"]: copy.deepcopy(field.get("value"))

@@ -10,9 +10,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._api.numbers import as_number
+from .._api.shown import worded
 from .._concurrency.clock import monotonic
 from .._concurrency.once import Once
-from ..errors import LMStudioCancelledError, LMStudioError, LMStudioRuntimeError, LMStudioValueError
+from .._concurrency.watched import watch_error
+from ..errors import LMStudioCancelledError, LMStudioError, LMStudioValueError
 from .frames import FRAME_BYTES, FragmentedMessage, fragment_text
 
 if TYPE_CHECKING:
@@ -179,10 +181,9 @@ class Call:
         """Nothing of a user's runs in `cancel`."""
         return False
 
-    def _watch_failed(self, error: Exception) -> None:
+    def _watch_failed(self, error: BaseException) -> None:
         """End the call, since the event it was given is broken."""
-        words = f"cancel_event cannot be watched: its is_set() raised {error!r}"
-        self.dispatcher.reactor.post(self.dispatcher.fail, self, LMStudioRuntimeError(words))
+        self.dispatcher.reactor.post(self.dispatcher.fail, self, watch_error(error))
 
     def _follow(self, token: CancelToken) -> None:
         self.tokens.append(token)
@@ -265,7 +266,7 @@ class Call:
             LMStudioCancelledError: Always.
         """
         reason = self.reason
-        words = "." if reason is None else f": {reason}"
+        words = "." if reason is None else f": {worded(reason)}"
         raise LMStudioCancelledError(f"{self.endpoint.label} was cancelled{words}", reason)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .._concurrency import fork
+from .._concurrency.cancel_token import resume_interrupted
 from .._concurrency.clock import monotonic
 from ..errors import LMStudioClientError, LMStudioError, LMStudioTimeoutError
 from .call import END, WAKE, Call, CancelOnDrop, Outcome
@@ -71,6 +72,7 @@ class Dispatcher:
         self.reactor.sweep_at = now + (_SWEEP if self.open else _REST)
         if self._closing is not None:
             self._sweep_by(min(now + _SWEEP, max(self._closing.at, now)))
+        resume_interrupted()
         for call in list(self.open.values()):
             self._look_at_claims(call)
         self._look_at_time(now)
@@ -89,12 +91,7 @@ class Dispatcher:
             self.reactor.sweep_at = when
 
     def _look_at_claims(self, call: Call) -> None:
-        if not call.claim:
-            # Ctrl-C may have come between a token's own claim and its look for what follows it.
-            for token in call.tokens:
-                if (fired := token._fired()) is not None:
-                    call.cancel(fired.reason)
-        elif not call.cancel_seen and call.is_cancelled:
+        if call.is_cancelled and not call.cancel_seen:
             call.inbox.put(WAKE)  # Ctrl-C came between the claim and this
             self.cancelled(call)
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .._api.shown import shortened
+from .._api.shown import Failure, shortened
 from .._concurrency.clock import monotonic
 from ..errors import (
     LMStudioChannelClosedError,
@@ -26,6 +26,7 @@ from ..errors import (
 from .call import Call, Outcome
 from .connect import Connected, Connector
 from .frames import FragmentedMessage
+from .json_limits import SHORT, check_json
 from .protocol import OUTCOME, PACKET, Kind, Protocol
 from .reactor import Reactor
 from .transport import Transport
@@ -332,7 +333,7 @@ class ClientPort:
         except LMStudioError as error:
             self.fail(error)
         except Exception as error:  # whatever a server sends, the thread goes on
-            logger.debug("%s: a message failed", self.path, exc_info=True)
+            logger.debug("%s: a message failed: %s", self.path, Failure(error))
             self.fail(LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}"))
 
     def write_on(self) -> None:
@@ -364,6 +365,8 @@ class ClientPort:
     def _dispatch(self, payload: bytes, now: float) -> None:
         """Give a message to its call. This is the path of a token."""
         try:
+            if len(payload) > SHORT:
+                check_json(payload)
             text = payload.decode()
             message, end = _raw_decode(text)
             if end != len(text):

@@ -1,6 +1,7 @@
 """What the server's messages mean: which open call each is for, and what it tells. No I/O.
 
 Ids are never used twice, so a message for an id that is not open is a late one, and is dropped.
+An id is an int: 1.0 and true, which Python finds in a dict in the place of 1, are none of ours.
 Thread safety: one thread only (the I/O thread). Nothing here raises for what a peer sends.
 """
 
@@ -71,8 +72,9 @@ class Protocol:
         try:
             kind = message["type"]
             if kind == "channelSend":
-                call = self.calls.get(message["channelId"])
-                if call is None or not call.endpoint.channel:
+                number = message["channelId"]
+                call = self.calls.get(number)
+                if call is None or not call.endpoint.channel or number.__class__ is not int:
                     return None
                 packet = message["message"]
                 if packet["type"] in call.endpoint.finals:
@@ -93,19 +95,21 @@ class Protocol:
         return None
 
     def _rpc(self, message: dict[str, Any], kind: Kind, data: Any) -> Received:
-        call = self.calls.get(message["callId"])
+        call = self._call(message["callId"])
         return None if call is None or call.endpoint.channel else (kind, call, data)
 
     def _channel(self, message: dict[str, Any], kind: Kind, data: Any) -> Received:
+        call = self._call(message["channelId"])
         self.ending.discard(message["channelId"])
-        call = self.calls.get(message["channelId"])
         return None if call is None or not call.endpoint.channel else (kind, call, data)
+
+    def _call(self, number: Any) -> Call | None:
+        return self.calls.get(number) if number.__class__ is int else None
 
     def _malformed(self, message: Any) -> Received:
         """A packet without a type fails its channel; anything else concerns nobody."""
         if isinstance(message, dict) and message.get("type") == "channelSend":
-            number = message.get("channelId")
-            call = self.calls.get(number) if isinstance(number, int) else None
+            call = self._call(message.get("channelId"))
             if call is not None and call.endpoint.channel:
                 refusal = Refusal([call], "LM Studio sent a packet without a type")
                 return Kind.REFUSED, call, refusal

@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .._api.shown import Failure
 from .._concurrency import fork
 from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
@@ -178,7 +179,7 @@ class Reactor:
             while not self._owner.is_done():
                 self._run_once()
         except BaseException as caught:  # a bug of ours: nobody may be left waiting
-            logger.debug("the I/O thread failed", exc_info=True)
+            logger.debug("the I/O thread failed: %s", Failure(caught))
             failure = LMStudioRuntimeError(f"lmstudio's I/O thread failed: {caught!r}")
         finally:
             # Set first: who appends a command from now on looks at it, and drains them himself.

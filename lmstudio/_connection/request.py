@@ -33,11 +33,22 @@ class Request(Generic[T]):
         """Return what an answer means.
 
         Raises:
-            LMStudioProtocolError: It means nothing.
+            LMStudioProtocolError: It means nothing; the message names the endpoint.
         """
+        why = ""
         try:
             return self.read(answer)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-            raise LMStudioProtocolError(
-                f"LM Studio's answer to {self.endpoint.name} is malformed."
-            ) from None
+        except LMStudioProtocolError as error:
+            why = f": {str(error).rstrip('.')}"
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            AttributeError,
+            RecursionError,  # it is nested more deeply than the caller's stack has room for
+        ):
+            pass
+        raise LMStudioProtocolError(
+            f"LM Studio's answer to {self.endpoint.name} is malformed{why}."
+        )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 from typing import TYPE_CHECKING, Any
 
-from .._concurrency.cancel_token import CancelToken, attach
+from .._concurrency.cancel_token import CancelToken, attach, resume_interrupted
 from .._concurrency.clock import monotonic
 from .._concurrency.once import Once
-from ..errors import LMStudioRuntimeError
+from .._concurrency.watched import watch_error
 from .call import WAKE
 
 if TYPE_CHECKING:
@@ -34,13 +34,6 @@ class ScopedToken(CancelToken):
         self._sources.clear()
         if not self._claim:  # else they are being run
             self._callbacks.clear()
-
-    def cancel(self, reason: Any = None) -> bool:
-        """Set the token, unless it is retired."""
-        return False if self._is_retired else super().cancel(reason)
-
-    def _announce(self, reason: Any) -> bool:
-        return False if self._is_retired else super()._announce(reason)
 
     @property
     def _is_over(self) -> bool:
@@ -83,7 +76,7 @@ class CancelScope(ScopedToken):
         """Make a token that is not set; `inbox` is what the thread reads that has to be woken."""
         super().__init__()
         self._scopes = session.scopes  # not the session, which a tool could keep alive by its token
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.waker = InboxWaker(inbox)
         # Of a target only `cancel` is called.
         self._link(self.waker)  # type: ignore[arg-type]
@@ -103,10 +96,8 @@ class CancelScope(ScopedToken):
         self.retire()
 
     def follow_interrupted(self) -> None:
-        """Follow a source whose own `cancel()` was interrupted by Ctrl-C."""
-        fired = self._fired()
-        if fired is not None and fired is not self:
-            self.cancel(fired.reason)
+        """Follow a token whose own `cancel()` was interrupted by Ctrl-C."""
+        resume_interrupted()
 
     def check_events(self) -> None:
         """Raise if it was cancelled because an event is broken.
@@ -115,10 +106,8 @@ class CancelScope(ScopedToken):
             LMStudioRuntimeError: One is.
         """
         if self.failure is not None:
-            raise LMStudioRuntimeError(
-                f"cancel_event cannot be watched: its is_set() raised {self.failure!r}"
-            )
+            raise watch_error(self.failure)
 
-    def _watch_failed(self, error: Exception) -> None:
+    def _watch_failed(self, error: BaseException) -> None:
         self.failure = error
         self.cancel(error)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 from .._api.checks import check_seconds
+from .._api.shown import Failure
 from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import CancelEvent, CancelToken, attach, check_events
@@ -424,8 +425,8 @@ def _run_callbacks(scopes: list[CancelToken], reason: Any) -> None:
     for scope in scopes:
         try:
             scope.cancel(reason)
-        except Exception:  # of a callback that somebody registered there
-            logger.debug("a callback of a cancel token failed", exc_info=True)
+        except Exception as error:  # of a callback that somebody registered there
+            logger.debug("a callback of a cancel token failed: %s", Failure(error))
 
 
 def _start_callbacks(scopes: list[CancelToken], is_done: queue.SimpleQueue[None]) -> None:

@@ -151,8 +151,8 @@ class SyncModelHandle:
 
         Endpoint: rpc ``getModelInfo``.
         """
-        length = getattr(self.get_info(**limits), "context_length", None)
-        return int(length) if length else -1
+        request = models.get_context_length(self._namespace.kind, self.identifier)
+        return self._session.call(request, **limits)
 
     def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
         """Return how many tokens a text is for this model.

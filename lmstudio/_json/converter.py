@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import math
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -173,6 +174,8 @@ def _primitive(value: Any, cls: type) -> Any:
     # cattrs would coerce: 1 to "1", "no" to True.
     if cls is float and type(value) is int:
         return float(value)
+    if cls is float and type(value) is float and not math.isfinite(value):
+        raise TypeError(f"expected a number, got {value}")  # JSON has no NaN, but Python reads it
     if cls is int and type(value) is float and value.is_integer():
         return int(value)
     if type(value) is not cls:

@@ -18,6 +18,7 @@ from .._values.results import (
     decode,
 )
 from ..errors import LMStudioProtocolError
+from .halves import Halves
 
 # After these a reply is incomplete, so that its text is not the JSON that was asked for.
 _CUT_SHORT = frozenset(
@@ -31,10 +32,11 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_content", "_kind", "_runs")
+    __slots__ = ("_content", "_halves", "_kind", "_runs")
 
     def __init__(self) -> None:
         self._content: list[str] = []
+        self._halves = Halves()  # of a character
         self._kind = "none"  # the reasoning type of the last fragment; None: markup
         self._runs: list[tuple[int, Any]] = [(0, "none")]  # where in _content each kind begins
 
@@ -52,6 +54,8 @@ class Accumulator:
             content = None
         if content.__class__ is not str:
             raise LMStudioProtocolError("Unexpected data: LlmPredictionFragment without content.")
+        if not content.isascii() or self._halves.held:
+            content = self._halves.join(content)
         reasoning_type = get("reasoningType", "none")
         is_structural = get("isStructural", False)
         kind = None if is_structural else reasoning_type
@@ -64,7 +68,7 @@ class Accumulator:
             get("containsDrafted", False),
             reasoning_type,
             is_structural,
-            get("tokens"),
+            packet["tokens"] if "tokens" in packet else None,  # noqa: SIM401  # no call
         )
 
     def _begin_run(self, kind: Any) -> None:

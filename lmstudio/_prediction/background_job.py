@@ -28,27 +28,35 @@ def start(
     interval: float,
 ) -> BackgroundCall[PredictionResult]:
     """Let the background thread read a stream that nobody reads; see its `run_in_background`."""
-    seconds = check_interval(interval)
-    check_callback("on_progress", on_progress, "progress")
-    # What stops it is the call, not the stream: that would hold itself, until the garbage collector
-    # comes, by way of its future and its callbacks.
-    callbacks = CallbackQueue(
-        stream._session.callback_gate,
-        dispatch,
-        stream._call.cancel,
-        on_text=on_text,
-        on_done=on_done,
-        on_error=on_error,
-    )
-    future: BackgroundCall[PredictionResult] = BackgroundCall(stream._call.cancel)
+    future: BackgroundCall[PredictionResult] | None = None
     try:
+        seconds = check_interval(interval)
+        check_callback("on_progress", on_progress, "progress")
+        # What stops it is the call, not the stream: that would hold itself, until the garbage
+        # collector comes, by way of its future and its callbacks.
+        callbacks = CallbackQueue(
+            stream._session.callback_gate,
+            dispatch,
+            stream._call.cancel,
+            on_text=on_text,
+            on_done=on_done,
+            on_error=on_error,
+        )
+        future = BackgroundCall(stream._call.cancel)
         stream._hand_over(future, callbacks, on_progress)
         attach(stream._call, callbacks.closed)
         stream._begin()
         add(StreamJob(stream, callbacks, future, seconds))
-    except BaseException:
-        if stream._future is future:  # else somebody reads it, and goes on
+    except BaseException as error:
+        is_ours = future is not None and stream._future is future
+        is_interrupt = not isinstance(error, Exception)
+        reads = stream._reads.get(0)
+        has_place = reads is not None and reads() is future
+        # Else it was refused: somebody reads it, and goes on.
+        if is_ours or (is_interrupt and (has_place or not stream._is_read_by_another())):
             stream.cancel("interrupted")
+        if is_ours:  # perhaps no thread has it, which would tell of its end
+            stream._end_by_exception()
         raise
     return future
 
@@ -82,7 +90,7 @@ class StreamJob:
                 stream._finish_reading()
                 result = stream._reader.outcome()
             finally:
-                callbacks.flush()
+                callbacks.bring_text()
         except BaseException as caught:  # what cannot be read, or how the prediction ended
             error = caught
             stream._end_by_exception()

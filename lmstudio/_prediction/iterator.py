@@ -62,6 +62,8 @@ class FragmentIterator:
             # Asked before the right is taken: a second iterator takes nothing from the first.
             if self._receive is not None or stream._is_free_for(self):
                 is_mine = right.setdefault(0, me) == me and right.calling != me
+                if not is_mine:
+                    is_mine = stream._may_read(me)
             if is_mine:
                 try:
                     if right.last[0] != me:

@@ -71,7 +71,9 @@ class Reader:
         self._structured = structured
         self._response_type = response_type
         self._accumulator = Accumulator()
-        self._fold_lock = threading.Lock()  # guards the accumulator against a snapshot
+        # Guards the accumulator against a snapshot. One that its own thread may take again: a
+        # finaliser of the user's, run by the garbage collector anywhere, may look at the stream.
+        self._fold_lock = threading.RLock()
         self._failure: LMStudioError | None = None  # a fragment that could not be read
         self._progress = -1.0
         self._tool_requests: ToolRequests | None = None
@@ -79,9 +81,14 @@ class Reader:
         self._final = Once()  # the result
 
     def hand_over(
-        self, runner: CallbackRunner, on_progress: PromptProcessingCallback | None
+        self,
+        runner: CallbackRunner,
+        on_progress: PromptProcessingCallback | None,
+        beside_text: Callable[[Callable[..., Any]], Callable[..., Any]],
     ) -> None:
         """Have all callbacks run by `runner`, and `on_progress` be one of them.
+
+        The one for each fragment is run as what `beside_text` makes of it.
 
         Raises:
             LMStudioValueError: There is one for the progress already.
@@ -95,6 +102,8 @@ class Reader:
             self._callbacks = attrs.evolve(
                 self._callbacks, on_prompt_processing_progress=on_progress
             )
+        if self._on_fragment is not None:
+            self._on_fragment = beside_text(self._on_fragment)
         self.gate = runner
 
     def advance(self, receive: Callable[[], Any]) -> LlmPredictionFragment | None:

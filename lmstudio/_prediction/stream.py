@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import sys
 import threading
@@ -22,9 +23,11 @@ from .._api.public import public
 from .._concurrency import fork
 from .._concurrency.callback_gate import Dispatch
 from .._concurrency.cancel_token import check_events
+from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.drain import drain
 from .._concurrency.once import Once
+from .._concurrency.threads import check_may_wait
 from .._connection.call import END, Call, Outcome
 from .._connection.limits import CallLimits
 from .._connection.session import Session
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 _LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
+_AT_LEAST = 0.02  # seconds in which `result()` reads what is there, however short its limit is
 
 
 class PredictionStream(Generic[T_co]):
@@ -259,9 +263,12 @@ class PredictionStream(Generic[T_co]):
             LMStudioRuntimeError: Another iterator, or a thread in `result()`, reads this stream.
         """
         fork.check_process(self._call.dispatcher.process, "stream")
-        right = self._reader.right
-        is_read = right.get(0, get_ident()) != get_ident() or right.calling == get_ident()
-        if is_read or self._future is not None or self._is_iterated():
+        right, me = self._reader.right, get_ident()
+        if not self._has_nothing_to_read():
+            is_read = right.get(0, me) != me and not right.is_left_by_the_dead()
+            if is_read or right.calling == me or self._is_iterated():
+                raise self._in_use()
+        if self._future is not None:
             raise self._in_use()
         return FragmentIterator(self)
 
@@ -273,7 +280,8 @@ class PredictionStream(Generic[T_co]):
         the server's last word, and returns what was received.
 
         Args:
-            timeout: Seconds to wait here; the prediction goes on after that. None: no limit.
+            timeout: Seconds to wait here; the prediction goes on after that. None: no limit. A
+                callback that is running then is awaited.
 
         Returns:
             The result. The first one that was returned stays the result.
@@ -282,30 +290,21 @@ class PredictionStream(Generic[T_co]):
             LMStudioTimeoutError: `timeout` passed, or a time limit of the prediction did.
             LMStudioError: Whatever ended the prediction; each call raises a new exception.
         """
-        limit = check_seconds(timeout, "timeout")
-        if self._future is not None:
-            self._future.check_waiter()
-        if self._reader.right.calling == get_ident() and not self._call.claim:
-            raise LMStudioRuntimeError(
-                "result() was called by a callback of this stream, which has not ended. Call it "
-                "after the loop, or use on_message."
-            )
         try:
-            self._begin()
-            is_over = self._wait(Deadline(limit))
-        except Exception:  # of a callback, or how the prediction ended
-            self._end_by_exception()
+            limit = check_seconds(timeout, "timeout")
+            self._check_waiter()
+            if not self._begin_and_wait(Deadline(limit)):
+                raise LMStudioTimeoutError(
+                    f"The prediction has not ended within {limit:g} s; it goes on."
+                )
+            if self._future is None:  # else the background thread runs the callbacks of the end
+                self._finish_reading()
+            return self._reader.outcome()
+        except Exception:
             raise
-        except BaseException:
+        except BaseException:  # Ctrl-C, wherever it came
             self._call.cancel("interrupted")
             raise
-        if not is_over:
-            raise LMStudioTimeoutError(
-                f"The prediction has not ended within {limit:g} s; it goes on."
-            )
-        if self._future is None:  # else the background thread runs the callbacks of the end
-            self._finish_reading()
-        return self._reader.outcome()
 
     def run_in_background(
         self,
@@ -332,7 +331,8 @@ class PredictionStream(Generic[T_co]):
             dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
                 `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
                 the package's thread, and should be short, since other streams wait for them.
-            interval: Seconds between two calls of `on_text`, at least.
+            interval: Seconds between two calls of `on_text`, at least. Only before another
+                callback (but one for each fragment), and at the end, text comes earlier.
 
         Returns:
             A `concurrent.futures.Future` of the result; it is done just before the last callback.
@@ -394,6 +394,27 @@ class PredictionStream(Generic[T_co]):
             call.inbox.put(END)
             call.notify()
 
+    def _check_waiter(self) -> None:
+        """Raise where waiting would never end."""
+        if self._call.outcome is None:
+            check_may_wait()
+        if self._future is not None:
+            self._future.check_waiter()
+        if self._reader.right.get(0) == get_ident() and not self._call.claim:
+            raise LMStudioRuntimeError(
+                "result() was called by a callback of this stream, which has not ended, or by a "
+                "finaliser or signal handler in the middle of its reading. Call it after the loop, "
+                "or use on_message."
+            )
+
+    def _begin_and_wait(self, deadline: Deadline) -> bool:
+        try:
+            self._begin()
+            return self._wait(deadline)
+        except Exception:  # of a callback, or how the prediction ended
+            self._end_by_exception()
+            raise
+
     def _wait(self, deadline: Deadline) -> bool:
         """Wait for the outcome, reading here if nobody else does; return False at the deadline."""
         call = self._call
@@ -439,17 +460,29 @@ class PredictionStream(Generic[T_co]):
         return is_left
 
     def _is_iterated(self) -> bool:
-        """Whether an iterator that has read of it lives, and has not come to the end."""
+        """Whether an iterator that has read of it lives."""
         reads = self._reads.get(0)
-        return reads is not None and reads() is not None and not self._reader.is_at_end
+        return reads is not None and reads() is not None
+
+    def _has_nothing_to_read(self) -> bool:
+        """Whether it was cancelled, or read to the end: then nobody needs the right to read."""
+        return bool(self._call.claim) or self._reader.is_at_end
+
+    def _may_read(self, me: int) -> bool:
+        """Whether a thread may read, though another one has the right."""
+        right = self._reader.right
+        return self._has_nothing_to_read() or (right.calling != me and right.take(me))
 
     def _is_free_for(self, reader: object) -> bool:
         """Let `reader` be what reads for good; return False if something else does."""
+        # This very thread reads already: a callback, a finaliser or a signal handler came between.
+        if self._reader.right.get(0) == get_ident() and not self._has_nothing_to_read():
+            return False
         reads = self._reads.setdefault(0, weakref.ref(reader))
         if reads() is reader:
             return True
         # Nobody else has it, if the loop was left, or is at its end: there is nothing to read.
-        return self._future is None and (self._notice_if_left() or self._reader.is_at_end)
+        return self._future is None and (self._notice_if_left() or self._has_nothing_to_read())
 
     def _give_back_place(self, reader: object) -> None:
         """Undo what `_is_free_for` did, since a thread in `result()` reads."""
@@ -484,7 +517,9 @@ class PredictionStream(Generic[T_co]):
         with self._reader.right.held() as is_mine:
             # No more than is there: other streams wait for their turn.
             count = max(self._call.inbox.qsize(), 1)
-            return is_mine and self._read(Deadline(0), take, count)
+            # After a cancel nothing is taken, and Ctrl-C may have left the right to a thread.
+            may_read = is_mine or self._has_nothing_to_read()
+            return may_read and self._read(Deadline(0), take, count)
 
     def _read(
         self,
@@ -495,6 +530,8 @@ class PredictionStream(Generic[T_co]):
         """Read to the end, the deadline, or the number of fragments; return whether it ended."""
         self._reader.right.note_reader(get_ident())
         receive = receiver(self._call.inbox, deadline)
+        if take is None and deadline.at != math.inf:
+            receive = _within(deadline, receive)
         try:
             for _ in range(most):
                 fragment = self._reader.advance(receive)
@@ -523,9 +560,9 @@ class PredictionStream(Generic[T_co]):
         try:
             # With the right held: no other thread can start to read before the future is noted.
             with self._reader.right.held() as is_mine:
-                if not is_mine:
+                if not (is_mine or self._has_nothing_to_read()):
                     raise self._in_use()
-                self._reader.hand_over(callbacks, on_progress)
+                self._reader.hand_over(callbacks, on_progress, callbacks.beside_text)
                 self._future = future
         finally:
             if self._future is not future:
@@ -569,8 +606,33 @@ class PredictionStream(Generic[T_co]):
         self._run_done_callbacks()
 
     def _run_done_callbacks(self) -> None:
+        """Run them all; then raise what the first that failed has raised."""
+        failure: BaseException | None = None
         for callback in drain(self._done_callbacks):
-            self._reader.gate.run(callback, self)
+            try:
+                self._reader.gate.run(callback, self)
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle through this frame
+
+
+def _within(deadline: Deadline, receive: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what takes an item, but none after a deadline, though callbacks are slow.
+
+    Only what can be taken in a moment is taken in any case, so that `result(0)` comes on.
+    """
+    last = max(deadline.at, monotonic() + _AT_LEAST)
+
+    def receive_in_time() -> Any:
+        if monotonic() >= last:
+            raise DeadlinePassed
+        return receive()
+
+    return receive_in_time
 
 
 public(PredictionStream)

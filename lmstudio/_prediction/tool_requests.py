@@ -11,6 +11,7 @@ from .._json.converter import structure
 from .._values.messages import ToolCallRequest
 from ..errors import LMStudioPredictionError, LMStudioProtocolError
 from .callbacks import PredictionCallbacks
+from .halves import Halves
 
 
 class ToolRequests:
@@ -26,6 +27,7 @@ class ToolRequests:
         """Report by means of `call_back`; the first call gets the number 0."""
         self._callbacks = callbacks
         self._call_back = call_back
+        self._halves = Halves()  # of a character, in the arguments
         self._id = -1
         self._is_open = self._has_name = self._has_arguments = False
 
@@ -53,6 +55,7 @@ class ToolRequests:
 
     def _start(self, tool_call_id: Any) -> None:
         self._id += 1
+        self._halves = Halves()
         self._is_open, self._has_name, self._has_arguments = True, False, False
         self._report(
             self._callbacks.on_tool_call_request_start,
@@ -67,7 +70,8 @@ class ToolRequests:
     def _argument_fragment(self, content: Any) -> None:
         if isinstance(content, str):
             self._has_arguments = True
-            self._report(self._callbacks.on_tool_call_request_argument_fragment_generated, content)
+            callback = self._callbacks.on_tool_call_request_argument_fragment_generated
+            self._report(callback, self._halves.join(content))
 
     def _end(self, data: Any) -> None:
         if isinstance(data, dict) and not isinstance(data.get("arguments"), (dict, NoneType)):

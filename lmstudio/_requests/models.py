@@ -25,7 +25,8 @@ from .._values.model_info import (
     ModelInstanceInfo,
     specifier_to_wire,
 )
-from ..errors import LMStudioProtocolError, LMStudioValueError
+from ..errors import LMStudioValueError
+from . import answers
 
 T = TypeVar("T")
 
@@ -49,6 +50,17 @@ def get_info(kind: ModelKind, specifier: AnyModelSpecifier) -> Request[ModelInst
     return Request(endpoint, parameter, lambda info: structure(info, ModelInstanceInfo))
 
 
+def get_context_length(kind: ModelKind, identifier: str) -> Request[int]:
+    """Ask how many tokens a loaded model takes at once; -1 if the server does not say."""
+    parameter = {"specifier": _named(identifier), "throwIfNotFound": True}
+
+    def read(info: Any) -> int:
+        said = answers.field(info, "contextLength") is not None
+        return (said and answers.count(info, "contextLength")) or -1
+
+    return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, read)
+
+
 def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
     """Ask for the configuration with which a model was loaded, defaults included."""
     return Request(
@@ -69,7 +81,7 @@ def count_tokens(kind: ModelKind, identifier: str, text: str) -> Request[int]:
     check_text(text, "The input of count_tokens()")
     parameter = {"specifier": _named(identifier), "inputString": text}
     endpoint = rpc(kind, "countTokens", "Counting tokens")
-    return Request(endpoint, parameter, lambda answer: int(answer["tokenCount"]))
+    return Request(endpoint, parameter, lambda answer: answers.count(answer, "tokenCount"))
 
 
 def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
@@ -77,7 +89,7 @@ def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
     check_text(text, "The input of tokenize()")
     parameter = {"specifier": _named(identifier), "inputString": text}
     endpoint = rpc(kind, "tokenize", "Tokenizing")
-    return Request(endpoint, parameter, lambda answer: list(answer["tokens"]))
+    return Request(endpoint, parameter, lambda answer: answers.counts(answer, "tokens"))
 
 
 def embed(identifier: str, text: str) -> Request[Sequence[float]]:
@@ -85,7 +97,7 @@ def embed(identifier: str, text: str) -> Request[Sequence[float]]:
     check_text(text, "The input of embed()")
     parameter = {"modelSpecifier": _named(identifier), "inputString": text}
     endpoint = rpc("embedding", "embedString", "Embedding")
-    return Request(endpoint, parameter, lambda answer: list(answer["embedding"]))
+    return Request(endpoint, parameter, lambda answer: answers.numbers(answer, "embedding"))
 
 
 def apply_prompt_template(
@@ -99,7 +111,7 @@ def apply_prompt_template(
         "opts": camel_keys(opts),
     }
     endpoint = rpc("llm", "applyPromptTemplate", "Applying the prompt template")
-    return Request(endpoint, parameter, lambda answer: str(answer["formatted"]))
+    return Request(endpoint, parameter, lambda answer: answers.text(answer, "formatted"))
 
 
 # -- loading ------------------------------------------------------------------------------------
@@ -135,7 +147,8 @@ class LoadProgress:
 
     def report(self, progress: Any) -> None:
         """Report a step, unless it is behind the last one, or none at all."""
-        if isinstance(progress, (int, float)) and self._last < progress <= 1:
+        # Of the type that JSON has: true is no 1.
+        if type(progress) in (int, float) and self._last < progress <= 1:
             self._last = float(progress)
             if self._callback is not None:
                 self._runner.run(self._callback, self._last)
@@ -221,10 +234,7 @@ def _identifier_in_packet(packet: Any) -> str:
 
 
 def _identifier(info: Any) -> str:
-    identifier = info.get("identifier") if isinstance(info, dict) else None
-    if not isinstance(identifier, str):
-        raise LMStudioProtocolError("LM Studio described a loaded model without its identifier.")
-    return identifier
+    return answers.text(info, "identifier")
 
 
 # -- lists --------------------------------------------------------------------------------------
@@ -233,7 +243,7 @@ def _identifier(info: Any) -> str:
 def list_loaded(kind: ModelKind) -> Request[list[str]]:
     """Ask for the identifiers of the models of a kind that are loaded."""
     endpoint = rpc(kind, "listLoaded", "Listing the loaded models")
-    return Request(endpoint, None, lambda infos: [_identifier(info) for info in _listed(infos)])
+    return Request(endpoint, None, lambda infos: list(map(_identifier, _listed(infos))))
 
 
 def list_downloaded(*kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
@@ -249,6 +259,4 @@ def list_downloaded(*kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelI
 
 
 def _listed(infos: Any) -> list[dict[str, Any]]:
-    if not isinstance(infos, list) or not all(isinstance(info, dict) for info in infos):
-        raise LMStudioProtocolError("LM Studio's list of models is malformed.")
-    return infos
+    return answers.objects(infos, "the answer")

@@ -12,8 +12,13 @@ from .._concurrency.callback_gate import CallbackRunner
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
 from .._json.converter import structure
-from .._values.model_info import DownloadProgressUpdate
+from .._values.model_info import (
+    DownloadProgressUpdate,
+    ModelSearchResultDownloadOptionData,
+    ModelSearchResultEntryData,
+)
 from ..errors import LMStudioProtocolError, LMStudioValueError
+from . import answers
 
 DownloadProgressCallback: TypeAlias = Callable[[DownloadProgressUpdate], Any]
 DownloadFinalizedCallback: TypeAlias = Callable[[], Any]
@@ -38,13 +43,14 @@ def search_models(
             "compatibility_types."
         )
     endpoint = rpc("repository", "searchModels", "Searching for models")
-    return Request(endpoint, {"opts": options}, _results)
+    return Request(endpoint, {"opts": options}, _results_of(ModelSearchResultEntryData))
 
 
 def get_download_options(identifier: Any) -> Request[list[dict[str, Any]]]:
     """Ask for the forms in which a model that was found is offered."""
     endpoint = rpc("repository", "getModelDownloadOptions", "Listing the download options")
-    return Request(endpoint, {"modelSearchResultIdentifier": identifier}, _results)
+    parameter = {"modelSearchResultIdentifier": identifier}
+    return Request(endpoint, parameter, _results_of(ModelSearchResultDownloadOptionData))
 
 
 def download(
@@ -70,9 +76,7 @@ def download(
     def read(packet: dict[str, Any]) -> str:
         key = packet.get("defaultIdentifier")
         if not isinstance(key, str):
-            raise LMStudioProtocolError(
-                "LM Studio has downloaded a model, but does not say how it is called."
-            )
+            raise LMStudioProtocolError("the model is there, but it does not say how it is called.")
         return key
 
     endpoint = channel("repository", "downloadModel", "The download", "Model download", "success")
@@ -87,8 +91,13 @@ def _texts(formats: object) -> list[str]:
     return [check_text(entry, "Each of the compatibility_types") for entry in formats]
 
 
-def _results(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    results = answer["results"]
-    if not isinstance(results, list):
-        raise TypeError
-    return results
+def _results_of(cls: type) -> Callable[[Any], list[dict[str, Any]]]:
+    """Return what reads a list of results, each of which has what the class needs."""
+
+    def read(answer: Any) -> list[dict[str, Any]]:
+        results = answers.objects(answers.field(answer, "results"), "results")
+        for result in results:
+            structure(result, cls)
+        return results
+
+    return read

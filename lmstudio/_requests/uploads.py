@@ -12,6 +12,7 @@ from .._connection.call import Call, encode
 from .._connection.endpoints import rpc
 from .._connection.frames import FragmentedMessage, fragment_frame
 from .._connection.request import Request
+from .._json.converter import structure
 from .._values.local_file import LocalFile
 from .._values.messages import FileHandle
 
@@ -26,7 +27,7 @@ def upload_request(name: str) -> Request[FileHandle]:
     return Request(
         rpc("files", "uploadFileBase64", "The upload"),
         None,
-        lambda found: FileHandle.from_dict({**found, "name": name}),
+        lambda found: structure({**found, "name": name}, FileHandle),
     )
 
 

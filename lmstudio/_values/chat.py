@@ -65,6 +65,10 @@ class _SavedHistory(dict[str, Any]):
         return dict, (dict(self),)
 
 
+# Messages that `act()` tells of once more, since Ctrl-C came the first time; by identity.
+told_again: dict[int, object] = {}
+
+
 class Chat:
     """The messages of a conversation, oldest first.
 
@@ -391,6 +395,10 @@ class Chat:
             raise LMStudioValueError(
                 f"{shown(message)} is not a valid chat entry: that is a dict or a message object."
             )
+        if id(message) in told_again:
+            last = self._history.messages[-1] if self._history.messages else None
+            if last == message:
+                return last
         role, content = role_and_content(message)
         return self.add_entry(role, copy.deepcopy(content))
 

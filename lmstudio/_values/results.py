@@ -9,6 +9,7 @@ import attrs
 
 from .._api.backports import Self, TypeVar
 from .._api.public import public_module
+from .._api.shown import worded
 from .._concurrency.once import Once
 from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
 from .._json.converter import LMStudioStruct, format_json
@@ -166,7 +167,7 @@ class PredictionResult(Generic[T_co]):
         """Show the reply in a notebook."""
         note = ""
         if self.cancelled:
-            reason = "" if self.cancel_reason is None else f": {self.cancel_reason}"
+            reason = "" if self.cancel_reason is None else f": {worded(self.cancel_reason)}"
             note = f"stopped{reason}"
         if self.structured:
             return as_markdown(f"```json\n{self}\n```", self.reasoning_content, note)

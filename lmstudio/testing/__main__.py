@@ -50,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--prefill", type=seconds, metavar="SECONDS", help="prompt processing time")
     add("--script", metavar="FILE", help="TOML or JSON file with settings, models and replies")
     add("--token", action="append", help="API token that clients must have; may be repeated")
+    origin = "web page that may connect, as https://app.example; may be repeated"
+    add("--allow-origin", action="append", dest="allow_origins", metavar="ORIGIN", help=origin)
     add("--auth", choices=("normal", "refuse", "silent"), help="answer to the authentication")
     add("--auth-timeout", type=seconds, metavar="SECONDS", help="limit of the authentication")
     add("--unknown-path", choices=("404", "hang"), help="answer to an unknown namespace")

@@ -43,6 +43,8 @@ class Server:
         hub: The models that can be searched and downloaded.
         token: API token, or tokens, that a client must have ("sk-lm-" and 8 letters or digits, a
             colon, 20 more); None to let everybody in.
+        allow_origins: Web pages that may connect besides those of localhost, as
+            "https://app.example"; a browser says whose page it is, other programs do not.
         auth: "normal", "refuse" (nobody gets in), "silent" (no answer to the authentication).
         auth_timeout: Seconds that a client may take to authenticate.
         unknown_path: What a websocket to an unknown namespace gets: "404", or "hang".
@@ -83,6 +85,7 @@ class Server:
         presets: Sequence[str] = (),
         parallel: int | None = None,
         version: str = "0.4.0",
+        allow_origins: Sequence[str] = (),
     ) -> None:
         arguments = dict(locals())  # all of them, under their names
         del arguments["self"]

@@ -290,6 +290,27 @@ def test_a_second_loop_is_refused_while_the_first_goes_on_and_stops_nothing(serv
     assert list(batch) == []  # at the end there is nothing to take
 
 
+def test_a_second_loop_takes_what_is_there_when_nothing_runs_any_more(server, model):
+    batch = model.respond_many(["a", "b", "c"], max_parallel=3)
+    interrupted = iter(batch)  # by Ctrl-C in the body of its loop, and somebody holds it
+    pairs = [next(interrupted)]
+    eventually(lambda: all(outcome.done() for outcome in batch._outcomes.values()))
+    with pytest.raises(lms.LMStudioRuntimeError, match="Another loop"):
+        Worker(lambda: next(iter(batch))).result()  # in another thread it is refused all the same
+    pairs += batch
+    assert sorted(index for index, _ in pairs) == [0, 1, 2]
+
+
+def test_no_progress_is_told_after_close(server, client, model):
+    told = []
+    batch = model.respond_many(["a", "b"], progress=lambda done, total: told.append(done))
+    next(batch)
+    client.close()
+    told.clear()
+    assert len(list(batch)) == 1
+    assert told == []
+
+
 def test_leaving_the_loop_stops_what_runs(server, model):
     server.reply("quick")
     server.reply("word " * 10_000, delay=0.001, repeat=5)

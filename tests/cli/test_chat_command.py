@@ -314,7 +314,7 @@ def test_an_output_that_cannot_be_written_is_one_line(server):
 def test_no_character_ends_the_chat(server):
     server.reply("snow \u2603 half \ud83d.", repeat=2)
     done = pipe("\udcff\n", "--host", server.host)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "snow \u2603 half ?.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "snow \u2603 half \ufffd.\n", "")
     done = pipe("Hi.\n", "--host", server.host, PYTHONIOENCODING="latin-1")
     assert (done.returncode, done.stdout, done.stderr) == (0, "snow ? half ?.\n", "")
 

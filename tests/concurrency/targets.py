@@ -1,6 +1,7 @@
-"""What an event cancels, without any server."""
+"""What an event cancels, without any server, and what may come in the middle of it."""
 
 import queue
+import sys
 
 
 class Target:
@@ -25,3 +26,58 @@ class Target:
     def _watch_failed(self, error):
         self.errors.put(error)
         self._is_over = True
+
+
+class CtrlC(Target):
+    """A target whose first `cancel` is interrupted, and with it that of the token."""
+
+    def cancel(self, reason=None):
+        if not self._is_over:
+            self._is_over = True
+            raise KeyboardInterrupt
+        return super().cancel(reason)
+
+
+def interrupt(token, reason):
+    """Cancel a token, and be interrupted before it has come to those that it is linked to now."""
+    interrupts, others = CtrlC(), token._targets.living()
+    for other in others:
+        token._unlink(other)
+    for target in [interrupts, *others]:
+        token._link(target)
+    try:
+        token.cancel(reason)
+    except KeyboardInterrupt:
+        return interrupts
+    raise AssertionError("it was not interrupted")
+
+
+def call_at(line, interruption, function):
+    """Call a function, and another one before the n-th line of `_concurrency`; say if it came.
+
+    So may Ctrl-C come, a signal handler, or a finaliser.
+    """
+    left = line
+
+    def trace(frame, event, _argument):
+        nonlocal left
+        if "_concurrency" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            left -= 1
+            if left == -1:
+                interruption()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return left < 0
+
+
+def ctrl_c():
+    """Come as Ctrl-C does."""
+    raise KeyboardInterrupt

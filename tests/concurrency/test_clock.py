@@ -1,6 +1,8 @@
 """The clock that no test of a user's program replaces by accident."""
 
+import ast
 import time
+from pathlib import Path
 
 import lmstudio as lms
 from lmstudio._concurrency import clock, deadline
@@ -33,3 +35,21 @@ def test_a_clock_that_stands_still_stops_nothing(server, monkeypatch):
             except lms.LMStudioTimeoutError:
                 timed_out = True
         assert timed_out
+
+
+def test_no_other_file_of_the_package_knows_the_time():
+    package = Path(lms.__file__).parent
+    found = []
+    for path in package.rglob("*.py"):
+        if "testing" in path.relative_to(package).parts or path.name == "clock.py":
+            continue  # the embedded server is no part of a user's program
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            else:
+                continue
+            found += [f"{path.name}: {name}" for name in names if name in ("time", "datetime")]
+
+    assert found == []

@@ -1,30 +1,24 @@
-"""The watching of events, without any server."""
+"""The watching of plain events, without any server."""
 
-import multiprocessing
 import queue
+import re
 import threading
+from collections import deque
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from concurrency.targets import Target
+from concurrency.targets import Target, call_at
+from helpers import eventually
 
 import lmstudio as lms
-from lmstudio._concurrency import event_watcher as _watcher
-from lmstudio._concurrency.cancel_token import attach, check_events
+from lmstudio._concurrency import cancel_token, event_watcher, object_watcher, targets, watched
+from lmstudio._concurrency.cancel_token import attach, check_events, resume_interrupted
+from lmstudio._concurrency.event_watcher import watch
+from lmstudio._concurrency.targets import Targets
+from lmstudio._concurrency.threads import start_daemon
 
 pytestmark = pytest.mark.races
-
-
-class CountedEvent:
-    """An event of another type, which says when it is looked at."""
-
-    def __init__(self):
-        self.looks = queue.SimpleQueue()
-        self.value = False
-
-    def is_set(self):
-        self.looks.put(self.value)
-        return self.value
 
 
 @pytest.mark.parametrize("wrong", [1, "text", object(), [threading.Event(), 1], threading.Event])
@@ -41,13 +35,9 @@ def test_events_come_alone_or_as_any_iterable():
     assert check_events(iter((event, token))) == [event, token]
 
 
-@pytest.mark.parametrize("make", [threading.Event, CountedEvent])
-def test_an_event_that_is_set_already_cancels_at_once_and_is_not_watched(make):
-    event, target = make(), Target()
-    if isinstance(event, CountedEvent):
-        event.value = True
-    else:
-        event.set()
+def test_an_event_that_is_set_already_cancels_at_once_and_is_not_watched():
+    event, target = threading.Event(), Target()
+    event.set()
     threads = threading.active_count()
 
     attach(target, [event])
@@ -92,88 +82,18 @@ def test_one_event_cancels_all_that_were_started_with_it():
         target.reasons.get(timeout=5)
 
 
-def test_an_event_of_another_type_is_polled_by_a_thread_of_its_own():
-    event, target = CountedEvent(), Target()
-    attach(target, [event])
-    assert event.looks.get(timeout=5) is False  # by attach
-    assert event.looks.get(timeout=5) is False  # by the watcher
-    assert "lmstudio-watch-other" in {thread.name for thread in threading.enumerate()}
-
-    event.value = True
-
-    assert target.reasons.get(timeout=5) == "cancel_event was set"
-
-
-def test_a_multiprocessing_event_works():
-    event, target = multiprocessing.get_context("spawn").Event(), Target()
-    attach(target, [event])
-
-    event.set()
-
-    assert target.reasons.get(timeout=5) == "cancel_event was set"
-
-
-def test_an_event_that_hangs_does_not_delay_the_others():
-    release, hung = threading.Event(), queue.SimpleQueue()
-
-    class Hanging:
-        calls = 0
-
-        def is_set(self):
-            self.calls += 1
-            if self.calls > 1:  # attach looks first
-                hung.put(None)
-                release.wait(20)
-            return False
-
-    stuck, other, event = Target(), Target(), threading.Event()
-    attach(stuck, [Hanging()])
-    attach(other, [event])
-    hung.get(timeout=5)
-
-    event.set()
-
-    assert other.reasons.get(timeout=5) == "cancel_event was set"
-    stuck._is_over = True
-    release.set()
-
-
-def test_an_is_set_that_raises_later_fails_its_target_only():
-    class Broken:
-        calls = 0
-
-        def is_set(self):
-            self.calls += 1
-            if self.calls > 1:
-                raise RuntimeError("gone")
-            return False
-
-    broken, other, event = Target(), Target(), threading.Event()
-    attach(broken, [Broken()])
-    attach(other, [event])
-
-    assert isinstance(broken.errors.get(timeout=5), RuntimeError)
-    event.set()
-    other.reasons.get(timeout=5)
-
-
-@pytest.mark.parametrize("make", [threading.Event, CountedEvent])
-def test_the_watching_ends_when_the_target_is_over_or_gone(make):
+def test_the_watching_ends_when_the_target_is_over_or_gone():
     over, gone = Target(), Target()
-    event, other = make(), make()
-    attach(over, [event])
-    attach(gone, [other])
-    watchers = [t for t in threading.enumerate() if t.name.startswith("lmstudio-watch")]
+    attach(over, [threading.Event()])
+    attach(gone, [threading.Event()])
+    watchers = [t for t in threading.enumerate() if t.name == "lmstudio-watch"]
     assert watchers
 
     over._is_over = True
     del gone
-    for thread in watchers:
-        thread.join(5)
-
-    assert not any(thread.is_alive() for thread in watchers)
-    assert not _watcher._state.value.watched
-    assert not _watcher._state.value.others
+    eventually(lambda: not set(watchers) & set(threading.enumerate()))
+    state = event_watcher._state.value
+    assert (state.watcher, len(state.arrivals)) == (None, 0)
 
 
 def test_a_new_event_is_seen_while_the_watcher_waits_for_another():
@@ -218,54 +138,184 @@ def test_a_callback_that_hangs_does_not_delay_other_events():
 
 
 def test_a_watcher_that_could_not_be_started_is_started_for_the_next_event(monkeypatch):
-    def refuse(*_, refusal):
-        raise lms.LMStudioRuntimeError(f"{refusal} any more: can't start new thread")
-
-    event, first, second = threading.Event(), Target(), Target()
+    first, second, target = threading.Event(), threading.Event(), Target()
     with monkeypatch.context() as patched:
-        patched.setattr(_watcher, "start_daemon", refuse)
-        with pytest.raises(lms.LMStudioRuntimeError, match="cannot be watched"):
-            attach(first, [event])
+        patched.setattr(event_watcher, "start_daemon", refuse)
+        with pytest.raises(lms.LMStudioRuntimeError, match="No event can be watched any more"):
+            attach(Target(), [first])
 
-    attach(second, [event])
+    attach(target, [second])
+    second.set()
+
+    assert target.reasons.get(timeout=5) == "cancel_event was set"
+
+
+@pytest.mark.parametrize("is_started", [False, True], ids=["before", "after"])
+def test_ctrl_c_at_the_start_of_the_watcher_ends_no_watching(monkeypatch, is_started):
+    event, target = threading.Event(), Target()
+
+    def interrupted(*arguments, **options):
+        attach(target, [event])  # another thread counts on the one that is started here
+        if is_started:
+            start_daemon(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(event_watcher, "start_daemon", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            attach(Target(), [threading.Event()])
+
+    resume_interrupted()
     event.set()
 
-    assert second.reasons.get(timeout=5) == "cancel_event was set"
+    assert target.reasons.get(timeout=5) == "cancel_event was set"
 
 
-class LockWithHook:
-    """A lock that calls a function after it was let go for the second time with nothing to watch.
-
-    The first time the watcher has forgotten the last event; the second time it has seen that.
-    """
-
-    def __init__(self, state, hook):
-        self.lock = threading.Lock()
-        self.state = state
-        self.hook = hook
-        self.times = 0
-
-    def __enter__(self):
-        self.lock.acquire()
-
-    def __exit__(self, *exception):
-        self.times += not self.state.watched
-        is_time = self.times == 2 and not self.state.watched
-        self.lock.release()
-        if is_time:
-            self.hook()
+def refuse(*_, refusal, may_wait=True):
+    raise lms.LMStudioRuntimeError(f"{refusal} any more: can't start new thread")
 
 
-def test_an_event_that_comes_while_the_watcher_ends_is_watched(monkeypatch):
-    state, event, target = _watcher._State(), threading.Event(), Target()
-    monkeypatch.setattr(_watcher, "_state", SimpleNamespace(value=state))
-    for _ in range(2):  # two, so that it polls: one that waits for a lone event is replaced anyway
-        over = _watcher._Watched(threading.Event(), None)
-        state.watched[id(over.event)] = over
-    state.generation = state.generations = 1
-    state.lock = LockWithHook(state, lambda: attach(target, [event]))
+@pytest.fixture
+def own_state(monkeypatch):
+    """What is watched, without a thread."""
+    state = event_watcher._State()
+    monkeypatch.setattr(event_watcher, "_state", SimpleNamespace(value=state))
+    return state
 
-    _watcher._watch_plain(state, 1)  # as the thread does
 
+def test_an_event_that_comes_while_the_watcher_ends_is_watched(own_state):
+    event, target = threading.Event(), Target()
+
+    class Arrivals(deque):
+        """One comes when the watcher has said that it ends, and looks for the last time."""
+
+        def __bool__(self):
+            if not came and own_state.watcher is None:
+                came.append(1)
+                attach(target, [event])
+            return len(self) > 0
+
+    came = []
+    own_state.arrivals = Arrivals()
+    own_state.watcher = watcher = event_watcher._Watcher(own_state)
+    while watcher.turn():  # as the thread does
+        pass
+
+    assert came
     event.set()
     assert target.reasons.get(timeout=5) == "cancel_event was set"
+
+
+def test_a_newer_watcher_gets_what_an_older_one_has(own_state):
+    old, event, target = event_watcher._Watcher(own_state), threading.Event(), Target()
+    own_state.watcher = old
+    watch(event, target, "set")
+    old._take_arrivals()
+    own_state.watcher = new = event_watcher._Watcher(own_state)
+
+    assert not old.turn()
+    event.set()
+    while new.turn():
+        pass
+
+    assert target.reasons.get_nowait() == "set"
+
+
+def test_an_older_watcher_goes_on_if_the_newer_one_could_not_be_started(own_state, monkeypatch):
+    monkeypatch.setattr(event_watcher, "start_daemon", refuse)
+    own_state.watcher = old = event_watcher._Watcher(own_state)
+    event, target = threading.Event(), Target()
+    old.waits_for = threading.Event()
+    with pytest.raises(lms.LMStudioRuntimeError):
+        watch(event, target, "set")
+
+    event.set()
+    while old.turn():
+        pass
+
+    assert target.reasons.get_nowait() == "set"
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("where", ["_take_arrivals", "_rest", "_look", "_goes_on"])
+def test_the_watcher_outlives_whatever_one_turn_of_it_raises(monkeypatch, where, error, capfd):
+    function, raised = getattr(event_watcher._Watcher, where), threading.Event()
+
+    def raises_once(self):
+        if not raised.is_set():
+            raised.set()
+            raise error
+        return function(self)
+
+    monkeypatch.setattr(event_watcher._Watcher, where, raises_once)
+    events, targets = [threading.Event() for _ in range(2)], [Target() for _ in range(2)]
+    for event, target in zip(events, targets, strict=True):
+        attach(target, [event])
+    for event, target in zip(events, targets, strict=True):
+        event.set()
+        assert target.reasons.get(timeout=5) == "cancel_event was set"
+    assert raised.wait(5)
+    end_of_watching()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_arrival_is_not_lost_for_want_of_memory(own_state, monkeypatch):
+    event, target = threading.Event(), Target()
+    watcher = own_state.watcher = event_watcher._Watcher(own_state)
+    watch(event, Target(), "set")
+    watch(event, target, "set")
+    with monkeypatch.context() as patched:
+        patched.setattr(Targets, "living", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watcher._take_arrivals()
+
+    event.set()
+    while watcher.turn():
+        pass
+
+    assert target.reasons.get_nowait() == "set"
+
+
+def test_a_token_is_cancelled_though_no_thread_can_be_started_for_its_callbacks(monkeypatch):
+    monkeypatch.setattr(watched, "start_daemon", refuse)
+    ran = queue.SimpleQueue()
+    token = lms.CancelToken.after(0.001)
+    token.on_cancel(lambda: ran.put(threading.current_thread().name))
+
+    assert token.wait(timeout=5)
+    assert ran.get(timeout=5) == "lmstudio-watch"
+
+
+def test_a_finaliser_may_watch_something_at_any_line_of_the_watching():
+    """The garbage collector may run one anywhere: here it comes one line later in each trial."""
+    for line in range(1000):
+        outer, inner = threading.Event(), threading.Event()
+        target, other = Target(), Target()
+        timers = []
+
+        def finaliser(other=other, inner=inner, timers=timers):
+            attach(other, [inner])
+            timers.append(lms.CancelToken.after(0.001))
+
+        came = call_at(line, finaliser, lambda t=target, e=outer: attach(t, [e]))
+        if not came:
+            break
+        inner.set()
+        outer.set()
+        assert other.reasons.get(timeout=5) == "cancel_event was set"
+        assert target.reasons.get(timeout=5) == "cancel_event was set"
+        assert timers[0].wait(timeout=5)
+    assert line > 20
+
+
+def test_nothing_waits_for_a_lock():
+    for module in (cancel_token, event_watcher, object_watcher, targets, watched):
+        assert not re.search(r"Lock\b|Condition\b|Semaphore\b", Path(module.__file__).read_text())
+
+
+def end_of_watching():
+    """Wait until nothing is watched any more."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("lmstudio-watch"):
+            thread.join(5)
+            assert not thread.is_alive()

@@ -1,9 +1,11 @@
 """Open calls: time limits, cancels that are owed, what was dropped; the thread is run by hand."""
 
 import pytest
+from concurrency.targets import interrupt
 from robustness.hostile import Wire, text_frame
 
 import lmstudio as lms
+from lmstudio._concurrency import cancel_token
 from lmstudio._concurrency.clock import monotonic
 from lmstudio._concurrency.deadline import Deadline
 from lmstudio._connection.call import END, Call, Outcome
@@ -181,10 +183,12 @@ def test_a_claim_whose_wake_up_was_lost_is_found(wire, prediction):
     assert (prediction.outcome.value, prediction.outcome.error) == (None, None)
 
 
-def test_a_token_that_ctrl_c_interrupted_is_followed(wire, prediction):
+def test_a_token_that_ctrl_c_interrupted_is_followed(wire, prediction, monkeypatch):
+    monkeypatch.setattr(cancel_token, "_UNDER_WAY", 0.0)
     token = lms.CancelToken()
-    prediction._follow(token)
-    token._claim.set("half done")
+    prediction._follow(lms.CancelToken.any(token))
+    assert interrupt(token, "half done")
+    assert not prediction.is_cancelled
 
     look_round(wire.dispatcher)
 

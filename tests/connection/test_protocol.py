@@ -192,3 +192,21 @@ def test_nothing_that_a_server_sends_raises(message):
     received = protocol.receive(message)
 
     assert received is None or isinstance(received[1], Call)
+
+
+@pytest.mark.parametrize("number", [True, 1.0, "1", None, [1], {"id": 1}, 1 + 0j])
+def test_what_only_equals_an_id_is_none(prediction, count, number):
+    message = {"type": "fragment", "fragment": {"content": "a"}}
+    for call in (prediction, count):
+        protocol = Protocol()
+        protocol.calls[1] = call
+        for received in (
+            {"type": "channelSend", "channelId": number, "message": message},
+            {"type": "channelSend", "channelId": number, "message": {"type": "success"}},
+            {"type": "channelSend", "channelId": number, "message": "no packet"},
+            {"type": "channelClose", "channelId": number},
+            {"type": "channelError", "channelId": number, "error": {}},
+            {"type": "rpcResult", "callId": number, "result": 5},
+            {"type": "rpcError", "callId": number, "error": {}},
+        ):
+            assert protocol.receive(received) is None

@@ -21,7 +21,7 @@ def test_an_answer_of_the_wrong_shape_is_an_error_that_names_the_endpoint(answer
 
     with pytest.raises(lms.LMStudioProtocolError, match="answer to countTokens is malformed") as e:
         request.result(answer)
-    assert e.value.__suppress_context__  # what the reader stumbled over is no business of a user
+    assert e.value.__context__ is None  # what the reader stumbled over is no business of a user
 
 
 def test_what_a_reader_says_itself_is_kept():

@@ -4,8 +4,10 @@ import queue
 from types import SimpleNamespace
 
 import pytest
+from concurrency.targets import interrupt
 
 import lmstudio as lms
+from lmstudio._concurrency import cancel_token
 from lmstudio._connection.call import WAKE
 from lmstudio._connection.scope import CancelScope, ScopedToken
 
@@ -66,10 +68,12 @@ def test_the_waker_wakes_whoever_waits_now(scope):
     assert scope.waker.inbox.get_nowait() is WAKE
 
 
-def test_a_source_whose_cancel_was_interrupted_is_followed(scope):
+def test_a_source_whose_cancel_was_interrupted_is_followed(scope, monkeypatch):
+    monkeypatch.setattr(cancel_token, "_UNDER_WAY", 0.0)
     token = lms.CancelToken()
     scope.open([token])
-    token._claim.set("the first")  # and Ctrl-C came, before anybody was told
+    assert interrupt(token, "the first")
+    assert not scope.is_set()
 
     scope.follow_interrupted()
 

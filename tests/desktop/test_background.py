@@ -363,3 +363,21 @@ def test_a_closed_client_is_an_error_at_once(server):
     client.close()
     with pytest.raises(lms.LMStudioClientError, match="closed"):
         model.respond_stream("hi").run_in_background()
+
+
+@pytest.mark.parametrize("failure", [SystemExit, ZeroDivisionError])
+def test_each_done_callback_of_a_future_is_called_whatever_another_one_raises(
+    server, model, failure
+):
+    called, ended = [], threading.Event()
+    future, call = start_held(server, model.respond_stream("hi"), on_done=lambda _: ended.set())
+
+    def fail(_):
+        called.append("fails")
+        raise failure
+
+    for callback in (fail, fail, lambda _: called.append("last")):
+        future.add_done_callback(callback)
+    call.success()
+    assert ended.wait(LIMIT)
+    assert called == ["fails", "fails", "last"]

@@ -1,7 +1,9 @@
 """Loads, downloads, `act()` and functions of your own in the background."""
 
 import asyncio
+import functools
 import itertools
+import queue
 import threading
 import time
 
@@ -233,3 +235,67 @@ def test_nothing_of_a_function_is_told_after_the_default_client_was_closed(serve
     assert isinstance(future.exception(LIMIT), lms.LMStudioCancelledError)
     window.run_one()
     assert not window.log
+
+
+def test_text_comes_once_in_an_interval_though_there_is_a_callback_for_each_fragment(server, model):
+    server.hold("predict")
+    texts, pieces, ended = [], queue.SimpleQueue(), threading.Event()
+    future = lms.run_in_background(
+        model.respond,
+        "hi",
+        on_text=texts.append,
+        on_prediction_fragment=lambda fragment: pieces.put(fragment.content),
+        on_done=lambda _: ended.set(),
+        interval=3600,
+    )
+    call = server.expect("predict")
+    for piece in "abc":
+        call.fragment(piece)
+        assert pieces.get(timeout=LIMIT) == piece
+    assert texts == []
+    call.success()
+    assert future.result(LIMIT).content == "abc"
+    assert ended.wait(LIMIT)
+    assert texts == ["abc"]
+
+
+def calls_of(client):
+    listed = client.list_downloaded_models
+    yield listed
+    yield client.system.list_downloaded_models
+    yield functools.partial(client.repository.search_models, "tiny")
+    yield client.llm.list_downloaded
+    yield functools.partial(functools.partial(listed), "llm")
+    yield functools.partial(lms.Client.list_downloaded_models, client)
+    yield client.llm.model().count_tokens, "a"
+    yield lms.LLM.count_tokens, client.llm.model(), "a"
+    yield client.llm.model
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_nothing_is_called_after_close_however_the_call_is_given(server, window, at):
+    with lms.Client(server.host) as client:
+        what = list(calls_of(client))[at]
+        call, *arguments = what if isinstance(what, tuple) else (what,)
+        called = []
+        lms.run_in_background(call, *arguments, on_done=called.append, dispatch=window).result(
+            LIMIT
+        )
+        first = window.waiting.get(timeout=LIMIT)
+        client.close()
+        first()
+        assert called == []
+
+
+def test_nothing_of_a_function_of_the_package_is_called_after_close(server, window):
+    lms.configure_default_client(server.host)
+    called = []
+    options = {"on_done": called.append, "dispatch": window}
+    for call in (lms.list_downloaded_models, functools.partial(lms.llm, "test-llm")):
+        lms.run_in_background(call, **options).result(LIMIT)
+    visits = [window.waiting.get(timeout=LIMIT) for _ in range(2)]
+    lms.close_default_client()
+    for visit in visits:
+        visit()
+    assert called == []
+    lms.configure_default_client()

@@ -63,3 +63,27 @@ def test_an_exception_in_the_last_callback_is_that_of_a_thread(server, model, mo
     future = model.respond_stream("hi").run_in_background(on_done=lambda result: 1 / 0)
     assert reported.get(timeout=LIMIT).exc_type is ZeroDivisionError
     assert future.result(LIMIT).content
+
+
+def test_a_text_that_is_due_is_given_though_another_callback_comes_before_it(window):
+    log = []
+    box = outbox(window, log)
+    box.run(log.append, "first")
+    box.text("text")
+    box.bring_text()
+    window.run_one()
+    assert log == ["first", "text"]
+
+
+def test_a_callback_for_each_fragment_does_not_bring_the_text_earlier():
+    log = []
+    box = outbox(None, log)
+    for number in range(3):
+        box.text(f"{number} ")
+        box.run(box.beside_text(log.append), number)
+    assert log == [0, 1, 2]
+    box.bring_text()
+    assert log == [0, 1, 2, "0 1 2 "]
+    box.text("3")
+    box.run(log.append, "a message")  # in order: the text belongs before it
+    assert log[-2:] == ["3", "a message"]

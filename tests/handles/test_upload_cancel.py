@@ -155,11 +155,11 @@ def test_a_server_that_takes_a_file_is_not_silent(server, client):
     second = Worker(client.prepare_image, SMALL)
     eventually(lambda: link_of(client)._waiting)
     sent, (waiting, _) = sending(client), link_of(client)._waiting[0]
-    before = sent.heard, waiting.heard
+    before = sent.sent, waiting.sent
 
     source.allow(1)
 
-    eventually(lambda: sent.heard > before[0] and waiting.heard > before[1])
+    eventually(lambda: sent.sent > before[0] and waiting.sent > before[1])
     source.finish()
     assert first.result()
     assert second.result()

@@ -361,10 +361,7 @@ def test_the_watching_of_an_event_ends_with_the_prediction(server, model):
     model.respond("hi", cancel_event=[event, token])
 
     assert not token._targets
-    watchers = [t for t in threading.enumerate() if t.name.startswith("lmstudio-watch")]
-    for thread in watchers:
-        thread.join(5)
-        assert not thread.is_alive()
+    eventually(lambda: not any(t.name.startswith("lmstudio-watch") for t in threading.enumerate()))
 
 
 def test_an_event_that_is_broken_from_the_start_is_a_clear_error(model):

@@ -389,6 +389,24 @@ def test_done_callbacks_are_called_once_by_the_thread_that_reads_the_end(server,
     assert seen[1:] == ["late"]
 
 
+@pytest.mark.parametrize("failure", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("read", [list, lms.PredictionStream.result], ids=["loop", "result"])
+def test_each_done_callback_is_called_whatever_another_one_raises(server, model, failure, read):
+    called = []
+
+    def fail(_):
+        called.append("fails")
+        raise failure
+
+    stream = model.respond_stream("hi")
+    for callback in (fail, fail, lambda _: called.append("last")):
+        stream.add_done_callback(callback)
+    with pytest.raises(failure):
+        read(stream)
+    assert called == ["fails", "fails", "last"]
+    assert stream.result().content  # they are called once
+
+
 def test_done_callbacks_are_called_after_an_error_too(server, model):
     server.reply("abc", error_after=1)
     stream = model.respond_stream("hi")

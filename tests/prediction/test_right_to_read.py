@@ -56,13 +56,43 @@ def test_ctrl_c_in_the_step_that_takes_it_leaves_it_free():
     assert not right
 
 
-def test_what_a_thread_has_left_behind_it_can_take_again():
+def test_what_comes_between_two_steps_of_the_reading_does_not_get_it():
     right = RightToRead()
-    right[0] = threading.get_ident()
+    with right.held():
+        with right.held() as is_mine:  # in a finaliser, or a signal handler
+            assert not is_mine
+        assert right.get(0) == threading.get_ident()
 
+
+def test_what_a_thread_has_left_behind_when_it_ended_another_one_takes():
+    right = RightToRead()
+
+    def read_and_end():
+        right.note_reader(threading.get_ident())
+        right[0] = threading.get_ident()
+
+    Worker(read_and_end).result()
     with right.held() as is_mine:
         assert is_mine
-    assert not right
+    assert right.get(0) is None
+
+
+def test_what_a_living_thread_has_nobody_else_takes():
+    right, holds, go_on = RightToRead(), threading.Event(), threading.Event()
+
+    def read():
+        with right.held():
+            right.note_reader(threading.get_ident())
+            holds.set()
+            go_on.wait(10)
+
+    worker = Worker(read)
+    assert holds.wait(5)
+    assert not right.is_left_by_the_dead()
+    with right.held() as is_mine:
+        assert not is_mine
+    go_on.set()
+    worker.result()
 
 
 def test_the_thread_that_read_last_is_remembered():

@@ -313,6 +313,69 @@ class Scene:
                     self.call.close()
 
 
+@contextlib.contextmanager
+def stopped(scene):
+    """Forged: the client's process is stopped meanwhile, and when it goes on an hour has passed."""
+    dispatcher, link, sock = scene.bench.dispatcher, scene.link, scene.link.transport.socket
+    has_stopped, go_on = threading.Event(), threading.Event()
+
+    def stop():
+        link._ask(monotonic(), 0.0)  # a ping, whose answer will be there, though it is read late
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+        running = list(dispatcher.open.values())
+        has_stopped.set()
+        assert go_on.wait(LIMIT)
+        for call in running:
+            call.timeout = 60.0
+            for name in ("started", "heard", "sent"):
+                if hasattr(call, name):
+                    setattr(call, name, getattr(call, name) - 3600.0)
+        link.heard -= 3600.0
+        dispatcher.reactor.sweep_at = 0.0  # look at once
+
+    dispatcher.reactor.post(stop)
+    assert has_stopped.wait(LIMIT)
+    eventually(lambda: unread(sock))  # the answer to the ping
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def unread(sock):
+    """How many bytes have arrived that nobody has read."""
+    try:
+        return len(sock.recv(10_000_000, socket.MSG_PEEK))
+    except BlockingIOError:
+        return 0
+
+
+def wait_arrived(scene, send):
+    """Have the server send something, and return when all of it lies in the client's socket."""
+    sock, connection = scene.link.transport.socket, scene.connection
+    before, known = unread(sock), len(connection.sent)
+    send()
+    connection.flush()
+    sizes = [len(json.dumps(one, separators=(",", ":"))) for one in connection.sent[known:]]
+    expected = sum(size + (2 if size < 126 else 4) for size in sizes)
+    eventually(lambda: unread(sock) >= before + expected)
+    return expected
+
+
+@contextlib.contextmanager
+def silent_address():
+    """An address of this machine that never answers: a socket whose queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
 def shrink(scene):
     """Keep the buffers of a connection small, so that they are soon full."""
     theirs = scene.connection._websocket.transport.get_extra_info("socket")

@@ -1,8 +1,9 @@
 """Many threads, streams and ways to leave them on one client, for as long as you like: `make soak`.
 
-The server is a process of its own that drops connections and restarts now and then. The time is cut
-into rounds. After each, client and server must agree on every prediction, and nothing may be left
-behind. At the end the memory of the rounds is compared. Exit code 1 if something disagrees.
+The server is a process of its own that drops connections and restarts now and then; another process
+stops this one at times, and lets it go on. The time is cut into rounds. After each, client and
+server must agree on every prediction, and nothing may be left behind. At the end the memory of the
+rounds is compared. Exit code 1 if something disagrees.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import os
 import random
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from soak_ways import LIMIT, RPCS, WAYS, Refused
+from soak_ways import LIMIT, RPCS, SILENCE, WAYS, Refused
 
 import lmstudio as lms
 from lmstudio._connection.call import Call
@@ -63,6 +65,20 @@ class Server:
         self._process.stdin.close()
         self._process.stdout.close()
         return self._process.wait(LIMIT)
+
+
+class Stops:
+    """A third process, which stops this one and lets it go on."""
+
+    def __init__(self, seed):
+        command = [sys.executable, Path(__file__).with_name("soak_stops.py"), str(seed)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+
+    def close(self):
+        """End it; return in words what it did."""
+        count, seconds = self._process.communicate()[0].split()
+        return f"{count} times for {seconds} s"
 
 
 class Soak:
@@ -257,6 +273,8 @@ def disagreement(outcome, tokens, planned, row):
         return "it was sent all the same"
     if tokens > row["tokens"]:
         return "more was received than sent"
+    if outcome == "silent" and row["silence"] < SILENCE / 2:
+        return "it timed out, and the server was not silent"
     if outcome == "finished":
         is_whole = row["stop_reason"] == "eosFound" and tokens == row["tokens"] == planned
         return None if is_whole and not row["cancels"] else "it did not end by itself"
@@ -300,6 +318,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None)
+    can_stop, how = hasattr(signal, "SIGSTOP"), argparse.BooleanOptionalAction
+    parser.add_argument("--stops", action=how, default=can_stop, help="stop this process at times")
     options = parser.parse_args()
     seed = random.randrange(10**6) if options.seed is None else options.seed
     print(f"seed {seed}, {THREADS} threads, {options.seconds:g} s", flush=True)
@@ -307,6 +327,7 @@ def main():
     threads, files = threading.active_count(), len(os.listdir("/dev/fd"))
 
     soak = Soak(seed)
+    stops = Stops(seed) if options.stops else None
     rounds = max(8, round(options.seconds / 15))
     start, measures = time.monotonic(), []
     try:
@@ -315,6 +336,7 @@ def main():
             if soak.problems:
                 break
     finally:
+        was_stopped = "never" if stops is None else stops.close()
         soak.close()
     seconds = time.monotonic() - start
     deadline = time.monotonic() + LIMIT
@@ -325,6 +347,7 @@ def main():
             break
         time.sleep(0.1)
     problems = soak.problems + soak.tell(seconds, measures)
+    print(f"stopped           {was_stopped}")
     print(f"left behind       {left[0]} threads, {left[1]} descriptors")
     if left != (0, 0):
         problems.append(f"threads were left behind: {threading.enumerate()}, or sockets: {left[1]}")

@@ -6,6 +6,7 @@ A line on stdin is a command, a line on stdout its answer in JSON. It ends when 
 import json
 import random
 import sys
+import time
 from collections import Counter
 
 from lmstudio.testing import Engine, Server
@@ -16,16 +17,30 @@ LONGEST = 20.0  # seconds that a prediction may take to end once its client has 
 class NumberedEngine(Engine):
     """Writes "7.0 7.1 7.2 ..." for prediction 7, as many and as fast as its prompt says."""
 
+    def __init__(self):
+        self.silences = {}  # number of a prediction: the longest time in which nothing was said
+
     def generate(self, request):
         plan = json.loads(request.last_user_text)
+        said = time.monotonic()
+
+        def speak():
+            nonlocal said
+            now = time.monotonic()
+            self.silences[plan["n"]] = max(self.silences.get(plan["n"], 0.0), now - said)
+            said = now
+
         request.report_progress(0, 1, 0)
         if request.stop.wait(plan["prefill"]):
             return
+        speak()
         request.report_progress(1, 1, 0)
         for number in range(plan["tokens"]):
             if request.stop.wait(plan["delay"]):
                 return
+            speak()
             yield f"{plan['n']}.{number} "
+        speak()
 
 
 class Host:
@@ -37,7 +52,8 @@ class Host:
         self._start(0)
 
     def _start(self, port):
-        self.server = Server(port=port, engine=NumberedEngine())
+        self._engine = NumberedEngine()
+        self.server = Server(port=port, engine=self._engine)
         self._reported = 0  # predictions
         self._read = {}  # connection: number of its messages that were looked at
         self._channels = {}  # (connection, channel): number of the prediction
@@ -119,6 +135,7 @@ class Host:
                 "stop_reason": prediction.stop_reason,
                 "error": prediction.error,
                 "tokens": prediction.tokens_sent,
+                "silence": self._engine.silences.pop(number, 0.0),
             }
         self._reported = len(predictions)
         for number in creates.keys() | cancels.keys() | rows.keys():

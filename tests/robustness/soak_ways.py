@@ -13,6 +13,7 @@ import attrs
 import lmstudio as lms
 
 LIMIT = 30.0  # seconds in which anything must have ended
+SILENCE = 2.0  # seconds of silence that some predictions allow, less than this process is stopped
 TEXT = "one two three four"
 IMAGE = b"GIF89a" + bytes(100_000)
 
@@ -241,6 +242,12 @@ def dropped_in_the_middle(soak, rng, number, holder, options):
 )
 def timed_out(soak, rng, number, holder, options):
     return settle(number, holder[0])
+
+
+@way(passes=("idle_timeout",), options=lambda rng, token: {"idle_timeout": SILENCE})
+def allowed_little_silence(soak, rng, number, holder, options):
+    tokens, outcome = settle(number, holder[0])
+    return tokens, "silent" if outcome == "timeout" else outcome
 
 
 @way(

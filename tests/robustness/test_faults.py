@@ -7,18 +7,29 @@ printed, and the next calls on the same client work. The outcomes are printed at
 
 import itertools
 import json
+import socket
 
 import pytest
 from helpers import Worker, eventually
-from robustness.fault_bench import LIMIT, LONG, Bench, look_for_life, shrink
+from robustness.fault_bench import (
+    LIMIT,
+    LONG,
+    Bench,
+    look_for_life,
+    shrink,
+    silent_address,
+    stopped,
+    wait_arrived,
+)
 from robustness.faults import MANY, SCENES
-from robustness.hostile import text_frame
+from robustness.hostile import frame, text_frame
 
 import lmstudio as lms
 from lmstudio._connection import port as _link
 from lmstudio._connection.dispatcher import CLOSED_REASON
 from lmstudio._connection.transport import _MANY_FRAMES
 
+AT_ONCE = 65_536  # bytes that the client reads at once, at most
 RECONNECTS = "The next call connects again"
 
 
@@ -161,6 +172,45 @@ def stuff(scene):
     return scene.fill()
 
 
+def stopped_process(scene):
+    """The client was stopped for longer than every limit: what lies in its socket counts."""
+
+    def send():
+        if scene.can_be_slow:
+            for number in range(1, MANY + 1):
+                scene.call._channel.send(scene.packet(number))
+        scene.answer()
+
+    scene.begin()
+    if not scene.is_running:
+        with stopped(scene):
+            pass
+        return scene.ignores()
+    scene.wait_silent()
+    with stopped(scene):
+        size = wait_arrived(scene, send)
+        assert not scene.can_be_slow or size > AT_ONCE
+    scene.finish()
+    scene.check(scene.worker.result(LIMIT))
+    return "goes on"
+
+
+def finaliser_in_our_thread(scene):
+    """Python's collector runs a user's finaliser in the I/O thread, and it makes a call."""
+    scene.begin()
+    refused = []
+
+    class Resource:
+        def __del__(self):
+            with pytest.raises(lms.LMStudioRuntimeError) as error:
+                scene.bench.model.count_tokens("a b")
+            refused.append(str(error.value))
+
+    scene.bench.in_loop(Resource)
+    assert len(refused) == 1
+    return scene.ignores()
+
+
 def slow_reader(scene):
     """Nobody reads what arrives: nothing is lost, nothing else has to wait, no time limit acts."""
     scene.gate.clear()
@@ -206,6 +256,20 @@ def invalid_utf8(scene):
     return scene.loses("not JSON", lms.LMStudioProtocolError)
 
 
+def utf16(scene):
+    """JSON in another encoding than websockets have, which Python's reader of bytes accepts."""
+    scene.begin()
+    scene.connection.send_raw(frame(json.dumps(scene.late()).encode("utf-16-le")))
+    return scene.loses("not JSON", lms.LMStudioProtocolError)
+
+
+def too_many_values(scene):
+    """A message that is small, and that would take 25 times as much memory."""
+    scene.begin()
+    scene.connection.send_text("[" + "[]," * 600_000 + "0]")
+    return scene.loses("500,000 lists, objects and fields", lms.LMStudioProtocolError)
+
+
 def invalid_json(scene):
     scene.begin()
     scene.connection.send_text('{"type": "channelSend", "channelId": ')
@@ -215,7 +279,7 @@ def invalid_json(scene):
 def wrong_ids(scene):
     """Answers for calls that there are not, or that are of the other kind."""
     scene.begin()
-    strangers = [10**9, -1, 0.5, 10**30, None, str(scene.id), [scene.id], {}]
+    strangers = [10**9, -1, 0.5, 10**30, None, str(scene.id), float(scene.id), [scene.id], {}]
     packet, details = {"type": "success"}, {"title": "Not yours"}
     for_channels, for_rpcs = strangers[:], strangers[:]
     if scene.is_running:
@@ -332,6 +396,20 @@ def auth_silent(scene):
     return outcome
 
 
+def first_address_silent(scene):
+    """The connection is lost, and the first address of the server's name answers nothing."""
+    scene.begin()
+    lookup = socket.getaddrinfo
+    with silent_address() as address, pytest.MonkeyPatch.context() as patch:
+        silent = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)
+        patch.setattr(socket, "getaddrinfo", lambda *a, **k: [silent, *lookup(*a, **k)])
+        scene.connection.drop()
+        outcome = scene.loses(RECONNECTS)
+        scene.bench.server.release(scene.endpoint)
+        scene.bench.others_go_on()
+    return outcome
+
+
 # -- the matrix -------------------------------------------------------------------------------
 
 FAULTS = {
@@ -349,10 +427,14 @@ FAULTS = {
         dead_when_full,
         close_when_full,
         slow_reader,
+        stopped_process,
+        finaliser_in_our_thread,
         garbage_frame,
         huge_frame,
         invalid_utf8,
+        utf16,
         invalid_json,
+        too_many_values,
         wrong_ids,
         duplicate_success,
         closed_early,
@@ -363,6 +445,7 @@ FAULTS = {
         auth_silent,
         auth_garbage,
         auth_huge,
+        first_address_silent,
     )
 }
 # Reading and writing are not the same over TLS.
@@ -382,6 +465,8 @@ KEEP_CONNECTION = {
     stalled_frame,
     full_send_buffer,
     slow_reader,
+    stopped_process,
+    finaliser_in_our_thread,
     wrong_ids,
     duplicate_success,
     closed_early,

@@ -8,6 +8,7 @@ from child_process import assert_stopped, run
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
 FORK = """
+import concurrent.futures
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads, on purpose
 warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
@@ -55,11 +56,16 @@ def work():
         (lambda: iter(stream), "stream"),
         (lambda: next(batch), "batch"),
         (future.result, "future"),
+        (future.done, "future"),
+        (lambda: future.add_done_callback(print), "future"),
+        (lambda: concurrent.futures.wait([future]), "future"),
+        (lambda: next(concurrent.futures.as_completed([future])), "future"),
     ):
         refused(action, f"This {words} belongs to the parent process")
     stream.cancel()
     batch.cancel()
     future.cancel()
+    assert "of the parent process" in repr(future)
 print(in_child(work))
 print(len([next(iterator) for _ in range(50)]), future.cancel(), stream.cancel())
 batch.cancel()
@@ -192,9 +198,8 @@ def test_a_child_forked_while_another_thread_holds_every_lock_works(talking_serv
         FORK
         + """
 import pickle
-from lmstudio._background import thread
 from lmstudio._client import client as clients
-locks = [clients._restored.value.lock, thread._state.value.lock]
+locks = [clients._restored.value.lock]
 model.count_tokens("a")
 for lock in locks:
     lock.acquire()  # as another thread might have at the fork

@@ -7,6 +7,7 @@ import pytest
 from helpers import Sequencer, Worker, eventually, outcome
 
 import lmstudio as lms
+from lmstudio._concurrency.deadline import Deadline
 
 pytestmark = pytest.mark.races
 
@@ -99,6 +100,73 @@ def test_a_reader_that_gives_up_hands_the_reading_to_a_waiter(held, model):
     call.success()
 
     assert patient.result().content == "a"
+
+
+@pytest.mark.parametrize("of", ["fragments", "progress"])
+def test_the_limit_of_result_holds_between_two_items_though_callbacks_are_slow(held, model, of):
+    seen, go_on = [], threading.Event()
+
+    def slow(what):
+        seen.append(what)
+        go_on.wait(10)
+
+    names = {"fragments": "on_prediction_fragment", "progress": "on_prompt_processing_progress"}
+    stream = model.respond_stream("hi", **{names[of]: slow})
+    waiting = Worker(outcome, lambda: stream.result(timeout=0.1))
+    call = held.expect("predict")
+    for number in range(5):
+        call.fragment("a") if of == "fragments" else call.progress((number + 1) / 10)
+    eventually(lambda: stream._call.inbox.qsize() >= 4 and seen)
+    passed = Deadline(0.1)
+    eventually(lambda: passed.remaining() == 0)
+    go_on.set()
+
+    assert isinstance(waiting.result(), lms.LMStudioTimeoutError)
+    assert len(seen) <= 2  # of the progress, 0.0 is told before the first that came
+    call.success()
+    assert Worker(stream.result).result().content == ("aaaaa" if of == "fragments" else "")
+
+
+def test_result_with_no_time_takes_what_is_there(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    call.success()
+    eventually(stream.done)
+
+    assert stream.result(timeout=0).content == "a"
+
+
+def test_a_right_that_ctrl_c_left_behind_holds_up_nobody(held, model):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    held_by = Worker(next, iterator)
+    call = held.expect("predict")
+    call.fragment("a")
+    held_by.result()
+    stream._reader.right[0] = threading.get_ident()  # what a Ctrl-C in the last step leaves
+    stream._call.cancel("interrupted")
+    call.expect_cancel()
+    call.success("userStopped")
+
+    assert Worker(lambda: list(stream)).result() == []  # though somebody holds the iterator
+    assert Worker(stream.result).result().content == "a"
+    told = []
+    stream.add_done_callback(told.append)
+    assert told == [stream]
+
+
+def test_a_right_that_ctrl_c_left_behind_does_not_hold_up_the_background(held, model):
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    stream._reader.right[0] = threading.get_ident()
+    stream.cancel("interrupted")
+    call.expect_cancel()
+    call.success("userStopped")
+
+    assert stream.run_in_background().result(10).cancelled
 
 
 def test_a_waiter_takes_over_when_the_iterator_is_dropped_elsewhere(held, model):

@@ -178,7 +178,8 @@ def test_every_setting_of_a_server_is_an_option(tmp_path):
     options = (
         f"--script {path} --token {TOKENS[0]} --token {TOKENS[1]} --preset brief --preset long "
         "--loaded test-vlm --loaded test-embedding --server-version 1.2.3 --auth-timeout 9 "
-        "--load-time 0 --download-time 0 --jit-evict --parallel 3 --port 0 --unknown-path hang"
+        "--load-time 0 --download-time 0 --jit-evict --parallel 3 --port 0 --unknown-path hang "
+        "--allow-origin https://app.example --allow-origin app://studio"
     )
     with _server(_options(options.split())) as server:
         assert server.tokens == list(TOKENS)
@@ -189,6 +190,7 @@ def test_every_setting_of_a_server_is_an_option(tmp_path):
         assert core.options.version == "1.2.3"
         assert (core.options.auth_timeout, core.options.parallel) == (9, 3)
         assert (core.options.jit_evict, core.options.unknown_path) == (True, "hang")
+        assert core.options.allow_origins == ["https://app.example", "app://studio"]
 
 
 def test_the_options_outweigh_the_script(script):

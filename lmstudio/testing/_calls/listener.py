@@ -17,9 +17,11 @@ from websockets.protocol import State
 
 from .._core.connection import Connection
 from .._core.core import Core
+from .._core.loop_thread import logger
 from .._protocol.names import NAMESPACES
 from .auth import Doorkeeper
 from .holds import Holds
+from .origin import refusal
 from .session import Session
 
 _CLOSE_HANDSHAKE = 0.25
@@ -73,6 +75,10 @@ class Listener:
         self, websocket: ServerConnection, request: Request
     ) -> Response | None:
         path = request.path.split("?")[0]
+        refused = refusal(request.headers, self._core.options.allow_origins)
+        if refused is not None:
+            logger.info("%s", refused)
+            return _json_response({"error": refused}, HTTPStatus.FORBIDDEN)
         if path == "/lmstudio-greeting":
             return _json_response({"lmstudio": True})
         if path == "/lms-status":

@@ -16,6 +16,7 @@ from .._core.loop_thread import logger
 from .._endpoints import handlers
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.json_checks import MISSING, report
+from .._protocol.log import Failure
 from .._protocol.shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 
 MAX_WARNINGS = 5
@@ -230,5 +231,5 @@ def _json(value: Any) -> str:
 def _as_error(problem: Exception) -> dict[str, Any]:
     if isinstance(problem, EndpointError):
         return problem.error
-    logger.debug("a handler failed", exc_info=problem)
+    logger.debug("a handler failed: %s", Failure(problem))
     return serialize(str(problem) or type(problem).__name__)

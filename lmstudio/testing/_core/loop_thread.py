@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from .._protocol.log import Failure
+
 T = TypeVar("T")
 
 logger = logging.getLogger("lmstudio.testing")
@@ -102,4 +104,6 @@ class LoopThread:
 
 
 def _log(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    logger.debug("in the loop: %s", context.get("message"), exc_info=context.get("exception"))
+    error = context.get("exception")
+    failure = None if error is None else Failure(error)
+    logger.debug("in the loop: %r: %s", context.get("message"), failure)

@@ -42,6 +42,16 @@ def _tokens(value: Any) -> list[Any]:
     return [value] if isinstance(value, str) else _list("token", value, "a text or texts")
 
 
+def _origins(value: Any) -> list[Any]:
+    expected = "a list of origins, as ['https://app.example']"
+    return _list("allow_origins", value, expected)
+
+
+def _origin(name: str, value: Any) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", checks.text(name, value)):
+        raise ValueError(f"{name} must be an origin, as 'https://app.example', got {value!r}")
+
+
 def _token(name: str, value: Any) -> None:
     for token in value:
         if not _TOKEN.fullmatch(checks.text(name, token)):
@@ -77,6 +87,9 @@ class Options:
     )
     hub: Sequence[Model] = attrs.field(validator=_must(_MODELS))
     tokens: Sequence[str] = attrs.field(alias="token", converter=_tokens, validator=_must(_token))
+    allow_origins: Sequence[str] = attrs.field(
+        converter=_origins, validator=_must(checks.several(_origin, "a list of origins"))
+    )
     auth: str = attrs.field(validator=_must(checks.one_of("normal", "refuse", "silent")))
     auth_timeout: float = attrs.field(validator=_SECONDS)
     unknown_path: str = attrs.field(validator=_must(checks.one_of("404", "hang")))

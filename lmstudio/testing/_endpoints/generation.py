@@ -18,6 +18,7 @@ from .._core.prediction import Prediction
 from .._core.registry import Instance
 from .._engines.engine import Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .._protocol.errors import EndpointError, serialize
+from .._protocol.log import Failure
 from .._protocol.packets import progress_packet
 from .stop_strings import StopStrings
 
@@ -86,7 +87,7 @@ class Generation:
             self._end(None, str(problem))
             raise
         except Exception as problem:
-            logger.debug("the engine failed", exc_info=problem)
+            logger.debug("the engine failed: %s", Failure(problem))
             self._end(None, str(problem) or type(problem).__name__)
             raise
 

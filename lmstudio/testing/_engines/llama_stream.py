@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from .._protocol.log import Failure
 from .engine import Event, Finish, GenerationRequest, Token
 
 logger = logging.getLogger("lmstudio.testing")
@@ -40,7 +41,7 @@ class _Run:
         try:
             self._native.handle_completions(self._body, self._take)
         except Exception as problem:
-            logger.debug("llama.cpp failed", exc_info=problem)
+            logger.debug("llama.cpp failed: %s", Failure(problem))
             self.chunks.put({"error": {"message": str(problem)}})
         finally:
             self.chunks.put(None)

@@ -1,0 +1,54 @@
+"""Who may not come in: web pages, which a browser lets connect to any server of this machine.
+
+WebSockets know no same-origin rule, so a page of any site could run the models behind the server.
+A browser says with `Origin` whose page it is; and with `Host` by which name the page has found us,
+which is not this machine's when a site has given its own name our address. Programs that are no
+browsers send no `Origin`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from websockets.datastructures import Headers
+
+
+def refusal(headers: Headers, allowed: Sequence[str]) -> str | None:
+    """Return why a request is refused, None if it is not.
+
+    Args:
+        headers: Those of the request.
+        allowed: Origins that may come in besides this machine's, such as "https://app.example".
+    """
+    for origin in headers.get_all("Origin"):
+        if not (origin in allowed or _is_local(_host(origin))):
+            return (
+                f"The request comes from a web page of {_shown(origin)}: only pages of localhost "
+                f"may connect to this server, unless it has allow_origins=[{_shown(origin)}]."
+            )
+    for name in headers.get_all("Host"):
+        if not (_is_local(_host(f"//{name}")) or _host(f"//{name}") in map(_host, allowed)):
+            return f"The request is for the host {_shown(name)}: this server is only localhost."
+    return None
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _shown(text: str) -> str:
+    return ascii(text[:100])
