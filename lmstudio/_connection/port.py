@@ -80,6 +80,13 @@ class ClientPort:
 
     def start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         """Write a call's first message, or keep it until the connection is open."""
+        transport = self.transport
+        if transport is not None and not self.protocol.calls and transport.has_news():
+            # It may have ended: what is not written can still go to a new connection.
+            self.on_ready(selectors.EVENT_READ, monotonic())
+        self._start(call, text)
+
+    def _start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
             logger.debug("%s: replacing a connection that ran out of warnings", self.path)
             self._drop()
@@ -232,7 +239,7 @@ class ClientPort:
     def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         for call, text in waiting:
-            self.start(call, text)
+            self._start(call, text)
 
     def _attempt_expired(self, attempt: Attempt, _now: float) -> None:
         if attempt is self._attempt:

@@ -54,6 +54,17 @@ class Transport:
         """Whether anything waits to be written, or a message is open that has more to come."""
         return bool(self._outgoing or self._messages)
 
+    def has_news(self) -> bool:
+        """Return whether there is something to read that nobody has looked at: bytes or the end."""
+        try:
+            # Of the bare socket: that of TLS has no flags.
+            socket.socket.recv(self.socket, 1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            pass  # `receive` will say so
+        return True
+
     def receive(self) -> list[bytes]:
         """Return the text messages that have arrived, perhaps none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from array import array
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 __all__ = ["FileError", "Output", "digest_of"]
 
 _BEGINNING = b'{"line": '  # of each line, so that half a line is known for one
+_LOCKED_BYTE = 2**62
 
 
 class FileError(Exception):
@@ -56,12 +58,17 @@ class Output:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if sys.platform == "win32":
+                import msvcrt
+
+                # Far behind the end: what is locked cannot be read by anybody else there.
+                self._file.seek(_LOCKED_BYTE)
+                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # POSIX and Windows
             raise FileError(
                 f"Another batch is writing {self._path}. Wait for it, or stop it."
             ) from None

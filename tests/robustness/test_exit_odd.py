@@ -1,7 +1,8 @@
 """Odd ways to end a program: hooks, cycles, finalisers, signals, forks, each with streams open."""
 
 import pytest
-from child_process import PRELUDE, assert_stopped, execute, posix, run
+from child_process import PRELUDE, assert_stopped, execute, run
+from helpers import needs_fork
 
 from lmstudio.testing import Server
 
@@ -69,7 +70,6 @@ def test_an_exit_hook_that_runs_after_ours_works_or_gets_a_clear_error(
         assert done.stdout.split() == ["True"]
 
 
-@posix
 def test_ctrl_c_in_our_exit_hook_is_silent(talking_server):
     run(
         talking_server,
@@ -77,7 +77,7 @@ def test_ctrl_c_in_our_exit_hook_is_silent(talking_server):
         stream = model.respond_stream("hi")
         next(iter(stream))
         # The hook waits for this to call `done`, and gets Ctrl-C instead.
-        client._session.dispatcher.send_cancels = lambda done: os.kill(os.getpid(), signal.SIGINT)
+        client._session.dispatcher.send_cancels = lambda done: send(signal.SIGINT)
         """,
     )
 
@@ -175,7 +175,6 @@ for fragment in model.respond_stream("hi"):
     assert_stopped(talking_server)
 
 
-@posix
 def test_a_signal_handler_that_exits_stops_the_model(talking_server):
     run(
         talking_server,
@@ -184,7 +183,7 @@ def test_a_signal_handler_that_exits_stops_the_model(talking_server):
         seen = []
         def end():
             wait_until(lambda: len(seen) >= 5)
-            os.kill(os.getpid(), signal.SIGTERM)
+            send(signal.SIGTERM)
         threading.Thread(target=end, daemon=True).start()
         model.respond("hi", on_prediction_fragment=seen.append)
         """,
@@ -203,7 +202,7 @@ warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
 """
 
 
-@posix
+@needs_fork
 def test_children_that_exit_with_the_parents_streams_leave_these_going(talking_server):
     output = run(
         talking_server,
@@ -242,7 +241,7 @@ client.close()
     assert_stopped(talking_server, 3)
 
 
-@posix
+@needs_fork
 def test_a_child_forked_while_a_thread_streams_streams_with_a_client_of_its_own(talking_server):
     output = run(
         talking_server,
