@@ -80,10 +80,13 @@ class ClientPort:
 
     def start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         """Write a call's first message, or keep it until the connection is open."""
-        transport = self.transport
-        if transport is not None and not self.protocol.calls and transport.has_news():
+        if self.transport is not None and not self.protocol.calls:
             # It may have ended: what is not written can still go to a new connection.
-            self.on_ready(selectors.EVENT_READ, monotonic())
+            try:
+                if self.transport.has_news():
+                    self.on_ready(selectors.EVENT_READ, monotonic())
+            except LMStudioError as error:
+                self.fail(error)
         self._start(call, text)
 
     def _start(self, call: Call, text: bytes | FragmentedMessage) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["FileError", "Output", "digest_of"]
 
 _BEGINNING = b'{"line": '  # of each line, so that half a line is known for one
-_LOCKED_BYTE = 2**62
+_LOCKED_BYTE = 2**40
 
 
 class FileError(Exception):
@@ -68,12 +68,12 @@ class Output:
                 import fcntl
 
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # POSIX and Windows
-            raise FileError(
-                f"Another batch is writing {self._path}. Wait for it, or stop it."
-            ) from None
-        except OSError:  # a file system that knows no locks
-            return
+        except OSError as error:
+            # Windows has several numbers for it. Elsewhere, some file systems know no locks.
+            if sys.platform == "win32" or isinstance(error, BlockingIOError):
+                raise FileError(
+                    f"Another batch is writing {self._path}. Wait for it, or stop it."
+                ) from None
 
     def _read(self) -> None:
         end = 0  # of the last line that is whole
