@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from .._api.secret import Secret
 from .wire import Wire, lost
 
+USER_AGENT = "lmstudio-python"
 _MOST_HEAD = 64 * 1024  # bytes that the head of an answer may have
 _CHUNK = 4096
 _STATUS = re.compile(rb"HTTP/1\.[01] +([0-9]{3})(?: |$)")
@@ -47,6 +48,7 @@ def _head(
 ) -> Secret[bytes]:
     more = secrets.reveal()
     names = {name.lower() for name in more}
+    fields = {"User-Agent": USER_AGENT, **fields}
     own = {name: value for name, value in fields.items() if name.lower() not in names}
     lines = [f"{name}: {value}" for name, value in {**own, **more}.items()]
     return Secret("\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""]).encode("latin-1"))

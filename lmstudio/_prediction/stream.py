@@ -276,8 +276,10 @@ class PredictionStream(Generic[T_co]):
         """Return the result, waiting for it and starting the prediction if need be.
 
         While another thread iterates, this only waits; otherwise it reads the rest here, and
-        calls the callbacks. After a cancel it waits a little (the client's `cancel_grace`) for
-        the server's last word, and returns what was received.
+        calls the callbacks. (The thread that read last iterates, as long as it and the iterator
+        live: where that was a thread of a pool, which may not come back, use `timeout`.) After a
+        cancel it waits a little (the client's `cancel_grace`) for the server's last word, and
+        returns what was received.
 
         Args:
             timeout: Seconds to wait here; the prediction goes on after that. None: no limit. A

@@ -41,7 +41,9 @@ def test_a_request_has_each_field_once_and_the_users_come_first():
     with wire() as (here, peer):
         send_request(here, "GET", "/x", {"Host": "h:1", "A": "b"}, Secret({"HOST": "other"}))
 
-        assert peer.recv(4096) == b"GET /x HTTP/1.1\r\nA: b\r\nHOST: other\r\n\r\n"
+        assert peer.recv(4096) == (
+            b"GET /x HTTP/1.1\r\nUser-Agent: lmstudio-python\r\nA: b\r\nHOST: other\r\n\r\n"
+        )
 
 
 def test_a_head_is_read_up_to_its_end():

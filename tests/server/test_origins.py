@@ -1,6 +1,7 @@
 """Web pages of other sites cannot connect to the embedded server: a browser says whose they are."""
 
 import json
+import socket
 
 import pytest
 from server.raw_client import RawClient
@@ -72,6 +73,14 @@ def test_a_name_that_a_site_has_given_our_address_is_refused(server, path, host)
         403,
         f"The request is for the host {host!r}: this server is only localhost.",
     )
+
+
+def test_this_packages_client_may_use_any_name_of_the_machine(server, monkeypatch):
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **more: lookup("127.0.0.1", *rest))
+
+    with lms.Client(f"studio.example:{server.port}") as client:
+        assert client.llm.model().count_tokens("a b") == 2
 
 
 def test_origins_can_be_allowed():

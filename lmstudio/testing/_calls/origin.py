@@ -3,7 +3,8 @@
 WebSockets know no same-origin rule, so a page of any site could run the models behind the server.
 A browser says with `Origin` whose page it is; and with `Host` by which name the page has found us,
 which is not this machine's when a site has given its own name our address. Programs that are no
-browsers send no `Origin`.
+browsers send no `Origin`; and this package's client says by which name it goes, which a page cannot
+say of itself, so that it may use any name of this machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
+
+_OWN_CLIENT = "lmstudio-python"
 
 
 def refusal(headers: Headers, allowed: Sequence[str]) -> str | None:
@@ -28,6 +31,8 @@ def refusal(headers: Headers, allowed: Sequence[str]) -> str | None:
                 f"The request comes from a web page of {_shown(origin)}: only pages of localhost "
                 f"may connect to this server, unless it has allow_origins=[{_shown(origin)}]."
             )
+    if headers.get_all("User-Agent") == [_OWN_CLIENT]:
+        return None
     for name in headers.get_all("Host"):
         if not (_is_local(_host(f"//{name}")) or _host(f"//{name}") in map(_host, allowed)):
             return f"The request is for the host {_shown(name)}: this server is only localhost."
