@@ -10,15 +10,17 @@ __version__ = "2.0.0.dev0"
 if TYPE_CHECKING:
     from ._agent.tool_context import GuardToolCallController, ToolCallContext
     from ._agent.tools import RawFunctionTool, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
-    from ._asyncio.classes import (
+    from ._asyncio.batch import AsyncBatch
+    from ._asyncio.client import AsyncClient
+    from ._asyncio.downloaded import (
         AnyAsyncDownloadedModel,
-        AsyncClient,
         AsyncDownloadedEmbeddingModel,
         AsyncDownloadedLlm,
-        AsyncEmbeddingModel,
-        AsyncLLM,
-        AsyncPredictionStream,
     )
+    from ._asyncio.embedding_model import AsyncEmbeddingModel
+    from ._asyncio.handle import AsyncModelHandle
+    from ._asyncio.llm import AsyncLLM
+    from ._asyncio.stream import AsyncPredictionStream
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
@@ -144,11 +146,13 @@ __all__ = [
     "AnyModelSpecifier",
     "AssistantResponse",
     "AssistantResponseContent",
+    "AsyncBatch",
     "AsyncClient",
     "AsyncDownloadedEmbeddingModel",
     "AsyncDownloadedLlm",
     "AsyncEmbeddingModel",
     "AsyncLLM",
+    "AsyncModelHandle",
     "AsyncPredictionStream",
     "BackgroundCall",
     "BaseModel",
@@ -307,10 +311,15 @@ _HOMES = {
         "_batch.batch": "Batch",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
         "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
-        "_asyncio.classes": """
-            AnyAsyncDownloadedModel AsyncClient AsyncDownloadedEmbeddingModel AsyncDownloadedLlm
-            AsyncEmbeddingModel AsyncLLM AsyncPredictionStream
+        "_asyncio.stream": "AsyncPredictionStream",
+        "_asyncio.batch": "AsyncBatch",
+        "_asyncio.handle": "AsyncModelHandle",
+        "_asyncio.embedding_model": "AsyncEmbeddingModel",
+        "_asyncio.llm": "AsyncLLM",
+        "_asyncio.downloaded": """
+            AnyAsyncDownloadedModel AsyncDownloadedEmbeddingModel AsyncDownloadedLlm
         """,
+        "_asyncio.client": "AsyncClient",
         "_handles.downloaded": "AnyDownloadedModel DownloadedEmbeddingModel DownloadedLlm",
         "_handles.embedding_model": "EmbeddingModel",
         "_handles.handle": "SyncModelHandle",
@@ -328,6 +337,9 @@ _HOMES = {
 _UNLISTED = {
     home: names.split()
     for home, names in {
+        "_asyncio.downloaded": "AsyncDownloadedModel",
+        "_asyncio.repository": "AsyncAvailableModel AsyncModelDownloadOption",
+        "_asyncio.stream": "CancelAnswer",
         "_config.option_dicts": "GpuSettingDict LlmStructuredPredictionSettingDict",
         "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
         "_handles.repository": "AvailableModel ModelDownloadOption",

@@ -37,13 +37,16 @@ ROOMS = {
     "_requests": "answers models repository uploads",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
-        callbacks halves accumulator tool_requests right_to_read reader request iterator
+        callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream
     """,
-    "_batch": "progress batch",
-    "_agent": "tool_context tool_arguments tools tool_calls act",
+    "_batch": "progress calls batch",
+    "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
     "_handles": "handle embedding_model llm downloaded namespaces files repository",
-    "_asyncio": "classes",
+    "_asyncio": """
+        inbox events session stream tool_runs tool_calls act batch handle embedding_model llm
+        downloaded namespaces files repository client
+    """,
     "_client": "client default_client run_in_background",
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.

@@ -8,11 +8,10 @@ import logging
 import queue
 from collections.abc import Callable
 from types import BuiltinFunctionType
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
-from .._api.callbacks import callback_field
 from .._concurrency.cancel_token import check_events
 from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline
@@ -27,50 +26,14 @@ from .._values.chat import Chat, told_again
 from .._values.messages import AssistantResponse, TextData, ToolCallRequest, ToolResultMessage
 from .._values.results import (
     ActResult,
-    LlmPredictionFragment,
     PredictionResult,
     PredictionRoundResult,
 )
 from ..errors import LMStudioClientError, LMStudioPredictionError, LMStudioTimeoutError
-from .tool_calls import ToolCalls, ToolRules
+from .rules import ActCallbacks, ActMessageCallback, ToolRules
+from .tool_calls import ToolCalls
 
 logger = logging.getLogger(__name__)
-
-ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage"], Any]
-
-
-@attrs.frozen(kw_only=True)
-class ActCallbacks:
-    """What to call during `act()`, in its thread; most get the index of the round last."""
-
-    on_message: ActMessageCallback | None = callback_field("message")
-    on_first_token: Callable[[int], Any] | None = callback_field("round_index")
-    on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = callback_field(
-        "fragment", "round_index"
-    )
-    on_round_start: Callable[[int], Any] | None = callback_field("round_index")
-    on_round_end: Callable[[int], Any] | None = callback_field("round_index")
-    on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = callback_field(
-        "round_result"
-    )
-    on_prompt_processing_progress: Callable[[float, int], Any] | None = callback_field(
-        "progress", "round_index"
-    )
-    on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = callback_field(
-        "call_id", "tool_call_id", "round_index"
-    )
-    on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = callback_field(
-        "call_id", "name", "round_index"
-    )
-    on_tool_call_request_argument_fragment_generated: Callable[[int, str, int], Any] | None = (
-        callback_field("call_id", "fragment", "round_index")
-    )
-    on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = callback_field(
-        "call_id", "request", "round_index"
-    )
-    on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = (
-        callback_field("call_id", "error", "round_index")
-    )
 
 
 class Act:
@@ -180,9 +143,10 @@ class Act:
             since=self._since,
         )
         # Before the prediction starts: no tool runs yet that would report elsewhere.
-        self._scope.waker.inbox = calls.inbox = stream._call.inbox
+        calls.inbox = stream._call.inbox
+        self._scope.waker.inbox = stream._call.inbox
         try:
-            result = stream.result()
+            result = stream.wait_for_result()
         except LMStudioClientError:
             if index == 0 or stream._call.is_sent or not self._session.is_closed:
                 raise

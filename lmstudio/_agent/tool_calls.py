@@ -15,18 +15,15 @@ import queue
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import attrs
 
-from .._api.callbacks import callback_field
 from .._concurrency.callback_gate import CallbackGate
 from .._concurrency.cancel_token import attach
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
-from .._concurrency.threads import start_daemon
 from .._connection.call import WAKE
 from .._connection.scope import CancelScope, ScopedToken
-from .._json.annotations import json_default
 from .._values.messages import ToolCallRequest, ToolCallResultData
 from ..errors import (
     LMStudioCancelledError,
@@ -35,60 +32,27 @@ from ..errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
+from .rules import GuardToolCallCallback, ToolCallReportCallback, ToolRules
 from .tool_context import GuardToolCallController, Report, ToolCallContext
+from .tool_runs import start_tool
 from .tools import Tool
 
 logger = logging.getLogger(__name__)
-
-InvalidToolRequestHandler: TypeAlias = Callable[
-    [LMStudioPredictionError, "ToolCallRequest | None"], "str | None"
-]
-GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
-ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
 
 _LOOK_AGAIN = 1.0  # seconds after which a waiter looks at the tokens by itself
 _CANCELLED = "cancelled"  # what the model is told of a call that has no result
 
 
-@attrs.frozen(kw_only=True)
-class ToolRules:
-    """How the tools of one `act()` are run.
-
-    Attributes:
-        tools: The tools by name; none in the last round that is allowed.
-        max_parallel: How many run at once; None: all.
-        timeout: Seconds for each call; None: no limit.
-        guard_tool_call: Asked before a tool runs.
-        handle_invalid_tool_request: Asked what to tell the model of a call that failed.
-        on_tool_call_status: Called with what a tool says of itself.
-        on_tool_call_warning: Likewise.
-    """
-
-    tools: dict[str, Tool]
-    max_parallel: int | None = 1
-    timeout: float | None = None
-    guard_tool_call: GuardToolCallCallback | None = callback_field("controller")
-    handle_invalid_tool_request: InvalidToolRequestHandler | None = callback_field(
-        "error", "request"
-    )
-    on_tool_call_status: ToolCallReportCallback | None = callback_field(
-        "call_id", "text", "round_index"
-    )
-    on_tool_call_warning: ToolCallReportCallback | None = callback_field(
-        "call_id", "text", "round_index"
-    )
-
-
 class _ToolCall:
     """One call: what the model asked for, and what it is told."""
 
-    __slots__ = ("content", "id", "request", "start", "token")
+    __slots__ = ("content", "id", "request", "run", "token")
 
     def __init__(self, call_id: int, request: ToolCallRequest) -> None:
         self.id = call_id
         self.request = request
         self.content: str | None = None
-        self.start: Callable[[], None]
+        self.run: Callable[[], None]
         self.token = ScopedToken()
 
 
@@ -168,7 +132,7 @@ class ToolCalls:
         if self._rules.guard_tool_call is not None and not self._scope.is_set():
             arguments = self._ask(self._rules.guard_tool_call, call, tool, arguments)
         if call.content is None:
-            call.start = functools.partial(self._start, call, tool, arguments)
+            call.run = functools.partial(self._start, call, tool, arguments)
             self._pending.append(call)
             self._start_pending()
 
@@ -234,7 +198,8 @@ class ToolCalls:
             self.take_reports(only_ends=True)
             return False
         with suppress(DeadlinePassed):
-            receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))()
+            receive = receiver(self.inbox, deadline.at_most(_LOOK_AGAIN))
+            receive()
         self.take_reports()
         return True
 
@@ -295,7 +260,7 @@ class ToolCalls:
             call = self._pending.popleft()
             self._running[call.id] = call  # before its thread can report
             try:
-                call.start()
+                call.run()
             except LMStudioRuntimeError as error:  # Python starts no thread any more
                 _raise_interrupt(error)
                 self._fail(call, error)
@@ -311,8 +276,7 @@ class ToolCalls:
             arguments[tool.context_parameter] = ToolCallContext(
                 call.id, self._round_index, call.token, report
             )
-        run = functools.partial(_run, tool.implementation, arguments, report)
-        start_daemon(run, "lmstudio-tool", refusal="No tool can be run")
+        start_tool(tool.implementation, arguments, call.token, report)
 
     def _report(self, call: _ToolCall, kind: Report, value: Any) -> None:
         """Any thread: have something taken by `act()`, as long as it waits for the tool."""
@@ -355,18 +319,3 @@ def _raise_interrupt(error: BaseException | None) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise error
         error = error.__context__
-
-
-def _run(
-    implementation: Callable[..., Any],
-    arguments: dict[str, Any],
-    report: Callable[[Report, Any], None],
-) -> None:
-    """Run a tool, in its own thread."""
-    try:
-        value = implementation(**arguments)
-        content = json.dumps(value, ensure_ascii=False, default=json_default)
-    except BaseException as error:
-        report(Report.FAILED, error)
-    else:
-        report(Report.ENDED, content)

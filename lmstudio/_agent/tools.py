@@ -135,8 +135,10 @@ class Tool:
         return dict(arguments) if self.parameters is None else self.parameters.read(arguments)
 
 
-def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
-    """Return the tools by name.
+def prepare_tools(
+    definitions: Iterable[ToolDefinition], *, may_be_async: bool = False
+) -> dict[str, Tool]:
+    """Return the tools by name; whether they may be coroutine functions, says who runs them.
 
     Raises:
         LMStudioValueError: There is none, or one cannot be used.
@@ -145,7 +147,7 @@ def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
         raise LMStudioValueError(f"Tools are given as a list; {shown(definitions)} was given.")
     tools: dict[str, Tool] = {}
     for definition in definitions:
-        tool = _prepare(definition)
+        tool = _prepare(definition, may_be_async)
         if tool.name in tools:
             raise LMStudioValueError(
                 "Duplicate tool names are not permitted: there are two tools with the name "
@@ -160,7 +162,7 @@ def prepare_tools(definitions: Iterable[ToolDefinition]) -> dict[str, Tool]:
     return tools
 
 
-def _prepare(definition: Any) -> Tool:
+def _prepare(definition: Any, may_be_async: bool) -> Tool:
     if isinstance(definition, Mapping):
         definition = _from_dict(definition)
     elif not isinstance(definition, (ToolFunctionDef, RawFunctionTool)):
@@ -180,7 +182,7 @@ def _prepare(definition: Any) -> Tool:
         raise LMStudioValueError(
             f"The implementation of the tool {name!r} is no function: {shown(implementation)}."
         )
-    if _is_async(implementation):
+    if is_async(implementation) and not may_be_async:
         raise LMStudioValueError(
             f"Asynchronous tool {name!r} is not supported in synchronous API: tools run in threads "
             "here, so use a plain function."
@@ -239,7 +241,8 @@ def _parameters(tool: ToolFunctionDef, context_parameter: str | None) -> Paramet
         raise LMStudioValueError(f"The tool {tool.name!r} cannot be offered: {error}") from None
 
 
-def _is_async(function: Any) -> bool:
+def is_async(function: Any) -> bool:
+    """Return whether calling it gives something to be awaited."""
     of_object = type(function).__call__  # where it is no function
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(of_object)
 

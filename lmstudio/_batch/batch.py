@@ -16,14 +16,12 @@ from .._api.checks import check_count
 from .._api.public import public
 from .._api.shown import shown
 from .._background.future import BackgroundCall
-from .._background.thread import add, check_other_thread
+from .._background.thread import check_other_thread
 from .._concurrency import fork
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
-from .._connection.limits import Limit
-from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._connection.session import Session
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
@@ -229,7 +227,8 @@ class Batch(Generic[R]):
                 self._finish()
                 return None
             try:
-                receiver(self._bell, Deadline(_LOOK_AGAIN))()
+                receive = receiver(self._bell, Deadline(_LOOK_AGAIN))
+                receive()
             except DeadlinePassed:
                 self._look_at_all()
 
@@ -349,46 +348,6 @@ def _outcome(ended: BackgroundCall[R] | LMStudioError) -> R | BaseException:
     if error is None:
         return ended.result()  # type: ignore[union-attr]
     return error.with_traceback(None)  # which would keep alive all that the input has used
-
-
-def call_in_background(
-    session: Session,
-    request: Request[R],
-    scope: CancelScope,
-    *,
-    timeout: Limit,
-    idle_timeout: Limit,
-) -> tuple[Call, BackgroundCall[R]]:
-    """Start a remote procedure, and return it with the future of its result."""
-    call = session.new_call(
-        request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
-    )
-    future: BackgroundCall[R] = BackgroundCall(call.cancel)
-    session.start(call, [scope])
-    add(_CallJob(session, call, request, future))
-    return call, future
-
-
-class _CallJob:
-    interval = _LOOK_AGAIN
-
-    def __init__(
-        self, session: Session, call: Call, request: Request[R], future: BackgroundCall[R]
-    ) -> None:
-        self.call = call
-        self._session = session
-        self._request = request
-        self._future = future
-
-    def poll(self) -> bool:
-        """Take the end, if it has come."""
-        if self.call.outcome is None:
-            return True
-        try:
-            self._future.set_result(self._request.result(self._session.wait(self.call)))
-        except BaseException as error:
-            self._future.set_exception(not_the_end(error))
-        return False
 
 
 public(Batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from .._api.callbacks import check_callable, not_the_end
@@ -17,12 +17,31 @@ from .._background.thread import add, check_interval
 from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
 from .._concurrency.threads import start_daemon
+from .._config.from_user import Config, read_config
+from .._config.options import (
+    EmbeddingLoadModelConfig,
+    LlmLoadModelConfig,
+    LlmPredictionConfig,
+)
+from .._config.to_wire import structured_setting
 from .._connection.session import Session
+from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm
+from .._handles.llm import LLM
+from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
 from .._values.results import LlmPredictionFragment
 from ..errors import LMStudioValueError
 from . import default_client
 
 T = TypeVar("T")
+
+# What the `config` of an object's methods is.
+_CONFIGS: dict[type, type[Config]] = {
+    LLM: LlmPredictionConfig,
+    LlmNamespace: LlmLoadModelConfig,
+    DownloadedLlm: LlmLoadModelConfig,
+    EmbeddingNamespace: EmbeddingLoadModelConfig,
+    DownloadedEmbeddingModel: EmbeddingLoadModelConfig,
+}
 
 
 def run_in_background(
@@ -67,7 +86,7 @@ def run_in_background(
         done just before the last callback.
 
     Raises:
-        LMStudioValueError: An argument cannot be used.
+        LMStudioValueError: An argument cannot be used, or an option of `config`.
         TypeError: The call does not take these arguments, or no `cancel_event`.
         LMStudioRuntimeError: Python starts no threads any more.
 
@@ -93,6 +112,7 @@ def run_in_background(
         options["on_prediction_fragment"] = _text_taker(callbacks, also)
     options["cancel_event"] = [token, *callbacks.closed, *check_events(cancel_event)]
     _check_arguments(call, arguments, options)
+    _read_config(call, arguments, options)
     future: BackgroundCall[T] = BackgroundCall(token.cancel)
     seconds = check_interval(interval)
     place = callers_place()
@@ -149,6 +169,26 @@ def _check_arguments(
         raise TypeError(f"{name}() {error}") from None
 
 
+def _read_config(
+    call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Read the configuration here: its warnings heed the filters of the caller's thread."""
+    owner = _owner_of(call, arguments)
+    cls = _CONFIGS.get(type(owner))
+    if cls is None:
+        return
+    # The default is what a `functools.partial` gives.
+    given = {
+        name: options.get(name, parameter.default)
+        for name, parameter in inspect.signature(call).parameters.items()
+    }
+    is_strict = owner._session.strict_options
+    if given.get("config") is not None:
+        options["config"] = read_config(given["config"], cls, is_strict)
+    if isinstance(given.get("response_format"), Mapping):
+        options["response_format"] = structured_setting(given["response_format"], is_strict)
+
+
 class _TextJob:
     """Brings the text of a call every now and then; whatever else it tells comes at once."""
 
@@ -197,9 +237,7 @@ def _gate_of(call: Callable[..., Any], arguments: tuple[Any, ...]) -> CallbackGa
     the function of its class, which gets the object first; and the default client for functions of
     the package.
     """
-    inner: Any = call
-    while isinstance(inner, functools.partial):
-        inner, arguments = inner.func, (*inner.args, *arguments)
+    inner, arguments = _without_partials(call, arguments)
     if getattr(inner, "__globals__", None) is vars(default_client):
         return default_client._default_client()._session.callback_gate
     for owner in (getattr(inner, "__self__", None), *arguments[:1]):
@@ -209,6 +247,29 @@ def _gate_of(call: Callable[..., Any], arguments: tuple[Any, ...]) -> CallbackGa
             if isinstance(session, Session):
                 return session.callback_gate
     return CallbackGate()
+
+
+def _owner_of(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return the object whose method is called; None: it is another function."""
+    inner, arguments = _without_partials(call, arguments)
+    if inner is default_client.llm:
+        return default_client._default_client().llm
+    if inner is default_client.embedding_model:
+        return default_client._default_client().embedding
+    function = getattr(inner, "__func__", inner)
+    for owner in (getattr(inner, "__self__", None), *arguments[:1]):
+        if getattr(type(owner), getattr(function, "__name__", ""), None) is function:
+            return owner
+    return None
+
+
+def _without_partials(
+    call: Callable[..., Any], arguments: tuple[Any, ...]
+) -> tuple[Any, tuple[Any, ...]]:
+    inner: Any = call
+    while isinstance(inner, functools.partial):
+        inner, arguments = inner.func, (*inner.args, *arguments)
+    return inner, arguments
 
 
 public(run_in_background)

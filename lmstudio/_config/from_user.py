@@ -84,7 +84,7 @@ C = TypeVar("C", bound=Config)
 
 
 def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
-    """Return ``config`` as a new, checked instance of ``cls``.
+    """Return ``config`` as a new, checked instance of ``cls``; reading it again changes nothing.
 
     Args:
         config: an instance of ``cls``, a dict with camelCase or snake_case keys, or None.
@@ -121,7 +121,11 @@ def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
     for field in attrs.fields(cls):
         if field.default is attrs.NOTHING and field.name not in checked:
             raise LMStudioValueError(f"{cls.__name__} needs {field.name!r}.")
-    return cls(**checked)
+    read = cls(**checked)
+    reported = getattr(config, "_reported", None)
+    if reported is not None and isinstance(read, Reported):
+        read._reported = reported
+    return read
 
 
 @functools.cache

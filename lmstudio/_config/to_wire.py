@@ -63,10 +63,36 @@ def prediction_config_to_kv(
             raise LMStudioValueError(
                 "Cannot specify both response_format in the call and structured in its config."
             )
-        options.structured = _structured_setting(response_format, is_strict)
+        options.structured = structured_setting(response_format, is_strict)
     if options.structured is not None and options.structured.json_schema is not None:
         options.structured.json_schema = dereference(options.structured.json_schema)
     return _with_raw(_named_fields(options), options.raw)
+
+
+def structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredPredictionSetting:
+    """Return the form of a reply as an option of the prediction.
+
+    Raises:
+        LMStudioValueError: It is none.
+    """
+    if isinstance(response_format, LlmStructuredPredictionSetting):
+        return read_config(response_format, LlmStructuredPredictionSetting, is_strict)
+    schema = class_schema(response_format)
+    if isinstance(response_format, Mapping):
+        keys = set(response_format)
+        is_json = response_format.get("type") == "json" and keys & {"jsonSchema", "json_schema"}
+        is_gbnf = response_format.get("type") == "gbnf" and keys & {"gbnfGrammar", "gbnf_grammar"}
+        if is_json or is_gbnf:
+            return read_config(response_format, LlmStructuredPredictionSetting, is_strict)
+        if "type" in keys or "$ref" in keys:
+            schema = _checked_schema(response_format)
+    if schema is not None:
+        return LlmStructuredPredictionSetting(type="json", json_schema=schema)
+    raise LMStudioValueError(
+        f"Failed to parse response format: {shown(response_format)}. It takes a JSON Schema with a "
+        "'type', a class with model_json_schema(), an attrs class, a dataclass, a TypedDict, or an "
+        "LlmStructuredPredictionSetting."
+    )
 
 
 def load_config_to_kv(
@@ -181,27 +207,6 @@ def _raw_fields(raw: Any) -> dict[str, Any]:
             )
         fields[field["key"]] = field.get("value")
     return fields
-
-
-def _structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredPredictionSetting:
-    if isinstance(response_format, LlmStructuredPredictionSetting):
-        return read_config(response_format, LlmStructuredPredictionSetting, is_strict)
-    schema = class_schema(response_format)
-    if isinstance(response_format, Mapping):
-        keys = set(response_format)
-        is_json = response_format.get("type") == "json" and keys & {"jsonSchema", "json_schema"}
-        is_gbnf = response_format.get("type") == "gbnf" and keys & {"gbnfGrammar", "gbnf_grammar"}
-        if is_json or is_gbnf:
-            return read_config(response_format, LlmStructuredPredictionSetting, is_strict)
-        if "type" in keys or "$ref" in keys:
-            schema = _checked_schema(response_format)
-    if schema is not None:
-        return LlmStructuredPredictionSetting(type="json", json_schema=schema)
-    raise LMStudioValueError(
-        f"Failed to parse response format: {shown(response_format)}. It takes a JSON Schema with a "
-        "'type', a class with model_json_schema(), an attrs class, a dataclass, a TypedDict, or an "
-        "LlmStructuredPredictionSetting."
-    )
 
 
 def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

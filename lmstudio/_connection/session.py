@@ -32,8 +32,8 @@ from .request import Request
 logger = logging.getLogger(__name__)
 
 _AT_EXIT = 0.5  # seconds that interpreter exit may wait for cancels to be written
-_MANY_CALLS = 64  # calls of one list that are under way at most ...
-_FEW_CALLS = 32  # ... and when more are started
+MANY_CALLS = 64  # calls of one list that are under way at most ...
+FEW_CALLS = 32  # ... and when more are started
 _REMEMBERED_UPLOADS = 4096  # so that a forked child can tell that they are not its own
 _COLLECTED = 1.0  # seconds in which the I/O thread of a collected client leaves
 
@@ -349,8 +349,8 @@ class Session:
         results: list[T] = []
         try:
             while True:
-                if len(running) <= _FEW_CALLS:
-                    for request in itertools.islice(waiting, _MANY_CALLS - len(running)):
+                if len(running) <= FEW_CALLS:
+                    for request in itertools.islice(waiting, MANY_CALLS - len(running)):
                         call = self.new_call(
                             request.endpoint,
                             request.parameter,

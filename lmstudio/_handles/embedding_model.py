@@ -68,7 +68,9 @@ class EmbeddingModel(SyncModelHandle):
             LMStudioValueError: An argument cannot be used.
             LMStudioClientError: The client is closed.
         """
-        from .._batch.batch import Batch, call_in_background  # not needed by most programs
+        # Not needed by most programs.
+        from .._batch.batch import Batch
+        from .._batch.calls import call_in_background
 
         def start(
             text: Any, scope: CancelScope

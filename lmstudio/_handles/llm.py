@@ -1,4 +1,4 @@
-"""`LLM`: a handle of a loaded language model, for predictions, batches, agents and templates."""
+"""`LLM`: a handle of a loaded language model: predictions, batches, agents, templates."""
 
 from __future__ import annotations
 
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
 # The class that is given as `response_format`; None: there is none.
 T = TypeVar("T", default=None)
-
-_SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
 
 class LLM(SyncModelHandle):
@@ -184,7 +182,8 @@ class LLM(SyncModelHandle):
             LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
             LMStudioValueError: An argument cannot be used.
         """
-        return LLM.respond_stream(**locals()).result()  # the same arguments, whatever they are
+        # The same arguments, whatever they are.
+        return LLM.respond_stream(**locals()).wait_for_result()
 
     def complete_stream(
         self,
@@ -243,7 +242,7 @@ class LLM(SyncModelHandle):
 
         The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
         """
-        return LLM.complete_stream(**locals()).result()
+        return LLM.complete_stream(**locals()).wait_for_result()
 
     # -- many predictions ---------------------------------------------------------------------
 
@@ -464,8 +463,8 @@ class LLM(SyncModelHandle):
             LMStudioValueError: An argument cannot be used.
         """
         # Not needed by programs without tools, and a tenth of all that is imported otherwise.
-        from .._agent.act import Act, ActCallbacks
-        from .._agent.tool_calls import ToolRules
+        from .._agent.act import Act
+        from .._agent.rules import ActCallbacks, ToolRules
         from .._agent.tools import prepare_tools
 
         callbacks = ActCallbacks(
@@ -544,16 +543,16 @@ class LLM(SyncModelHandle):
         ordered: bool,
         progress: Any,
     ) -> lmstudio.Batch[PredictionResult[Any]]:
-        from .._batch.batch import Batch  # not needed by most programs
-
-        callbacks = PredictionCallbacks()
+        # Not needed by most programs.
+        from .._batch.batch import Batch
+        from .._batch.calls import predict_in_background
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
-            stream = self._predict(options, to_history(item), callbacks, own)
-            return stream._call, stream.run_in_background(interval=_SELDOM)
+            history = to_history(item)
+            return predict_in_background(self._session, options, self._specifier, history, own)
 
         return Batch(
             self._session,

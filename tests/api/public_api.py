@@ -36,6 +36,8 @@ NOT_MADE_BY_USERS = {
     *("AvailableModel", "DownloadedModel", "ModelDownloadOption"),
     *("Call", "Connection", "Prediction"),
 }
+NOT_MADE_BY_USERS |= {"CancelAnswer", *(f"Async{name}" for name in NOT_MADE_BY_USERS)}
+NOT_MADE_BY_USERS |= {"AsyncModelHandle"}
 # Of the names with two underscores, those that nobody calls, not even by a statement.
 INNER = re.compile(
     "__(init|new|init_subclass|class_getitem|del|reduce|reduce_ex|deepcopy|getstate|setstate|getattr"

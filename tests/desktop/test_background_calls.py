@@ -6,6 +6,7 @@ import itertools
 import queue
 import threading
 import time
+import warnings
 
 import pytest
 from desktop.background import LIMIT
@@ -160,9 +161,104 @@ def test_a_callback_of_another_signature_is_refused_before_anything_is_sent(serv
     assert not server.predictions
 
 
-def test_an_option_that_does_not_exist_is_told_at_the_line_that_began_the_call(server, model):
+def _calls_with_a_misspelt_option(client):
+    model = client.llm.model()
+    downloaded = client.llm.list_downloaded()[0]
+    wrong, load = {"config": {"topP": 0.5}}, {"config": {"gpu": {"ration": 0.5}}}
+    form = {"type": "json", "jsonSchema": {"type": "object"}, "strict": True}
+    run = lms.run_in_background
+    return [
+        lambda: run(model.respond, "hi", **wrong),
+        lambda: run(model.complete_stream, "hi", **wrong),
+        lambda: run(model.act, "hi", [add], **wrong),
+        lambda: run(functools.partial(model.respond, "hi", **wrong)),
+        lambda: run(lms.LLM.respond, model, "hi", **wrong),
+        lambda: run(model.respond, "hi", response_format=form),
+        lambda: run(client.llm.model, "test-llm", **load),
+        lambda: run(client.llm.load_new_instance, "test-llm", **load),
+        lambda: run(client.embedding.load_new_instance, "test-embedding", **load),
+        lambda: run(downloaded.load_new_instance, **load),
+    ]
+
+
+@pytest.fixture
+def default_client(server):
+    lms.configure_default_client(server.host)
+    yield lms.get_default_client()
+    lms.close_default_client()
+
+
+def test_an_option_that_does_not_exist_is_told_once_where_the_call_began(server, default_client):
+    calls = _calls_with_a_misspelt_option(default_client)
+    load = {"config": {"ration": 0.5}}
+    calls += [
+        lambda: lms.run_in_background(lms.llm, "test-llm", **load),
+        lambda: lms.run_in_background(lms.embedding_model, "test-embedding", **load),
+    ]
+    for call in calls:
+        with pytest.warns(lms.LMStudioOptionWarning, match="topP|ration|strict") as caught:
+            future = call()
+        assert [warning.filename for warning in caught] == [__file__]
+        future.result(LIMIT)  # a warning in its thread, outside of the block, would be an error
+
+
+def test_a_filter_that_makes_errors_of_warnings_stops_the_call_before_it_begins(server, client):
+    for call in _calls_with_a_misspelt_option(client):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", lms.LMStudioOptionWarning)
+            with pytest.raises(lms.LMStudioOptionWarning, match="does not exist"):
+                call()
+    assert not server.received(type="channelCreate")
+
+
+def test_a_strict_client_refuses_an_option_that_does_not_exist_at_the_call(server):
+    with lms.Client(server.host, strict_options=True) as client:
+        for call in _calls_with_a_misspelt_option(client):
+            with pytest.raises(lms.LMStudioValueError, match="Unknown option"):
+                call()
+    assert not server.received(type="channelCreate")
+
+
+def test_a_configuration_is_read_in_the_thread_of_the_caller_and_never_again(server, model):
+    class Config(dict):
+        def items(self):
+            readers.append(threading.get_ident())
+            return super().items()
+
+    readers = []
+    config = Config(maxTokens=3)
+    future = lms.run_in_background(model.respond, "hi", config=config)
+    config["maxTokens"] = "many"
+    future.result(LIMIT)
+    assert readers == [threading.get_ident()]
+    limit = server.predictions[-1].config["llm.prediction.maxPredictedTokens"]
+    assert limit == {"checked": True, "value": 3}
+
+
+def test_what_a_server_reported_of_a_load_goes_back_as_it_is(server, client):
+    reported = client.llm.model().get_load_config()
+    client.llm.load_new_instance("test-vlm", config=reported)
+    lms.run_in_background(client.llm.load_new_instance, "test-vlm", config=reported).result(LIMIT)
+    (here, there) = server.received("channelCreate", endpoint="loadModel")
+    stack = "loadConfigStack"
+    assert there["creationParameter"][stack] == here["creationParameter"][stack]
+
+
+def test_a_function_of_your_own_reads_its_own_config(server, model):
+    def ask(model, config, cancel_event):
+        return model.respond(config["question"], cancel_event=cancel_event).content
+
+    server.reply("fine")
+    future = lms.run_in_background(ask, model, config={"question": "hi"})
+    assert future.result(LIMIT) == "fine"
+
+
+def test_what_your_own_function_misspells_is_told_at_the_line_that_began_the_call(server, model):
+    def ask(cancel_event):
+        return model.respond("hi", config={"topP": 0.5}, cancel_event=cancel_event)
+
     with pytest.warns(lms.LMStudioOptionWarning, match="topP") as caught:
-        lms.run_in_background(model.respond, "hi", config={"topP": 0.5}).result(LIMIT)
+        lms.run_in_background(ask).result(LIMIT)
     assert [warning.filename for warning in caught] == [__file__]
 
 

@@ -1,5 +1,8 @@
 """Programs after the manner of public ones run unchanged with both packages, and do the same.
 
+The head of a program says which public one it follows (its repository and file), if it is one and
+not a kind of them. No sentence and no code of those is in it.
+
 Each program in programs_public gets a server's host as its argument. What it prints with this
 package and with the official one is compared, and so is what it sent: the chats, the options of its
 predictions, the options with which it loaded models.
@@ -7,6 +10,7 @@ predictions, the options with which it loaded models.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,14 +54,19 @@ class Parrot(ScriptedEngine):
         elif last == "tool":
             yield "The tool says: "
             yield request.messages[-1]["content"][0]["content"]
-        elif tools and ("Note" in asked or "weather" in asked):
+        elif tools and re.search("Note|weather|numbers game", asked):
             yield "I look."
             yield ToolCall(*CALLS[tools[0]["function"]["name"]])
         else:
             yield from ("You", " said: ", asked.strip().splitlines()[-1], ".")
 
 
-CALLS = {"note": ("note", {"text": "rain"}), "weather": ("weather", {"city": "Oslo", "days": 2})}
+CALLS = {
+    "note": ("note", {"text": "rain"}),
+    "weather": ("weather", {"city": "Oslo", "days": 2}),
+    "addition": ("addition", {"a": 25, "b": 7}),
+    "division": ("division", {"a": 25, "b": 7}),
+}
 
 # What the two packages send otherwise on purpose: `comparable` takes it out of both, so that all
 # else can be compared. These are the first cells of rows of docs/differences.md.
@@ -145,11 +154,11 @@ class Run:
         )
 
     def outcome(self):
-        """What it printed, and what it sent."""
+        """What it printed, and what it sent; None: the official client's process crashed."""
         output, complaints = self._process.communicate(timeout=LIMIT)
-        # The official client's process was once seen to die of a segmentation fault, cause unknown.
-        good_ends = (0, -signal.SIGSEGV) if self._package == "official" else (0,)
-        assert self._process.returncode in good_ends, f"{self._package}: {output}{complaints}"
+        if self._package == "official" and self._process.returncode == -signal.SIGSEGV:
+            return None  # about once in 30 runs of programs with threads, cause unknown
+        assert self._process.returncode == 0, f"{self._package}: {output}{complaints}"
         if self._package == "ours":
             assert [line for line in complaints.splitlines() if not is_warning(line)] == []
         return output.splitlines(), sent(self._server)
@@ -187,11 +196,24 @@ def test_each_difference_that_is_meant_is_in_the_list_of_differences(row):
     assert f"| {row} |" in DIFFERENCES.read_text(encoding="utf-8")
 
 
+def test_at_least_twelve_programs_name_the_public_one_that_they_follow():
+    head = re.compile(r'\A"""[^"]*After the manner of [\w-]+/[\w.-]+,\s[\w./-]+\.\w+\W', re.ASCII)
+    texts = {program.stem: program.read_text(encoding="utf-8") for program in PROGRAMS}
+    named = {name for name, text in texts.items() if head.match(text)}
+    assert named == {name for name, text in texts.items() if "After the manner" in text}
+    assert len(named) >= 12
+    parallel = re.compile(r"^import (threading|multiprocessing)|asyncio\.to_thread", re.MULTILINE)
+    assert len([name for name in named if parallel.search(texts[name])]) >= 4
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_a_program_does_the_same_with_both_packages(program, run, caplog):
     caplog.set_level("WARNING", "lmstudio.testing.websockets")
     official, ours = run(program, "official"), run(program, "ours")  # at the same time
-    expected, expected_sent = official.outcome()
+    outcome = official.outcome()
+    for _ in range(3):
+        outcome = outcome or run(program, "official").outcome()
+    expected, expected_sent = outcome
     printed, really_sent = ours.outcome()
     assert expected
     assert printed == expected

@@ -1,4 +1,8 @@
-"""An agent framework with message classes of its own, converted to and from the package's."""
+"""An agent framework with message classes of its own, converted to and from the package's.
+
+After the manner of stndart/radarange-orchestrator,
+radarange_orchestrator/backend/lmstudio_remote_model.py.
+"""
 
 import functools
 import json

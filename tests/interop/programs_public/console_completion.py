@@ -1,4 +1,7 @@
-"""A console whose answers a model makes up, line by line, with a limit on what it may say."""
+"""A console whose answers a model makes up, line by line, with a limit on what it may say.
+
+After the manner of lmstudio-ai/lmstudio-python, examples/terminal-sim.py.
+"""
 
 import sys
 

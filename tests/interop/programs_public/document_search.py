@@ -1,4 +1,7 @@
-"""Answers questions about documents: embeds their pieces, finds the nearest, asks with them."""
+"""Answers questions about documents: embeds their pieces, finds the nearest, asks with them.
+
+After the manner of hariprasathys22/Docs-AI, app/services/embedder.py.
+"""
 
 import math
 import sys

@@ -1,4 +1,7 @@
-"""Nodes of an image tool: connect, load, chat, unload; each opens a client of its own (ComfyUI)."""
+"""Nodes of an image tool: connect, load, chat, unload; each opens a client of its own (ComfyUI).
+
+After the manner of zetaneko/comfy-lmstudio, src/comfyui_lmstudio/nodes.py.
+"""
 
 import sys
 

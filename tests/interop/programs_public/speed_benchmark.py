@@ -1,4 +1,7 @@
-"""A benchmark of models: streams, stops some early, and reads stats and model info afterwards."""
+"""A benchmark of models: streams, stops some early, and reads stats and model info afterwards.
+
+After the manner of NicoSun/lmspeedometer, lm_studio_interface.py.
+"""
 
 import csv
 import io

@@ -1,4 +1,7 @@
-"""A framework for structured output that wraps clients of several makers (as outlines does)."""
+"""A framework for structured output that wraps clients of several makers (as outlines does).
+
+After the manner of dottxt-ai/outlines, outlines/models/lmstudio.py.
+"""
 
 import json
 import sys

@@ -1,4 +1,7 @@
-"""A chat page whose framework looks whether a reply can be iterated before it does (Streamlit)."""
+"""A chat page whose framework looks whether a reply can be iterated before it does (Streamlit).
+
+After the manner of streamlit/streamlit, lib/streamlit/elements/write.py.
+"""
 
 import sys
 import types

@@ -1,0 +1,86 @@
+"""What a user says of one `act()`: how tools are run, and what to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from .._api.callbacks import callback_field
+from .._values.messages import AssistantResponse, ToolCallRequest, ToolResultMessage
+from .._values.results import LlmPredictionFragment, PredictionRoundResult
+from ..errors import LMStudioPredictionError
+from .tool_context import GuardToolCallController
+from .tools import Tool
+
+InvalidToolRequestHandler: TypeAlias = Callable[
+    [LMStudioPredictionError, "ToolCallRequest | None"], "str | None"
+]
+GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
+ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
+
+ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage"], Any]
+
+
+@attrs.frozen(kw_only=True)
+class ActCallbacks:
+    """What to call during `act()`, in its thread; most get the index of the round last."""
+
+    on_message: ActMessageCallback | None = callback_field("message")
+    on_first_token: Callable[[int], Any] | None = callback_field("round_index")
+    on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = callback_field(
+        "fragment", "round_index"
+    )
+    on_round_start: Callable[[int], Any] | None = callback_field("round_index")
+    on_round_end: Callable[[int], Any] | None = callback_field("round_index")
+    on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = callback_field(
+        "round_result"
+    )
+    on_prompt_processing_progress: Callable[[float, int], Any] | None = callback_field(
+        "progress", "round_index"
+    )
+    on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = callback_field(
+        "call_id", "tool_call_id", "round_index"
+    )
+    on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = callback_field(
+        "call_id", "name", "round_index"
+    )
+    on_tool_call_request_argument_fragment_generated: Callable[[int, str, int], Any] | None = (
+        callback_field("call_id", "fragment", "round_index")
+    )
+    on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = callback_field(
+        "call_id", "request", "round_index"
+    )
+    on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = (
+        callback_field("call_id", "error", "round_index")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ToolRules:
+    """How the tools of one `act()` are run.
+
+    Attributes:
+        tools: The tools by name; none in the last round that is allowed.
+        max_parallel: How many run at once; None: all.
+        timeout: Seconds for each call; None: no limit.
+        guard_tool_call: Asked before a tool runs.
+        handle_invalid_tool_request: Asked what to tell the model of a call that failed.
+        on_tool_call_status: Called with what a tool says of itself.
+        on_tool_call_warning: Likewise.
+    """
+
+    tools: dict[str, Tool]
+    max_parallel: int | None = 1
+    timeout: float | None = None
+    guard_tool_call: GuardToolCallCallback | None = callback_field("controller")
+    handle_invalid_tool_request: InvalidToolRequestHandler | None = callback_field(
+        "error", "request"
+    )
+    on_tool_call_status: ToolCallReportCallback | None = callback_field(
+        "call_id", "text", "round_index"
+    )
+    on_tool_call_warning: ToolCallReportCallback | None = callback_field(
+        "call_id", "text", "round_index"
+    )

@@ -1,0 +1,356 @@
+# Made by tests/api/make_asyncio.py out of _client/client.py.
+"""`AsyncClient`: a connection to one LM Studio server."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, NoReturn, overload
+
+from .._api.backports import Self, Unpack
+from .._api.checks import check_count, check_seconds
+from .._api.public import public
+from .._api.secret import Secret
+from .._api.shown import shown
+from .._concurrency.deadline import Deadline
+from .._concurrency.fork import PerProcess
+from .._config.to_wire import ModelKind
+from .._connection.address import Identity, parse_api_host
+from .._connection.connect import Connector
+from .._connection.discovery import Discovery, find_local, is_lm_studio
+from .._connection.limits import CallLimits, Limit
+from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
+from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
+from .._values.messages import FileHandle
+from ..errors import LMStudioRuntimeError, LMStudioValueError
+from .downloaded import AsyncDownloadedEmbeddingModel, AsyncDownloadedLlm
+from .embedding_model import AsyncEmbeddingModel
+from .events import in_thread
+from .files import AsyncFilesNamespace
+from .handle import AsyncNamespace
+from .llm import AsyncLLM
+from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace, AsyncSystemNamespace
+from .repository import AsyncRepositoryNamespace
+from .session import AsyncSession
+
+
+class AsyncClient:
+    """A connection to one LM Studio server, shared by any number of threads.
+
+    It connects at the first call, and again after a connection was lost. One thread of its own
+    does all reading and writing; it ends with `close()`, or when the client is collected.
+
+    Thread safety: everything may be called from several threads at once.
+    """
+
+    def __init__(
+        self,
+        api_host: str | None = None,
+        api_token: str | None = None,
+        *,
+        timeout: float | None = None,
+        idle_timeout: Limit = ...,
+        cancel_grace: float = 2.0,
+        connect_timeout: float = 5.0,
+        ssl_context: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+        proxy: str | None = None,
+        max_upload_bytes: int | None = MAX_UPLOAD_BYTES,
+        strict_options: bool = False,
+    ) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            api_host: ``host:port`` or a URL (http, https, ws, wss); None: the LM Studio that
+                runs on this machine.
+            api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
+                ``LMSTUDIO_API_TOKEN``, else a guest; "": a guest in any case.
+            timeout: Seconds for each whole call, unless it sets its own; None: no limit.
+            idle_timeout: Seconds of silence of the server, likewise; by default that of
+                `set_sync_api_timeout()`.
+            cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
+            connect_timeout: Seconds in which a connection must be open and accepted.
+            ssl_context: For https and wss, instead of the system's certificates.
+            headers: Sent with each websocket handshake, and when the server is asked for its
+                greeting, for example for a reverse proxy.
+            proxy: An HTTP proxy, as ``http://[user:password@]host:port``; proxy variables of the
+                environment are not looked at. None: no proxy.
+            max_upload_bytes: How big a file may be that is uploaded, in bytes; None: no limit.
+            strict_options: An option that does not exist, in the configuration of a prediction or
+                of loading, is an error. Otherwise it is left out, with an `LMStudioOptionWarning`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        # No traceback with local variables may show these, whatever argument is refused.
+        secrets: list[Secret[Any]] = [Secret(s) for s in (api_host, api_token, headers, proxy)]
+        del api_host, api_token, headers, proxy
+        host, token, fields, tunnel = secrets
+        given = None if host.reveal() is None else parse_api_host(host)
+        self._identity = Identity(token)
+        route = Route(
+            headers=check_headers(fields),
+            ssl_context=check_ssl_context(ssl_context),
+            proxy=None if tunnel.reveal() is None else parse_proxy(tunnel),
+        )
+        if route.proxy is not None and given is None:
+            raise LMStudioValueError("A proxy needs an api_host; local servers are asked directly.")
+        self._discovery = Discovery(given, route)
+        connect_limit = check_seconds(connect_timeout, "connect_timeout")
+        grace = check_seconds(cancel_grace, "cancel_grace")
+        if connect_limit is None or grace is None:
+            raise LMStudioValueError("connect_timeout and cancel_grace must be finite.")
+        self._connect_timeout = connect_limit
+        self._session = AsyncSession(
+            Connector(
+                find_address=self._discovery.find,
+                identity=self._identity,
+                route=route,
+                timeout=connect_limit,
+            ),
+            timeout=check_seconds(timeout, "timeout"),
+            idle_timeout=...
+            if idle_timeout is ...
+            else check_seconds(idle_timeout, "idle_timeout"),
+            cancel_grace=grace,
+            strict_options=bool(strict_options),
+        )
+        discovery = self._discovery  # the namespaces must not hold the client
+
+        def find_host() -> str | None:
+            found = discovery.found
+            return None if found is None else found.api_host
+
+        self._llm = AsyncLlmNamespace(self._session, find_host, AsyncClient._restore_handle)
+        self._embedding = AsyncEmbeddingNamespace(
+            self._session, find_host, AsyncClient._restore_handle
+        )
+        self._system = AsyncSystemNamespace(self._llm, self._embedding)
+        self._repository = AsyncRepositoryNamespace(self._session, find_host)
+        self._files = AsyncFilesNamespace(
+            self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
+        )
+
+    def __repr__(self) -> str:
+        """Show the host, never the token."""
+        discovery = getattr(self, "_discovery", None)  # None: its constructor raised
+        found = None if discovery is None else discovery.found
+        return f"{type(self).__name__}({found.api_host if found else None!r})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: it holds connections."""
+        self._session.__reduce__()
+
+    async def __aenter__(self) -> Self:
+        """Make sure that the server answers.
+
+        Raises:
+            LMStudioWebsocketError: It does not.
+        """
+        await in_thread(self._discovery.check, Deadline(self._connect_timeout))
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the client."""
+        await self.aclose()
+
+    @property
+    def api_host(self) -> str:
+        """The server's ``host:port`` or URL.
+
+        Raises:
+            LMStudioRuntimeError: None was given, and none was looked for yet.
+        """
+        found = self._discovery.found
+        if found is None:
+            raise LMStudioRuntimeError("No server was looked for yet; make a call first.")
+        return found.api_host
+
+    @property
+    def llm(self) -> AsyncLlmNamespace:
+        """The language models."""
+        return self._llm
+
+    @property
+    def embedding(self) -> AsyncEmbeddingNamespace:
+        """The embedding models."""
+        return self._embedding
+
+    @property
+    def system(self) -> AsyncSystemNamespace:
+        """What concerns the whole server."""
+        return self._system
+
+    @property
+    def repository(self) -> AsyncRepositoryNamespace:
+        """The models that can be downloaded."""
+        return self._repository
+
+    @property
+    def files(self) -> AsyncFilesNamespace:
+        """The files that are put onto the server."""
+        return self._files
+
+    async def prepare_image(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
+        """Upload an image, and return a handle that can be put into a chat.
+
+        See `AsyncClient.files.prepare_image()` for the arguments and what it raises.
+        """
+        return await self._files.prepare_image(src, name, **limits)
+
+    @overload
+    async def list_downloaded_models(
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncDownloadedLlm | AsyncDownloadedEmbeddingModel]: ...
+    @overload
+    async def list_downloaded_models(
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncDownloadedLlm]: ...
+    @overload
+    async def list_downloaded_models(
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncDownloadedEmbeddingModel]: ...
+    async def list_downloaded_models(
+        self, namespace: ModelKind | None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncDownloadedLlm | AsyncDownloadedEmbeddingModel]:
+        """Return the models that are there for loading.
+
+        Args:
+            namespace: ``llm`` or ``embedding``; None: both.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: There is no such namespace.
+
+        Endpoint: rpc ``system/listDownloadedModels``.
+        """
+        wanted = _check(namespace)
+        models = await self._system.list_downloaded_models(**limits)
+        return [model for model in models if wanted in (None, model.type)]
+
+    @overload
+    async def list_loaded_models(
+        self, namespace: None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncLLM | AsyncEmbeddingModel]: ...
+    @overload
+    async def list_loaded_models(
+        self, namespace: Literal["llm"], **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncLLM]: ...
+    @overload
+    async def list_loaded_models(
+        self, namespace: Literal["embedding"], **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncEmbeddingModel]: ...
+    async def list_loaded_models(
+        self, namespace: ModelKind | None = None, **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncLLM | AsyncEmbeddingModel]:
+        """Return handles of the models that are loaded.
+
+        Args:
+            namespace: ``llm`` or ``embedding``; None: both.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: There is no such namespace.
+
+        Endpoint: rpc ``listLoaded``.
+        """
+        loaded: list[AsyncLLM | AsyncEmbeddingModel] = []
+        if _check(namespace) in (None, "llm"):
+            loaded.extend(await self._llm.list_loaded(**limits))
+        if namespace in (None, "embedding"):
+            loaded.extend(await self._embedding.list_loaded(**limits))
+        return loaded
+
+    def cancel_all(self, reason: Any = None) -> None:
+        """Cancel everything that runs on this client; it stays usable. Never blocks.
+
+        Args:
+            reason: Anything; it is found as `cancel_reason` on results.
+        """
+        self._session.cancel_all(reason)
+
+    async def aclose(self, timeout: float = 2.0) -> None:
+        """Cancel what runs, say goodbye and end the client's thread.
+
+        Predictions end normally with what they have; other calls raise `LMStudioCancelledError`,
+        and later ones `LMStudioClientError`. No callback starts after this; one that is running in
+        another thread is awaited.
+
+        Args:
+            timeout: Seconds after which this returns at the latest.
+        """
+        await in_thread(self._session.close, check_seconds(timeout, "timeout"))
+
+    @classmethod
+    async def is_valid_api_host(cls, api_host: str) -> bool:
+        """Return whether an LM Studio answers there, within a second.
+
+        Endpoint: ``GET /lmstudio-greeting``.
+
+        Raises:
+            LMStudioValueError: `api_host` cannot be read.
+            LMStudioRuntimeError: This is a finaliser that runs in a thread that must not wait.
+        """
+        host = Secret(api_host)
+        del api_host  # no traceback may show it: there might be a password in it
+        return await in_thread(is_lm_studio, parse_api_host(host), Deadline(None))
+
+    @classmethod
+    async def find_default_local_api_host(cls) -> str | None:
+        """Return the ``host:port`` of the LM Studio on this machine, or None.
+
+        Raises:
+            LMStudioWebsocketError: No server answers where ``LMS_API_SERVER_INFO_PATH`` points.
+            LMStudioRuntimeError: This is a finaliser that runs in a thread that must not wait.
+        """
+        found = await in_thread(find_local, Deadline(None))
+        return None if found is None else found.api_host
+
+    @classmethod
+    def _restore_handle(
+        cls, kind: str, api_host: str | None, identifier: str
+    ) -> AsyncLLM | AsyncEmbeddingModel:
+        """Make a handle that was pickled, perhaps in another process."""
+        restored = _restored.value
+        with restored.lock:
+            namespace = restored.namespaces.get((kind, api_host))
+            if namespace is None:
+                client = AsyncClient(api_host)
+                namespace = client.llm if kind == "llm" else client.embedding
+                restored.namespaces[kind, api_host] = namespace
+        if isinstance(namespace, AsyncLlmNamespace):
+            return AsyncLLM(identifier, namespace)
+        return AsyncEmbeddingModel(identifier, namespace)
+
+
+public(AsyncClient)
+
+
+def _check(namespace: str | None) -> str | None:
+    if namespace not in (None, "llm", "embedding"):
+        raise LMStudioValueError(
+            f"Unknown model namespace: {shown(namespace)}; there are 'llm' and 'embedding'."
+        )
+    return namespace
+
+
+class _Restored:
+    """The namespaces of unpickled handles, which share one while any of them lives."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a finaliser may come here in the middle of it
+        self.namespaces: weakref.WeakValueDictionary[tuple[str, str | None], AsyncNamespace]
+        self.namespaces = weakref.WeakValueDictionary()
+
+
+_restored = PerProcess(lambda _: _Restored())

@@ -1,0 +1,150 @@
+"""What may cancel a call of an event loop: `asyncio.Event` too, which its own loop watches."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._concurrency.cancel_token import EVENT_REASON, CancelToken, attach
+from .._concurrency.targets import Target
+from .._concurrency.threads import start_daemon
+from .._concurrency.watched import is_plain
+from .._connection.scope import CancelScope
+from ..errors import LMStudioRuntimeError
+from .inbox import LoopInbox
+
+T = TypeVar("T")
+
+_REFUSAL = "Nothing can be waited for"
+
+
+async def attach_events(target: Target, events: list[Any]) -> list[Watch]:
+    """Cancel a call, or another target, when one of its events is set, at once if one is already.
+
+    Nothing here holds up the loop: objects of other types are asked in threads of their own.
+
+    Returns:
+        What watches the events of the loop; it is to be ended with the target.
+
+    Raises:
+        LMStudioRuntimeError: One of them cannot be watched.
+    """
+    own, quick, slow = _sorted(events)
+    if any([event.is_set() for event in own]):
+        target.cancel(EVENT_REASON)
+        return []
+    attach(target, quick)
+    if slow and not target._is_over:
+        await in_thread(attach, target, slow)
+    return [] if target._is_over else [Watch(target, event) for event in own]
+
+
+class Watch:
+    """Waits for an `asyncio.Event` in its loop, until its target is over.
+
+    It may be one of the waiters of a call, which its reader tells when it has come to the end.
+    """
+
+    def __init__(self, target: Target, event: asyncio.Event) -> None:
+        """Begin."""
+        self._target = weakref.ref(target)
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(_cancel_when_set(self._target, event))
+
+    def put(self, _: None) -> None:
+        """Any thread: something has changed."""
+        target = self._target()
+        if target is None or target._is_over:
+            self.end()
+
+    def end(self) -> None:
+        """Any thread: wait no longer."""
+        try:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        except RuntimeError:  # the loop is closed
+            pass
+
+
+_scopes: weakref.WeakKeyDictionary[CancelScope, list[Watch]] = weakref.WeakKeyDictionary()
+
+
+async def open_scope(scope: CancelScope, events: list[Any]) -> None:
+    """Do what `CancelScope.open` does; `close_scope` ends it.
+
+    Raises:
+        LMStudioRuntimeError: An event cannot be watched.
+    """
+    scope.open([])
+    _scopes[scope] = await attach_events(scope, events)
+
+
+def open_scope_at_once(scope: CancelScope, events: list[Any]) -> None:
+    """Do so without waiting: objects of other types have their first look a little later."""
+    own, quick, slow = _sorted(events)
+    scope.open(quick)
+    if any([event.is_set() for event in own]):
+        scope.cancel(EVENT_REASON)
+    _scopes[scope] = [Watch(scope, event) for event in own]
+    if slow:
+        start_daemon(_attach_late, "lmstudio-wait", scope, slow, refusal=_REFUSAL)
+
+
+def _attach_late(scope: CancelScope, events: list[Any]) -> None:
+    try:
+        attach(scope, events)
+    except LMStudioRuntimeError as error:
+        scope._watch_failed(error)
+
+
+def _sorted(events: list[Any]) -> tuple[list[asyncio.Event], list[Any], list[Any]]:
+    """Return the events of a loop, those that take no time to ask, and the others."""
+    own = [event for event in events if isinstance(event, asyncio.Event)]
+    others = [event for event in events if not isinstance(event, asyncio.Event)]
+    quick = [event for event in others if isinstance(event, CancelToken) or is_plain(event)]
+    slow = [event for event in others if not (isinstance(event, CancelToken) or is_plain(event))]
+    return own, quick, slow
+
+
+def close_scope(scope: CancelScope) -> None:
+    """Let nothing cancel a scope any more. May be repeated."""
+    scope.close()
+    for watch in _scopes.pop(scope, []):
+        watch.end()
+
+
+async def _cancel_when_set(reference: weakref.ref[Target], event: asyncio.Event) -> None:
+    await event.wait()
+    target = reference()
+    if target is not None:
+        target.cancel(EVENT_REASON)
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Return ``function(*arguments)``, called in a thread of its own.
+
+    Who is cancelled meanwhile leaves it to itself.
+
+    Raises:
+        LMStudioRuntimeError: Python starts no threads any more.
+        BaseException: What it raised.
+    """
+    answers = LoopInbox(asyncio.get_running_loop())
+
+    def work() -> None:
+        try:
+            answers.put((function(*arguments), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    start_daemon(work, "lmstudio-wait", refusal=_REFUSAL)
+    await answers.wait()
+    result: T
+    result, error = answers.take()
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # no cycle through this frame
+    return result

@@ -1,0 +1,189 @@
+# Made by tests/api/make_asyncio.py out of _handles/handle.py.
+"""What all handles of loaded models have in common."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+from .._api.backports import Unpack
+from .._api.public import public
+from .._api.shown import shown
+from .._config.options import AnyLoadConfig
+from .._config.to_wire import ModelKind
+from .._connection.limits import CallLimits
+from .._connection.request import Request
+from .._requests import models
+from .._values.model_info import ModelInstanceInfo
+from ..errors import LMStudioValueError
+from .session import AsyncSession
+
+T = TypeVar("T")
+
+
+class AsyncNamespace:
+    """The models of one kind, as a client offers them.
+
+    Thread safety: the tasks of one event loop.
+    """
+
+    kind: ModelKind
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        find_host: Callable[[], str | None],
+        restore: Callable[[str, str | None, str], Any],
+    ) -> None:
+        """Offer what a session can reach; `AsyncClient` makes namespaces.
+
+        Args:
+            session: The session with the server.
+            find_host: Returns the server's host, as a user would write it.
+            restore: What a pickled handle calls in its new process, with the kind of model, the
+                host and the identifier.
+        """
+        self._session = session
+        self._find_host = find_host
+        self._restore = restore
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
+
+
+def namespace_text(namespace: object, host: str | None) -> str:
+    """Return how a namespace is shown."""
+    return f"<{type(namespace).__name__} of {host or 'a server that was not looked for yet'}>"
+
+
+class AsyncModelHandle:
+    """A handle of a loaded model.
+
+    Each method also takes `cancel_event` (an event, or several, that stop the call), `timeout`
+    (seconds for the whole call) and `idle_timeout` (seconds of silence of the server). Each raises
+    `LMStudioCancelledError`, `LMStudioTimeoutError`, `LMStudioModelNotFoundError` if the model is
+    not loaded any more, and `LMStudioWebsocketError` if the server cannot be reached.
+
+    Thread safety: the tasks of one event loop.
+
+    Attributes:
+        identifier: The name of the loaded model, as `lms ps` shows it.
+    """
+
+    def __init__(self, model_identifier: str, namespace: AsyncNamespace) -> None:
+        """Refer to a loaded model; `AsyncClient.llm` and `AsyncClient.embedding` make handles."""
+        self.identifier = model_identifier
+        self._namespace = namespace
+        self._host = namespace._find_host()
+
+    def __repr__(self) -> str:
+        """Show the identifier."""
+        return f"{type(self).__name__}(identifier={self.identifier!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Two handles are equal if they name the same model of the same server."""
+        if not isinstance(other, AsyncModelHandle):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self._key())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle host and identifier; a token comes from the new process's environment."""
+        return self._namespace._restore, (self._namespace.kind, self._host, self.identifier)
+
+    def _key(self) -> tuple[str, str | None, str]:
+        return self._namespace.kind, self._host, self.identifier
+
+    @property
+    def _session(self) -> AsyncSession:
+        return self._namespace._session
+
+    @property
+    def _specifier(self) -> dict[str, Any]:
+        return {"type": "query", "query": {"identifier": self.identifier}}
+
+    async def _for_texts(
+        self,
+        request: Callable[[str], Request[T]],
+        input: str | Iterable[str],
+        name: str,
+        limits: CallLimits,
+    ) -> T | list[T]:
+        """Ask for one text, or for each of several without waiting for each answer."""
+        if isinstance(input, str):
+            return await self._session.async_call(request(input), **limits)
+        if not isinstance(input, Iterable) or isinstance(input, (bytes, bytearray, Mapping)):
+            raise LMStudioValueError(
+                f"The input of {name}() must be a string or several; {shown(input)} was given."
+            )
+        # All of them first: a wrong one is found before anything is sent.
+        return await self._session.async_call_each([request(text) for text in input], **limits)
+
+    async def unload(self, **limits: Unpack[CallLimits]) -> None:
+        """Unload the model.
+
+        Endpoint: rpc ``unloadModel``.
+        """
+        await self._session.async_call(
+            models.unload(self._namespace.kind, self.identifier), **limits
+        )
+
+    async def get_info(self, **limits: Unpack[CallLimits]) -> ModelInstanceInfo:
+        """Return what the server says about the model.
+
+        Endpoint: rpc ``getModelInfo``.
+        """
+        request = models.get_info(self._namespace.kind, self.identifier)
+        return await self._session.async_call(request, **limits)
+
+    async def get_load_config(self, **limits: Unpack[CallLimits]) -> AnyLoadConfig:
+        """Return the configuration with which the model was loaded, defaults included.
+
+        Endpoint: rpc ``getLoadConfig``.
+        """
+        request = models.get_load_config(self._namespace.kind, self.identifier)
+        return await self._session.async_call(request, **limits)
+
+    async def get_context_length(self, **limits: Unpack[CallLimits]) -> int:
+        """Return how many tokens the model takes at once; -1 if the server does not say.
+
+        Endpoint: rpc ``getModelInfo``.
+        """
+        request = models.get_context_length(self._namespace.kind, self.identifier)
+        return await self._session.async_call(request, **limits)
+
+    async def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
+        """Return how many tokens a text is for this model.
+
+        Endpoint: rpc ``countTokens``.
+        """
+        request = models.count_tokens(self._namespace.kind, self.identifier, input)
+        return await self._session.async_call(request, **limits)
+
+    @overload
+    async def tokenize(  # type: ignore[overload-overlap]  # a text is an iterable of texts, too
+        self, input: str, **limits: Unpack[CallLimits]
+    ) -> Sequence[int]: ...
+    @overload
+    async def tokenize(
+        self, input: Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[Sequence[int]]: ...
+    async def tokenize(
+        self, input: str | Iterable[str], **limits: Unpack[CallLimits]
+    ) -> Sequence[int] | Sequence[Sequence[int]]:
+        """Return the tokens of a text, or a list of those of each of several texts.
+
+        Several texts are sent without waiting for each answer.
+
+        Endpoint: rpc ``tokenize``.
+        """
+        request = functools.partial(models.tokenize, self._namespace.kind, self.identifier)
+        return await self._for_texts(request, input, "tokenize", limits)
+
+
+public(AsyncModelHandle)

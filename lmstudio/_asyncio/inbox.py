@@ -1,0 +1,85 @@
+"""`LoopInbox`: an inbox that threads put into, and one event loop takes out of.
+
+The I/O thread rings the loop once for whatever has come until the loop looks, not once for each
+item. A loop that is closed is not rung any more, and one that is stuck costs nobody anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .._concurrency.deadline import Deadline, DeadlinePassed
+
+
+class LoopInbox:
+    """Stands in the place of a `queue.SimpleQueue`.
+
+    Thread safety: `put` for all threads, signal handlers and finalisers; the rest for the loop.
+    """
+
+    __slots__ = ("__weakref__", "_is_rung", "_items", "_loop", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make an empty one for a loop."""
+        self._loop = loop
+        self._items: deque[Any] = deque()
+        self._is_rung = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, item: Any) -> None:
+        """Put an item in. Takes no lock, never blocks."""
+        self._items.append(item)
+        if not self._is_rung:
+            # Marked first: the loop takes the mark away, and looks at the items after that.
+            self._is_rung = True
+            try:
+                self._loop.call_soon_threadsafe(self._look)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                pass
+
+    def _look(self) -> None:
+        self._is_rung = False
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def take(self) -> Any:
+        """Return the next item, without waiting.
+
+        Raises:
+            DeadlinePassed: There is none.
+        """
+        try:
+            return self._items.popleft()
+        except IndexError:
+            raise DeadlinePassed from None
+
+    async def wait(self, deadline: Deadline | None = None) -> bool:
+        """Wait until there is an item; return False at the deadline. One task waits at a time."""
+        while not self._items:
+            seconds = None if deadline is None else deadline.remaining()
+            if seconds == 0:
+                return False
+            self._waiter = self._loop.create_future()
+            timer = None if seconds is None else self._loop.call_later(seconds, self._look)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.cancel()
+        return True
+
+
+def receiver(inbox: LoopInbox, deadline: Deadline | None) -> Callable[[], Awaitable[Any]]:
+    """Return what takes the next item when it is awaited; it raises `DeadlinePassed` then."""
+
+    async def receive() -> Any:
+        if not await inbox.wait(deadline):
+            raise DeadlinePassed
+        return inbox.take()
+
+    return receive

@@ -1,0 +1,572 @@
+# Made by tests/api/make_asyncio.py out of _handles/llm.py.
+"""`AsyncLLM`: a handle of a loaded language model: predictions, batches, agents, templates."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
+from .._api.backports import TypeVar, Unpack
+from .._api.checks import check_count, check_seconds
+from .._api.public import public
+from .._concurrency.cancel_token import CancelEvent
+from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._connection.limits import CallLimits, Limit, call_limits
+from .._json.json_schema import DictSchema
+from .._prediction.callbacks import (
+    PredictionCallbacks,
+    PredictionFirstTokenCallback,
+    PredictionFragmentCallback,
+    PredictionMessageCallback,
+    PromptProcessingCallback,
+    ToolCallRequestArgumentFragmentCallback,
+    ToolCallRequestEndCallback,
+    ToolCallRequestFailureCallback,
+    ToolCallRequestNameCallback,
+    ToolCallRequestStartCallback,
+)
+from .._prediction.request import (
+    PredictionOptions,
+    chat_history,
+    check_files,
+    completion_history,
+)
+from .._requests import models
+from .._values.chat import Chat
+from .._values.messages import (
+    AssistantResponse,
+    ChatHistoryDataDict,
+    ToolCallRequest,
+    ToolResultMessage,
+)
+from .._values.results import (
+    ActResult,
+    LlmPredictionFragment,
+    PredictionResult,
+    PredictionRoundResult,
+)
+from ..errors import LMStudioPredictionError
+from .handle import AsyncModelHandle
+from .stream import AsyncPredictionStream
+
+if TYPE_CHECKING:
+    from .._connection.call import Call
+    from .._connection.scope import CancelScope
+
+# The class that is given as `response_format`; None: there is none.
+T = TypeVar("T", default=None)
+
+
+class AsyncLLM(AsyncModelHandle):
+    """A handle of a loaded language model.
+
+    Thread safety: the tasks of one event loop.
+
+    Attributes:
+        identifier: The name of the loaded model, as `lms ps` shows it.
+    """
+
+    # -- one prediction -----------------------------------------------------------------------
+
+    async def respond_stream(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_tool_call_request_start: ToolCallRequestStartCallback | None = None,
+        on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None,
+        on_tool_call_request_argument_fragment_generated: (
+            ToolCallRequestArgumentFragmentCallback | None
+        ) = None,
+        on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
+        on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> AsyncPredictionStream[T]:
+        """Prepare a reply in a chat, to be iterated over.
+
+        Endpoint: channel ``predict``.
+
+        Nothing is sent before the stream is started, iterated over or waited for.
+
+        Args:
+            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            response_format: A JSON schema, or a class that gives one, for structured replies.
+            config: Options of the prediction, as an object or a dict; names in camelCase or
+                snake_case.
+            preset: The name of a preset of LM Studio.
+            on_message: Called with the whole reply as a message, for `Chat.append`.
+            on_first_token: Called before the first fragment.
+            on_prediction_fragment: Called with each fragment.
+            on_prompt_processing_progress: Called with the share of the prompt that is processed,
+                from 0 to 1.
+            on_tool_call_request_start: Called with the number of a tool call (from 0) and its
+                id or None, when the model begins to write it. Tools are offered by the option
+                ``raw_tools``; here you call them yourself, in `act()` they are called for you.
+            on_tool_call_request_name_received: Called with the number and the tool's name.
+            on_tool_call_request_argument_fragment_generated: Called with the number and the next
+                piece of the arguments' text, which need not be JSON.
+            on_tool_call_request_end: Called with the number and the whole `ToolCallRequest`.
+            on_tool_call_request_failure: Called with the number and an
+                `LMStudioPredictionError`, instead of the end, if the call cannot be read.
+            cancel_event: An event, or several, that stop the prediction: `threading.Event`,
+                `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
+            timeout: Seconds for the whole prediction; None: no limit.
+            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+
+        Returns:
+            A stream. Callbacks run on the event loop, while a task iterates or waits, and what they
+            raise
+            stops the prediction and is raised there.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_tool_call_request_start=on_tool_call_request_start,
+            on_tool_call_request_name_received=on_tool_call_request_name_received,
+            on_tool_call_request_argument_fragment_generated=(
+                on_tool_call_request_argument_fragment_generated
+            ),
+            on_tool_call_request_end=on_tool_call_request_end,
+            on_tool_call_request_failure=on_tool_call_request_failure,
+        )
+        options = self._options(config, preset, response_format)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, chat_history(history), callbacks, limits)
+
+    async def respond(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_tool_call_request_start: ToolCallRequestStartCallback | None = None,
+        on_tool_call_request_name_received: ToolCallRequestNameCallback | None = None,
+        on_tool_call_request_argument_fragment_generated: (
+            ToolCallRequestArgumentFragmentCallback | None
+        ) = None,
+        on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
+        on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult[T]:
+        """Return a reply in a chat.
+
+        Endpoint: channel ``predict``.
+
+        The same as ``respond_stream(...).result()``; see there for the arguments. If it is
+        cancelled it returns what was received, with `cancelled` set.
+
+        Raises:
+            LMStudioTimeoutError: A time limit passed; `partial` holds what was received.
+            LMStudioServerError: LM Studio reported a problem.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+            LMStudioValueError: An argument cannot be used.
+        """
+        # The same arguments, whatever they are.
+        return await (await AsyncLLM.respond_stream(**locals())).wait_for_result()
+
+    async def complete_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> AsyncPredictionStream[T]:
+        """Prepare a continuation of a text, without a chat.
+
+        Endpoint: channel ``predict``.
+
+        `prompt` is the text to continue; the other arguments, and what is returned, are those of
+        `respond_stream()`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+        )
+        history = completion_history(prompt)
+        options = self._options(config, preset, response_format, completion=True)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, history, callbacks, limits)
+
+    async def complete(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult[T]:
+        """Return a continuation of a text, without a chat.
+
+        Endpoint: channel ``predict``.
+
+        The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
+        """
+        return await (await AsyncLLM.complete_stream(**locals())).wait_for_result()
+
+    # -- many predictions ---------------------------------------------------------------------
+
+    def respond_many(
+        self,
+        inputs: Iterable[Chat | ChatHistoryDataDict | str],
+        *,
+        max_parallel: int = 4,
+        ordered: bool = False,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+    ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
+        """Return an iterator over the replies to many inputs, which are read as they are needed.
+
+        Endpoint: channel ``predict``, once for each input.
+
+        Args:
+            inputs: An iterable of what `respond()` takes. It is read by the iterating task.
+            max_parallel: How many predictions are under way at once. LM Studio itself answers as
+                many at once as the model was loaded for, and queues the others.
+            ordered: Give the outcomes in the order of the inputs, not as they finish.
+            response_format: A JSON schema, or a class that gives one, for structured replies.
+            config: Options of the predictions, as in `respond()`.
+            preset: The name of a preset of LM Studio.
+            cancel_event: An event, or several, that stop all of it.
+            timeout: Seconds for each prediction; None: no limit. (For all of them:
+                ``cancel_event=CancelToken.after(seconds)``.)
+            idle_timeout: Seconds of silence of the server in each; None: no limit.
+            progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
+                a function of the number of inputs that are done, and of all (None if unknown).
+
+        Returns:
+            A `AsyncBatch`: an iterator over pairs ``(index, result)`` or ``(index, error)``.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioClientError: The client is closed.
+            LMStudioRuntimeError: `cancel_event` cannot be watched.
+        """
+        return self._many(
+            inputs,
+            chat_history,
+            self._options(config, preset, response_format),
+            call_limits(cancel_event, timeout, idle_timeout),
+            max_parallel=max_parallel,
+            ordered=ordered,
+            progress=progress,
+        )
+
+    def complete_many(
+        self,
+        inputs: Iterable[str],
+        *,
+        max_parallel: int = 4,
+        ordered: bool = False,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+    ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
+        """Return an iterator over the continuations of many texts; see `respond_many()`.
+
+        Endpoint: channel ``predict``, once for each input.
+        """
+        return self._many(
+            inputs,
+            completion_history,
+            self._options(config, preset, response_format, completion=True),
+            call_limits(cancel_event, timeout, idle_timeout),
+            max_parallel=max_parallel,
+            ordered=ordered,
+            progress=progress,
+        )
+
+    # -- templates and agents -----------------------------------------------------------------
+
+    async def count_tokens(
+        self, input: Chat | ChatHistoryDataDict | str, **limits: Unpack[CallLimits]
+    ) -> int:
+        """Return how many tokens a text or a chat is for this model.
+
+        A chat is counted as the text that `apply_prompt_template()` makes of it, with the tokens
+        of the template; its images are not counted.
+
+        Args:
+            input: A text, which is counted as it is; a `Chat`, or a dict ``{"messages": [...]}``.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`; of both calls together.
+
+        Endpoint: rpc ``countTokens``; for a chat, ``applyPromptTemplate`` before it.
+        """
+        if isinstance(input, str):
+            return await super().count_tokens(input, **limits)
+        template = models.apply_prompt_template(self.identifier, self._history(input), {})
+        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        return await self._session.async_call_two(template, count, **limits)
+
+    async def apply_prompt_template(
+        self,
+        history: Chat | ChatHistoryDataDict | str,
+        opts: Mapping[str, Any] = {},
+        **limits: Unpack[CallLimits],
+    ) -> str:
+        """Return the text that the model would be given for a chat.
+
+        Args:
+            history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            opts: ``omitBosToken``, ``omitEosToken``, ``toolDefinitions``; in either spelling.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Endpoint: rpc ``applyPromptTemplate``.
+        """
+        request = models.apply_prompt_template(self.identifier, self._history(history), opts)
+        return await self._session.async_call(request, **limits)
+
+    async def act(
+        self,
+        chat: Chat | ChatHistoryDataDict | str,
+        tools: Iterable[lmstudio.ToolDefinition],
+        *,
+        max_prediction_rounds: int | None = None,
+        max_parallel_tool_calls: int | None = 1,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: Callable[[AssistantResponse | ToolResultMessage], Any] | None = None,
+        on_first_token: Callable[[int], Any] | None = None,
+        on_prediction_fragment: Callable[[LlmPredictionFragment, int], Any] | None = None,
+        on_round_start: Callable[[int], Any] | None = None,
+        on_round_end: Callable[[int], Any] | None = None,
+        on_prediction_completed: Callable[[PredictionRoundResult], Any] | None = None,
+        on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
+        handle_invalid_tool_request: (
+            Callable[[LMStudioPredictionError, ToolCallRequest | None], str | None] | None
+        ) = None,
+        guard_tool_call: Callable[[lmstudio.GuardToolCallController], Any] | None = None,
+        on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = None,
+        on_tool_call_request_name_received: Callable[[int, str, int], Any] | None = None,
+        on_tool_call_request_argument_fragment_generated: (
+            Callable[[int, str, int], Any] | None
+        ) = None,
+        on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = None,
+        on_tool_call_request_failure: (
+            Callable[[int, LMStudioPredictionError, int], Any] | None
+        ) = None,
+        on_tool_call_status: Callable[[int, str, int], Any] | None = None,
+        on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
+        tool_timeout: float | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> ActResult:
+        """Let the model answer in a chat with the help of tools, in as many rounds as it needs.
+
+        In each round the model answers, and the tools it asks for run, each in a thread of its own
+        and as soon as its request is complete; the next round starts with their results. The chat
+        that was given is not changed: `on_message` gets what is to be added to it.
+
+        Endpoint: channel ``predict``, once for each round.
+
+        Args:
+            chat: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
+            tools: Functions with annotations and a docstring, `ToolFunctionDef`,
+                `RawFunctionTool`, or dicts like these. A parameter annotated `ToolCallContext`
+                gets one.
+            max_prediction_rounds: Rounds at most; in the last of them no tool is offered. None:
+                no limit.
+            max_parallel_tool_calls: Tools that run at once; None: all that are asked for.
+            config: Options of the predictions, as in `respond()`.
+            preset: The name of a preset of LM Studio.
+            on_message: Called with each message, for `Chat.append`: a response with tool calls is
+                followed by their results at once.
+            on_first_token: Called with the index of the round, from 0.
+            on_prediction_fragment: Called with each fragment and the round.
+            on_round_start: Called with the round.
+            on_round_end: Called with the round.
+            on_prediction_completed: Called with the `PredictionRoundResult`; tools may still run.
+            on_prompt_processing_progress: Called with a share from 0 to 1 and the round.
+            handle_invalid_tool_request: Called with an `LMStudioPredictionError` and the request,
+                when a tool does not exist, cannot be given such arguments, or fails. What it
+                returns is told to the model (None: the text of the error). It may raise. What the
+                tool raised is the error's ``__cause__``. With no request (None), the error is
+                raised in any case.
+            guard_tool_call: Called with a `GuardToolCallController` before each tool call, which
+                it may allow, change or deny.
+            on_tool_call_request_start: These five are called as in `respond_stream()`, with the
+                round as third argument; the numbers of calls go on over the rounds.
+            on_tool_call_request_name_received: See there.
+            on_tool_call_request_argument_fragment_generated: See there.
+            on_tool_call_request_end: See there.
+            on_tool_call_request_failure: See there.
+            on_tool_call_status: Called with the number of a tool call, what the tool told
+                `ToolCallContext.status()`, and the round.
+            on_tool_call_warning: Likewise for `ToolCallContext.warn()`.
+            tool_timeout: Seconds for each tool call; then its `cancel_token` is cancelled, the
+                model is told so, and nobody waits for the tool any more. None: no limit.
+            cancel_event: An event, or several, that stop all of it: the prediction, the tools that
+                run (by their `cancel_token`), and what would come after them.
+            timeout: Seconds for all of it; None: no limit.
+            idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
+
+        Returns:
+            The number of rounds, the time, and whether it was cancelled. After a cancel, tools that
+            still run are awaited for the client's `cancel_grace` and then abandoned; each request
+            without a result is answered with "cancelled".
+
+        Raises:
+            LMStudioPredictionError: A tool call cannot be read, or came in the last round.
+            LMStudioTimeoutError: A time limit passed; `partial` holds the round's result so far.
+            LMStudioServerError: LM Studio reported a problem.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+            LMStudioValueError: An argument cannot be used.
+        """
+        # Not needed by programs without tools, and a tenth of all that is imported otherwise.
+        from .._agent.rules import ActCallbacks, ToolRules
+        from .._agent.tools import prepare_tools
+        from .act import AsyncAct
+
+        callbacks = ActCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_round_start=on_round_start,
+            on_round_end=on_round_end,
+            on_prediction_completed=on_prediction_completed,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_tool_call_request_start=on_tool_call_request_start,
+            on_tool_call_request_name_received=on_tool_call_request_name_received,
+            on_tool_call_request_argument_fragment_generated=(
+                on_tool_call_request_argument_fragment_generated
+            ),
+            on_tool_call_request_end=on_tool_call_request_end,
+            on_tool_call_request_failure=on_tool_call_request_failure,
+        )
+        rules = ToolRules(
+            tools=prepare_tools(tools, may_be_async=True),
+            max_parallel=check_count(max_parallel_tool_calls, "max_parallel_tool_calls"),
+            timeout=check_seconds(tool_timeout, "tool_timeout"),
+            guard_tool_call=guard_tool_call,
+            handle_invalid_tool_request=handle_invalid_tool_request,
+            on_tool_call_status=on_tool_call_status,
+            on_tool_call_warning=on_tool_call_warning,
+        )
+        return await AsyncAct(
+            self._session,
+            self._specifier,
+            self._options(config, preset),
+            Chat.from_history(chat),
+            rules,
+            callbacks,
+            call_limits(cancel_event, timeout, idle_timeout),
+            max_rounds=check_count(max_prediction_rounds, "Max prediction rounds"),
+        ).run()
+
+    # -- how all of these do it ---------------------------------------------------------------
+
+    def _history(self, history: Chat | ChatHistoryDataDict | str) -> dict[str, Any]:
+        data = chat_history(history)
+        check_files(data, self._session.inherited_uploads)
+        return data
+
+    def _options(
+        self,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None,
+        preset: str | None,
+        response_format: Any = None,
+        *,
+        completion: bool = False,
+    ) -> PredictionOptions:
+        is_strict = self._session.strict_options
+        return PredictionOptions.read(
+            config, preset, response_format, completion=completion, is_strict=is_strict
+        )
+
+    def _predict(
+        self,
+        options: PredictionOptions,
+        history: dict[str, Any],
+        callbacks: PredictionCallbacks,
+        limits: CallLimits,
+    ) -> AsyncPredictionStream[Any]:
+        return AsyncPredictionStream(
+            self._session, options, self._specifier, history, callbacks, limits
+        )
+
+    def _many(
+        self,
+        inputs: Iterable[Any],
+        to_history: Callable[[Any], dict[str, Any]],
+        options: PredictionOptions,
+        limits: CallLimits,
+        *,
+        max_parallel: int,
+        ordered: bool,
+        progress: Any,
+    ) -> lmstudio.AsyncBatch[PredictionResult[Any]]:
+        # Not needed by most programs.
+        from .._batch.calls import predict_in_background
+        from .batch import AsyncBatch
+
+        def start(
+            item: Any, scope: CancelScope
+        ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
+            own: CallLimits = {**limits, "cancel_event": scope}
+            history = to_history(item)
+            return predict_in_background(self._session, options, self._specifier, history, own)
+
+        return AsyncBatch(
+            self._session,
+            start,
+            inputs,
+            max_parallel=max_parallel,
+            ordered=ordered,
+            cancel_event=limits["cancel_event"],
+            progress=progress,
+        )
+
+
+public(AsyncLLM)

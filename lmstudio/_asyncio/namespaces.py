@@ -1,0 +1,256 @@
+# Made by tests/api/make_asyncio.py out of _handles/namespaces.py.
+"""The namespaces of a client: finding, loading, listing and unloading models."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from .._api.backports import Unpack
+from .._api.checks import check_text
+from .._concurrency.cancel_token import CancelEvent
+from .._config.to_wire import load_config_to_kv
+from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.request import Request
+from .._requests import models
+from .._requests.models import LoadProgress, ModelLoadingCallback
+from .._values.model_info import AnyModelSpecifier, EmbeddingModelInfo, LlmInfo, ModelInstanceInfo
+from ..errors import LMStudioModelNotFoundError
+from .downloaded import (
+    DEFAULT_TTL,
+    AnyAsyncDownloadedModel,
+    AsyncDownloadedEmbeddingModel,
+    AsyncDownloadedLlm,
+    C,
+    EmbeddingLoadOptions,
+    H,
+    I,
+    LlmLoadOptions,
+)
+from .embedding_model import AsyncEmbeddingModel
+from .handle import AsyncNamespace, namespace_text
+from .llm import AsyncLLM
+
+D = TypeVar("D", bound=AnyAsyncDownloadedModel)
+
+
+class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
+    """The models of one kind.
+
+    Every method also takes `cancel_event`, `timeout` and `idle_timeout`, as handles do.
+
+    Thread safety: the tasks of one event loop.
+    """
+
+    @abstractmethod
+    def _handle(self, identifier: str) -> H:
+        """Return a handle of a loaded model."""
+
+    async def model(
+        self,
+        model_key: str | None = None,
+        /,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        config: C | None = None,
+        on_load_progress: ModelLoadingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> H:
+        """Return a handle of a model, loading it if it is not loaded.
+
+        Args:
+            model_key: The model's key or identifier; None: any model that is loaded.
+            ttl: Seconds that the model stays loaded when idle; None: for ever. Only for a model
+                that is loaded now.
+            config: Options for loading. A model that is loaded already is taken as it is.
+            on_load_progress: Called on the event loop with the share that is loaded, from 0 to 1.
+            cancel_event: An event, or several, that stop the loading.
+            timeout: Seconds for the whole call; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit.
+
+        Raises:
+            LMStudioModelNotFoundError: There is no such model, or none is loaded.
+            LMStudioCancelledError: `cancel_event` was set, or the client closed.
+            LMStudioTimeoutError: A time limit passed; the server was told to stop loading.
+            LMStudioServerError: LM Studio could not load it.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: channel ``getOrLoad``; rpc ``getModelInfo`` without a key.
+        """
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        is_strict = self._session.strict_options
+        if model_key is None:
+            load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
+            try:
+                return self._handle(
+                    await self._session.async_call(models.loaded_model(self.kind), **limits)
+                )
+            except LMStudioModelNotFoundError as error:
+                raise _nothing_loaded(self.kind, error) from None
+        key = check_text(model_key, "A model key")
+        progress = LoadProgress(on_load_progress, self._session.callback_gate)
+        request = models.get_or_load(self.kind, key, ttl, config, progress, is_strict=is_strict)
+        return await self._load(request, progress, limits)
+
+    async def load_new_instance(
+        self,
+        model_key: str,
+        instance_identifier: str | None = None,
+        *,
+        ttl: int | None = DEFAULT_TTL,
+        config: C | None = None,
+        on_load_progress: ModelLoadingCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> H:
+        """Load a model once more, and return a handle of the new instance.
+
+        `instance_identifier` is the name for it; None: the server chooses one. The other arguments
+        and what is raised are those of `model()`.
+
+        Endpoint: channel ``loadModel``.
+        """
+        progress = LoadProgress(on_load_progress, self._session.callback_gate)
+        request = models.load_new_instance(
+            self.kind,
+            model_key,
+            instance_identifier,
+            ttl,
+            config,
+            progress,
+            is_strict=self._session.strict_options,
+        )
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return await self._load(request, progress, limits)
+
+    async def _load(self, request: Request[str], progress: LoadProgress, limits: CallLimits) -> H:
+        identifier = await self._session.async_call(request, **limits)
+        progress.report(1.0)
+        return self._handle(identifier)
+
+    async def list_loaded(self, **limits: Unpack[CallLimits]) -> Sequence[H]:
+        """Return handles of the models that are loaded.
+
+        Endpoint: rpc ``listLoaded``.
+        """
+        identifiers = await self._session.async_call(models.list_loaded(self.kind), **limits)
+        return [self._handle(identifier) for identifier in identifiers]
+
+    async def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[D]:
+        """Return the models of this kind that are there for loading.
+
+        Endpoint: rpc ``system/listDownloadedModels``.
+        """
+        infos: list[Any] = await self._session.async_call(
+            models.list_downloaded(self.kind), **limits
+        )
+        return [self._downloaded(info) for info in infos]
+
+    @abstractmethod
+    def _downloaded(self, info: I) -> D:
+        """Return a model that is there for loading."""
+
+    async def unload(self, model_identifier: str, **limits: Unpack[CallLimits]) -> None:
+        """Unload a model.
+
+        Raises:
+            LMStudioModelNotFoundError: No model of that name is loaded.
+
+        Endpoint: rpc ``unloadModel``.
+        """
+        await self._session.async_call(models.unload(self.kind, model_identifier), **limits)
+
+    async def get_model_info(
+        self, model_specifier: AnyModelSpecifier, **limits: Unpack[CallLimits]
+    ) -> ModelInstanceInfo:
+        """Return what the server says about a loaded model.
+
+        Args:
+            model_specifier: An identifier, a query, or a specifier, as an object or a dict.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioModelNotFoundError: No loaded model fits.
+
+        Endpoint: rpc ``getModelInfo``.
+        """
+        return await self._session.async_call(models.get_info(self.kind, model_specifier), **limits)
+
+
+class AsyncLlmNamespace(AsyncModelNamespace[AsyncLLM, LlmLoadOptions, LlmInfo, AsyncDownloadedLlm]):
+    """Language models, as `AsyncClient.llm`."""
+
+    kind = "llm"
+
+    def _handle(self, identifier: str) -> AsyncLLM:
+        return AsyncLLM(identifier, self)
+
+    def _downloaded(self, info: LlmInfo) -> AsyncDownloadedLlm:
+        return AsyncDownloadedLlm(info, self)
+
+
+class AsyncEmbeddingNamespace(
+    AsyncModelNamespace[
+        AsyncEmbeddingModel,
+        EmbeddingLoadOptions,
+        EmbeddingModelInfo,
+        AsyncDownloadedEmbeddingModel,
+    ]
+):
+    """Embedding models, as `AsyncClient.embedding`."""
+
+    kind = "embedding"
+
+    def _handle(self, identifier: str) -> AsyncEmbeddingModel:
+        return AsyncEmbeddingModel(identifier, self)
+
+    def _downloaded(self, info: EmbeddingModelInfo) -> AsyncDownloadedEmbeddingModel:
+        return AsyncDownloadedEmbeddingModel(info, self)
+
+
+class AsyncSystemNamespace:
+    """What concerns the whole server, as `AsyncClient.system`.
+
+    Thread safety: the tasks of one event loop.
+    """
+
+    def __init__(self, llm: AsyncLlmNamespace, embedding: AsyncEmbeddingNamespace) -> None:
+        """Offer what is common to the models' namespaces."""
+        self._llm = llm
+        self._embedding = embedding
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._llm._find_host())
+
+    async def list_downloaded_models(
+        self, **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncDownloadedLlm | AsyncDownloadedEmbeddingModel]:
+        """Return all models that are there for loading; those of unknown kinds are left out.
+
+        Endpoint: rpc ``system/listDownloadedModels``.
+        """
+        infos = await self._llm._session.async_call(
+            models.list_downloaded("llm", "embedding"), **limits
+        )
+        return [
+            self._llm._downloaded(info)
+            if isinstance(info, LlmInfo)
+            else self._embedding._downloaded(info)
+            for info in infos
+        ]
+
+
+def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:
+    kind = {"llm": "language model", "embedding": "embedding model"}[name]
+    clearer = LMStudioModelNotFoundError(
+        f"Could not get model handle in namespace {name}: no {kind} is loaded. Load one in "
+        "LM Studio, or name one: model('the-model-key')."
+    )
+    clearer.server_error = error.server_error
+    return clearer

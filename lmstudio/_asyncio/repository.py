@@ -1,0 +1,183 @@
+# Made by tests/api/make_asyncio.py out of _handles/repository.py.
+"""The repository: search for models, see in which forms they are offered, download them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .._api.backports import Unpack
+from .._api.public import public
+from .._concurrency.cancel_token import CancelEvent
+from .._connection.limits import CallLimits, Limit, call_limits
+from .._json.converter import structure
+from .._requests import repository
+from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
+from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
+from .handle import namespace_text
+from .session import AsyncSession
+
+
+class AsyncRepositoryNamespace:
+    """Models that can be downloaded, as `AsyncClient.repository`.
+
+    Thread safety: the tasks of one event loop.
+    """
+
+    def __init__(self, session: AsyncSession, find_host: Callable[[], str | None]) -> None:
+        """Offer what a session can reach; `AsyncClient` makes namespaces."""
+        self._session = session
+        self._find_host = find_host
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
+
+    async def search_models(
+        self,
+        search_term: str | None = None,
+        limit: int | None = None,
+        compatibility_types: Iterable[str] | None = None,
+        **limits: Unpack[CallLimits],
+    ) -> Sequence[AsyncAvailableModel]:
+        """Search for models that can be downloaded.
+
+        At least one of the first three arguments is needed.
+
+        Args:
+            search_term: Words that the model's name has.
+            limit: How many models are returned at most, from 1 to 25; None: as many as LM Studio
+                finds right.
+            compatibility_types: Only models of these formats, such as ``gguf`` and
+                ``safetensors``.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioCancelledError: `cancel_event` was set, or the client closed.
+            LMStudioTimeoutError: A time limit passed.
+            LMStudioServerError: LM Studio could not search, or does not know a format.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+
+        Endpoint: rpc ``searchModels``.
+        """
+        request = repository.search_models(search_term, limit, compatibility_types)
+        return [
+            AsyncAvailableModel(e, self._session)
+            for e in await self._session.async_call(request, **limits)
+        ]
+
+
+class AsyncAvailableModel:
+    """A model that can be downloaded.
+
+    Thread safety: immutable; the tasks of one event loop.
+
+    Attributes:
+        search_result: What the server says about it.
+    """
+
+    def __init__(self, search_result: dict[str, Any], session: AsyncSession) -> None:
+        """Describe a model; `AsyncClient.repository.search_models()` makes these."""
+        self.search_result: ModelSearchResultEntryData = structure(
+            search_result, ModelSearchResultEntryData
+        )
+        # As it came: a newer server may put more into it than the typed form can hold.
+        self._identifier = search_result["identifier"]
+        self._session = session
+
+    def __repr__(self) -> str:
+        """Show what the server says about it."""
+        return _shown(self, self.search_result, "name", "identifier", "exact", "staff_pick")
+
+    async def get_download_options(
+        self, **limits: Unpack[CallLimits]
+    ) -> Sequence[AsyncModelDownloadOption]:
+        """Return the forms in which the model is offered, such as its quantizations.
+
+        Args:
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioModelNotFoundError: The model is not offered any more.
+            LMStudioCancelledError: `cancel_event` was set, or the client closed.
+            LMStudioTimeoutError: A time limit passed.
+            LMStudioServerError: LM Studio could not ask for them.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+
+        Endpoint: rpc ``getModelDownloadOptions``.
+        """
+        request = repository.get_download_options(self._identifier)
+        options = await self._session.async_call(request, **limits)
+        return [AsyncModelDownloadOption(option, self._session) for option in options]
+
+
+class AsyncModelDownloadOption:
+    """A form in which a model can be downloaded.
+
+    Thread safety: immutable; the tasks of one event loop.
+
+    Attributes:
+        info: What the server says about it.
+    """
+
+    def __init__(self, info: dict[str, Any], session: AsyncSession) -> None:
+        """Describe an option; `AsyncAvailableModel.get_download_options()` makes these."""
+        self.info: ModelSearchResultDownloadOptionData = structure(
+            info, ModelSearchResultDownloadOptionData
+        )
+        self._session = session
+
+    def __repr__(self) -> str:
+        """Show what tells it from others."""
+        names = ("name", "download_identifier", "indexed_model_identifier", "recommended")
+        return _shown(self, self.info, *names)
+
+    async def download(
+        self,
+        on_progress: DownloadProgressCallback | None = None,
+        on_finalize: DownloadFinalizedCallback | None = None,
+        *,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> str:
+        """Download the model, and return the key by which it can be loaded.
+
+        Callbacks run on the event loop. An exception in one of them stops the download, and is
+        raised here.
+
+        Args:
+            on_progress: Called with each report of the server.
+            on_finalize: Called without arguments when everything is there, and the server begins
+                to check and store it.
+            cancel_event: An event, or several, that stop the download.
+            timeout: Seconds for the whole call; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. It may be silent for
+                long while it stores a large model on a slow disk.
+
+        Raises:
+            LMStudioCancelledError: `cancel_event` was set, or the client closed; the server was
+                told to stop.
+            LMStudioTimeoutError: A time limit passed; the server was told to stop.
+            LMStudioModelNotFoundError: The model is not offered any more.
+            LMStudioServerError: LM Studio could not download it.
+            LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: channel ``downloadModel``.
+        """
+        request = repository.download(
+            self.info.download_identifier, on_progress, on_finalize, self._session.callback_gate
+        )
+        return await self._session.async_call(
+            request, **call_limits(cancel_event, timeout, idle_timeout)
+        )
+
+
+def _shown(owner: object, data: object, *names: str) -> str:
+    fields = ", ".join(f"{name}={getattr(data, name)!r}" for name in names)
+    return f"{type(owner).__name__}({fields})"
+
+
+public(AsyncAvailableModel, AsyncModelDownloadOption)

@@ -1,0 +1,287 @@
+"""Makes the asyncio half out of the synchronous one: `python tests/api/make_asyncio.py --write`.
+
+The files of `lmstudio/_asyncio/` that begin with GENERATED are made here; a test holds them against
+this. What a method asks for is the same in both halves; what differs is that it is awaited.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "lmstudio"
+LONGEST = 100  # characters of a line
+GENERATED = "# Made by tests/api/make_asyncio.py out of {}.\n"
+
+# The new file, and the one that it is made of.
+FILES = {
+    "handle.py": "_handles/handle.py",
+    "embedding_model.py": "_handles/embedding_model.py",
+    "llm.py": "_handles/llm.py",
+    "downloaded.py": "_handles/downloaded.py",
+    "namespaces.py": "_handles/namespaces.py",
+    "repository.py": "_handles/repository.py",
+    "tool_calls.py": "_agent/tool_calls.py",
+    "act.py": "_agent/act.py",
+    "batch.py": "_batch/batch.py",
+    "client.py": "_client/client.py",
+}
+# What becomes a coroutine, and so is awaited where it is called as a method.
+COROUTINES = [
+    "call",
+    "call_two",
+    "call_each",
+    "model",
+    "load_new_instance",
+    "_load",
+    "list_loaded",
+    "list_downloaded",
+    "unload",
+    "get_model_info",
+    "list_downloaded_models",
+    "list_loaded_models",
+    "get_info",
+    "get_load_config",
+    "get_context_length",
+    "count_tokens",
+    "tokenize",
+    "embed",
+    "_for_texts",
+    "respond",
+    "respond_stream",
+    "complete",
+    "complete_stream",
+    "apply_prompt_template",
+    "act",
+    "wait_for_result",
+    "search_models",
+    "get_download_options",
+    "download",
+    "prepare_image",
+]
+MORE_COROUTINES = {
+    "llm.py": ["run"],
+    "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
+    "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
+    "batch.py": ["_take", "_next_pair", "receive"],
+    "client.py": ["aclose"],
+}
+# Functions of these modules make requests; they are no methods.
+REQUESTS = ("models", "repository")
+NAMES = {
+    "LLM": "AsyncLLM",
+    "EmbeddingModel": "AsyncEmbeddingModel",
+    "Client": "AsyncClient",
+    "SyncModelHandle": "AsyncModelHandle",
+    "Namespace": "AsyncNamespace",
+    "ModelNamespace": "AsyncModelNamespace",
+    "LlmNamespace": "AsyncLlmNamespace",
+    "EmbeddingNamespace": "AsyncEmbeddingNamespace",
+    "SystemNamespace": "AsyncSystemNamespace",
+    "RepositoryNamespace": "AsyncRepositoryNamespace",
+    "AvailableModel": "AsyncAvailableModel",
+    "ModelDownloadOption": "AsyncModelDownloadOption",
+    "DownloadedModel": "AsyncDownloadedModel",
+    "DownloadedLlm": "AsyncDownloadedLlm",
+    "DownloadedEmbeddingModel": "AsyncDownloadedEmbeddingModel",
+    "AnyDownloadedModel": "AnyAsyncDownloadedModel",
+    "PredictionStream": "AsyncPredictionStream",
+    "Batch": "AsyncBatch",
+    "Act": "AsyncAct",
+    "Session": "AsyncSession",
+    "ToolCalls": "AsyncToolCalls",
+    "FilesNamespace": "AsyncFilesNamespace",
+}
+# After all else, in every file.
+REPLACED = {
+    "from .._connection.session import AsyncSession": "from .session import AsyncSession",
+    "from .._prediction.stream import AsyncPredictionStream": (
+        "from .stream import AsyncPredictionStream"
+    ),
+    "Thread safety: all methods may be called from several threads at once.": (
+        "Thread safety: the tasks of one event loop."
+    ),
+    "Thread safety: immutable; all methods may be called from several threads at once.": (
+        "Thread safety: immutable; the tasks of one event loop."
+    ),
+    "in this thread": "on the event loop",
+    "in the thread that iterates or waits": "on the event loop, while a task iterates or waits",
+    "in the iterating thread": "by the iterating task",
+}
+WAITS = {  # of what is no method of a handle
+    "import Deadline, DeadlinePassed, receiver": "import Deadline, DeadlinePassed",
+    "\nfrom ..errors import": "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import",
+    "from .tool_context import": "from .._agent.tool_context import",
+    "from .tools import": "from .._agent.tools import",
+    "from .rules import": "from .._agent.rules import",
+    "from .progress import": "from .._batch.progress import",
+    "\nimport copy\n": "\nimport asyncio\nimport copy\n",
+    "\nimport functools\n": "\nimport asyncio\nimport functools\n",
+}
+PATCHES = {
+    "embedding_model.py": {
+        "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
+    },
+    "llm.py": {
+        "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
+        "from .._agent.act import AsyncAct": "from .act import AsyncAct",
+        "prepare_tools(tools)": "prepare_tools(tools, may_be_async=True)",
+    },
+    "tool_calls.py": {**WAITS, "inbox: queue.SimpleQueue[Any]": "inbox: LoopInbox"},
+    "act.py": {
+        "from .rules import": "from .._agent.rules import",
+        "scope.open(self._events)": "await open_scope(scope, self._events)",
+        "scope.close()": "close_scope(scope)",
+        "calls.inbox = stream._call.inbox": "calls.inbox = stream._inbox",
+        "\nfrom ..errors import": (
+            "\nfrom .events import close_scope, open_scope\nfrom ..errors import"
+        ),
+    },
+    "batch.py": {
+        **WAITS,
+        "queue.SimpleQueue[Any] = queue.SimpleQueue()": (
+            "LoopInbox = LoopInbox(asyncio.get_running_loop())"
+        ),
+        "bell: queue.SimpleQueue[Any]": "bell: LoopInbox",
+        "def __iter__(self) -> Iterator[tuple": "def __aiter__(self) -> AsyncIterator[tuple",
+        "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
+        "def __next__(self)": "def __anext__(self)",
+        "CancelScope(session, self._bell)": "CancelScope(session, cast(Any, self._bell))",
+        "from typing import Any, Generic, NoReturn, TypeAlias, TypeVar": (
+            "from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast"
+        ),
+        "self._scope.open(events)": "open_scope_at_once(self._scope, events)",
+        "self._scope.close()": "close_scope(self._scope)",
+        "\nfrom ..errors import": (
+            "\nfrom .events import close_scope, open_scope_at_once"
+            "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import"
+        ),
+        "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
+        "raise StopIteration\n": "raise StopAsyncIteration\n",
+        "import Callable, Iterable, Iterator, Sized": (
+            "import AsyncIterator, Callable, Iterable, Iterator, Sized"
+        ),
+    },
+    "client.py": {
+        "from .._handles.": "from .",
+        "def __enter__(self)": "async def __aenter__(self)",
+        "def __exit__(": "async def __aexit__(",
+        "self.close()": "await self.aclose()",
+        "def close(self, timeout": "async def aclose(self, timeout",
+        "self._session.close(": "await in_thread(self._session.close, ",
+        "self._discovery.check(": "await in_thread(self._discovery.check, ",
+        "return is_lm_studio(": "return await in_thread(is_lm_studio, ",
+        "found = find_local(": "found = await in_thread(find_local, ",
+        "def is_valid_api_host": "async def is_valid_api_host",
+        "def find_default_local_api_host": "async def find_default_local_api_host",
+        "        check_may_wait()\n": "",
+        "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
+    },
+}
+
+
+class Marks(ast.NodeVisitor):
+    """Finds where `await` and `async` have to stand."""
+
+    def __init__(self, source, coroutines):
+        self.coroutines = coroutines
+        self.lines = [0]
+        for line in source.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+        self.inserts = []
+        self.functions = []
+        self.parents = {}
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            for child in ast.iter_child_nodes(node):
+                self.parents[child] = node
+        self.visit(tree)
+
+    def at(self, line, column):
+        return self.lines[line - 1] + column
+
+    def visit_FunctionDef(self, node):
+        self.functions.append(node)
+        node.awaits = node.name in self.coroutines and isinstance(self.parents[node], ast.ClassDef)
+        self.generic_visit(node)
+        self.functions.pop()
+        if node.awaits:
+            self.inserts.append((self.at(node.lineno, node.col_offset), "async "))
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        if not (self.functions and self.is_awaited(node.func)):
+            return
+        self.functions[-1].awaits = True
+        parent = self.parents[node]
+        is_inner = isinstance(parent, (ast.Attribute, ast.Subscript)) and parent.value is node
+        start = self.at(node.lineno, node.col_offset)
+        self.inserts.append((start, "(await " if is_inner else "await "))
+        if is_inner:
+            self.inserts.append((self.at(node.end_lineno, node.end_col_offset), ")"))
+
+    def is_awaited(self, function):
+        if isinstance(function, ast.Name):
+            return function.id == "receive" in self.coroutines
+        if not isinstance(function, ast.Attribute) or function.attr not in self.coroutines:
+            return False
+        owner = ast.unparse(function.value)
+        return owner not in REQUESTS and not owner.endswith("gate")
+
+
+def make(name):
+    """Return the text of a file of the asyncio half."""
+    old = FILES[name]
+    source = (PACKAGE / old).read_text(encoding="utf-8")
+    coroutines = COROUTINES + MORE_COROUTINES.get(name, [])
+    # From the end; where two stand in one place, the inner one first.
+    for start, text in sorted(
+        Marks(source, coroutines).inserts, key=lambda insert: insert[0], reverse=True
+    ):
+        source = source[:start] + text + source[start:]
+    source = re.sub(r"\b(" + "|".join(NAMES) + r")\b", lambda m: NAMES[m[0]], source)
+    source = re.sub(r"\b_session\.(call\w*|run)\(", r"_session.async_\1(", source)
+    for before, after in {**REPLACED, **PATCHES.get(name, {})}.items():
+        source = source.replace(before, after)
+    return cut(formatted(GENERATED.format(old) + source))
+
+
+def cut(text):
+    """Cut lines of docstrings that longer names have made too long."""
+    lines = []
+    for line in text.split("\n"):
+        while len(line) > LONGEST:
+            indent = " " * (len(line) - len(line.lstrip()))
+            at = line.rindex(" ", 0, LONGEST + 1)
+            lines.append(line[:at])
+            line = indent + line[at + 1 :]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def formatted(text):
+    command = [sys.executable, "-m", "ruff"]
+    for arguments in (["check", "--fix-only", "-"], ["format", "-"]):
+        stdin = ["--stdin-filename", str(PACKAGE / "_asyncio" / "x.py")]
+        done = subprocess.run(
+            [*command, *arguments[:-1], *stdin, "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not done.stdout:
+            raise RuntimeError(done.stderr + text)
+        text = done.stdout
+    return text
+
+
+if __name__ == "__main__":
+    for each in FILES:
+        target = PACKAGE / "_asyncio" / each
+        text = make(each)
+        if "--write" in sys.argv:
+            target.write_text(text, encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != text:
+            print(f"{target} is out of date")
