@@ -37,6 +37,7 @@ def interrupt_soon(condition):
     threading.Thread(target=wait, daemon=True).start()
 """
 
+
 def execute(server, source):
     """Run a program to its end; every warning is an error in it."""
     return subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 from collections.abc import Callable
 from typing import TypeVar
@@ -72,8 +73,8 @@ class Attempt:
         sock = self._socket
         if sock is not None:
             with contextlib.suppress(OSError):
-                # Wakes a thread that waits, but for Windows. Not the method of SSLSocket: that takes
-                # TLS off first, and what the other thread sends then would go unencrypted.
+                # Wakes a thread that waits, but on Windows. Not the method of SSLSocket: that
+                # takes TLS off first, and what the other thread sends then would go unencrypted.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
@@ -99,7 +100,7 @@ class Wire:
         """
         left = memoryview(data.reveal())
         while left:
-            count = self._attempt.run(self.socket, lambda: self.socket.send(left))
+            count = self._attempt.run(self.socket, functools.partial(self.socket.send, left))
             left = left[count:]
 
     def receive(self, most: int) -> bytes:

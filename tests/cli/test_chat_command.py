@@ -306,7 +306,10 @@ def test_an_output_that_cannot_be_written_is_one_line(server):
             stderr=subprocess.PIPE,
             timeout=LIMIT,
         )
-    assert (done.returncode, done.stderr.split()) == (1, b"lmstudio: No space left on device".split())
+    assert (done.returncode, done.stderr.split()) == (
+        1,
+        b"lmstudio: No space left on device".split(),
+    )
 
 
 def test_no_character_ends_the_chat(server):

@@ -2,8 +2,8 @@
 
 import pytest
 from child_process import run
-from helpers import needs_fork
 from desktop.background import LIMIT
+from helpers import needs_fork
 
 from lmstudio._background import thread as _background
 

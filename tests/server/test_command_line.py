@@ -107,7 +107,10 @@ def test_a_script_file(script):
         (["--engine", "llama", "--model", "/nowhere.gguf"], "there is no model file"),
         (["--script", "/nowhere.json"], NO_FILE),
         (["--token", "x"], "token must be 'sk-lm-'"),
-        (["--loaded", "nope"], r"Model not found: nope \(the downloaded models: test-llm, test-vlm"),
+        (
+            ["--loaded", "nope"],
+            r"nope \(the downloaded models: test-llm, test-vlm",
+        ),
     ],
 )
 def test_a_start_that_fails_says_why(arguments, words):
