@@ -88,13 +88,20 @@ programs
 download install --target "$packages" "$root[testing,test]" colorama cffi typing_extensions
 rm -rf "$packages/lmstudio" # the tests are to see the clone
 echo "Z:$root" >"$packages/lmstudio.pth"
-# Wine wants a pipe or a terminal for standard output.
+# Wine wants a pipe or a terminal for standard output. Programs that outlive Python may keep the pipe open:
+# they are waited for for two seconds.
 cat >"$folder/python" <<SH
 #!/usr/bin/env bash
 export WINEPREFIX="$folder/prefix" WINEDEBUG=-all WINEDLLOVERRIDES="mscoree=;mshtml=;bcryptprimitives=n"
 if [ -t 1 ]; then exec wine "$py/python.exe" "\$@"; fi
-wine "$py/python.exe" "\$@" </dev/null 2>&1 | cat
-exit "\${PIPESTATUS[0]}"
+exec 3> >(exec cat) </dev/null
+reader=\$!
+wine "$py/python.exe" "\$@" >&3 2>&3 3>&-
+code=\$?
+exec 3>&-
+for _ in {1..20}; do kill -0 \$reader 2>/dev/null || exit \$code; sleep 0.1; done
+kill \$reader 2>/dev/null
+exit \$code
 SH
 chmod +x "$folder/python"
 "$folder/python" -c 'import ssl, pydantic, websockets, lmstudio' >"$folder/first.log" ||
