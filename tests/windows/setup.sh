@@ -4,16 +4,17 @@
 # FOLDER/python ARGS... runs it then. A folder that this script has filled is used again.
 # No installer of Python runs under Wine, so the interpreter is put together: its DLLs and extension modules are
 # those that the wheel of panda3d carries, the library in Python is that of this system's python3.11, and for 3.14
-# that of the npm package pyodide; python.exe and two small DLLs are compiled here.
+# that of the npm package pyodide (with the ssl.py of 3.11: pyodide has none); python.exe and two small DLLs are compiled here.
 set -euo pipefail
 folder=${1:?a folder} version=${2:?a version} root=$(cd "$(dirname "$0")/../.." && pwd)
 WHEEL=panda3d==1.10.16 LIBRARY=pyodide@314.0.7 compiler=x86_64-w64-mingw32-gcc
 
 fail() { echo "Windows' Python $version cannot be set up: $*" >&2; exit 3; }
 
+needed=(wine "$compiler" unzip python3 python3.11)
 case $version in
-  3.11) needed=(wine "$compiler" unzip python3 python3.11) ;;
-  3.14) needed=(wine "$compiler" unzip python3 npm) ;;
+  3.11) ;;
+  3.14) needed+=(npm) ;;
   *) fail "only 3.11 and 3.14 can be had" ;;
 esac
 missing=()
@@ -42,15 +43,19 @@ interpreter() {
 }
 
 library() {
+  local stdlib
+  stdlib=$(python3.11 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
   rm -rf "$py/Lib"
   if [ "$version" = 3.11 ]; then
-    cp -r "$(python3.11 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" "$py/Lib"
+    cp -r "$stdlib" "$py/Lib"
     rm -rf "$py"/Lib/{site-packages,lib-dynload,test,config-*}
   else
     mkdir -p "$folder/npm"
     (cd "$folder/npm" && npm pack --silent "$LIBRARY" && tar xzf pyodide-*.tgz package/python_stdlib.zip) >/dev/null ||
       fail "npm cannot get $LIBRARY"
     unzip -qo "$folder/npm/package/python_stdlib.zip" -d "$py/Lib"
+    # pyodide has no TLS, and an ssl.py that says so.
+    sed 's/, RAND_pseudo_bytes//' "$stdlib/ssl.py" >"$py/Lib/ssl.py"
   fi
   mkdir -p "$packages"
 }
