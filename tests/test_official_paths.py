@@ -63,6 +63,17 @@ def test_what_cannot_be_had_says_where_to_look():
         importlib.import_module("lmstudio.plugin")
 
 
+@pytest.mark.parametrize("path", ["_sdk_models", "history", "json_api"])
+def test_a_name_that_cannot_be_imported_says_where_to_look(path):
+    with pytest.raises(ImportError, match=rf"'lmstudio\.{path}' .* docs/differences\.md") as caught:
+        exec(f"from lmstudio.{path} import Missing")
+    assert caught.value.name == f"lmstudio.{path}"
+    module = importlib.import_module(f"lmstudio.{path}")
+    assert not hasattr(module, "Missing")
+    with pytest.raises(AttributeError, match=r"docs/differences\.md"):
+        _ = module.Missing
+
+
 def test_a_program_may_ask_whether_it_got_a_client_of_asyncio(client, model):
     for thing in (client, model, model.respond_stream("hi")):
         assert not isinstance(thing, (lms.AsyncClient, lms.AsyncLLM, lms.AsyncPredictionStream))

@@ -27,8 +27,8 @@ ROOMS = {
         clock once drain fork threads deadline targets watched event_watcher object_watcher
         cancel_token callback_gate
     """,
-    "_json": "annotations converter dereference from_json json_schema",
-    "_config": "from_user options option_dicts to_wire from_wire",
+    "_json": "whole annotations converter dereference from_json json_schema",
+    "_config": "from_user options option_dicts template_options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
@@ -98,7 +98,8 @@ def imported_files(path, base):
             continue
         for module in modules:
             file = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
-            if file.is_file() and file.is_relative_to(base):
+            # Not `is_file`: some systems find server.py by the name Server.py.
+            if str(file) in map(str, FILES) and file.is_relative_to(base):
                 yield file.relative_to(base).with_suffix("").as_posix(), node.lineno
 
 

@@ -1,4 +1,4 @@
-"""Checks of what callers give: seconds, whole numbers, texts. Each says what to do."""
+"""Checks of what callers give: seconds, whole numbers, texts, keys. Each says what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import threading
 from typing import Any
 
 from ..errors import LMStudioValueError
-from .numbers import as_number, as_whole
+from .numbers import as_bool, as_number, as_whole
 from .shown import shown
+
+_LONGEST_KEY = 1024
+# Control and format characters, halves of characters, private ones. Not those that Unicode has not
+# assigned (Cn): LM Studio may know a later version of it.
+_UNSEEN = ("Cc", "Cf", "Cs", "Co")
 
 
 def check_seconds(value: object, name: str) -> float | None:
@@ -44,6 +49,18 @@ def check_count(value: object, name: str, *, most: int | None = None, or_none: b
     return count
 
 
+def check_flag(value: object, name: str) -> bool:
+    """Return True or False as such.
+
+    Raises:
+        LMStudioValueError: It is neither.
+    """
+    flag = as_bool(value)
+    if flag is None:
+        raise LMStudioValueError(f"{name} must be True or False; {shown(value)} was given.")
+    return flag
+
+
 def check_text(value: object, what: str) -> str:
     """Return a string as it is.
 
@@ -53,3 +70,32 @@ def check_text(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise LMStudioValueError(f"{what} must be a string; {shown(value)} was given.")
     return value
+
+
+def check_key(value: object, what: str) -> str:
+    """Return the key, identifier or path of a model as it is.
+
+    Raises:
+        LMStudioValueError: It is no string, or one that LM Studio's schema always refuses.
+    """
+    key = check_text(value, what)
+    problem = ""
+    if not key:
+        problem = "is empty"
+    elif key == "__proto__":
+        problem = "must not be '__proto__'"
+    elif len(key.encode("utf-16-le", "surrogatepass")) // 2 > _LONGEST_KEY:  # as JavaScript counts
+        problem = f"has more than {_LONGEST_KEY:,} characters"
+    elif not key.isprintable():  # most are
+        import unicodedata  # so most programs need not load it
+
+        for at, char in enumerate(key):
+            if unicodedata.category(char) in _UNSEEN:
+                problem = f"has a character in it that is not seen, {char!a} at index {at}"
+                break
+    if problem:
+        raise LMStudioValueError(
+            f"{what} {problem}: LM Studio refuses that. {shown(value)} was given; `lms ls` and "
+            "`lms ps` show the keys and identifiers that there are."
+        )
+    return key

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 
@@ -21,10 +23,24 @@ def hand_on(module: str, listed: str) -> tuple[list[str], Callable[[str], Any], 
     def get(name: str) -> Any:
         package = importlib.import_module(__name__.partition(".")[0])
         if name not in package._HOME:
-            raise AttributeError(
+            words = (
                 f"module {module!r} has no attribute {name!r}. See 'Coming from the official "
                 "package' in docs/differences.md for what to use instead."
             )
+            if _is_import(sys._getframe(1)):
+                raise ImportError(words, name=module)
+            raise AttributeError(words)
         return getattr(package, name)
 
     return names, get, lambda: names
+
+
+def _is_import(frame: FrameType) -> bool:
+    """Return whether a frame is at ``from module import name``.
+
+    It makes an ImportError of its own out of an AttributeError, which says nothing of why.
+    """
+    from opcode import opmap
+
+    code = frame.f_code.co_code
+    return 0 <= frame.f_lasti < len(code) and code[frame.f_lasti] == opmap["IMPORT_FROM"]

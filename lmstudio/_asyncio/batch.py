@@ -13,17 +13,18 @@ from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .._api.backports import Self
 from .._api.callbacks import not_the_end
-from .._api.checks import check_count
+from .._api.checks import check_count, check_flag
 from .._api.public import public
 from .._api.shown import shown
 from .._background.future import BackgroundCall
 from .._background.thread import check_other_thread
 from .._batch.progress import Progress, show_progress
 from .._concurrency import fork
-from .._concurrency.cancel_token import CancelEvent, check_events
+from .._concurrency.cancel_token import check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed
 from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
+from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .events import close_scope, open_scope_at_once
@@ -69,10 +70,13 @@ class AsyncBatch(Generic[R]):
         *,
         max_parallel: int,
         ordered: bool,
-        cancel_event: CancelEvent,
+        limits: CallLimits,
         progress: Progress,
     ) -> None:
         """Prepare a batch; `respond_many()` and its kin do.
+
+        Of the `limits` only the events are for the batch, the time limits for each input: they are
+        only checked here, so that a wrong one is told once.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
@@ -84,7 +88,9 @@ class AsyncBatch(Generic[R]):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
             )
-        events = check_events(cancel_event)
+        ordered = check_flag(ordered, "ordered")
+        events = check_events(limits.get("cancel_event"))
+        session.check_limits(limits)
         session.check_open()
         self._session = session
         self._process = fork.current

@@ -12,8 +12,9 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
+from .._values.model_info import named
 from .handle import AsyncModelHandle
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         from .._batch.calls import call_in_background
         from .batch import AsyncBatch
 
+        named(self.identifier)  # one that is refused is told here, not for each input
+
         def start(
             text: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[Sequence[float]]]:
@@ -88,7 +91,7 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             inputs,
             max_parallel=max_parallel,
             ordered=ordered,
-            cancel_event=cancel_event,
+            limits=call_limits(cancel_event, timeout, idle_timeout),
             progress=progress,
         )
 

@@ -15,7 +15,7 @@ from .._config.to_wire import ModelKind
 from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._requests import models
-from .._values.model_info import ModelInstanceInfo
+from .._values.model_info import ModelInstanceInfo, named
 from ..errors import LMStudioValueError
 from .session import AsyncSession
 
@@ -105,7 +105,7 @@ class AsyncModelHandle:
 
     @property
     def _specifier(self) -> dict[str, Any]:
-        return {"type": "query", "query": {"identifier": self.identifier}}
+        return named(self.identifier)
 
     async def _for_texts(
         self,

@@ -42,6 +42,7 @@ from .._values.messages import (
     ToolCallRequest,
     ToolResultMessage,
 )
+from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -345,7 +346,7 @@ class AsyncLLM(AsyncModelHandle):
         """
         if isinstance(input, str):
             return await super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input), {})
+        template = models.apply_prompt_template(self.identifier, self._history(input))
         count = functools.partial(models.count_tokens, "llm", self.identifier)
         return await self._session.async_call_two(template, count, **limits)
 
@@ -359,12 +360,19 @@ class AsyncLLM(AsyncModelHandle):
 
         Args:
             history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
-            opts: ``omitBosToken``, ``omitEosToken``, ``toolDefinitions``; in either spelling.
+            opts: ``omitBosToken`` and ``omitEosToken`` (True or False), ``toolDefinitions`` (a list
+                of dicts like ``{"type": "function", "function": {...}}``); in either spelling.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
 
         Endpoint: rpc ``applyPromptTemplate``.
         """
-        request = models.apply_prompt_template(self.identifier, self._history(history), opts)
+        is_strict = self._session.strict_options
+        request = models.apply_prompt_template(
+            self.identifier, self._history(history), opts, is_strict
+        )
         return await self._session.async_call(request, **limits)
 
     async def act(
@@ -551,6 +559,8 @@ class AsyncLLM(AsyncModelHandle):
         from .._batch.calls import predict_in_background
         from .batch import AsyncBatch
 
+        named(self.identifier)  # one that is refused is told here, not for each input
+
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
@@ -564,7 +574,7 @@ class AsyncLLM(AsyncModelHandle):
             inputs,
             max_parallel=max_parallel,
             ordered=ordered,
-            cancel_event=limits["cancel_event"],
+            limits=limits,
             progress=progress,
         )
 

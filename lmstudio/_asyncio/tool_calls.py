@@ -105,8 +105,7 @@ class AsyncToolCalls:
             ToolCallResultData(
                 content=_CANCELLED if call.content is None else call.content,
                 tool_call_id=call.request.id,
-                # Only the name ties a result to a request without an id.
-                name=call.request.name if call.request.id is None else None,
+                name=call.request.name,
             )
             for call in self._calls
         ]

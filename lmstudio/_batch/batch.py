@@ -12,16 +12,17 @@ from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from .._api.backports import Self
 from .._api.callbacks import not_the_end
-from .._api.checks import check_count
+from .._api.checks import check_count, check_flag
 from .._api.public import public
 from .._api.shown import shown
 from .._background.future import BackgroundCall
 from .._background.thread import check_other_thread
 from .._concurrency import fork
-from .._concurrency.cancel_token import CancelEvent, check_events
+from .._concurrency.cancel_token import check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
+from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
 from .._connection.session import Session
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
@@ -65,10 +66,13 @@ class Batch(Generic[R]):
         *,
         max_parallel: int,
         ordered: bool,
-        cancel_event: CancelEvent,
+        limits: CallLimits,
         progress: Progress,
     ) -> None:
         """Prepare a batch; `respond_many()` and its kin do.
+
+        Of the `limits` only the events are for the batch, the time limits for each input: they are
+        only checked here, so that a wrong one is told once.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
@@ -80,7 +84,9 @@ class Batch(Generic[R]):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
             )
-        events = check_events(cancel_event)
+        ordered = check_flag(ordered, "ordered")
+        events = check_events(limits.get("cancel_event"))
+        session.check_limits(limits)
         session.check_open()
         self._session = session
         self._process = fork.current

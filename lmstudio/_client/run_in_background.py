@@ -153,6 +153,8 @@ def _check_arguments(
             f"run_in_background(model.act, chat, tools); a {type(call).__name__} was given."
         )
     name = getattr(call, "__name__", repr(call))
+    if inspect.iscoroutinefunction(call):
+        raise LMStudioValueError(f"{name}() is a coroutine function: await it, in a task of yours.")
     try:
         signature = inspect.signature(call)
     except ValueError:  # a function of C that tells nothing of itself

@@ -18,7 +18,7 @@ from .clock import monotonic
 from .deadline import Deadline, DeadlinePassed, receiver
 from .drain import drain
 from .event_watcher import resume_watching, watch
-from .object_watcher import FIRST_LOOK, FirstLook, watch_object
+from .object_watcher import FIRST_LOOK, FirstLook, resume_objects, watch_object
 from .once import Once
 from .targets import Target, Targets
 from .threads import check_may_wait, start_daemon
@@ -161,6 +161,8 @@ class CancelToken:
             if self._claim:
                 return True
             check_may_wait()
+            resume_watching()
+            resume_objects()
             receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
         except DeadlinePassed:
             pass
@@ -234,14 +236,27 @@ class CancelToken:
         """Whether it needs no watching any more."""
         return bool(self._claim)
 
-    @property
-    def _runs_user_code(self) -> bool:
-        """Whether callbacks may run in `cancel`, its own or those of a dependent token."""
-        return True
+    def _cancel_soon(self, reason: Any) -> None:
+        """Do what `cancel` does; callbacks, which may take long, run in another thread."""
+        try:
+            self._cancel_beside(reason)
+        except BaseException:  # then they run here
+            carefully(self.cancel, reason)
+
+    def _cancel_beside(self, reason: Any) -> None:
+        """Do what `cancel` does, with a thread for callbacks, if there are any.
+
+        Raises:
+            LMStudioRuntimeError: Python starts no threads any more; all but the callbacks is done.
+        """
+        _, tokens = self._spread(reason)
+        if any(token._callbacks for token in tokens):
+            refusal = "No callback runs"
+            start_daemon(carefully, "lmstudio-cancel", self.cancel, reason, refusal=refusal)
 
     def _watch_failed(self, error: BaseException) -> None:
         """Cancel, since one of the events it depends on is broken."""
-        self.cancel(error)
+        self._cancel_soon(error)
 
     def _follow(self, token: CancelToken) -> None:
         self._sources.append(token)
@@ -361,22 +376,15 @@ def resume_interrupted() -> None:
     watches it.
     """
     resume_watching()
+    resume_objects()
     for key in list(_unfinished):
         since, token = _unfinished.get(key, (math.inf, None))
         if token is None or not token._claim or monotonic() - since < _UNDER_WAY:
             continue
-        _, tokens = token._spread(token.reason)
-        if any(token._callbacks for token in tokens):
-            try:
-                start_daemon(
-                    carefully,
-                    "lmstudio-cancel",
-                    token.cancel,
-                    token.reason,
-                    refusal="No callback runs",
-                )
-            except LMStudioRuntimeError:
-                pass  # then at the next cancel()
+        try:
+            token._cancel_beside(token.reason)
+        except LMStudioRuntimeError:
+            pass  # then the callbacks run at the next cancel()
 
 
 public(CancelToken)

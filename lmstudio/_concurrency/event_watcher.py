@@ -31,14 +31,20 @@ class _State:
     Attributes:
         arrivals: What no thread has seen yet.
         watcher: The thread that takes what arrives; None: there is none.
+        watchers: This one, and older ones that have still to hand over what they have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: _State | None = None) -> None:
         self.arrivals: deque[Watched] = deque()
         self.watcher: _Watcher | None = None
+        self.watchers: dict[int, _Watcher] = {}
+        if parent is not None:  # its tokens go on here; see `resume_watching`
+            self.arrivals.extend(list(parent.arrivals))
+            for watcher in list(parent.watchers.values()):
+                self.arrivals.extend(list(watcher.watched.values()))
 
 
-_state = PerProcess(lambda _: _State())
+_state = PerProcess(_State)
 
 
 def watch(event: EventLike, target: Target, reason: object) -> None:
@@ -57,7 +63,10 @@ def watch(event: EventLike, target: Target, reason: object) -> None:
 
 
 def resume_watching() -> None:
-    """Start the thread for what has arrived, if whoever should have done so could not."""
+    """Start the thread for what has arrived, if whoever should have done so could not.
+
+    In a forked child that is what the parent watched, when the first call is made or waits.
+    """
     state = _state.value
     if state.arrivals and state.watcher is None:
         try:
@@ -75,12 +84,13 @@ def _have_taken(state: _State, event: EventLike | None) -> None:
     # over what it has, when it sees that.
     watcher = _Watcher(state)
     try:
-        state.watcher = watcher
+        state.watchers[id(watcher)] = state.watcher = watcher
         start_daemon(keep_on, "lmstudio-watch", watcher.turn, refusal=REFUSAL, may_wait=False)
     except BaseException:
         # The old one goes on, if it is there; so does this one, if it was started after all.
         if state.watcher is watcher:
             state.watcher = None
+        state.watchers.pop(id(watcher), None)
         raise
 
 
@@ -89,23 +99,25 @@ class _Watcher:
 
     Attributes:
         waits_for: The lone event in whose `wait` it is.
+        watched: What it watches, by the identity of the event.
     """
 
-    __slots__ = ("_next_look", "_state", "_watched", "waits_for")
+    __slots__ = ("_next_look", "_state", "waits_for", "watched")
 
     def __init__(self, state: _State) -> None:
         self.waits_for: EventLike | None = None
         self._state = state
-        self._watched: dict[int, Watched] = {}  # by the identity of the event
+        self.watched: dict[int, Watched] = {}
         self._next_look = 0.0  # at events that are not set: they may have nothing left to cancel
 
     def turn(self) -> bool:
         """Look at each event once; return whether there is anything left to do."""
         self.waits_for = None
         if not self._is_in_charge():
+            self._state.watchers.pop(id(self), None)
             return False
         self._take_arrivals()
-        if not self._watched:
+        if not self.watched:
             return self._goes_on()
         self._rest()
         self._look()
@@ -115,8 +127,8 @@ class _Watcher:
         """Return True unless a newer thread has taken over, which gets what this one has."""
         state = self._state
         if state.watcher is not None and state.watcher is not self:
-            state.arrivals.extend(self._watched.values())
-            self._watched.clear()
+            state.arrivals.extend(self.watched.values())
+            self.watched.clear()
         if state.watcher is None:  # the newer one could not be started, or has ended
             state.watcher = self
         return state.watcher is self
@@ -125,7 +137,7 @@ class _Watcher:
         arrivals = self._state.arrivals
         for arrival in drain(arrivals):
             try:
-                known = self._watched.setdefault(id(arrival.event), arrival)
+                known = self.watched.setdefault(id(arrival.event), arrival)
                 if known is not arrival:
                     for target in arrival.targets.living():
                         known.targets.add(target)
@@ -138,20 +150,23 @@ class _Watcher:
         state = self._state
         if state.watcher is self:
             state.watcher = None
-        return bool(state.arrivals)
+        if state.arrivals:
+            return True
+        state.watchers.pop(id(self), None)
+        return False
 
     def _rest(self) -> None:
-        if len(self._watched) > 1:
+        if len(self.watched) > 1:
             sleep(_PERIOD)
             return
-        (watched,) = self._watched.values()
+        (watched,) = self.watched.values()
         self.waits_for = watched.event
         if not self._state.arrivals:  # written first, looked second
             watched.event.wait(SLICE)
 
     def _look(self) -> None:
         now = monotonic()
-        due = list(self._watched.items())
+        due = list(self.watched.items())
         if now < self._next_look:
             due = [(key, watched) for key, watched in due if watched.event.is_set()]
         else:
@@ -160,6 +175,6 @@ class _Watcher:
             try:
                 watched.act(watched.look())
                 if not watched.living():
-                    del self._watched[key]
+                    del self.watched[key]
             except BaseException:
                 note("a look at an event failed")  # the others are looked at all the same

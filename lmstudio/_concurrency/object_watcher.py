@@ -14,6 +14,7 @@ import queue
 import weakref
 from collections import deque
 
+from ..errors import LMStudioRuntimeError
 from .clock import monotonic
 from .deadline import Deadline, DeadlinePassed, receiver
 from .drain import drain
@@ -29,13 +30,33 @@ _COST_FACTOR = 20  # at most 1/20 of a core for one slow is_set()
 
 
 class _State:
-    """The objects that are watched in this process, by identity."""
+    """What is watched in this process.
 
-    def __init__(self) -> None:
+    Attributes:
+        watched: The objects, by identity.
+        inherited: Those of the process that it was forked off, until `resume_objects`.
+    """
+
+    def __init__(self, parent: _State | None = None) -> None:
         self.watched: dict[int, _WatchedObject] = {}
+        self.inherited: deque[Watched] = deque()
+        if parent is not None:
+            self.inherited.extend([*parent.inherited, *list(parent.watched.values())])
 
 
-_state = PerProcess(lambda _: _State())
+_state = PerProcess(_State)
+
+
+def resume_objects() -> None:
+    """In a forked child: watch what the parent watched; its tokens go on here."""
+    inherited = _state.value.inherited
+    for watched in drain(inherited):
+        try:
+            for target in watched.living():
+                watch_object(watched.event, target, watched.reason, is_seen=True)
+        except LMStudioRuntimeError:
+            inherited.append(watched)  # then the next time
+            return
 
 
 def watch_object(

@@ -27,13 +27,12 @@ class Target(Protocol):
         """Whether it need not be watched any more."""
         ...
 
-    @property
-    def _runs_user_code(self) -> bool:
-        """Whether `cancel` may take long, and must not delay other events."""
+    def _cancel_soon(self, reason: Any) -> None:
+        """Do what `cancel` does, but run no code of a user's in this thread."""
         ...
 
     def _watch_failed(self, error: BaseException) -> None:
-        """Take what `is_set()` raised."""
+        """Take what `is_set()` raised, and run no code of a user's in this thread."""
         ...
 
 

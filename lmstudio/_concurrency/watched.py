@@ -15,7 +15,6 @@ from .._api.shown import Failure, shown
 from ..errors import LMStudioRuntimeError
 from .clock import monotonic, sleep
 from .targets import Target, Targets
-from .threads import start_daemon
 
 logger = logging.getLogger(__name__)
 
@@ -101,23 +100,14 @@ class Watched:
         if seen is False:
             return
         for target in self.living():
-            if isinstance(seen, BaseException):
-                is_stopped = _stop(target, target._watch_failed, seen)
+            if target._is_over:  # it depends on one that was stopped here
+                is_stopped = True
+            elif isinstance(seen, BaseException):
+                is_stopped = carefully(target._watch_failed, seen)
             else:
-                is_stopped = _stop(target, target.cancel, self.reason)
-            if is_stopped:
+                is_stopped = carefully(target._cancel_soon, self.reason)
+            if is_stopped:  # else that is to be repeated
                 self.targets.discard(target)
-
-
-def _stop(target: Target, stop: Callable[[Any], object], argument: Any) -> bool:
-    """Stop a target; return False if that failed, and is to be repeated."""
-    if not target._runs_user_code:
-        return carefully(stop, argument)
-    try:
-        start_daemon(carefully, "lmstudio-cancel", stop, argument, refusal="No callback runs")
-    except BaseException:  # then it is done here
-        carefully(stop, argument)
-    return True  # if it raises something, that comes from a callback
 
 
 def carefully(stop: Callable[[Any], object], argument: Any) -> bool:

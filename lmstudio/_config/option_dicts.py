@@ -212,7 +212,7 @@ class EmbeddingLoadModelConfigDict(TypedDict, total=False):
     contextLength: int | None
     gpu: GpuSetting | GpuSettingDict | None
     seed: int | Off | None
-    envVars: PlainDict | None
+    gpuStrictVramCap: bool | None
     evalBatchSize: int | None
     ropeFrequencyBase: float | Off | None
     ropeFrequencyScale: float | Off | None
@@ -221,7 +221,7 @@ class EmbeddingLoadModelConfigDict(TypedDict, total=False):
     raw: PlainDict | list[Any] | None
 
     context_length: int | None
-    env_vars: PlainDict | None
+    gpu_strict_vram_cap: bool | None
     eval_batch_size: int | None
     rope_frequency_base: float | Off | None
     rope_frequency_scale: float | Off | None

@@ -121,7 +121,7 @@ class LlmPredictionConfig(Config):
     locally_typical_sampling: float | Off | None = _option(
         "llm.prediction.llama.locallyTypicalSampling", off=0.9
     )
-    # Pairs of a token and a number or "-inf".
+    # Pairs of a token's id, as tokenize() gives it, and a number or "-inf": [[50256, "-inf"]].
     logit_bias: list[Any] | None = _option("llm.prediction.llama.logitBias")
     # The number of alternatives to report with each token.
     log_probs: int | Off | None = _option("llm.prediction.logProbs", off=0)
@@ -306,7 +306,7 @@ class EmbeddingLoadModelConfig(Config):
     context_length: int | None = _option("embedding.load.contextLength", default=2048)
     gpu: GpuSetting | None = _gpu_option(ratio="embedding.load.llama.acceleration.offloadRatio")
     seed: int | Off | None = _option("embedding.load.seed", off=-1, default={"checked": False})
-    env_vars: PlainDict | None = _option("envVars", default={})
+    gpu_strict_vram_cap: bool | None = _option("load.gpuStrictVramCap", default=False)
     eval_batch_size: int | None = _option("embedding.load.llama.evalBatchSize", default=2048)
     rope_frequency_base: float | Off | None = _option(
         "embedding.load.llama.ropeFrequencyBase", off=0, default={"checked": False}

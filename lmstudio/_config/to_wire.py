@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from .._api.numbers import as_number, as_whole
 from .._api.shown import shown
 from .._json.converter import DictObject, unstructure
 from .._json.dereference import dereference
@@ -66,6 +68,8 @@ def prediction_config_to_kv(
         options.structured = structured_setting(response_format, is_strict)
     if options.structured is not None and options.structured.json_schema is not None:
         options.structured.json_schema = dereference(options.structured.json_schema)
+    if options.logit_bias is not None:
+        options.logit_bias = [_token_bias(pair) for pair in options.logit_bias]
     return _with_raw(_named_fields(options), options.raw)
 
 
@@ -157,8 +161,8 @@ def with_tools(fields: list[KvField], definitions: Sequence[DictObject] | None) 
         values[TOOLS_KEY] = {"type": "toolArray", "tools": definitions}
     else:
         values[TOOLS_KEY] = {"type": "none"}
-        if TOOL_CHOICE_KEY in values:  # a call that is required could not be made
-            values[TOOL_CHOICE_KEY] = {"type": "generic", "mode": "auto"}
+        # A call that is required could not be made; also where a preset or the server requires it.
+        values[TOOL_CHOICE_KEY] = {"type": "generic", "mode": "auto"}
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
@@ -168,6 +172,20 @@ def wants_structured(fields: list[KvField]) -> bool:
         if field["key"] == STRUCTURED_KEY and isinstance(field.get("value"), Mapping):
             return field["value"].get("type") in ("json", "gbnf")
     return False
+
+
+def _token_bias(pair: Any) -> list[Any]:
+    """Return the id of a token and what is added to its logit, which may be ``-inf``."""
+    token, bias = pair if isinstance(pair, (list, tuple)) and len(pair) == 2 else (None, None)
+    token_id, number = as_whole(token), as_number(bias)
+    is_never = bias == "-inf" or number == -math.inf
+    if token_id is None or not (is_never or (number is not None and math.isfinite(number))):
+        raise LMStudioValueError(
+            "LlmPredictionConfig.logit_bias takes pairs of a token's id and a number or '-inf', as "
+            f"[[50256, '-inf']], not {shown(pair)}. The ids of a text's tokens: "
+            "model.tokenize(text)."
+        )
+    return [token_id, "-inf" if is_never else number]
 
 
 def _named_fields(config: Config) -> dict[str, Any]:
@@ -212,8 +230,14 @@ def _raw_fields(raw: Any) -> dict[str, Any]:
 def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     kind = schema.get("type")
     if isinstance(kind, str) and kind not in _SCHEMA_TYPES:
-        wrapped = kind == "json_schema" and isinstance(schema.get("json_schema"), Mapping)
-        hint = " Pass what is under json_schema and schema." if wrapped else ""
+        hint = ""
+        if kind == "json_schema" and isinstance(schema.get("json_schema"), Mapping):
+            hint = " Pass what is under json_schema and schema."
+        elif kind == "json_object":  # OpenAI's JSON mode
+            hint = (
+                " LM Studio has no mode for JSON of any shape: say what the reply is to hold, by a "
+                "JSON Schema such as {'type': 'object', 'properties': {...}} or by a class."
+            )
         raise LMStudioValueError(
             f"The response_format is no JSON Schema: {shown(kind)} is none of its types "
             f"({', '.join(_SCHEMA_TYPES)}).{hint}"

@@ -147,7 +147,8 @@ class Identity:
         secret = Secret.of(api_token)
         del api_token  # no traceback shows it
         self.source: str | None = None
-        self._guests: dict[object, tuple[str, str]] = {}  # by the process: a child is another one
+        # By the process, since a child is another guest; and by the guest whose place one took.
+        self._guests: dict[object, tuple[str, str]] = {}
         source = "api_token"
         for variable in _TOKEN_VARIABLES:
             if secret.reveal() is None and os.environ.get(variable, "").strip():
@@ -170,14 +171,36 @@ class Identity:
         """Show nothing of it."""
         return "Identity(...)"
 
+    @property
+    def client_identifier(self) -> str:
+        """The name under which the server knows us now, and keeps our files."""
+        return self._current()[0]
+
     def auth_packet(self) -> dict[str, Any]:
         """Return the first message of a connection; a forked child is a guest of its own."""
+        identifier, passkey = self._current()
+        return {"authVersion": 1, "clientIdentifier": identifier, "clientPasskey": passkey}
+
+    def renew(self, refused: dict[str, Any]) -> None:
+        """Be another guest than the one of this packet, unless somebody has seen to it already.
+
+        A server lets no guest in again whose last connection has closed.
+        """
+        gone = (refused["clientIdentifier"], refused["clientPasskey"])
+        self._guests[fork.current] = self._guests.setdefault(gone, _new_guest())
+
+    def _current(self) -> tuple[str, str]:
         token = self._token.reveal()
         if token is None:
             # One C call decides: several connector threads may come here at once.
-            guest = (f"guest:{uuid.uuid4()}", str(uuid.uuid4()))
-            token = self._guests.setdefault(fork.current, guest)
-        return {"authVersion": 1, "clientIdentifier": token[0], "clientPasskey": token[1]}
+            token = self._guests.setdefault(fork.current, _new_guest())
+            while token in self._guests:  # somebody slow has put back one that was gone
+                token = self._guests[token]
+        return token
+
+
+def _new_guest() -> tuple[str, str]:
+    return f"guest:{uuid.uuid4()}", str(uuid.uuid4())
 
 
 def _read_token(secret: Secret[str | None]) -> tuple[bool, Secret[tuple[str, str] | None]]:

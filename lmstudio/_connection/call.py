@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._api.numbers import as_number
 from .._api.shown import worded
+from .._concurrency import fork
 from .._concurrency.clock import monotonic
 from .._concurrency.once import Once
 from .._concurrency.watched import watch_error
@@ -78,6 +79,7 @@ class Call:
         "claim",
         "dispatcher",
         "endpoint",
+        "files",
         "grace",
         "grace_ends",
         "heard",
@@ -129,6 +131,7 @@ class Call:
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
         self.tokens: list[CancelToken] = []  # which cancel it, until `unfollow`
         self.owners: list[CancelOnDrop] = []  # who cancel it by being dropped
+        self.files: list[tuple[str, str]] = []  # in its parameter: their names, who owns each
         self.message: FragmentedMessage | None = None  # what starts it, if that is big
         # I/O thread:
         self.outcome: Outcome | None = None
@@ -175,12 +178,12 @@ class Call:
     @property
     def _is_over(self) -> bool:
         """Whether no event need be watched for it any more."""
-        return bool(self.claim)  # not before the end was taken: until then a cancel wins
+        # Not before the end was taken: until then a cancel wins. In a child nothing ends it.
+        return bool(self.claim) or self.dispatcher.process is not fork.current
 
-    @property
-    def _runs_user_code(self) -> bool:
-        """Nothing of a user's runs in `cancel`."""
-        return False
+    def _cancel_soon(self, reason: Any) -> None:
+        """Do the same as `cancel`, which runs nothing of a user's."""
+        self.cancel(reason)
 
     def _watch_failed(self, error: BaseException) -> None:
         """End the call, since the event it was given is broken."""

@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_WELCOME = 64 * 1024  # bytes that the answer to the authentication may have
 _CHUNK = 4096
+_IS_GONE = "already released"  # said to one whose last connection has closed
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # by which a websocket server is told from others
 
 
@@ -59,10 +60,15 @@ check_websocket_package()
 
 @attrs.frozen
 class Connected:
-    """An authenticated websocket, and the reader of what it receives."""
+    """An authenticated websocket, the reader of what it receives, and who we are to the server."""
 
     socket: socket.socket
     reader: FrameReader
+    client_identifier: str = ""
+
+
+class _RefusedError(Exception):
+    """The server does not let us in; its words."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,12 +119,31 @@ class Connector:
 
     def _open(self, path: str, attempt: Attempt) -> Connected:
         address = self.find_address(attempt.deadline)
+        packet = Secret(self.identity.auth_packet())
+        words = ""
+        try:
+            return self._open_as(packet, address, path, attempt)
+        except _RefusedError as refusal:
+            words = str(refusal)
+        if _IS_GONE in words and self.identity.source is None:
+            self.identity.renew(packet.reveal())
+            packet = Secret(self.identity.auth_packet())
+            logger.debug("this guest is gone: coming once more, as another one")
+            try:
+                return self._open_as(packet, address, path, attempt)
+            except _RefusedError as refusal:
+                words = str(refusal)
+        raise self._refused(words)
+
+    def _open_as(
+        self, packet: Secret[dict[str, Any]], address: Address, path: str, attempt: Attempt
+    ) -> Connected:
         url = address.websocket_url(path)
         try:
             wire = self.route.open(address, attempt)
             try:
                 early = self._shake_hands(address, path, wire)
-                wire.send(Secret(frame_text(json.dumps(self.identity.auth_packet()).encode())))
+                wire.send(Secret(frame_text(json.dumps(packet.reveal()).encode())))
                 reader = self._read_welcome(url, wire, early)
             except BaseException:
                 wire.close()
@@ -132,7 +157,20 @@ class Connector:
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {url}: {reason_of(error)}"
             ) from None
-        return Connected(wire.socket, reader)
+        return Connected(wire.socket, reader, packet.reveal()["clientIdentifier"])
+
+    def _refused(self, words: str) -> LMStudioServerError:
+        suggestion = "If it wants an API token, pass api_token= or set LM_API_TOKEN."
+        if self.identity.source is not None:
+            suggestion = f"Check the API token. ({self.identity.source} was used.)"
+            if _IS_GONE in words:
+                suggestion = (
+                    "This server lets nobody in again whose last connection has closed, and with "
+                    f"an API token you are always the same. ({self.identity.source} was used.) "
+                    "Restart LM Studio's server; keep one Client open as long as you need it."
+                )
+        details = {"title": words, "suggestion": suggestion}
+        return LMStudioServerError("Authentication failed", details)
 
     def _shake_hands(self, address: Address, path: str, wire: Wire) -> bytes:
         """Do the websocket handshake; return what came behind it.
@@ -182,13 +220,7 @@ class Connector:
                 f"What answers at {url} does not speak LM Studio's protocol."
             ) from None
         if success is not True:
-            suggestion = "If it wants an API token, pass api_token= or set LM_API_TOKEN."
-            if self.identity.source is not None:
-                suggestion = f"Check the API token. ({self.identity.source} was used.)"
-            raise LMStudioServerError(
-                "Authentication failed",
-                {"title": str(reply.get("error")), "suggestion": suggestion},
-            )
+            raise _RefusedError(str(reply.get("error")))
         logger.debug("connected to %s", url)
         return reader
 

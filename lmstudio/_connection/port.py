@@ -20,6 +20,7 @@ from ..errors import (
     LMStudioConnectionLostError,
     LMStudioError,
     LMStudioProtocolError,
+    LMStudioRuntimeError,
     LMStudioServerError,
     LMStudioWebsocketError,
 )
@@ -38,7 +39,8 @@ SILENCE = 15.0  # seconds without a word from the server, after which it is aske
 _ANSWER = 15.0  # seconds that it has for the answer while calls are running ...
 _QUICK_ANSWER = 3.0  # ... and when a call waits to be written to a connection that has rested
 _LINGER = 0.25  # seconds that the server has to close a connection, once we have said goodbye
-_LATE = 1.0  # seconds after its deadline, from which on an attempt to connect is made once more
+_LATE = 1.0  # seconds after its deadline, from which on an attempt to connect is made once more ...
+_MOST_REPEATS = 3  # ... in a row: somebody may be late always
 
 _raw_decode = json.JSONDecoder().raw_decode
 
@@ -67,7 +69,10 @@ class ClientPort:
         self._end = end
         self.protocol = Protocol()
         self.transport: Transport | None = None
+        self._client_identifier = ""  # who we are to the server
         self._attempt: Attempt | None = None
+        self._repeats = 0  # how often that attempt was made before
+        self._is_disturbed = False  # nobody listened for a while since it was begun
         self._waiting: deque[tuple[Call, bytes | FragmentedMessage]] = deque()
         self._sending: Call | None = None  # whose message is being written
         self._interest = 0
@@ -90,13 +95,11 @@ class ClientPort:
         self._start(call, text)
 
     def _start(self, call: Call, text: bytes | FragmentedMessage) -> None:
-        if self.transport is not None and self.protocol.is_mute and not self.protocol.calls:
-            logger.debug("%s: replacing a connection that ran out of warnings", self.path)
-            self._drop()
-        if self.transport is None or self.transport.is_busy or self._is_in_doubt():
+        is_used_up = self.protocol.is_mute and not self.protocol.calls
+        if is_used_up or self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
-            if self.transport is None and self._attempt is None:
-                self._connect()
+            if (is_used_up or self.transport is None) and self._attempt is None:
+                self._connect()  # the old one stays until then: some server forgets who has none
         else:
             self._write(call, text)
 
@@ -122,6 +125,8 @@ class ClientPort:
     def _write(self, call: Call, text: bytes | FragmentedMessage) -> None:
         if call.claim:
             self._end(call, Outcome())  # withdrawn: neither create nor cancel is sent
+        elif gone := [name for name, owner in call.files if owner != self._client_identifier]:
+            self._end(call, Outcome(error=_files_are_gone(gone)))
         elif call.outcome is None:
             # Open before it is written: what the server answers may come while we write.
             self.protocol.calls[call.id] = call
@@ -191,6 +196,7 @@ class ClientPort:
 
     def was_away(self, seconds: float) -> None:
         """Give the server more time, since nobody listened for a while."""
+        self._is_disturbed = True
         if self.protocol.calls:  # else an old connection is in doubt after that
             self.heard += seconds
         if self._answer_due is not None:
@@ -206,11 +212,15 @@ class ClientPort:
 
     # -- the connection -----------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, repeats: int = 0) -> None:
         attempt = self._attempt = Attempt(self._connector.timeout)
+        self._repeats, self._is_disturbed = repeats, False
 
         def done(outcome: Connected | LMStudioError) -> None:
-            self._reactor.post(self._connected, attempt, outcome)  # in the connector thread
+            # In the connector thread.
+            self._reactor.post(self._connected, attempt, outcome)
+            if self._reactor.has_ended:  # a socket may have come too late
+                self._reactor.drain_late_commands()
 
         try:
             self._connector.start(self.path, attempt, done)
@@ -226,7 +236,11 @@ class ClientPort:
                 outcome.socket.close()
         elif isinstance(outcome, Connected):
             self._attempt = None
+            if self.transport is not None:
+                logger.debug("%s: replacing a connection that ran out of warnings", self.path)
+                self._drop()
             self.protocol = Protocol()
+            self._client_identifier = outcome.client_identifier
             self.transport = Transport(outcome.socket, outcome.reader)
             self.heard = monotonic()
             self._interest = selectors.EVENT_READ
@@ -253,10 +267,11 @@ class ClientPort:
             self._failed_to_connect(attempt, error)
 
     def _failed_to_connect(self, attempt: Attempt, error: LMStudioError) -> None:
-        if monotonic() > attempt.deadline.at + _LATE:
-            # Told long after its time: this process was stopped meanwhile. Nothing was sent yet.
-            attempt.abort()
-            self._connect()
+        # Told long after its time: this process was stopped meanwhile, too.
+        is_disturbed = self._is_disturbed or monotonic() > attempt.deadline.at + _LATE
+        if is_disturbed and self._repeats < _MOST_REPEATS:
+            attempt.abort()  # nothing was sent yet
+            self._connect(self._repeats + 1)
         else:
             self._give_up(error)
 
@@ -418,6 +433,13 @@ def _decode_odd(payload: bytes) -> Any:
         raise LMStudioProtocolError(
             "The server sent something that is not JSON; the connection was closed."
         ) from None
+
+
+def _files_are_gone(names: list[str]) -> LMStudioError:
+    return LMStudioRuntimeError(
+        f"LM Studio does not have {', '.join(map(repr, names))} any more: it keeps the files of a "
+        "guest until his last connection closes. Upload them again, for example by prepare_image()."
+    )
 
 
 def _refused(call: Call, text: str) -> LMStudioError:

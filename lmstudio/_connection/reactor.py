@@ -34,7 +34,8 @@ from ..errors import LMStudioError, LMStudioRuntimeError
 
 logger = logging.getLogger(__name__)
 
-_MOST_TURNS = 256  # that time may be judged late while there is always something to read: 16 MiB
+_MOST_TURNS = 256  # that time may be judged late while there is always something to read: 16 MiB,
+_LATEST = 2.0  # or so many seconds, since a turn may take long: 64 KiB hold many small frames
 _AWAY = 0.1  # seconds by which the thread comes late, from which on it counts as having been away
 
 
@@ -98,7 +99,9 @@ class Reactor:
         self._has_left = Once()  # that thread is through with everything
         self._leave_waiters: deque[queue.SimpleQueue[None]] = deque()
         self._turns_late = 0
+        self._late_since = 0.0  # when the first of these turns began
         self._last_turn = math.inf  # when the last turn began to work
+        self._was_away = False
         self._wake_reader: socket.socket
         self._wake_writer: socket.socket | None = None
         self._timers: list[tuple[float, int, Callable[[float], object]]] = []
@@ -215,8 +218,11 @@ class Reactor:
         # Late to look, and late to return: it was stopped, or another thread kept it from running.
         late = max(before - self._last_turn, 0.0) + max(now - max(until, before), 0.0)
         self._last_turn = now
-        if late > _AWAY:
+        # Not each time, if it always comes late: no silence would ever be long enough.
+        if late > _AWAY and not self._was_away:
+            self._late_since += late
             self._owner.was_away(late)
+        self._was_away = late > _AWAY
         has_read = False
         for key, mask in events:
             if key.data is None:
@@ -229,8 +235,11 @@ class Reactor:
         self._owner.after_each_turn()
         if before < until:
             return  # the next turn looks at the sockets once more, and then at the time
+        if self._turns_late == 0:
+            self._late_since = before
         self._turns_late += 1
-        if not has_read or self._turns_late > _MOST_TURNS:
+        is_flooded = self._turns_late > _MOST_TURNS or now - self._late_since > _LATEST
+        if is_flooded or not has_read:
             self._turns_late = 0
             self._judge_time(before)
 

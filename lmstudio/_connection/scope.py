@@ -110,4 +110,4 @@ class CancelScope(ScopedToken):
 
     def _watch_failed(self, error: BaseException) -> None:
         self.failure = error
-        self.cancel(error)
+        super()._watch_failed(error)

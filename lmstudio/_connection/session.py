@@ -26,7 +26,7 @@ from .call import END, WAKE, Call, Outcome
 from .connect import Connector
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
-from .limits import Limit, call_limits, get_sync_api_timeout
+from .limits import CallLimits, Limit, call_limits, get_sync_api_timeout
 from .request import Request
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ class _Share:
         callback_gate: What its callbacks pass through.
         scopes: What runs over several calls, by identity; `cancel_all()` cancels these too.
         successors: The dispatcher that has taken the place of one whose thread failed.
-        uploads: The identifiers of files that it has put onto the server, the last ones.
+        uploads: The identifiers of files that it has put onto the server, the last ones, and who
+            it was to the server then.
         inherited: Those of the processes that it was forked off.
     """
 
@@ -62,10 +63,10 @@ class _Share:
         self.callback_gate = CallbackGate()
         self.scopes: weakref.WeakValueDictionary[int, CancelToken] = weakref.WeakValueDictionary()
         self.successors: dict[Dispatcher, Dispatcher] = {}
-        self.uploads: deque[str] = deque(maxlen=_REMEMBERED_UPLOADS)
+        self.uploads: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED_UPLOADS)
         self.inherited: frozenset[str] = frozenset()
         if parent is not None:
-            self.inherited = parent.inherited | frozenset(parent.uploads)
+            self.inherited = parent.inherited.union(identifier for identifier, _ in parent.uploads)
 
 
 class Session:
@@ -133,9 +134,14 @@ class Session:
         is_guest = self._connector.identity.source is None
         return self._own.inherited if is_guest else frozenset()
 
+    @property
+    def uploads(self) -> dict[str, str]:
+        """The files that this process has put onto the server, and who it was to it then."""
+        return dict(self._own.uploads)
+
     def note_upload(self, identifier: str) -> None:
         """Remember a file that was put onto the server."""
-        self._own.uploads.append(identifier)
+        self._own.uploads.append((identifier, self._connector.identity.client_identifier))
 
     def _new_dispatcher(self) -> Dispatcher:
         dispatcher = Dispatcher(self._connector)
@@ -185,6 +191,17 @@ class Session:
             LMStudioValueError: It is negative or not a number.
         """
         return check_seconds(self._timeout if timeout is ... else timeout, "timeout")
+
+    def check_limits(self, limits: CallLimits) -> None:
+        """Check time limits of calls that are made later.
+
+        Raises:
+            LMStudioValueError: One is negative or not a number.
+        """
+        self.check_timeout(limits.get("timeout", ...))
+        idle_timeout = limits.get("idle_timeout", ...)
+        if idle_timeout is not ...:
+            check_seconds(idle_timeout, "idle_timeout")
 
     def check_open(self) -> None:
         """Raise if the client is closed.
@@ -458,7 +475,8 @@ def _cancel_at_exit() -> None:
             dispatcher.reactor.post(dispatcher.send_cancels, functools.partial(written.put, None))
         for _ in busy:
             written.get(timeout=deadline.remaining())
-    except (queue.Empty, KeyboardInterrupt):
+    # What a signal handler raises here would be printed; the program is exiting as it is.
+    except (queue.Empty, KeyboardInterrupt, SystemExit):
         pass
 
 

@@ -157,7 +157,8 @@ class Transport:
     def end_writing(self) -> None:
         """Tell the other side that nothing more will come; what it sends can still be read."""
         with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
+            # Not the method of SSLSocket: that takes TLS off, and nothing could be read any more.
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def close(self) -> None:
         """Close the socket."""
@@ -194,18 +195,21 @@ class Transport:
 
     def _answer_controls(self) -> None:
         controls, self._reader.controls = self._reader.controls, []
-        for opcode, payload in controls:
-            # An answer that cannot be sent loses nothing: reading will tell what is wrong.
-            with contextlib.suppress(LMStudioConnectionLostError):
+        ping: bytes | None = None  # the last one: that answers all (RFC 6455, 5.5.3)
+        # An answer that cannot be sent loses nothing: reading will tell what is wrong.
+        with contextlib.suppress(LMStudioConnectionLostError):
+            for opcode, payload in controls:
                 if opcode == ABNF.OPCODE_PING:
-                    if len(self._outgoing) < _MANY_FRAMES:  # a server that never reads gets none
-                        self._send(frame_control(ABNF.OPCODE_PONG, payload))
+                    ping = payload
                 elif opcode == ABNF.OPCODE_CLOSE:
                     if len(payload) >= 2:
                         self._close_code = struct.unpack("!H", payload[:2])[0]
                     self.failure = self._closed()
                     self._messages.clear()  # nothing may follow the answer
                     self.say_goodbye()
+            # A server that never reads gets none.
+            if ping is not None and len(self._outgoing) < _MANY_FRAMES:
+                self._send(frame_control(ABNF.OPCODE_PONG, ping))
 
     def _closed(self) -> LMStudioConnectionLostError:
         code = self._close_code

@@ -11,8 +11,9 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
+from .._values.model_info import named
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class EmbeddingModel(SyncModelHandle):
         from .._batch.batch import Batch
         from .._batch.calls import call_in_background
 
+        named(self.identifier)  # one that is refused is told here, not for each input
+
         def start(
             text: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[Sequence[float]]]:
@@ -86,7 +89,7 @@ class EmbeddingModel(SyncModelHandle):
             inputs,
             max_parallel=max_parallel,
             ordered=ordered,
-            cancel_event=cancel_event,
+            limits=call_limits(cancel_event, timeout, idle_timeout),
             progress=progress,
         )
 

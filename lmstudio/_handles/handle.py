@@ -15,7 +15,7 @@ from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.session import Session
 from .._requests import models
-from .._values.model_info import ModelInstanceInfo
+from .._values.model_info import ModelInstanceInfo, named
 from ..errors import LMStudioValueError
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class SyncModelHandle:
 
     @property
     def _specifier(self) -> dict[str, Any]:
-        return {"type": "query", "query": {"identifier": self.identifier}}
+        return named(self.identifier)
 
     def _for_texts(
         self,

@@ -42,6 +42,7 @@ from .._values.messages import (
     ToolCallRequest,
     ToolResultMessage,
 )
+from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -343,7 +344,7 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input), {})
+        template = models.apply_prompt_template(self.identifier, self._history(input))
         count = functools.partial(models.count_tokens, "llm", self.identifier)
         return self._session.call_two(template, count, **limits)
 
@@ -357,12 +358,19 @@ class LLM(SyncModelHandle):
 
         Args:
             history: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
-            opts: ``omitBosToken``, ``omitEosToken``, ``toolDefinitions``; in either spelling.
+            opts: ``omitBosToken`` and ``omitEosToken`` (True or False), ``toolDefinitions`` (a list
+                of dicts like ``{"type": "function", "function": {...}}``); in either spelling.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
 
         Endpoint: rpc ``applyPromptTemplate``.
         """
-        request = models.apply_prompt_template(self.identifier, self._history(history), opts)
+        is_strict = self._session.strict_options
+        request = models.apply_prompt_template(
+            self.identifier, self._history(history), opts, is_strict
+        )
         return self._session.call(request, **limits)
 
     def act(
@@ -547,6 +555,8 @@ class LLM(SyncModelHandle):
         from .._batch.batch import Batch
         from .._batch.calls import predict_in_background
 
+        named(self.identifier)  # one that is refused is told here, not for each input
+
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
@@ -560,7 +570,7 @@ class LLM(SyncModelHandle):
             inputs,
             max_parallel=max_parallel,
             ordered=ordered,
-            cancel_event=limits["cancel_event"],
+            limits=limits,
             progress=progress,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from .._api.backports import Unpack
-from .._api.checks import check_text
+from .._api.checks import check_key
 from .._concurrency.cancel_token import CancelEvent
 from .._config.to_wire import load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
@@ -88,7 +88,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
                 return self._handle(self._session.call(models.loaded_model(self.kind), **limits))
             except LMStudioModelNotFoundError as error:
                 raise _nothing_loaded(self.kind, error) from None
-        key = check_text(model_key, "A model key")
+        key = check_key(model_key, "A model key")
         progress = LoadProgress(on_load_progress, self._session.callback_gate)
         request = models.get_or_load(self.kind, key, ttl, config, progress, is_strict=is_strict)
         return self._load(request, progress, limits)

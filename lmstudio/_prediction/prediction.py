@@ -19,7 +19,7 @@ from .._values.results import T_co
 from ..errors import LMStudioError
 from .callbacks import PredictionCallbacks
 from .reader import Reader
-from .request import PredictionOptions, check_files
+from .request import PredictionOptions, check_files, files_in
 
 LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
@@ -84,6 +84,13 @@ class Prediction(Generic[T_co]):
             idle_timeout=limits.get("idle_timeout", ...),
             is_prediction=True,
         )
+        if files := files_in(history):
+            owners = session.uploads
+            self._call.files = [
+                (file["name"], owners[file["identifier"]])
+                for file in files
+                if file["identifier"] in owners
+            ]
         self._reader = Reader(
             self._call,
             callbacks,

@@ -113,6 +113,16 @@ def completion_history(prompt: str) -> dict[str, Any]:
     return chat_history(prompt)
 
 
+def files_in(history: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the files in a chat, which is JSON data."""
+    return [
+        part
+        for message in history["messages"]
+        for part in message["content"]
+        if part.get("type") == "file"
+    ]
+
+
 def check_files(history: dict[str, Any], foreign: frozenset[str]) -> None:
     """Check that the files in a chat belong to this process.
 
@@ -125,11 +135,10 @@ def check_files(history: dict[str, Any], foreign: frozenset[str]) -> None:
     """
     if not foreign:
         return
-    for message in history["messages"]:
-        for part in message["content"]:
-            if part.get("type") == "file" and part.get("identifier") in foreign:
-                raise LMStudioRuntimeError(
-                    f"The file {part.get('name')!r} was uploaded by the parent process, to which "
-                    "it belongs. Upload it again here, after the fork; or use an api_token, with "
-                    "which both are one client to LM Studio."
-                )
+    for file in files_in(history):
+        if file.get("identifier") in foreign:
+            raise LMStudioRuntimeError(
+                f"The file {file.get('name')!r} was uploaded by the parent process, to which it "
+                "belongs. Upload it again here, after the fork; or use an api_token, with which "
+                "both are one client to LM Studio."
+            )

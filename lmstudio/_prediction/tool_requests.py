@@ -8,6 +8,7 @@ from types import NoneType
 from typing import Any
 
 from .._json.converter import structure
+from .._json.whole import whole
 from .._values.messages import ToolCallRequest
 from ..errors import LMStudioPredictionError, LMStudioProtocolError
 from .callbacks import PredictionCallbacks
@@ -59,13 +60,13 @@ class ToolRequests:
         self._is_open, self._has_name, self._has_arguments = True, False, False
         self._report(
             self._callbacks.on_tool_call_request_start,
-            tool_call_id if isinstance(tool_call_id, str) else None,
+            whole(tool_call_id) if isinstance(tool_call_id, str) else None,
         )
 
     def _name(self, name: Any) -> None:
         if isinstance(name, str):
             self._has_name = True
-            self._report(self._callbacks.on_tool_call_request_name_received, name)
+            self._report(self._callbacks.on_tool_call_request_name_received, whole(name))
 
     def _argument_fragment(self, content: Any) -> None:
         if isinstance(content, str):
@@ -76,7 +77,7 @@ class ToolRequests:
     def _end(self, data: Any) -> None:
         if isinstance(data, dict) and not isinstance(data.get("arguments"), (dict, NoneType)):
             raise LMStudioProtocolError("Unexpected data: ToolCallRequest.arguments is no object.")
-        request: ToolCallRequest = structure(data, ToolCallRequest)
+        request: ToolCallRequest = structure(whole(data), ToolCallRequest)
         if not self._is_open:
             self._start(request.id)
         if not self._has_name:

@@ -8,21 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from .._api.callbacks import check_callback
-from .._api.checks import check_text
+from .._api.checks import check_key, check_text
 from .._api.numbers import as_number
 from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
 from .._config.from_wire import kv_to_load_config
 from .._config.options import AnyLoadConfig, EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.template_options import template_options
 from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
-from .._json.converter import DictObject, camel_keys, structure
+from .._json.converter import DictObject, structure
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
     LlmInfo,
     ModelInstanceInfo,
+    named,
     specifier_to_wire,
 )
 from ..errors import LMStudioValueError
@@ -34,10 +36,6 @@ logger = logging.getLogger(__name__)
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
 LoadConfig: TypeAlias = "LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None"
-
-
-def _named(identifier: str) -> dict[str, Any]:
-    return {"type": "query", "query": {"identifier": identifier}}
 
 
 # -- a loaded model -----------------------------------------------------------------------------
@@ -52,7 +50,7 @@ def get_info(kind: ModelKind, specifier: AnyModelSpecifier) -> Request[ModelInst
 
 def get_context_length(kind: ModelKind, identifier: str) -> Request[int]:
     """Ask how many tokens a loaded model takes at once; -1 if the server does not say."""
-    parameter = {"specifier": _named(identifier), "throwIfNotFound": True}
+    parameter = {"specifier": named(identifier), "throwIfNotFound": True}
 
     def read(info: Any) -> int:
         said = answers.field(info, "contextLength") is not None
@@ -65,21 +63,21 @@ def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
     """Ask for the configuration with which a model was loaded, defaults included."""
     return Request(
         rpc(kind, "getLoadConfig", "Reading the load configuration"),
-        {"specifier": _named(identifier)},
+        {"specifier": named(identifier)},
         lambda fields: kv_to_load_config(fields, kind, defaults=True),
     )
 
 
 def unload(kind: ModelKind, identifier: str) -> Request[None]:
     """Ask to unload a model."""
-    parameter = {"identifier": check_text(identifier, "A model identifier")}
+    parameter = {"identifier": check_key(identifier, "A model identifier")}
     return Request(rpc(kind, "unloadModel", "Unloading the model"), parameter, lambda _: None)
 
 
 def count_tokens(kind: ModelKind, identifier: str, text: str) -> Request[int]:
     """Ask how many tokens a text is."""
     check_text(text, "The input of count_tokens()")
-    parameter = {"specifier": _named(identifier), "inputString": text}
+    parameter = {"specifier": named(identifier), "inputString": text}
     endpoint = rpc(kind, "countTokens", "Counting tokens")
     return Request(endpoint, parameter, lambda answer: answers.count(answer, "tokenCount"))
 
@@ -87,7 +85,7 @@ def count_tokens(kind: ModelKind, identifier: str, text: str) -> Request[int]:
 def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
     """Ask for the tokens of a text."""
     check_text(text, "The input of tokenize()")
-    parameter = {"specifier": _named(identifier), "inputString": text}
+    parameter = {"specifier": named(identifier), "inputString": text}
     endpoint = rpc(kind, "tokenize", "Tokenizing")
     return Request(endpoint, parameter, lambda answer: answers.counts(answer, "tokens"))
 
@@ -95,20 +93,23 @@ def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
 def embed(identifier: str, text: str) -> Request[Sequence[float]]:
     """Ask for the vector of a text."""
     check_text(text, "The input of embed()")
-    parameter = {"modelSpecifier": _named(identifier), "inputString": text}
+    parameter = {"modelSpecifier": named(identifier), "inputString": text}
     endpoint = rpc("embedding", "embedString", "Embedding")
     return Request(endpoint, parameter, lambda answer: answers.numbers(answer, "embedding"))
 
 
 def apply_prompt_template(
-    identifier: str, history: dict[str, Any], opts: Mapping[str, Any]
+    identifier: str,
+    history: dict[str, Any],
+    opts: Mapping[str, Any] | None = None,
+    is_strict: bool = False,
 ) -> Request[str]:
     """Ask for the text that a model would be given for a chat."""
     parameter = {
-        "specifier": _named(identifier),
+        "specifier": named(identifier),
         "history": history,
         "predictionConfigStack": {"layers": []},
-        "opts": camel_keys(opts),
+        "opts": template_options(opts, is_strict),
     }
     endpoint = rpc("llm", "applyPromptTemplate", "Applying the prompt template")
     return Request(endpoint, parameter, lambda answer: answers.text(answer, "formatted"))
@@ -202,9 +203,9 @@ def load_new_instance(
     is_strict: bool,
 ) -> Request[str]:
     """Ask for the identifier of a new instance of a model."""
-    parameter = {"modelKey": check_text(key, "A model key")}
+    parameter = {"modelKey": check_key(key, "A model key")}
     if identifier is not None:
-        parameter["identifier"] = check_text(identifier, "instance_identifier")
+        parameter["identifier"] = check_key(identifier, "instance_identifier")
     parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config, is_strict)
     endpoint = channel(kind, "loadModel", "Loading the model", "Model load", "success")
     return Request(endpoint, parameter, _identifier_in_packet, progress.take)

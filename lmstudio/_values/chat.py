@@ -153,6 +153,8 @@ class Chat:
         return cast(ChatHistoryDataDict, _SavedHistory(unstructure(self._history)))
 
     def _to_wire(self) -> dict[str, Any]:
+        for message in self._history.messages:
+            message._check_content(message.content)  # which may have been changed in place
         return cast("dict[str, Any]", self.to_dict())
 
     def to_json(self) -> str:
@@ -286,9 +288,14 @@ class Chat:
 
         Raises:
             IndexError: there is none at this index.
-            LMStudioValueError: it is not a message.
+            LMStudioValueError: it is not a message, or the index is a slice or no index.
             LMStudioRuntimeError: it would stand beside a message of its role; nothing is changed.
         """
+        if not hasattr(index, "__index__"):  # a slice, above all
+            raise LMStudioValueError(
+                f"One message at a time can be replaced, by its index (not {shown(index)}): "
+                "chat[index] = message. del chat[start:end] removes several, append() adds one."
+            )
         messages = self._history.messages
         at = list(range(len(messages)))[operator.index(index)]
         new = Chat().append(message)

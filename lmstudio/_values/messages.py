@@ -6,7 +6,9 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypedDict
 import attrs
 
 from .._api.public import public_module
+from .._api.shown import shown
 from .._json.converter import LMStudioStruct
+from ..errors import LMStudioValueError
 
 FileType: TypeAlias = Literal[
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
@@ -79,11 +81,46 @@ class ToolCallResultData(LMStudioStruct):
     name: str | None = None
 
 
+_TEXTS = "[lmstudio.TextData(text='...')]"
+_EXAMPLES = {
+    "system": _TEXTS,
+    "user": _TEXTS,
+    "assistant": _TEXTS,
+    "tool": "[lmstudio.ToolCallResultData(content='...', tool_call_id='...')]",
+}
+
+
+def _set(message: Any, _field: Any, content: Any) -> Any:
+    content = list(content) if isinstance(content, tuple) else content
+    message._check_content(content)
+    return content
+
+
 class _Message(LMStudioStruct):
     """What can be read off any message; none of it is a field."""
 
     __slots__ = ()
+    role: ClassVar[str]
     content: list[Any]
+    _parts: ClassVar[tuple[type, ...]]  # of what classes the content is
+
+    def _check_content(self, content: Any) -> None:
+        """Check what somebody has put into a message.
+
+        Raises:
+            LMStudioValueError: It is no list of such parts.
+        """
+        parts = content if isinstance(content, list) else [content]
+        wrong = [part for part in parts if not isinstance(part, self._parts)]
+        if not wrong and parts is content:
+            return
+        given = shown(wrong[0] if wrong else content)
+        names = ", ".join(part.__name__ for part in self._parts)
+        raise LMStudioValueError(
+            f"The content of a {type(self).__name__} is a list of parts ({names}), as "
+            f"{_EXAMPLES[self.role]}; {given} was given. For texts and dicts there is "
+            f"chat[index] = {{'role': {self.role!r}, 'content': ...}}."
+        )
 
     @property
     def text(self) -> str:
@@ -101,7 +138,8 @@ class SystemPrompt(_Message):
     """Directions to the model."""
 
     role: ClassVar[Literal["system"]] = "system"
-    content: list[TextData | FileHandle]
+    _parts = (TextData, FileHandle)
+    content: list[TextData | FileHandle] = attrs.field(on_setattr=_set)
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -109,7 +147,8 @@ class UserMessage(_Message):
     """What the user said, in one or more parts."""
 
     role: ClassVar[Literal["user"]] = "user"
-    content: list[TextData | FileHandle]
+    _parts = (TextData, FileHandle)
+    content: list[TextData | FileHandle] = attrs.field(on_setattr=_set)
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -117,7 +156,8 @@ class AssistantResponse(_Message):
     """What the model said, and the tool calls it asked for."""
 
     role: ClassVar[Literal["assistant"]] = "assistant"
-    content: list[TextData | FileHandle | ToolCallRequestData]
+    _parts = (TextData, FileHandle, ToolCallRequestData)
+    content: list[TextData | FileHandle | ToolCallRequestData] = attrs.field(on_setattr=_set)
 
     @property
     def tool_calls(self) -> list[ToolCallRequest]:
@@ -154,7 +194,8 @@ class ToolResultMessage(_Message):
     """What the called tools returned."""
 
     role: ClassVar[Literal["tool"]] = "tool"
-    content: list[ToolCallResultData]
+    _parts = (ToolCallResultData,)
+    content: list[ToolCallResultData] = attrs.field(on_setattr=_set)
 
     @property
     def text(self) -> str:

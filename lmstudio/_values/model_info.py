@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
+from .._api.checks import check_key
 from .._api.public import public_module
 from .._api.shown import shown
 from .._json.converter import DictObject, LMStudioStruct, camel_keys, unstructure
@@ -295,7 +296,7 @@ def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
         specifier: the identifier of a loaded model, a query, a specifier, or a dict of one.
 
     Raises:
-        LMStudioValueError: it is none of these.
+        LMStudioValueError: it is none of these, or LM Studio takes no such identifier or path.
     """
     data: Any = specifier
     if isinstance(specifier, (ModelQuery, ModelSpecifierQuery, ModelSpecifierInstanceReference)):
@@ -308,4 +309,19 @@ def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
         )
     data = camel_keys(data)
     wire: dict[str, Any] = data if "type" in data else {"type": "query", "query": data}
+    query = wire.get("query")
+    if isinstance(query, Mapping):
+        for name in ("identifier", "path"):
+            if query.get(name) is not None:
+                check_key(query[name], f"The {name} of a model")
     return wire
+
+
+def named(identifier: str) -> dict[str, Any]:
+    """Return how a request names a loaded model by its identifier.
+
+    Raises:
+        LMStudioValueError: LM Studio takes no such identifier.
+    """
+    check_key(identifier, "The identifier of a model")
+    return {"type": "query", "query": {"identifier": identifier}}

@@ -14,6 +14,7 @@ from .._concurrency.once import Once
 from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
 from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
+from .._json.whole import whole
 from .model_info import LlmInstanceInfo
 
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
@@ -223,7 +224,8 @@ def as_markdown(answer: str, reasoning: str, note: str) -> str:
 def decode(text: str) -> Any:
     """Return the JSON data of a text, or the text: a grammar need not describe JSON."""
     try:
-        return json.loads(text)
+        data = json.loads(text)
+        return whole(data) if "\\u" in text else data  # an escape may be half a character
     except (ValueError, RecursionError):
         return text
 

@@ -147,6 +147,40 @@ def test_the_last_round_offers_no_tools_and_requires_none(server, model, tools, 
     assert chat[-1].content[0].text == "Eleven."
 
 
+def test_a_single_round_sends_what_javascript_sends(server, model, tools):
+    server.reply("Eleven.")
+
+    model.act("How much?", [tools.add], max_prediction_rounds=1)
+
+    (only,) = creates(server)
+    (layer,) = only["creationParameter"]["predictionConfigStack"]["layers"]
+    assert layer["config"]["fields"] == [
+        {"key": "llm.prediction.tools", "value": {"type": "none"}},
+        {"key": "llm.prediction.toolChoice", "value": {"type": "generic", "mode": "auto"}},
+    ]
+
+
+def test_each_result_names_its_tool(server, model, tools, chat):
+    calls = [call("add", a=1), call("nobody"), call("shout", text=5), call("shout", text="a")]
+    for number, request in enumerate(calls):
+        request["id"] = f"id-{number}"
+    server.reply("", tool_calls=calls)
+    server.reply("Done.")
+
+    def guard(controller):
+        if controller.tool_call_request.name == "add":
+            controller.deny("Not now.")
+        else:
+            controller.allow()
+
+    model.act(chat, [tools.add, tools.shout], on_message=chat.append, guard_tool_call=guard)
+
+    _, last = creates(server)
+    answered = last["creationParameter"]["history"]["messages"][-1]["content"]
+    assert [part["name"] for part in answered] == ["add", "nobody", "shout", "shout"]
+    assert [part["toolCallId"] for part in answered] == ["id-0", "id-1", "id-2", "id-3"]
+
+
 def test_a_tool_call_in_the_last_round_is_an_error_and_leaves_the_chat_valid(
     server, model, tools, chat
 ):

@@ -41,6 +41,32 @@ def test_a_tool_that_never_stops_talking_does_not_hold_act_up(server, how):
     assert is_over
 
 
+def test_reports_leave_no_markers_behind(server, monkeypatch):
+    rounds, told = [], []
+    make = ToolCalls.__init__
+    monkeypatch.setattr(ToolCalls, "__init__", lambda *a: (rounds.append(a[0]), make(*a))[1])
+    # A tool is quicker than what takes its reports.
+    may_take, most = threading.Event(), []
+
+    def note(_call_id, text, _round):
+        assert may_take.wait(10)
+        told.append(int(text))
+        most.append(rounds[0].inbox.qsize())
+
+    def talk(context: lms.ToolCallContext) -> None:
+        """Talk, and then let the first report be taken."""
+        for number in range(10_000):
+            context.status(str(number))
+        may_take.set()
+
+    server.reply("", tool_calls=[{"name": "talk", "arguments": {}}])
+    with lms.Client(server.host) as client:
+        client.llm.model().act("Go.", [talk], on_tool_call_status=note)
+
+    assert told == list(range(10_000))
+    assert max(most) < 100
+
+
 @pytest.mark.parametrize("how", ["cancel", "timeout", "callback"])
 def test_what_an_abandoned_tool_reports_is_not_kept(server, how, monkeypatch):
     contexts, go_on, rounds = [], threading.Event(), []

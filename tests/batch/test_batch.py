@@ -425,6 +425,10 @@ def test_embeddings_of_many_texts(server, client):
         ({"inputs": 3}, "must be a list or another iterable"),
         ({"max_parallel": 0}, "max_parallel must be at least 1; 0 was given"),
         ({"max_parallel": None}, "max_parallel must be at least 1"),
+        ({"ordered": "x"}, "ordered must be True or False; 'x' was given"),
+        ({"ordered": None}, "ordered must be True or False"),
+        ({"timeout": "1"}, "timeout must be a number of seconds"),
+        ({"idle_timeout": -1}, "idle_timeout must be a number of seconds"),
         ({"config": {"maxTokens": "3"}}, "max_tokens"),
         ({"cancel_event": 3}, "cancel_event must be"),
         ({"progress": "bar"}, "progress must be 'rich', 'tqdm', a function or None"),
@@ -433,6 +437,13 @@ def test_embeddings_of_many_texts(server, client):
 def test_bad_arguments_are_errors_at_the_call(model, arguments, words):
     with pytest.raises(lms.LMStudioValueError, match=words):
         model.respond_many(**{"inputs": ["a"], **arguments})
+
+
+@pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
+def test_a_wrong_time_limit_is_one_error_at_the_call_for_vectors_too(client, limit):
+    model = client.embedding.model("test-embedding")
+    with pytest.raises(lms.LMStudioValueError, match=f"{limit} must be a number of seconds"):
+        model.embed_many(["a", "b"], **{limit: "soon"})
 
 
 def test_a_closed_client_is_an_error_at_the_call(server):

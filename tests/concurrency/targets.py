@@ -12,7 +12,6 @@ class Target:
         self.errors = queue.SimpleQueue()
         self._is_over = False
         self.tokens = []
-        self._runs_user_code = False
 
     def cancel(self, reason=None):
         self.reasons.put(reason)
@@ -22,6 +21,9 @@ class Target:
     def _follow(self, token):
         self.tokens.append(token)
         token._link(self)
+
+    def _cancel_soon(self, reason):
+        self.cancel(reason)
 
     def _watch_failed(self, error):
         self.errors.put(error)

@@ -277,13 +277,36 @@ def test_an_arrival_is_not_lost_for_want_of_memory(own_state, monkeypatch):
 
 
 def test_a_token_is_cancelled_though_no_thread_can_be_started_for_its_callbacks(monkeypatch):
-    monkeypatch.setattr(watched, "start_daemon", refuse)
+    monkeypatch.setattr(cancel_token, "start_daemon", refuse)
     ran = queue.SimpleQueue()
     token = lms.CancelToken.after(0.001)
     token.on_cancel(lambda: ran.put(threading.current_thread().name))
 
     assert token.wait(timeout=5)
     assert ran.get(timeout=5) == "lmstudio-watch"
+
+
+def test_an_event_of_many_tokens_starts_a_thread_for_callbacks_alone(monkeypatch):
+    started = []
+
+    def count(*arguments, **options):
+        started.append(arguments[1])
+        return start_daemon(*arguments, **options)
+
+    monkeypatch.setattr(cancel_token, "start_daemon", count)
+    event, ran = threading.Event(), queue.SimpleQueue()
+    chain = [lms.CancelToken()]
+    for _ in range(300):  # as a chat that goes on does, turn by turn
+        chain.append(lms.CancelToken.any(chain[-1], event))
+    chain[-1].on_cancel(lambda: ran.put(threading.current_thread().name))
+    apart = [lms.CancelToken.any(event) for _ in range(300)]
+
+    event.set()
+
+    for token in [*chain[1:], *apart]:
+        assert token.wait(5)
+    assert ran.get(timeout=5) == "lmstudio-cancel"
+    assert started == ["lmstudio-cancel"]
 
 
 def test_a_finaliser_may_watch_something_at_any_line_of_the_watching():

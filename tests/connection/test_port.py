@@ -133,6 +133,47 @@ def test_an_attempt_that_ends_long_after_its_time_is_made_again(bench):
     assert call.is_sent
 
 
+def test_an_attempt_during_which_nobody_listened_is_made_again(bench):
+    """Also if the stop was over shortly after its time."""
+    call = bench.call()
+    _, done = bench.attempts[-1]
+    bench.port.was_away(2.0)
+
+    done(lms.LMStudioWebsocketError("it did not answer"))
+    bench.reactor.run_commands()
+
+    assert call.outcome is None
+    done = bench.attempts[-1][1]
+    done(lms.LMStudioWebsocketError("it did not answer"))  # to this one somebody listened
+    bench.reactor.run_commands()
+    assert len(bench.attempts) == 2
+    assert isinstance(call.outcome.error, lms.LMStudioWebsocketError)
+
+
+def test_who_is_always_late_makes_an_attempt_a_few_times_only(bench):
+    call = bench.call()
+    while call.outcome is None:
+        assert len(bench.attempts) < 10
+        attempt, _ = bench.attempts[-1]
+        attempt.deadline.at = monotonic() - 100.0
+        bench.port._attempt_expired(attempt, monotonic())
+
+    assert isinstance(call.outcome.error, lms.LMStudioWebsocketError)
+    assert len(bench.attempts) == 4
+
+
+def test_a_connection_that_comes_when_the_thread_has_ended_is_closed(bench):
+    bench.call()
+    bench.port.close(closed_error(), flush=False)
+    bench.reactor.has_ended = True
+    ours, peer = socket.socketpair()
+
+    bench.attempts[-1][1](Connected(ours, FrameReader(1)))
+
+    with peer:
+        assert peer.recv(1) == b""
+
+
 def leave(port):
     """Say goodbye; return whether the port still reads or writes."""
     return port.close(closed_error(), flush=True)

@@ -199,6 +199,35 @@ def test_a_peer_that_sends_for_ever_does_not_stop_the_clocks(turns):
     assert len(seen) == 1
 
 
+def test_a_peer_that_keeps_the_thread_busy_does_not_stop_the_clocks(turns):
+    """A turn may take long: 64 KiB hold many thousand small messages."""
+    source = Source(turns, 100)
+    seen = []
+    turns.at(monotonic() - 1, lambda now: seen.append(source.read))
+
+    turns._run_once()
+    turns._late_since -= 10.0  # so long it has taken
+    turns._run_once()
+    source.close()
+
+    assert seen == [2]
+
+
+def test_a_stop_among_late_turns_does_not_cut_short_the_reading(turns):
+    source = Source(turns, 100)
+    seen = []
+    turns.at(monotonic() - 1, lambda now: seen.append(source.read))
+
+    turns._run_once()
+    turns._late_since -= 10.0
+    turns._last_turn -= 10.0
+    for _ in range(100):
+        turns._run_once()
+    source.close()
+
+    assert seen == [100]
+
+
 def test_time_is_judged_as_it_was_before_the_look_at_the_sockets(turns):
     """A process that is stopped after the look must not take that time for the server's silence."""
     select, seen = turns.selector.select, []
@@ -234,6 +263,22 @@ def test_the_owner_learns_how_long_the_thread_could_not_run(owner, turns, where)
 
     (seconds,) = owner.away
     assert 0.15 < seconds < 30
+
+
+def test_a_thread_that_always_comes_late_is_not_away_each_time(owner, turns):
+    """Or a program that computes in many threads would put off the end of a silence for ever."""
+    for _ in range(5):
+        turns._last_turn -= 0.2
+        turns.wake()
+        turns._run_once()
+    assert len(owner.away) == 1
+
+    turns.wake()
+    turns._run_once()  # in time
+    turns._last_turn -= 0.2
+    turns.wake()
+    turns._run_once()
+    assert len(owner.away) == 2
 
 
 @pytest.mark.parametrize("failing", ["DefaultSelector", "socketpair"])

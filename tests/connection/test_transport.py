@@ -1,9 +1,12 @@
 """One open websocket, against the protocol of the `websockets` library at the other end."""
 
 import socket
+import ssl
 import struct
 
 import pytest
+from helpers import Worker
+from tls_proxy import AUTHORITY, trusting_context
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side
 
@@ -77,6 +80,18 @@ def test_a_ping_is_answered_with_its_payload(ends):
     assert (pong.opcode, pong.data) == (Opcode.PONG, b"are you there?")
 
 
+def test_the_last_of_many_pings_is_answered_for_all(ends):
+    """A server that sends nothing but pings must not keep the thread busy with answers."""
+    transport, peer = ends
+    for number in range(100):
+        peer.protocol.send_ping(str(number).encode())
+    peer.send()
+
+    assert transport.receive() == []
+
+    assert [pong.data for pong in peer.read()] == [b"99"]
+
+
 def test_a_close_ends_it_after_the_messages_before_and_is_answered_once(ends):
     transport, peer = ends
     peer.protocol.send_text(b"last words")
@@ -137,9 +152,8 @@ def test_a_server_that_never_reads_gets_no_more_answers_to_its_pings(ends):
         transport.send_text(b"x" * 10_000)
     for _ in range(300):
         peer.protocol.send_ping(b"?")
-    peer.send()
-
-    transport.receive()
+        peer.send()
+        transport.receive()
 
     pongs = []
     while transport.wants_to_write:
@@ -179,3 +193,21 @@ def test_after_a_goodbye_what_the_server_sends_is_still_read(ends):
     peer.send()
 
     assert transport.receive() == [b"a last word"]
+
+
+def test_after_a_goodbye_over_tls_what_the_server_sends_is_still_read():
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("localhost").configure_cert(server_side)
+    ours, theirs = socket.socketpair()
+    accepting = Worker(server_side.wrap_socket, theirs, True)
+    ours = trusting_context().wrap_socket(ours, server_hostname="localhost")
+    with ours, accepting.result() as theirs:
+        transport, peer = Transport(ours, FrameReader(1000)), Peer(theirs)
+
+        transport.say_goodbye()
+        transport.end_writing()
+        peer.protocol.send_text(b"a last word")
+        peer.send()
+
+        assert transport.receive() == [b"a last word"]
+        assert transport.failure is None

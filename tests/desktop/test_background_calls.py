@@ -395,3 +395,11 @@ def test_nothing_of_a_function_of_the_package_is_called_after_close(server, wind
         visit()
     assert called == []
     lms.configure_default_client()
+
+
+def test_a_coroutine_function_is_refused():
+    async def work(cancel_event=None):
+        """Never run."""
+
+    with pytest.raises(lms.LMStudioValueError, match="a coroutine function: await it"):
+        lms.run_in_background(work)

@@ -106,6 +106,49 @@ def test_tokens_and_templates(model, embedder):
     assert "How are you?" in model.apply_prompt_template("How are you?", {"omitBosToken": True})
 
 
+PARAMETERS = {"type": "object", "properties": {"my_name": {"type": "string"}}}
+TOOL = {"type": "function", "function": {"name": "add", "parameters": PARAMETERS}}
+
+
+def test_options_of_a_template_are_sent_in_the_servers_spelling(server, model):
+    opts = {"omit_bos_token": True, "omitEosToken": None, "tool_definitions": (TOOL,)}
+
+    model.apply_prompt_template("Hi.", opts)
+
+    (sent,) = server.received("rpcCall", endpoint="applyPromptTemplate")
+    assert sent["parameter"]["opts"] == {"omitBosToken": True, "toolDefinitions": [TOOL]}
+
+
+@pytest.mark.parametrize(
+    ("opts", "words"),
+    [
+        (5, "opts of apply_prompt_template.* must be a dict; 5 was given"),
+        ([("omitBosToken", True)], "must be a dict"),
+        ({"omitBosToken": "yes"}, "omitBosToken must be True or False; 'yes' was given"),
+        ({"omit_eos_token": 1}, "omitEosToken must be True or False"),
+        ({"toolDefinitions": "add"}, "toolDefinitions must be a list"),
+        ({"toolDefinitions": [TOOL, len]}, r"toolDefinitions\[1\] must be a dict like"),
+        ({"toolDefinitions": [{"name": "add"}]}, r"toolDefinitions\[0\] must be a dict like"),
+    ],
+)
+def test_a_wrong_option_of_a_template_is_an_error_before_anything_is_sent(
+    server, model, opts, words
+):
+    with pytest.raises(lms.LMStudioValueError, match=words):
+        model.apply_prompt_template("Hi.", opts)
+    assert server.received("rpcCall", endpoint="applyPromptTemplate") == []
+
+
+def test_an_unknown_option_of_a_template_is_told_and_left_out(server, model):
+    with pytest.warns(lms.LMStudioOptionWarning, match="'omitBos' does not exist.*omitBosToken"):
+        assert model.apply_prompt_template("Hi.", {"omitBos": True})
+    with (
+        lms.Client(server.host, strict_options=True) as client,
+        pytest.raises(lms.LMStudioValueError, match="Unknown option 'omitBos'"),
+    ):
+        client.llm.model().apply_prompt_template("Hi.", {"omitBos": True})
+
+
 def test_embeddings_of_a_text_and_of_several(embedder):
     one = embedder.embed("hello")
 

@@ -108,6 +108,56 @@ def test_the_arguments_of_a_tool_are_reported_in_whole_characters(held, client):
     assert fragments == ['{"text": "', '\U0001f600"}']
 
 
+def test_a_half_that_stays_alone_is_replaced_in_requests_of_tools_too(held, client):
+    names, requests, texts = [], [], []
+
+    def echo(text: str) -> str:
+        """Say it again."""
+        texts.append(text)
+        return text
+
+    worker = Worker(
+        lambda: client.llm.model().act(
+            "q",
+            [echo],
+            on_tool_call_request_start=lambda number, call_id, index: names.append(call_id),
+            on_tool_call_request_name_received=lambda number, name, index: names.append(name),
+            on_tool_call_request_end=lambda number, request, index: requests.append(request),
+        )
+    )
+    call = held.expect("predict")
+    arguments = {"text": "a\ud83d", "\ude00": ["\ud83d\ude00"]}
+    good, bad = (
+        {"type": "function", "name": name, "id": "1\ud83d", "arguments": args}
+        for name, args in (("echo", {"text": "a\ud83d"}), ("e\ude00", arguments))
+    )
+    packets = [
+        {"type": "toolCallGenerationStart", "toolCallId": "1\ud83d"},
+        {"type": "toolCallGenerationNameReceived", "name": "e\ude00"},
+        {"type": "toolCallGenerationEnd", "toolCallRequest": good},
+        {"type": "toolCallGenerationEnd", "toolCallRequest": bad},
+    ]
+    held._core.loop.call(lambda: [call._channel.send(packet) for packet in packets])
+    call.success()
+    answered = held.expect("predict")
+    answered.success()
+    worker.result()
+
+    assert names == ["1\ufffd", "e\ufffd", "1\ufffd", "e\ufffd"]
+    assert texts == ["a\ufffd"]
+    assert requests[1].arguments == {"text": "a\ufffd", "\ufffd": ["\U0001f600"]}
+    assert (requests[1].name, requests[1].id) == ("e\ufffd", "1\ufffd")
+
+
+def test_a_half_that_a_structured_reply_has_as_an_escape_is_replaced(server, model):
+    server.reply(r'{"a": "x\ud83d", "b": "\ud83d\ude00"}')
+
+    result = model.respond("q", response_format={"type": "object", "properties": {}})
+
+    assert result.parsed == {"a": "x\ufffd", "b": "\U0001f600"}
+    assert result.content == r'{"a": "x\ud83d", "b": "\ud83d\ude00"}'
+
+
 def shout(text: str) -> str:
     """Shout."""
     return text.upper()

@@ -141,6 +141,44 @@ client.close()
     assert output == ["8", "16", "24", "2"]
 
 
+def test_tokens_of_the_parent_follow_their_events_and_times_in_a_child(talking_server):
+    output = run(
+        talking_server,
+        FORK
+        + """
+class Button:
+    pressed = False
+    def is_set(self):
+        return self.pressed
+
+def works(made, press=lambda: None):
+    def look():
+        press()
+        assert token.wait(5) and both.wait(5)
+    def stop():
+        assert not token.is_set()
+        threading.Timer(0.05, press).start()
+        assert model.respond("Tell me a story.", cancel_event=both).cancelled
+    def look_and_fork():
+        assert in_child(look) == 0
+    for work in (look, stop, look_and_fork):
+        token = made()
+        both = lms.CancelToken.any(token)
+        print(in_child(work))
+
+event, last, button = threading.Event(), threading.Event(), Button()
+tokens = [lms.CancelToken.any(e) for e in (event, last, button)]
+works(lambda: lms.CancelToken.after(0.5))
+works(lambda: tokens[0], event.set)
+works(lambda: tokens[1], last.set)
+works(lambda: tokens[2], lambda: setattr(button, "pressed", True))
+assert not any(token.is_set() for token in tokens)
+client.close()
+""",
+    )
+    assert output == ["0"] * 12
+
+
 def test_a_guest_of_a_child_is_another_guest_and_one_with_a_token_is_the_same(talking_server):
     output = run(
         talking_server,

@@ -152,9 +152,54 @@ def test_what_is_no_message_replaces_none():
     for index in (3, -4):
         with pytest.raises(IndexError):
             chat[index] = chat[1]
-    with pytest.raises(TypeError):
-        chat[0:1] = [chat[0]]
     assert chat == chat_of("sua")
+
+
+@pytest.mark.parametrize("index", [slice(0, 1), slice(None), "a", 1.0])
+def test_several_messages_are_not_replaced_at_once_and_the_error_says_how_else(index):
+    chat = chat_of("sua")
+    with pytest.raises(LMStudioValueError, match=r"chat\[index\] = message.*del chat\[start:end\]"):
+        chat[index] = []
+    assert len(chat) == 3
+
+
+@pytest.mark.parametrize(
+    ("index", "content"),
+    [
+        (0, "text"),
+        (1, "text"),
+        (1, None),
+        (1, {"type": "text", "text": "a"}),
+        (1, ["a"]),
+        (1, [TextData(text="a"), None]),
+        (1, TextData(text="a")),
+        (2, [RESULT]),
+        (3, [TextData(text="3")]),
+    ],
+)
+def test_content_that_is_no_list_of_parts_is_refused_when_it_is_set(index, content):
+    chat = chat_of("suct")
+    before = chat.to_dict()
+    role = chat[index].role
+    with pytest.raises(LMStudioValueError, match=f"is a list of parts .*'role': '{role}'"):
+        chat[index].content = content
+    assert chat.to_dict() == before
+
+
+def test_content_can_be_set_to_other_parts():
+    chat = chat_of("sua")
+    chat[1].content = (TextData(text="other"), FILE)
+    assert chat[1].content == [TextData(text="other"), FILE]
+    chat.add_user_message("more")
+    assert chat[1].text == "other"
+
+
+@pytest.mark.parametrize("part", ["a", None, {"type": "text", "text": "a"}, RESULT])
+def test_a_part_that_was_put_into_a_message_is_refused_before_it_is_sent(part):
+    chat = chat_of("su")
+    chat[1].content.append(part)
+    with pytest.raises(LMStudioValueError, match="content of a UserMessage is a list of parts"):
+        chat._to_wire()
 
 
 def test_a_message_is_removed():

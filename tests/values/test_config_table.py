@@ -130,7 +130,7 @@ EMBEDDING_PLAIN = [
     ("keepModelInMemory", True, "embedding.load.llama.keepModelInMemory"),
     ("tryMmap", True, "embedding.load.llama.tryMmap"),
     ("evalBatchSize", 64, "embedding.load.llama.evalBatchSize"),
-    ("envVars", {"HSA_OVERRIDE_GFX_VERSION": "1"}, "envVars"),
+    ("gpuStrictVramCap", True, "load.gpuStrictVramCap"),
 ]
 EMBEDDING_CHECKBOX = [
     ("ropeFrequencyBase", 1, "embedding.load.llama.ropeFrequencyBase", 0),

@@ -158,7 +158,12 @@ gpus = st.builds(
 )
 
 
-@given(configs(LlmPredictionConfig))
+token_biases = st.none() | st.lists(
+    st.tuples(st.integers(0), st.integers() | st.just("-inf")).map(list)
+)
+
+
+@given(configs(LlmPredictionConfig, logit_bias=token_biases))
 def test_prediction_options_survive_the_way_there_and_back(config):
     assert kv_to_prediction_config({"fields": prediction_config_to_kv(config)}) == config
 
@@ -219,7 +224,7 @@ def test_any_report_goes_back_as_it_is(fields, auto_fit, defaults):
     assert reported(back, defaults) == config
 
 
-@given(configs(LlmPredictionConfig))
+@given(configs(LlmPredictionConfig, logit_bias=token_biases))
 def test_both_spellings_and_the_object_mean_the_same(config):
     fields = prediction_config_to_kv(config)
     names = [field.name for field in attrs.fields(LlmPredictionConfig)]

@@ -20,7 +20,7 @@ from values.config_fields import (
 from lmstudio._config.from_wire import kv_to_load_config
 from lmstudio._config.options import GpuSetting, LlmLoadModelConfig, LlmStructuredPredictionSetting
 from lmstudio._config.to_wire import config_stack, prediction_config_to_kv, wants_structured
-from lmstudio.errors import LMStudioValueError
+from lmstudio.errors import LMStudioOptionWarning, LMStudioValueError
 
 AUTO_FIT_KEYS = ("llm.load.llama.autoFit", "llm.load.mlx.autoFit", "llm.load.yuzu.autoFit")
 NO_AUTO_FIT = dict.fromkeys(AUTO_FIT_KEYS, False)
@@ -131,6 +131,31 @@ def test_an_embedding_model_has_gpu_options_but_no_auto_fit():
         load({"gpu": {"numCpuExpertLayersRatio": 0.5}}, "embedding")
 
 
+def test_an_embedding_model_has_no_variables_of_the_environment():
+    with pytest.warns(LMStudioOptionWarning, match="'envVars' does not exist.*LlmLoadModelConfig"):
+        assert load({"envVars": {"HSA_OVERRIDE_GFX_VERSION": "1"}}, "embedding") == {}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sent"),
+    [
+        ([[5, "-inf"], (6, 2)], [[5, "-inf"], [6, 2]]),
+        ([[5.0, -1.5]], [[5, -1.5]]),
+        ([[5, float("-inf")]], [[5, "-inf"]]),
+    ],
+)
+def test_a_bias_is_that_of_a_tokens_id(pairs, sent):
+    assert prediction({"logitBias": pairs}) == {"llm.prediction.llama.logitBias": sent}
+
+
+@pytest.mark.parametrize(
+    "pair", [["yes", 1], [5], [5, "inf"], [5, float("nan")], [True, 1], [5, None], "ab", {5: 1}]
+)
+def test_a_bias_of_anything_else_is_an_error_that_says_where_ids_come_from(pair):
+    with pytest.raises(LMStudioValueError, match=r"pairs of a token's id.*model\.tokenize"):
+        prediction({"logitBias": [pair]})
+
+
 def test_an_unknown_split_strategy_is_an_error_that_lists_the_known_ones():
     with pytest.raises(LMStudioValueError, match=r"one of evenly, favorMainGpu, .*not 'fair'"):
         load({"gpu": {"splitStrategy": "fair"}})
@@ -220,7 +245,7 @@ def test_anything_else_is_no_form_of_a_reply(response_format):
     ("response_format", "words"),
     [
         ({"type": "objct"}, r"'objct' is none of its types \(object, array"),
-        ({"type": "json_object"}, "'json_object' is none of its types"),
+        ({"type": "json_object"}, "'json_object' is none.* no mode .* by a JSON Schema such as"),
         (
             {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}},
             "Pass what is under json_schema and schema",
