@@ -27,7 +27,7 @@ unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRT
 .NOTPARALLEL:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 style: $(VENV)/.dev ## check style and format (make format repairs most of it)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -41,9 +41,9 @@ test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the r
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
 test-windows: ## run the tests on Windows' Python, under Wine (5 minutes each); WINDOWS_PYTHONS=3.14, LMSTUDIO_WINDOWS=folder
-	for version in $(WINDOWS_PYTHONS); do \
+	@for version in $(WINDOWS_PYTHONS); do \
 	  tests/windows/setup.sh "$(LMSTUDIO_WINDOWS)/$$version" $$version || exit 1; done
-	failed=0; for version in $(WINDOWS_PYTHONS); do \
+	@failed=0; for version in $(WINDOWS_PYTHONS); do \
 	  "$(LMSTUDIO_WINDOWS)/$$version/python" -m pytest -o timeout_method=thread -m "$(FAST)" $(ARGS) || failed=1; \
 	done; exit $$failed
 interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=folder, and their tests
