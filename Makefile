@@ -15,6 +15,8 @@ PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
 WINDOWS_PYTHONS ?= 3.11 3.14
 LMSTUDIO_WINDOWS ?= .venvs/windows
+# Wine is slow; and a test that hangs there ends the run, since no signal gets through.
+WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
 FAST := not model and not gui and not interop and not bench and not cluster
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
@@ -44,7 +46,7 @@ test-windows: ## run the tests on Windows' Python, under Wine (20 minutes each);
 	@for version in $(WINDOWS_PYTHONS); do \
 	  tests/windows/setup.sh "$(LMSTUDIO_WINDOWS)/$$version" $$version || exit 1; done
 	@failed=0; for version in $(WINDOWS_PYTHONS); do \
-	  "$(LMSTUDIO_WINDOWS)/$$version/python" -m pytest -o timeout_method=thread -m "$(FAST)" $(ARGS) || failed=1; \
+	  "$(LMSTUDIO_WINDOWS)/$$version/python" -m pytest $(WINE_TIMES) -m "$(FAST)" $(ARGS) || failed=1; \
 	done; exit $$failed
 interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=folder, and their tests
 	$(PY) -m pytest -m interop $(ARGS)

@@ -91,6 +91,27 @@ def test_a_signal_handler_may_cancel(talking_server):
     assert_stopped(talking_server)
 
 
+def test_ctrl_c_ends_the_wait_for_a_future_and_the_prediction_goes_on(talking_server):
+    output = run(
+        talking_server,
+        """
+        seen = []
+        future = model.respond_stream("hi").run_in_background(on_text=seen.append)
+        interrupt_soon(lambda: seen)
+        try:
+            future.result()
+        except KeyboardInterrupt:
+            print(future.done())
+        future.cancel()
+        print(future.result().cancelled)
+        client.close()
+        """,
+    )
+
+    assert output == ["False", "True"]
+    assert_stopped(talking_server)
+
+
 # -- exit -------------------------------------------------------------------------------------
 
 
