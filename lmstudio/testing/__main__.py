@@ -20,6 +20,7 @@ try:
         Server,
         find_smollm2,
     )
+    from ._calls.origin import is_local
     from ._protocol import argument_checks as checks
 except ImportError as error:
     raise SystemExit(str(error)) from None
@@ -35,7 +36,7 @@ _MORE = (
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lmstudio.testing",
-        description="A server that speaks LM Studio's protocol, on the loopback interface.",
+        description="A server that speaks LM Studio's protocol; for this machine unless told so.",
         epilog=_MORE,
     )
     add = parser.add_argument
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     count = _value(int, checks.whole(1))
     port = _value(int, checks.whole(0, 65535))
     add("--port", type=port, help="port to listen on, 0 for any (1234)")
+    add("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1: this machine alone)")
     add("--engine", choices=("scripted", "generated", "llama"), default="scripted")
     add("--model", metavar="FILE", help="GGUF file of the llama engine (SmolLM2 if installed)")
     add("--tokens", type=count, metavar="N", help="length of the replies in tokens")
@@ -128,6 +130,18 @@ def _server(options: argparse.Namespace) -> Server:
     return server
 
 
+def _warning(server: Server) -> str | None:
+    """What it means that other computers reach the server; None if they do not."""
+    address = server._core.options.host
+    if is_local(address):
+        return None
+    who = "who has the token" if server.tokens else "everybody there (--token asks for a token)"
+    return (
+        f"on {address}, so other computers may connect too: {who} can run its models and read "
+        "what the others ask, and nothing is encrypted"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until Ctrl-C, Ctrl-Break or SIGTERM.
 
@@ -153,6 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     with server:
         print(f"listening on {server.host}", flush=True)
+        if warning := _warning(server):
+            print(warning, flush=True)
         # No Event: setting one in a signal handler can deadlock against the wait it interrupts.
         while not ended:
             time.sleep(0.1)

@@ -24,8 +24,6 @@ from ._protocol.public import public
 
 T = TypeVar("T")
 
-HOST = "127.0.0.1"
-
 
 @public
 class Server:
@@ -35,6 +33,8 @@ class Server:
 
     Args:
         port: Port to listen on; 0 for any free one.
+        host: Address to listen on. With any but a loopback address, such as "0.0.0.0", every
+            computer that reaches this one can use the server: give it a `token`.
         engine: Makes the replies; a `ScriptedEngine` if not given.
         models: The downloaded models; by default the engine's, or two LLMs ("test-llm" and
             "test-vlm") and an embedding model ("test-embedding").
@@ -86,6 +86,7 @@ class Server:
         parallel: int | None = None,
         version: str = "0.4.0",
         allow_origins: Sequence[str] = (),
+        host: str = "127.0.0.1",
     ) -> None:
         arguments = dict(locals())  # all of them, under their names
         del arguments["self"]
@@ -101,7 +102,7 @@ class Server:
             for key in keys:
                 self.load(key)
             self._listener = Listener(self._core, self._holds)
-            self._port = self._core.loop.run(self._listener.start(HOST, port), 5.0)
+            self._port = self._core.loop.run(self._listener.start(host, port), 5.0)
         except BaseException:
             self._core.loop.stop(5.0)
             raise
@@ -113,8 +114,9 @@ class Server:
 
     @property
     def api_host(self) -> str:
-        """The host and the port, as "127.0.0.1:1234": what a `Client` takes."""
-        return f"{HOST}:{self._port}"
+        """The host and the port, as "127.0.0.1:1234": what a `Client` of this machine takes."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given := self._core.options.host, given)
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     host = api_host
 

@@ -22,7 +22,7 @@ def test_respond_reports_tool_calls_as_they_are_written(server, model):
 
     assert log == [(0, "x"), (0, "add"), (0, '{"a"'), (0, ":1}"), (0, {"a": 1})]
     assert result.content == "Let me."
-    assert result.stats.stop_reason == "toolCalls"
+    assert result.stats.stop_reason == "eosFound"
 
 
 def test_respond_reports_a_tool_call_that_cannot_be_read_and_goes_on(server, model):

@@ -203,7 +203,7 @@ class PublicApi:
         text = f", {typed(node.annotation)}" if node.annotation else ""
         field = getattr(attrs.fields(cls), name, None) if attrs.has(cls) else None
         if field is None:
-            return f"attribute{text}" + (f" = {typed(node.value)}" if node.value else "")
+            return f"attribute{text}" + (f" = {ast.unparse(node.value)}" if node.value else "")
         if not field.init:
             return f"field{text}"
         place = "keyword"

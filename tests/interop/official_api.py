@@ -2,8 +2,8 @@
 
     python official_api.py > official_api.json
 
-Run it with a Python that has the official `lmstudio` package. tests/interop/test_api.py compares
-this package with what it wrote.
+Run it with a Python that has the official `lmstudio` package, 1.6.0b1. tests/interop/test_api.py
+compares this package with what it wrote.
 """
 
 import dataclasses
@@ -29,7 +29,23 @@ NAMESPACES = {
     "Client.system": "_SyncSessionSystem",
     "Client.files": "_SyncSessionFiles",
     "Client.repository": "_SyncSessionRepository",
+    "AsyncClient.llm": "_AsyncSessionLlm",
+    "AsyncClient.embedding": "_AsyncSessionEmbedding",
+    "AsyncClient.system": "_AsyncSessionSystem",
+    "AsyncClient.files": "_AsyncSessionFiles",
+    "AsyncClient.repository": "_AsyncSessionRepository",
 }
+# Classes that users hold in their hands, though `__all__` does not have them.
+HELD = (
+    "AvailableModel",
+    "ModelDownloadOption",
+    "AsyncAvailableModel",
+    "AsyncModelDownloadOption",
+    "AsyncModelHandle",
+)
+# How the language itself uses a class.
+PROTOCOLS = ("__iter__", "__next__", "__enter__", "__exit__")
+PROTOCOLS += ("__aiter__", "__anext__", "__aenter__", "__aexit__", "__await__")
 
 
 def describe_default(value):
@@ -54,7 +70,8 @@ def describe_class(cls):
     fields = list(getattr(cls, "__struct_fields__", ()))
     if dataclasses.is_dataclass(cls):
         fields = [field.name for field in dataclasses.fields(cls)]
-    members = {"fields": fields, "properties": [], "methods": {}}
+    members = {"fields": fields, "properties": [], "methods": {}, "coroutines": []}
+    members["protocols"] = [name for name in PROTOCOLS if hasattr(cls, name)]
     for name in dir(cls):
         if name.startswith("_"):
             continue
@@ -62,6 +79,8 @@ def describe_class(cls):
         if isinstance(member, property):
             members["properties"].append(name)
         elif callable(getattr(cls, name)):
+            if inspect.iscoroutinefunction(getattr(cls, name)):
+                members["coroutines"].append(name)
             try:
                 members["methods"][name] = describe_function(getattr(cls, name))
             except (TypeError, ValueError):
@@ -91,14 +110,21 @@ def main():
     modules = (sdk_api, schemas, history, json_api, async_api, sync_api)
     names = {name for module in modules for name in module.__all__}
     api = {name: describe(getattr(lmstudio, name)) for name in sorted(names)}
+    for name in HELD:
+        module = async_api if name.startswith("Async") else sync_api
+        api[name] = {**describe(getattr(module, name)), "is_held": True}
+        api[name].pop("init", None)
     for path, name in NAMESPACES.items():
-        api[path] = {"kind": "class", **describe_class(getattr(sync_api, name))}
+        module = async_api if path.startswith("Async") else sync_api
+        api[path] = {"kind": "class", **describe_class(getattr(module, name))}
         api[path].pop("init", None)
         # What the private base class has manages the namespace's connection: no user's business.
-        for member in dir(sync_api._SyncSession):
+        base = async_api._AsyncSession if module is async_api else sync_api._SyncSession
+        for member in dir(base):
             api[path]["methods"].pop(member, None)
-            if member in api[path]["properties"]:
-                api[path]["properties"].remove(member)
+            for group in ("properties", "coroutines", "protocols"):
+                if member in api[path][group]:
+                    api[path][group].remove(member)
     json.dump({"version": lmstudio.__version__, "api": api}, sys.stdout, indent=1, sort_keys=True)
     print()
 

@@ -6,7 +6,6 @@ The programs of the Python client (interop/official_*.py) and those of the JavaS
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from interop import schemas
+from interop.node import node_command
 
 from lmstudio.testing import ScriptedEngine, Server
 from lmstudio.testing._engines.models_on_disk import TEST_EMBEDDING, TEST_LLM
@@ -23,8 +23,7 @@ pytestmark = pytest.mark.interop
 
 PROGRAMS = Path(__file__).parent
 PYTHON_CLIENT = Path(sys.prefix) / "official"
-JAVASCRIPT_CLIENT = Path(sys.prefix) / "js" / "node_modules"
-OLDEST_NODE = 18
+JAVASCRIPT_CLIENTS = {"1.5.0": "js", "2.0.0": "js2"}  # by the version, the folder that has it
 LIMIT = 40.0  # seconds that a program may take
 LONG = "word " * 100_000  # minutes, at a millisecond a token
 STORY = [f"{number} " for number in range(100_000)]
@@ -84,19 +83,13 @@ def python_client():
     return PYTHON_CLIENT
 
 
-@pytest.fixture(scope="session")
-def javascript_client():
+def find_javascript_client(version):
     """The command that runs its programs, and where it is."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("the half of the JavaScript client did not run: node is not here")
-    asked = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=LIMIT)
-    version = asked.stdout.strip()
-    if int(version.lstrip("v").partition(".")[0]) < OLDEST_NODE:
-        pytest.skip(f"the half of the JavaScript client did not run: node {version} is too old")
-    if not (JAVASCRIPT_CLIENT / "@lmstudio").is_dir():
-        pytest.skip("the official JavaScript client is not here: `make interop` installs it")
-    return node, JAVASCRIPT_CLIENT
+    node = node_command()
+    modules = Path(sys.prefix) / JAVASCRIPT_CLIENTS[version] / "node_modules"
+    if not (modules / "@lmstudio").is_dir():
+        pytest.skip(f"the JavaScript client {version} is not here: `make interop` installs it")
+    return node, modules
 
 
 @pytest.fixture
@@ -124,10 +117,8 @@ def start_python(run, python_client):
     return start
 
 
-@pytest.fixture
-def start_javascript(run, javascript_client):
-    """Starts a program of the official JavaScript client."""
-    node, client = javascript_client
+def javascript_starter(run, version):
+    node, client = find_javascript_client(version)
 
     def start(server, name, *arguments):
         command = [node, PROGRAMS / f"{name}.mjs", server.host, *arguments]
@@ -136,10 +127,18 @@ def start_javascript(run, javascript_client):
     return start
 
 
-@pytest.fixture(params=["python", "javascript"])
-def start(request):
+@pytest.fixture(params=JAVASCRIPT_CLIENTS)
+def start_javascript(run, request):
+    """Starts a program of the official JavaScript client."""
+    return javascript_starter(run, request.param)
+
+
+@pytest.fixture(params=["python", *JAVASCRIPT_CLIENTS])
+def start(run, request):
     """Starts a program that there is for both clients."""
-    return request.getfixturevalue(f"start_{request.param}")
+    if request.param == "python":
+        return request.getfixturevalue("start_python")
+    return javascript_starter(run, request.param)
 
 
 def lines(text):
@@ -256,7 +255,8 @@ def test_the_engine_stops_when_a_client_cancels_before_the_first_token(start):
     ("start", "unloaded"),
     [
         ("python", "No loaded model satisfies all requirements specified in the query."),
-        ("javascript", "Model unloaded"),  # its handles stand for one instance
+        # Its handles stand for one instance.
+        *((version, "Model unloaded") for version in JAVASCRIPT_CLIENTS),
     ],
     indirect=["start"],
 )
@@ -267,7 +267,7 @@ def test_what_the_server_refuses_and_a_reply_that_fails_half_way_are_errors(star
             unknown model: "Model not found: no-such-model"
             unknown model, loaded anew: "Model not found: no-such-model"
             not an LLM: "\"test-embedding\" is not a model of the kind that was asked for."
-            identifier in use: "The identifier \"test-llm\" is already in use."
+            identifier in use: "Model load error: the identifier \"test-llm\" already exists."
             unknown identifier: "Cannot find a model with identifier \"nobody\""
             unknown preset: "Cannot find a preset that matches \"nonsense\""
             half-way: ["one"," two"] "Out of memory"
@@ -360,10 +360,10 @@ def test_texts_become_tokens_prompts_and_embeddings(start):
             several: [{tokens("a b")},{tokens("c")}]
             count: 3
             context length: 4096
-            template: "<|system|>You are brief.\n<|user|>Hi.\n<|assistant|>"
+            template: "<s><|system|>You are brief.\n<|user|>Hi.\n<|assistant|>"
             embedding: {embedding("hello world")}
             embeddings: [{embedding("hello")},{embedding("world")}]
-            embedding tokens: {tokens("a b c")} 3
+            embedding tokens: [101,{tokens("a b c")[1:-1]},102] 3
             embedding model: "test-embedding" 2048 2048
         """)
 
@@ -377,7 +377,7 @@ def test_an_image_is_uploaded_and_put_into_a_chat(start):
         assert output == lines(f"""
             image: "pixel.png" "image" 70
             identifier: "{part["identifier"]}"
-            the same again: true
+            the same again: false
             reply: {REPLY}
         """)
         assert (part["name"], part["fileType"], part["sizeBytes"]) == ("pixel.png", "image", 70)

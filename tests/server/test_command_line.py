@@ -82,6 +82,19 @@ def test_runs_until_a_signal_and_ends_quietly(number):
             assert command.end(number) == (0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "who"),
+    [((), "everybody there (--token"), (("--token", f"sk-lm-{'a' * 8}:{'b' * 20}"), "who has")],
+    ids=["without a token", "with a token"],
+)
+def test_a_server_for_other_computers_says_what_that_means(arguments, who):
+    with Command("--host", "0.0.0.0", *arguments) as command:
+        assert command.first_line.startswith("listening on 127.0.0.1:")
+        warning = command.process.stdout.readline()
+        assert warning.startswith("on 0.0.0.0, so other computers may connect too: " + who)
+        assert command.end(signal.SIGTERM) == (0, "", "")
+
+
 def test_generated_engine():
     with (
         Command("--engine", "generated", "--tokens", "5", "--delay", "0.001") as command,
@@ -98,7 +111,7 @@ def test_a_script_file(script):
         assert text_of(packets) == "from a file"
         assert packets[-1]["stats"]["numGpuLayers"] == 5
         assert [text_of(client.rest(client.predict())[0]) for _ in range(2)] == ["ab", "ab"]
-        assert client.rest(client.predict())[0][-1]["stats"]["stopReason"] == "toolCalls"
+        assert client.rest(client.predict())[0][-1]["stats"]["stopReason"] == "eosFound"
 
 
 @pytest.mark.parametrize(

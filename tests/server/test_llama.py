@@ -118,7 +118,7 @@ def test_a_named_tool_is_called(client):
     (end,) = [p for p in packets if p["type"] == "toolCallGenerationEnd"]
     assert end["toolCallRequest"]["name"] == "double"
     assert isinstance(end["toolCallRequest"]["arguments"]["a"], int)
-    assert packets[-1]["stats"]["stopReason"] == "toolCalls"
+    assert packets[-1]["stats"]["stopReason"] == "eosFound"
     packets, _ = client.rest(client.predict("Hi", tools=tools, maxPredictedTokens=limit(2)))
     assert not [p for p in packets if p["type"].startswith("toolCall")]
 

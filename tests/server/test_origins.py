@@ -91,6 +91,21 @@ def test_origins_can_be_allowed():
         assert status(server, Origin="https://app.example:8443")[0] == 403
 
 
+def test_a_server_for_other_computers_is_called_by_an_address_or_by_this_machines_name():
+    with Server(host="0.0.0.0") as server:
+        assert server.host == f"127.0.0.1:{server.port}"
+        name = socket.gethostname()
+        for host in ("192.168.1.5:1234", "[fe80::1]:1234", f"{name}:1234", "localhost"):
+            assert status(server, Host=host) == (101, "")
+        assert status(server, Host="evil.example")[0] == 403
+        assert status(server, Origin="http://192.168.1.5:1234")[0] == 403
+
+
+def test_an_empty_address_is_none():
+    with pytest.raises(ValueError, match="host must be an address of this machine"):
+        Server(host="")
+
+
 @pytest.mark.parametrize("origin", ["app.example", "https://app.example/", "*", "https://"])
 def test_what_is_no_origin_cannot_be_allowed(origin):
     with pytest.raises(ValueError, match=r"allow_origins\[0\] must be an origin"):

@@ -244,6 +244,92 @@ def test_stop_strings_across_tokens(server, client, strings, text, found):
     assert packets[-1]["stats"]["stopReason"] == reason
 
 
+@pytest.mark.parametrize(
+    ("strings", "count"), [([";"], 1), (["; "], 1), (["x"], 4), (["4"], 0), ([" 5"], 2)]
+)
+def test_the_tokens_of_a_stop_string_do_not_count(server, client, strings, count):
+    server.reply(["4", ";", " ", "5"])
+    packets, _ = client.rest(client.predict(stopStrings=strings))
+    assert packets[-1]["stats"]["predictedTokensCount"] == count
+    assert server.predictions[0].wait_finished().tokens_sent == count
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, {"stopStrings": [" three"]}, {"maxPredictedTokens": limit(1)}],
+    ids=["whole", "stop string", "limit"],
+)
+def test_scripted_stats_are_there_whatever_ends_the_reply(server, client, config):
+    server.reply("one two three", predicted_tokens_count=7, tokens_per_second=3.5)
+    stats = client.rest(client.predict(**config))[0][-1]["stats"]
+    assert (stats["predictedTokensCount"], stats["tokensPerSecond"]) == (7, 3.5)
+
+
+PARSING = {"enabled": True, "startString": "sis", "endString": "es"}
+TYPES = {"reasoningStartTag": "start", "reasoning": "reasoning", "reasoningEndTag": "end"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "parsing", "parts"),
+    [
+        (  # as in LM Studio's own snapshot of it
+            ["Assistant", " message", " ", "2"],
+            PARSING,
+            [
+                *(("As", "none"), ("sis", "start"), ("tant", "reasoning"), (" m", "reasoning")),
+                *(("es", "end"), ("sage", "none"), (" ", "none"), ("2", "none")),
+            ],
+        ),
+        (
+            ["<", "think", ">", "a<", "b", "</", "think>c", "<"],
+            None,
+            [
+                *(("<think>", "start"), ("a", "reasoning"), ("<", "reasoning")),
+                *(("b", "reasoning"), ("</think>", "end"), ("c", "none"), ("<", "none")),
+            ],
+        ),
+        (["a sis b"], {**PARSING, "enabled": False}, [("a sis b", "none")]),
+        (["sis", "e"], PARSING, [("sis", "start"), ("e", "reasoning")]),
+        (["<think"], None, [("<think", "none")]),
+    ],
+)
+def test_reasoning_is_split_at_its_tags(server, client, tokens, parsing, parts):
+    server.reply(tokens)
+    config = {} if parsing is None else {"reasoning.parsing": parsing}
+    packets, _ = client.rest(client.predict(**config))
+    fragments = [p["fragment"] for p in packets if p["type"] == "fragment"]
+    kinds = [(f["content"], TYPES.get(f["reasoningType"], "none")) for f in fragments]
+    assert kinds == parts
+    assert sum(f["tokensCount"] for f in fragments) == len(tokens)
+    assert packets[-1]["stats"]["predictedTokensCount"] == len(tokens)
+
+
+def test_a_draft_model_that_does_not_exist_is_refused(client):
+    draft = {"speculativeDecoding.draftModel": "nope"}
+    packets, end = client.rest(client.predict(**draft))
+    assert packets == []
+    assert end["error"]["title"] == 'Cannot find model "nope"'
+    for key in ("test-vlm", ""):
+        packets, _ = client.rest(client.predict(**{"speculativeDecoding.draftModel": key}))
+        assert packets[-1]["type"] == "success"
+
+
+def test_an_image_for_a_model_without_vision_is_an_error(server, client):
+    image = {"type": "file", "name": "a.png", "identifier": "x", "sizeBytes": 1}
+    message = {"role": "user", "content": [{**image, "fileType": "image"}]}
+    parameter = {
+        "modelSpecifier": {"type": "query", "query": {"vision": False}},
+        "history": {"messages": [message]},
+        "predictionConfigStack": NO_CONFIG,
+    }
+    packets, end = client.rest(client.open("predict", parameter))
+    assert packets == []
+    assert end["error"]["title"].startswith("Model does not support images.")
+    server.load("test-vlm")
+    parameter["modelSpecifier"] = {"type": "query", "query": {"vision": True}}
+    assert client.rest(client.open("predict", parameter))[0][-1]["type"] == "success"
+
+
 def test_a_limit_of_tokens(server, client):
     server.reply("one two three")
     packets, _ = client.rest(client.predict(maxPredictedTokens=limit(2)))

@@ -76,7 +76,7 @@ def test_identifiers_of_further_instances(server, client):
     infos.append(load(client, "test-llm", identifier="mine")[0][-1]["info"])
     assert [info["identifier"] for info in infos] == ["test-llm:2", "test-llm:3", "mine"]
     _, end = load(client, "test-llm", identifier="mine")
-    assert end["error"]["title"] == 'The identifier "mine" is already in use.'
+    assert end["error"]["title"] == ('Model load error: the identifier "mine" already exists.')
 
 
 def test_cancel_of_a_load_closes_without_success():
@@ -104,6 +104,68 @@ def test_get_or_load_just_in_time(client):
     ]
     assert packets[0]["identifier"] == packets[0]["info"]["modelKey"] == "test-vlm"
     assert packets[-1]["info"]["ttlMs"] == 60_000
+
+
+def test_a_load_just_in_time_without_a_limit_has_an_hour(client):
+    packets, _ = client.rest(get_or_load(client, "test-vlm"))
+    assert packets[-1]["info"]["ttlMs"] == 3_600_000
+
+
+LLAMA = Model(
+    key="llama-3.2-1b",
+    publisher="someone",
+    path="someone/Llama-3.2-1B-GGUF/llama-3.2-1b.Q8_0.gguf",
+    variants=("llama-3.2-1b@q8_0",),
+)
+NAMES = [
+    "llama-3.2-1b",
+    "Llama-3.2-1B",
+    "someone/llama-3.2-1b",
+    "someone/llama-3.2-1b-gguf",
+    "someone/Llama-3.2",
+    "someone/Llama-3.2-1B-GGUF/llama-3.2-1b.Q8_0.gguf",
+    "llama-3.2-1b@q8_0",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_is_found_by_all_its_names_and_then_not_loaded_again(name):
+    with Server(models=[Model(key="other"), LLAMA], loaded=[]) as server:
+        with RawClient(server) as client:
+            packets, _ = client.rest(get_or_load(client, name))
+            assert packets[-1]["info"]["modelKey"] == LLAMA.key
+            for again in NAMES:
+                (packet,), _ = client.rest(get_or_load(client, again))
+                assert packet["type"] == "alreadyLoaded"
+                info = {"specifier": named(again), "throwIfNotFound": True}
+                assert client.result("getModelInfo", info)["modelKey"] == LLAMA.key
+        assert server.identifiers == [name]
+
+
+@pytest.mark.parametrize("name", ["someone", "llama", "someone/other", "1b", "/"])
+def test_half_a_name_is_none(name):
+    with Server(models=[LLAMA]) as server, RawClient(server) as client:
+        _, end = client.rest(get_or_load(client, name))
+        assert end["error"]["displayData"]["code"] == "generic.pathNotFound"
+
+
+def test_a_whole_name_goes_before_the_beginning_of_another():
+    models = [Model(key="m-large"), Model(key="m")]
+    with Server(models=models, loaded=["m-large", "m"]) as server, RawClient(server) as client:
+        for name in ("testing/m", "testing/M", "m"):
+            info = {"specifier": named(name), "throwIfNotFound": True}
+            assert client.result("getModelInfo", info)["identifier"] == "m"
+            assert load(client, name)[0][-1]["info"]["modelKey"] == "m"
+
+
+def test_two_names_of_a_model_wait_for_one_load():
+    with Server(load_time=0.03) as server, RawClient(server) as one, RawClient(server) as two:
+        first = get_or_load(one, "test-vlm")
+        one.until(first, "startLoading")
+        second = get_or_load(two, "testing/test-vlm")
+        assert two.until(second, "startLoading")[-1]["identifier"] == "test-vlm"
+        infos = [c.rest(ch)[0][-1]["info"] for c, ch in ((one, first), (two, second))]
+        assert infos[0]["instanceReference"] == infos[1]["instanceReference"]
 
 
 def test_two_clients_wait_for_one_load():
@@ -138,6 +200,19 @@ def test_a_load_just_in_time_can_unload_the_ones_before():
         assert server.identifiers == ["b"]
 
 
+def test_a_load_just_in_time_unloads_models_of_the_other_namespace_too():
+    models = [Model(key="a"), Model(key="e", type="embedding")]
+    with (
+        Server(models=models, loaded=[], jit_evict=True) as server,
+        RawClient(server, "embedding") as embedding,
+        RawClient(server) as client,
+    ):
+        embedding.rest(get_or_load(embedding, "e"))
+        packets, _ = client.rest(get_or_load(client, "a"))
+        assert packets[0]["info"]["identifier"] == "e"
+        assert server.identifiers == ["a"]
+
+
 def test_idle_models_are_unloaded(server, client):
     load(client, "test-vlm", ttlMs=1)
     assert server.wait_for(lambda: "test-vlm" not in server.identifiers)
@@ -165,8 +240,8 @@ def test_unload(server, client):
     assert client.result("unloadModel", {"identifier": "test-llm"}) is ABSENT
     assert server.identifiers == ["test-embedding"]
     assert client.error("unloadModel", {"identifier": "test-llm"})["displayData"] == {
-        "code": "generic.identifierNotFound",
-        "identifier": "test-llm",
+        "code": "generic.noModelMatchingQuery",
+        "query": {"identifier": "test-llm"},
         "loadedModelsSample": ["test-embedding"],
         "totalLoadedModels": 1,
     }
@@ -255,16 +330,38 @@ def test_tokens(client):
     assert client.result("countTokens", parameter) == {"tokenCount": 4}
 
 
-def test_prompt_template(client):
+def test_an_embedding_model_tokenizes_with_its_two_special_tokens(embedding):
+    parameter = {"specifier": ANY, "inputString": "a b"}
+    tokens = embedding.result("tokenize", parameter)["tokens"]
+    assert (len(tokens), tokens[0], tokens[-1]) == (4, 101, 102)
+    assert embedding.result("countTokens", parameter) == {"tokenCount": 2}
+
+
+ANSWER = {"role": "assistant", "content": [{"type": "text", "text": "ho"}]}
+TOOL = {"type": "function", "function": {"name": "add"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "formatted"),
+    [
+        ({}, "<s><|user|>hi\n<|assistant|>ho</s>\n<|assistant|>"),
+        ({"omitBosToken": True}, "<|user|>hi\n<|assistant|>ho</s>\n<|assistant|>"),
+        ({"omitEosToken": True}, "<s><|user|>hi\n<|assistant|>ho\n<|assistant|>"),
+        (
+            {"omitBosToken": True, "omitEosToken": True, "toolDefinitions": [TOOL]},
+            '<|system|>Tools: [{"type":"function","function":{"name":"add"}}]\n'
+            "<|user|>hi\n<|assistant|>ho\n<|assistant|>",
+        ),
+    ],
+)
+def test_a_prompt_template_follows_its_options(client, options, formatted):
     parameter = {
         "specifier": ANY,
-        "history": {"messages": [user("hi")]},
+        "history": {"messages": [user("hi"), ANSWER]},
         "predictionConfigStack": NO_CONFIG,
-        "opts": {},
+        "opts": options,
     }
-    assert client.result("applyPromptTemplate", parameter) == {
-        "formatted": "<|user|>hi\n<|assistant|>"
-    }
+    assert client.result("applyPromptTemplate", parameter) == {"formatted": formatted}
 
 
 def test_other_model_calls(client):
@@ -297,7 +394,7 @@ def test_load_and_unload_by_hand(server, client):
     assert {info["identifier"] for info in client.result("listLoaded")} == {"test-llm:2", "mine"}
     with pytest.raises(ValueError, match="no model 'nope' is loaded, only: test-embedding"):
         server.unload("nope")
-    with pytest.raises(ValueError, match="already in use"):
+    with pytest.raises(ValueError, match="already exists"):
         server.load("test-llm", "mine")
 
 

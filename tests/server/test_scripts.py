@@ -88,7 +88,7 @@ def test_tool_calls_end_the_round(server, client):
     assert calls[8]["toolCallRequest"]["id"] == calls[5]["toolCallId"] != "mine"
     assert calls[-1]["type"] == "toolCallGenerationFailed"
     assert calls[-1]["error"]["title"] == "No JSON"
-    assert packets[-1]["stats"]["stopReason"] == "toolCalls"
+    assert packets[-1]["stats"]["stopReason"] == "eosFound"
 
 
 @pytest.mark.parametrize("after", [0, 2])

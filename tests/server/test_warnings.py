@@ -17,6 +17,11 @@ from server.raw_client import ANY, NO_CONFIG, RawClient
         {"type": "rpcCall", "endpoint": "listLoaded", "callId": "1"},
         {"type": "channelCreate", "endpoint": "predict"},
         {"type": "channelSend", "message": {"type": "cancel"}},
+        {"type": "channelSend", "channelId": 1, "ackId": 1.5, "message": {"type": "cancel"}},
+        {"type": "rpcCall", "endpoint": "listLoaded", "callId": 1.5},
+        {"type": "signalSubscribe", "endpoint": "x"},
+        {"type": "writableSignalUpdate", "subscribeId": 1, "patches": [], "tags": [1]},
+        '{"type": "rpcCall", "endpoint": "listLoaded", "callId": NaN}',
     ],
 )
 def test_malformed_messages_are_ignored_in_silence(server, client, message):
@@ -80,6 +85,33 @@ WARNINGS = [  # as LM Studio's own server classes word them
         "channelUnknown",
         "Received channelSend for unknown channel, channelId = 99",
     ),
+    (
+        {"type": "signalSubscribe", "endpoint": "wat", "subscribeId": 1},
+        "signalEndpointUnknown",
+        "Received signalSubscribe for unknown endpoint, endpoint = wat",
+    ),
+    (
+        {"type": "writableSignalSubscribe", "endpoint": "wat", "subscribeId": 1},
+        "writableSignalEndpointUnknown",
+        "Received writableSignalSubscribe for unknown endpoint, endpoint = wat",
+    ),
+    (
+        {"type": "writableSignalUpdate", "subscribeId": 1, "patches": [], "tags": []},
+        "writableSignalUnknown",
+        "Received writableSignalUpdate for unknown subscription, subscribeId = 1",
+    ),
+    (
+        {"type": "rpcCall", "endpoint": "tokenize", "callId": 7, "parameter": "a\nb"},
+        "rpcParameterTypeError",
+        "Received invalid parameter for rpcCall, endpointName = tokenize, parameter = a\nb. "
+        "Zod error:\n\n- parameter: Expected object, received string",
+    ),
+    (
+        '{"type": "rpcCall", "endpoint": "tokenize", "callId": 7, "parameter": [1.0, 1.5]}',
+        "rpcParameterTypeError",
+        "Received invalid parameter for rpcCall, endpointName = tokenize, parameter = [1,1.5]. "
+        "Zod error:\n\n- parameter: Expected object, received array",
+    ),
 ]
 
 
@@ -87,6 +119,60 @@ WARNINGS = [  # as LM Studio's own server classes word them
 def test_warnings_word_for_word(client, message, kind, words):
     client.send(message)
     assert client.recv() == {"type": "communicationWarning", "warning": words, "kind": kind}
+
+
+NAME_PROBLEMS = [
+    ("", "String must contain at least 1 character(s)"),
+    ("a" * 1025, "String must contain at most 1024 character(s)"),
+    ("__proto__", 'For security reasons, "__proto__" is not allowed'),
+    ("a\nb", "Control characters are not allowed"),
+    ("a\u200bb", "Control characters are not allowed"),
+    ("a\ud83db", "Control characters are not allowed"),
+]
+
+
+@pytest.mark.parametrize("field", ["identifier", "path"])
+@pytest.mark.parametrize(("name", "words"), NAME_PROBLEMS, ids=range(len(NAME_PROBLEMS)))
+def test_names_that_no_model_may_have(client, field, name, words):
+    specifier = {"type": "query", "query": {field: name}}
+    warning = client.call("countTokens", {"specifier": specifier, "inputString": "a"})
+    assert warning["kind"] == "rpcParameterTypeError"
+    problems = f"Zod error:\n\n- parameter.specifier.query.{field}: {words}"
+    assert warning["warning"].endswith(problems)
+
+
+def test_a_tool_of_another_type_is_named(client):
+    parameter = {
+        "specifier": ANY,
+        "history": {"messages": []},
+        "predictionConfigStack": NO_CONFIG,
+        "opts": {
+            "toolDefinitions": [
+                {"type": "plugin"},
+                {"type": "function", "function": {"name": "a", "parameters": {"type": "array"}}},
+            ]
+        },
+    }
+    at = "parameter.opts.toolDefinitions"
+    assert client.call("applyPromptTemplate", parameter)["warning"].endswith(
+        f". Zod error:\n\n- {at}.0.type: Invalid discriminator value. Expected 'function'\n"
+        f"- {at}.1.function.parameters.type: Invalid discriminator value. Expected 'object'"
+    )
+
+
+def test_a_whole_number_may_be_written_with_a_point(client):
+    client.send('{"type": "rpcCall", "endpoint": "listLoaded", "callId": 1.0}')
+    answer = client.recv()
+    assert answer["type"] == "rpcResult"
+    assert answer["callId"] == 1
+    assert isinstance(answer["callId"], int)
+
+
+def test_the_end_of_a_subscription_is_taken_in_silence(client):
+    client.send({"type": "signalUnsubscribe", "subscribeId": 1})
+    client.send({"type": "writableSignalUnsubscribe", "subscribeId": 1})
+    client.send({"type": "keepAlive"})
+    assert client.recv() == {"type": "keepAliveAck"}
 
 
 def test_a_bad_message_in_the_history_is_named(client):

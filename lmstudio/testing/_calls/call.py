@@ -159,7 +159,7 @@ class Call:
     def tool_call(
         self, name: str, arguments: dict[str, Any] | None = None, *, id: str | None = None
     ) -> None:
-        """Send a whole tool call of a prediction; `success("toolCalls")` may follow.
+        """Send a whole tool call of a prediction; `success()` may follow.
 
         Args:
             name: Name of the tool.

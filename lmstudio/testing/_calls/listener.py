@@ -75,7 +75,9 @@ class Listener:
         self, websocket: ServerConnection, request: Request
     ) -> Response | None:
         path = request.path.split("?")[0]
-        refused = refusal(request.headers, self._core.options.allow_origins)
+        refused = refusal(
+            request.headers, self._core.options.allow_origins, self._core.options.host
+        )
         if refused is not None:
             logger.info("%s", refused)
             return _json_response({"error": refused}, HTTPStatus.FORBIDDEN)

@@ -10,6 +10,7 @@ say of itself, so that it may use any name of this machine.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -18,15 +19,16 @@ from websockets.datastructures import Headers
 _OWN_CLIENT = "lmstudio-python"
 
 
-def refusal(headers: Headers, allowed: Sequence[str]) -> str | None:
+def refusal(headers: Headers, allowed: Sequence[str], address: str) -> str | None:
     """Return why a request is refused, None if it is not.
 
     Args:
         headers: Those of the request.
         allowed: Origins that may come in besides this machine's, such as "https://app.example".
+        address: Where the server listens: other computers call it by its address or its name.
     """
     for origin in headers.get_all("Origin"):
-        if not (origin in allowed or _is_local(_host(origin))):
+        if not (origin in allowed or is_local(_host(origin))):
             return (
                 f"The request comes from a web page of {_shown(origin)}: only pages of localhost "
                 f"may connect to this server, unless it has allow_origins=[{_shown(origin)}]."
@@ -34,9 +36,22 @@ def refusal(headers: Headers, allowed: Sequence[str]) -> str | None:
     if headers.get_all("User-Agent") == [_OWN_CLIENT]:
         return None
     for name in headers.get_all("Host"):
-        if not (_is_local(_host(f"//{name}")) or _host(f"//{name}") in map(_host, allowed)):
+        host = _host(f"//{name}")
+        if not (is_local(host) or host in map(_host, allowed) or _is_own(host, address)):
             return f"The request is for the host {_shown(name)}: this server is only localhost."
     return None
+
+
+def _is_own(host: str, address: str) -> bool:
+    """Whether other computers may call a server that listens there so. No site has these names."""
+    if is_local(address):
+        return False
+    if host in (address, socket.gethostname().lower()):
+        return True
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def _host(url: str) -> str:
@@ -46,7 +61,8 @@ def _host(url: str) -> str:
         return ""
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether only programs of this machine reach what listens there."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

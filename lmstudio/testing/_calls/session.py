@@ -20,6 +20,7 @@ from .._protocol.log import Failure
 from .._protocol.shapes import CHANNELS, MESSAGES, RPCS, UNHANDLED
 
 MAX_WARNINGS = 5
+_WHOLE = 2**53  # beyond it, a JavaScript number may be another
 
 # Takes a call away from the server for the test to answer; False if the server is to answer it.
 Park: TypeAlias = "Callable[[Session, dict[str, Any], Channel | None], bool]"
@@ -62,6 +63,15 @@ class Session:
             self._create(message)
         elif kind in ("channelSend", "channelAck"):
             self._into_channel(message)
+        elif kind in ("signalSubscribe", "writableSignalSubscribe"):
+            # LM Studio has these messages, but no namespace has such an endpoint.
+            of = "signalEndpoint" if kind == "signalSubscribe" else "writableSignalEndpoint"
+            self._not_there(kind, of, message["endpoint"], {})
+        elif kind == "writableSignalUpdate":
+            self.warn(
+                "writableSignalUnknown",
+                f"Received {kind} for unknown subscription, subscribeId = {message['subscribeId']}",
+            )
         # Last: a test's thread that wakes finds all that has come of the message.
         self.core.changes.touch()
 
@@ -106,7 +116,7 @@ class Session:
             self.warn(
                 "rpcParameterTypeError",
                 f"Received invalid parameter for rpcCall, endpointName = {endpoint}, "
-                f"parameter = {_json(parameter)}. {report(problems)}",
+                f"parameter = {_shown(parameter)}. {report(problems)}",
             )
         elif not self._park(self, message, None):
             self.start_call(message)
@@ -137,19 +147,19 @@ class Session:
         endpoint, channel_id = message["endpoint"], message["channelId"]
         if self._not_there("channelCreate", "channelEndpoint", endpoint, CHANNELS):
             return
+        if channel_id in self._channels:
+            self.warn(
+                "channelAlreadyOpen",
+                f"Received channelCreate for already open channel, channelId = {channel_id}",
+            )
+            return
         parameter = message.get("creationParameter", MISSING)
         problems = CHANNELS[self.namespace][endpoint][0](parameter, "creationParameter")
         if problems:
             self.warn(
                 "channelCreationParameterTypeError",
                 f"Received invalid creationParameter for channel, endpointName = {endpoint}, "
-                f"creationParameter = {_json(parameter)}. {report(problems)}",
-            )
-            return
-        if channel_id in self._channels:
-            self.warn(
-                "channelAlreadyOpen",
-                f"Received channelCreate for already open channel, channelId = {channel_id}",
+                f"creationParameter = {_shown(parameter)}. {report(problems)}",
             )
             return
         channel = Channel(self.connection, channel_id, self.namespace, endpoint)
@@ -187,7 +197,7 @@ class Session:
             self.warn(
                 "channelMessageTypeError",
                 f"Received invalid message for channel, endpointName = {channel.endpoint}, "
-                f"message = {_json(packet)}. {report(problems)}",
+                f"message = {_shown(packet)}. {report(problems)}",
             )
         elif isinstance(packet, dict):
             channel.arrived(packet)
@@ -213,19 +223,32 @@ class Session:
 
 def _parse(frame: str) -> dict[str, Any] | None:
     try:
-        message = json.loads(frame)
+        message = json.loads(frame, parse_float=_number, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         return None
     fields = MESSAGES.get(message["type"])
-    if fields is None or not all(good(message.get(name)) for name, good in fields.items()):
+    if fields is None or not all(good(message.get(name, MISSING)) for name, good in fields.items()):
         return None
     return message
 
 
-def _json(value: Any) -> str:
-    return "undefined" if value is MISSING else encode(value)
+def _number(text: str) -> int | float:
+    """Return a number as JavaScript has it, where 1.0 is 1."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < _WHOLE else number
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it stands in a warning: a text as it is, anything else as JSON."""
+    if isinstance(value, dict) and isinstance(value.get("stack"), str):
+        return str(value["stack"])  # taken for an error
+    return str(value) if value is MISSING or isinstance(value, str) else encode(value)
 
 
 def _as_error(problem: Exception) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Loading:
     """A model that is being loaded just in time, and the channels that wait for it."""
 
     model: Model
+    identifier: str
     channels: set[Channel]
     task: asyncio.Task[Instance]
 

@@ -52,6 +52,11 @@ def _origin(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be an origin, as 'https://app.example', got {value!r}")
 
 
+def _address(name: str, value: Any) -> None:
+    if not checks.text(name, value):
+        raise ValueError(f"{name} must be an address of this machine, as '127.0.0.1', got ''")
+
+
 def _token(name: str, value: Any) -> None:
     for token in value:
         if not _TOKEN.fullmatch(checks.text(name, token)):
@@ -80,6 +85,7 @@ class Options:
     """
 
     port: int = attrs.field(validator=_must(checks.whole(0, 65535)))
+    host: str = attrs.field(validator=_must(_address))
     engine: Engine = attrs.field(converter=_engine, validator=_must(_ENGINE))
     models: Sequence[Model] | None = attrs.field(validator=_must(checks.optional(_MODELS)))
     loaded: Sequence[str] | None = attrs.field(

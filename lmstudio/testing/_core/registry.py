@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from .._engines.models_on_disk import Domain, Model
+from .._engines.models_on_disk import Domain, Model, fit
 from .._protocol import errors
 from .prediction import Prediction
 
@@ -60,6 +60,10 @@ class Instance:
     def queued(self) -> int:
         """How many predictions wait for a free slot."""
         return len(self._waiting)
+
+    def fit(self, name: str) -> int:
+        """Return how well a name fits: 3 if it is the identifier, else as it fits the model."""
+        return 3 if name == self.identifier else fit(self.model, name)
 
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
@@ -137,23 +141,28 @@ class Registry:
         ]
 
     def model(self, key: str, domain: Domain) -> Model:
-        """Return the downloaded model of the domain with the key (or path, or variant)."""
-        model = self.any_model(key)
+        """Return the downloaded model of the domain that goes by the name."""
+        model = self.any_model(key, domain)
         if model.type != domain:
             raise errors.domain_mismatch(key, model.type, domain)
         return model
 
-    def any_model(self, key: str) -> Model:
-        """Return the downloaded model with the key (or path, or variant)."""
-        for model in self.models:
-            if key in (model.key, model.file_path(), *model.variants):
-                return model
-        raise errors.path_not_found(key, [one.key for one in self.models])
+    def any_model(self, key: str, domain: Domain | None = None) -> Model:
+        """Return the downloaded model that goes by the name, of the domain if one of it does."""
+        found = [one for one in self.models if fit(one, key)]
+        if not found:
+            raise errors.path_not_found(key, [one.key for one in self.models])
+        return max(found, key=lambda one: (one.type == domain, fit(one, key), one.key == key))
 
     def get(self, identifier: str, domain: Domain) -> Instance | None:
         """Return the instance with exactly this identifier."""
         found = self._instances.get(identifier)
         return found if found is not None and found.model.type == domain else None
+
+    def named(self, name: str, domain: Domain) -> Instance | None:
+        """Return the instance that goes by the name: by its identifier, or as its model does."""
+        found = [one for one in self.loaded(domain) if one.fit(name)]
+        return max(found, key=lambda one: (one.fit(name), one.last_used or 0), default=None)
 
     def find(self, domain: Domain, specifier: dict[str, Any]) -> Instance:
         """Return the instance that a specifier means, or raise the error for the client."""
@@ -167,7 +176,8 @@ class Registry:
         matches = [one for one in instances if _matches(one, query, domain)]
         if not matches:
             raise errors.no_model_matching_query(query, [one.identifier for one in instances])
-        return max(matches, key=lambda one: one.last_used or 0)
+        wanted = query.get("identifier", query.get("path", ""))
+        return max(matches, key=lambda one: (one.fit(wanted), one.last_used or 0))
 
     def is_taken(self, identifier: str) -> bool:
         """Whether a loaded instance has the identifier."""
@@ -232,12 +242,11 @@ class Registry:
 
 
 def _matches(instance: Instance, query: dict[str, Any], domain: Domain) -> bool:
-    model = instance.model
-    path = query.get("path")
+    identifier, path = query.get("identifier"), query.get("path")
     return (
         query.get("domain", domain) == domain
-        and query.get("identifier", instance.identifier) == instance.identifier
-        and (path is None or path == model.key or model.file_path().startswith(path))
-        and (query.get("vision") is None or query["vision"] == model.vision)
+        and (identifier is None or instance.fit(identifier) > 0)
+        and (path is None or fit(instance.model, path) > 0)
+        and (query.get("vision") is None or query["vision"] == instance.model.vision)
         and query.get("deviceIdentifier") is None
     )

@@ -49,14 +49,14 @@ def file_type(name: str, content: bytes) -> str:
 
 
 def upload(core: Core, domain: Domain, parameter: Any) -> Any:
-    """Answer `uploadFileBase64`: the same content has the same identifier."""
+    """Answer `uploadFileBase64`: each upload has an identifier of its own."""
     name = parameter["name"]
     try:
         content = base64.b64decode(parameter["contentBase64"], validate=True)
     except (binascii.Error, ValueError) as problem:
         raise EndpointError("The content is not valid base64.", cause=str(problem)) from None
     extension = os.path.splitext(name)[1].lower()
-    identifier = hashlib.sha256(content).hexdigest() + extension
+    identifier = f"{hashlib.sha256(content).hexdigest()}-{len(core.files)}{extension}"
     stored = StoredFile(name, content, file_type(name, content))
     core.files[identifier] = stored
     return {"identifier": identifier, "fileType": stored.type, "sizeBytes": len(content)}

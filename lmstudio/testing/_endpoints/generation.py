@@ -20,7 +20,10 @@ from .._engines.engine import Event, Fault, Finish, GenerationRequest, Token, To
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.log import Failure
 from .._protocol.packets import progress_packet
+from .reasoning_tags import ReasoningTags
 from .stop_strings import StopStrings
+
+_PARSING = "llm.prediction.reasoning.parsing"
 
 
 class Generation:
@@ -46,6 +49,7 @@ class Generation:
         self.record = record
         self.stopped = asyncio.Event()  # loop thread only
         self._reason: str | None = None
+        self._known: dict[str, Any] = {}  # stats that the engine has told beforehand
         self.request = GenerationRequest(
             model=instance.model,
             messages=record.messages,
@@ -56,13 +60,16 @@ class Generation:
             stop=threading.Event(),
             abandoned=threading.Event(),
             report_progress=self._progress,
+            report_stats=self._known.update,
             script=script,
         )
         self._strings = StopStrings(self.request.stop_strings)
+        self._tags = ReasoningTags(record.config.get(_PARSING))
         self._started = time.perf_counter()
         self._first: float | None = None
         self._prompt_tokens: int | None = None
-        self._predicted = 0
+        self._taken = 0  # tokens of the engine
+        self._predicted = 0  # those of them that are part of the reply
 
     def stop(self, reason: str) -> None:
         """Tell the engine to stop; the prediction then ends with this reason."""
@@ -127,8 +134,8 @@ class Generation:
         finish: Finish | None = None
         try:
             while finish is None:
-                if limit is not None and self._predicted >= limit[0]:
-                    finish = Finish(limit[1])
+                if limit is not None and self._taken >= limit[0]:
+                    finish = Finish(limit[1], self._known)
                     break
                 event = next(events, None)
                 if event is None:
@@ -144,7 +151,7 @@ class Generation:
             close = getattr(events, "close", None)
             if close is not None:
                 close()
-        self._emit(Token(self._strings.rest(), count=0))
+        self._emit_held()
         if self._reason is not None:
             finish = Finish(self._reason, finish.stats)
         self.finish(finish)
@@ -165,20 +172,32 @@ class Generation:
             return None
         token = Token(event) if isinstance(event, str) else event
         assert isinstance(token, Token)
-        self._predicted += token.count
+        self._taken += token.count
         if self._first is None:
             self._first = time.perf_counter()
             self.record.note_phase("generating")
         if token.reasoning_type != "none" or token.is_structural:
+            self._emit_held()
             self._emit(token)
             return None
-        text, found = self._strings.feed(token.text)
-        self._emit(token if text == token.text else _with_text(token, text))
+        tokens, found = self._strings.feed(token)
+        for one in tokens:
+            for part in self._tags.feed(one):
+                self._emit(part)
         if found is not None:
-            return Finish("stopStringFound", {"stopString": found})
+            return Finish("stopStringFound", {"stopString": found, **self._known})
         return None
 
+    def _emit_held(self) -> None:
+        """Send what was held back: neither a stop string nor a tag has come of it."""
+        for one in self._strings.rest():
+            for part in self._tags.feed(one):
+                self._emit(part)
+        for part in self._tags.rest():
+            self._emit(part)
+
     def _emit(self, token: Token) -> None:
+        self._predicted += token.count
         if not token.text:
             return
         fragment: dict[str, Any] = {
@@ -197,6 +216,7 @@ class Generation:
         self._channel.connection.wait_room(self.request.stop.is_set)
 
     def _call_tool(self, call: ToolCall) -> None:
+        self._emit_held()
         self.record.note_phase("generating")
         call_id = call.id or f"call_{next(self._core.numbers)}"
         text = json.dumps(call.arguments, separators=(",", ":"))
@@ -262,7 +282,3 @@ class Generation:
             if now > self._first:
                 stats["tokensPerSecond"] = self._predicted / (now - self._first)
         return stats
-
-
-def _with_text(token: Token, text: str) -> Token:
-    return Token(text, contains_drafted=token.contains_drafted, count=token.count)

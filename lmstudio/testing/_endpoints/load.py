@@ -13,6 +13,7 @@ from .._protocol import errors
 from .._protocol.packets import merge_layers, ratio
 
 STEPS = 3
+JIT_TTL_MS = 3_600_000  # what LM Studio gives a model that it loads just in time
 
 
 async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
@@ -36,17 +37,17 @@ async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) ->
 async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
     """Serve `getOrLoad`: an instance that is loaded, or a load just in time."""
     registry, domain, identifier = core.registry, domain_of(channel), parameter["identifier"]
-    found = registry.get(identifier, domain)
+    found = registry.named(identifier, domain)
     if found is not None:
         channel.send({"type": "alreadyLoaded", "info": found.info()})
         return
-    loading = core.loading.get(identifier)
+    model = registry.model(identifier, domain)
+    loading = core.loading.get(model.key)
     if loading is None:
-        model = registry.model(identifier, domain)
-        _unload_others(core, channel, domain)
-        loading = _start(core, model, identifier, parameter)
-    info = loading.model.info()
-    channel.send({"type": "startLoading", "identifier": identifier, "info": info})
+        _unload_others(core, channel)
+        loading = _start(core, model, registry.free_identifier(identifier), parameter)
+    info = model.info()
+    channel.send({"type": "startLoading", "identifier": loading.identifier, "info": info})
     loading.channels.add(channel)
     cancelled = asyncio.ensure_future(channel.cancelled.wait())
     try:
@@ -58,7 +59,7 @@ async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -
         loading.channels.discard(channel)
         if not loading.channels:
             # Nobody waits for it any more; who comes now starts anew.
-            _forget(core, identifier, loading)
+            _forget(core, loading)
             loading.task.cancel()
 
 
@@ -73,17 +74,18 @@ def _start(core: Core, model: Model, identifier: str, parameter: dict[str, Any])
             for channel in channels:
                 channel.send({"type": "loadProgress", "progress": ratio(step, STEPS)})
         fields = merge_layers(parameter["loadConfigStack"])
-        return core.registry.add(model, identifier, fields, parameter.get("loadTtlMs"), jit=True)
+        ttl_ms = parameter.get("loadTtlMs", JIT_TTL_MS)
+        return core.registry.add(model, identifier, fields, ttl_ms, jit=True)
 
-    loading = Loading(model, channels, asyncio.ensure_future(load()))
-    core.loading[identifier] = loading
-    loading.task.add_done_callback(lambda done: _forget(core, identifier, loading))
+    loading = Loading(model, identifier, channels, asyncio.ensure_future(load()))
+    core.loading[model.key] = loading
+    loading.task.add_done_callback(lambda done: _forget(core, loading))
     return loading
 
 
-def _forget(core: Core, identifier: str, loading: Loading) -> None:
-    if core.loading.get(identifier) is loading:
-        del core.loading[identifier]
+def _forget(core: Core, loading: Loading) -> None:
+    if core.loading.get(loading.model.key) is loading:
+        del core.loading[loading.model.key]
 
 
 def domain_of(channel: Channel) -> Domain:
@@ -91,10 +93,10 @@ def domain_of(channel: Channel) -> Domain:
     return "embedding" if channel.namespace == "embedding" else "llm"
 
 
-def _unload_others(core: Core, channel: Channel, domain: Domain) -> None:
+def _unload_others(core: Core, channel: Channel) -> None:
     if not core.options.jit_evict:
         return
-    for other in core.registry.loaded(domain):
+    for other in core.registry.loaded():  # of both namespaces
         if other.jit and not other.running:
             channel.send({"type": "unloadingOtherJITModel", "info": other.info()})
             core.registry.remove(other)

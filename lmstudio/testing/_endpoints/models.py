@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable
 from typing import Any
 
@@ -11,6 +12,9 @@ from .._engines.models_on_disk import Domain
 from .._protocol import errors
 from .._protocol.json_checks import MISSING
 from .._protocol.packets import merge_layers
+
+# What BERT's vocabulary calls [CLS] and [SEP].
+_START, _END = 101, 102
 
 
 def list_loaded(core: Core, domain: Domain, parameter: Any) -> Any:
@@ -77,36 +81,50 @@ def unload_model(core: Core, domain: Domain, parameter: Any) -> Any:
 
 
 def tokenize(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
-    """Answer `tokenize`."""
+    """Answer `tokenize`: those of an embedding model stand between its special tokens."""
     instance = core.registry.find(domain, parameter["specifier"])
 
     async def answer() -> Any:
         text = parameter["inputString"]
-        return {"tokens": await core.slow(lambda: core.engine.tokenize(instance.model, text))}
+        tokens = await core.slow(lambda: core.engine.tokenize(instance.model, text))
+        return {"tokens": [_START, *tokens, _END] if domain == "embedding" else tokens}
 
     return answer()
 
 
 def count_tokens(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
-    """Answer `countTokens`."""
+    """Answer `countTokens`: the special tokens of an embedding model do not count."""
     answer = tokenize(core, domain, parameter)
 
     async def count() -> Any:
-        return {"tokenCount": len((await answer)["tokens"])}
+        special = 2 if domain == "embedding" else 0
+        return {"tokenCount": len((await answer)["tokens"]) - special}
 
     return count()
 
 
 def apply_prompt_template(core: Core, domain: Domain, parameter: Any) -> Awaitable[Any]:
-    """Answer `applyPromptTemplate`."""
+    """Answer `applyPromptTemplate`, with the tools, and without the tokens that are omitted."""
     instance = core.registry.find(domain, parameter["specifier"])
+    engine, options = core.engine, parameter["opts"]
+    bos = "" if options.get("omitBosToken") else engine.bos_token
+    eos = "" if options.get("omitEosToken") else engine.eos_token
+    messages = [_ended(message, eos) for message in parameter["history"]["messages"]]
+    if options.get("toolDefinitions"):
+        text = f"Tools: {json.dumps(options['toolDefinitions'], separators=(',', ':'))}"
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": text}]})
 
     async def answer() -> Any:
-        messages = parameter["history"]["messages"]
-        formatted = await core.slow(lambda: core.engine.apply_template(instance.model, messages))
-        return {"formatted": formatted}
+        formatted = await core.slow(lambda: engine.apply_template(instance.model, messages))
+        return {"formatted": bos + formatted}
 
     return answer()
+
+
+def _ended(message: dict[str, Any], eos: str) -> dict[str, Any]:
+    if message["role"] != "assistant" or not eos:
+        return message
+    return {**message, "content": [*message["content"], {"type": "text", "text": eos}]}
 
 
 def preload_draft_model(core: Core, domain: Domain, parameter: Any) -> Any:

@@ -10,11 +10,13 @@ from .._core.core import Core
 from .._core.prediction import Prediction
 from .._core.registry import Instance
 from .._engines.engine import text_of
+from .._engines.models_on_disk import fit
 from .._protocol import errors
 from .._protocol.packets import merge_layers
 from .generation import Generation
 
 _COMPLETE_LAYER = "completeModeFormatting"
+_DRAFT = "llm.prediction.speculativeDecoding.draftModel"
 
 
 def find_instance(core: Core, parameter: dict[str, Any]) -> Instance | None:
@@ -60,6 +62,7 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
     if preset is not None and preset not in core.options.presets:
         raise errors.preset_not_found(preset, core.options.presets)
     instance = core.registry.find("llm", parameter["modelSpecifier"])
+    _check(core, instance, parameter)
     # Nothing is awaited before its turn: predictions run in the order in which they came.
     record = new_record(core, instance, parameter)
     raw = raw_prompt(parameter) is not None
@@ -84,6 +87,22 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
         instance.running.discard(generation)
         core.registry.use(instance)
         core.registry.rest(instance)
+
+
+def _check(core: Core, instance: Instance, parameter: dict[str, Any]) -> None:
+    """Refuse what the model, or this server, does not have."""
+    for field in merge_layers(parameter["predictionConfigStack"]):
+        draft = field.get("value") if field["key"] == _DRAFT else None
+        if isinstance(draft, str) and draft and not _is_llm(core, draft):
+            raise errors.draft_not_found(draft)
+    messages = parameter.get("history", {}).get("messages", ())
+    parts = [part for message in messages for part in message["content"]]
+    if not instance.model.vision and any(part.get("fileType") == "image" for part in parts):
+        raise errors.no_vision(instance.model.key)
+
+
+def _is_llm(core: Core, name: str) -> bool:
+    return any(fit(one, name) and one.type == "llm" for one in core.registry.models)
 
 
 async def _in_turn(

@@ -70,7 +70,7 @@ def _loaded(core: Core, parameter: dict[str, Any], domain: Domain) -> Instance:
     """The instance that the client asked for: really loaded, so that it can go on with it."""
     key = str(parameter.get("modelKey") or parameter.get("identifier"))
     identifier = str(parameter.get("identifier") or core.registry.free_identifier(key))
-    found = core.registry.get(identifier, domain)
+    found = core.registry.named(identifier, domain)
     if found is not None:
         return found
     try:

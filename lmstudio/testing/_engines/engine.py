@@ -38,6 +38,8 @@ class GenerationRequest:
         script: What the engine's `admit` has returned for this prediction.
         report_progress: Call it during prompt processing with the number of tokens processed,
             their total, and how many of these came from a cache.
+        report_stats: Call it with what the stats are to say also if a limit or a stop string of
+            the client ends the reply, as on the wire.
 
     Thread safety:
         Used by the one worker thread of the generation.
@@ -53,6 +55,7 @@ class GenerationRequest:
     abandoned: threading.Event
     report_progress: Callable[[int, int, int], None]
     script: Any = None
+    report_stats: Callable[[dict[str, Any]], object] = lambda stats: None
 
     def checked(self, key: str) -> Any:
         """Return the value of an on/off config entry, or None if it is off or absent."""
@@ -178,6 +181,8 @@ class Engine(ABC):
         blocking: Whether `tokenize`, `embed` and `apply_template` are too slow for the server's
             loop thread, and get a thread of their own.
         models: The models that a server with this engine has; empty for the server's own.
+        bos_token, eos_token: What begins a chat and what ends an answer where a client asks for
+            the chat as a text; empty if the template has them itself.
 
     Thread safety:
         All methods may be called from several threads at once.
@@ -186,6 +191,8 @@ class Engine(ABC):
     parallel: int = 1_000
     blocking: bool = False
     models: Sequence[Model] = ()
+    bos_token: str = "<s>"
+    eos_token: str = "</s>"
 
     @abstractmethod
     def generate(self, request: GenerationRequest) -> Iterator[Event]:
@@ -230,7 +237,7 @@ class Engine(ABC):
 
 def split_tokens(text: str) -> list[str]:
     """Cut a text into token-like pieces: words with the space before them, and punctuation."""
-    return re.findall(r"\s?\w+|\s?[^\w\s]|\s", text)
+    return re.findall(r"</?s>|\s?\w+|\s?[^\w\s]|\s", text)
 
 
 def forced_tool(request: GenerationRequest) -> str | None:

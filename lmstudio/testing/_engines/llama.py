@@ -59,6 +59,7 @@ class LlamaEngine(Engine):
 
     parallel = 1
     blocking = True
+    bos_token = eos_token = ""
 
     def __init__(
         self,
@@ -174,7 +175,7 @@ def _as_tool_call(
                 yield ToolCall(tool, json.loads(text))
             except ValueError:  # cut short by a limit
                 yield ToolCall(tool, failure="The arguments of the tool call are not JSON.")
-            yield Finish("toolCalls", event.stats)
+            yield Finish("eosFound", event.stats)
 
 
 def _role(message: dict[str, Any]) -> str:

@@ -94,6 +94,22 @@ class Model:
         return info
 
 
+def fit(model: Model, name: str) -> int:
+    """Return how well a name fits a model, in any case: 2 wholly, 1 as a beginning, else 0.
+
+    Args:
+        model: The model.
+        name: The key, a variant, either behind the publisher, or the path or its beginning.
+    """
+    wanted, path = name.lower(), model.file_path().lower()
+    names = (model.key, *model.variants)
+    whole = {one.lower() for one in (*names, *(f"{model.publisher}/{one}" for one in names))}
+    # A publisher alone is no model: the beginning of a path has at least one "/".
+    if wanted in (*whole, path) or ("/" in wanted and path.startswith(f"{wanted}/")):
+        return 2
+    return int("/" in wanted and path.startswith(wanted))
+
+
 def first_of_each(models: Sequence[Model]) -> list[str]:
     """Return the key of the first model of each type."""
     first: dict[str, str] = {}

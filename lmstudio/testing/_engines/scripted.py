@@ -38,7 +38,7 @@ class Reply:
         tool_calls: Tool calls that come after the answer.
         delay: Seconds before each token, and before the fault.
         prefill: Seconds of prompt processing, with progress packets.
-        stop_reason: How it ends; None for "eosFound", or "toolCalls" if it has tool calls.
+        stop_reason: How it ends; None for "eosFound", which LM Studio says after tool calls too.
         stats: Further entries of the stats, as on the wire.
         slow_stop: Seconds that the engine goes on after a cancel.
         fault: What goes wrong, if anything does.
@@ -167,6 +167,7 @@ class _Stopper:
 
 def _play(reply: Reply, request: GenerationRequest) -> Iterator[Event]:
     stopper = _Stopper(request, reply.slow_stop)
+    request.report_stats(reply.stats)
     if _process_prompt(reply, request, stopper):
         return
     sent = 0
@@ -185,8 +186,7 @@ def _play(reply: Reply, request: GenerationRequest) -> Iterator[Event]:
         if stopper.sleep(reply.delay):
             return
         yield call
-    ending = "toolCalls" if reply.tool_calls else "eosFound"
-    yield Finish(reply.stop_reason or ending, dict(reply.stats))
+    yield Finish(reply.stop_reason or "eosFound", dict(reply.stats))
 
 
 def _process_prompt(reply: Reply, request: GenerationRequest, stopper: _Stopper) -> bool:

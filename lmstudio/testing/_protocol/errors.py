@@ -52,8 +52,9 @@ def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointErro
     return EndpointError(
         f'Cannot find a model with identifier "{identifier}"',
         displayData={
-            "code": "generic.identifierNotFound",
-            "identifier": identifier,
+            # LM Studio has a code identifierNotFound, and its own clients know it for none.
+            "code": "generic.noModelMatchingQuery",
+            "query": {"identifier": identifier},
             "loadedModelsSample": list(loaded[:_SAMPLE]),
             "totalLoadedModels": len(loaded),
         },
@@ -62,7 +63,7 @@ def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointErro
 
 def identifier_taken(identifier: str) -> EndpointError:
     """Return the error of a load under an identifier that is in use."""
-    return EndpointError(f'The identifier "{identifier}" is already in use.')
+    return EndpointError(f'Model load error: the identifier "{identifier}" already exists.')
 
 
 def path_not_found(path: str, available: Sequence[str]) -> EndpointError:
@@ -90,6 +91,20 @@ def domain_mismatch(path: str, actual: str, expected: str) -> EndpointError:
             "actualDomain": actual,
             "expectedDomain": expected,
         },
+    )
+
+
+def draft_not_found(key: str) -> EndpointError:
+    """Return the error of a draft model that is not downloaded."""
+    # No code: LM Studio's clients would word it themselves, and their tests know this sentence.
+    return EndpointError(f'Cannot find model "{key}"')
+
+
+def no_vision(key: str) -> EndpointError:
+    """Return the error of an image for a model that cannot see."""
+    return EndpointError(
+        "Model does not support images. Please use a model that does.",
+        cause=f'The model "{key}" has no vision.',
     )
 
 

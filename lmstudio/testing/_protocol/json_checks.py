@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -62,11 +63,31 @@ def text(minimum: int = 0, maximum: int | None = None) -> Shape:
     def check(value: Any, path: str) -> list[Problem]:
         if not isinstance(value, str):
             return _wrong(path, "string", value)
-        if len(value) < minimum:
+        if _length(value) < minimum:
             return [(path, f"String must contain at least {minimum} character(s)")]
-        if maximum is not None and len(value) > maximum:
+        if maximum is not None and _length(value) > maximum:
             return [(path, f"String must contain at most {maximum} character(s)")]
         return []
+
+    return check
+
+
+def _length(value: str) -> int:
+    """Return the length as JavaScript counts it."""
+    return len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def name(minimum: int, maximum: int) -> Shape:
+    """Accept a string that may name a model: no `__proto__`, no control or format characters."""
+    sized = text(minimum, maximum)
+
+    def check(value: Any, path: str) -> list[Problem]:
+        problems = sized(value, path)
+        if value == "__proto__":
+            problems.append((path, 'For security reasons, "__proto__" is not allowed'))
+        elif isinstance(value, str) and any(unicodedata.category(one)[0] == "C" for one in value):
+            problems.append((path, "Control characters are not allowed"))
+        return problems
 
     return check
 
@@ -83,7 +104,7 @@ def number(
     def check(value: Any, path: str) -> list[Problem]:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return _wrong(path, "number", value)
-        if whole and value != int(value):
+        if whole and not float(value).is_integer():
             return [(path, "Expected integer, received float")]
         if minimum is not None and value < minimum:
             return [(path, f"Number must be greater than or equal to {minimum:g}")]

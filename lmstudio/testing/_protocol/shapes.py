@@ -8,7 +8,7 @@ from typing import Any
 from . import json_checks as c
 
 STRING = c.text()
-NAME = c.text(1, 1024)
+NAME = c.name(1, 1024)
 WHOLE = c.number(whole=True)
 FILE_TYPE = c.literal(
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
@@ -51,31 +51,21 @@ LAYER_NAME = c.literal(
     "hardware",
 )
 KV_STACK = c.obj(layers=c.array(c.obj(layerName=LAYER_NAME, config=KV_CONFIG)))
-TOOL = c.obj(
-    type=c.literal("function"),
-    function=c.obj(
-        name=STRING,
-        description=OPTIONAL_STRING,
-        parameters=c.optional(
-            c.obj(
-                type=c.literal("object"),
-                properties=c.record,
-                required=c.optional(c.array(STRING)),
-                **{"$defs": c.optional(c.record)},
-            )
-        ),
-    ),
+TOOL_PARAMETERS = c.obj(
+    properties=c.record,
+    required=c.optional(c.array(STRING)),
+    **{"$defs": c.optional(c.record)},
 )
+TOOL_FUNCTION = c.obj(
+    name=STRING,
+    description=OPTIONAL_STRING,
+    parameters=c.optional(c.tagged("type", {"object": TOOL_PARAMETERS})),
+)
+TOOL = c.tagged("type", {"function": c.obj(function=TOOL_FUNCTION)})
 TEXT_PART = c.obj(text=STRING)
 FILE_PART = c.obj(name=STRING, identifier=STRING, sizeBytes=WHOLE, fileType=FILE_TYPE)
-CALL_PART = c.obj(
-    toolCallRequest=c.obj(
-        id=OPTIONAL_STRING,
-        type=c.literal("function"),
-        arguments=c.optional(c.record),
-        name=STRING,
-    )
-)
+REQUEST = c.obj(id=OPTIONAL_STRING, arguments=c.optional(c.record), name=STRING)
+CALL_PART = c.obj(toolCallRequest=c.tagged("type", {"function": REQUEST}))
 RESULT_PART = c.obj(
     type=c.literal("toolCallResult"),
     content=STRING,
@@ -266,12 +256,34 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _may_be(good: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is c.MISSING or good(value)
+
+
+def _are_tags(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+_Fields = dict[str, Callable[[Any], bool]]
+_SUBSCRIBE: _Fields = {"endpoint": _is_text, "subscribeId": _is_whole}
+_UNSUBSCRIBE: _Fields = {"subscribeId": _is_whole}
+
+
 # The types of message, and the fields without which one is ignored.
-MESSAGES: dict[str, dict[str, Callable[[Any], bool]]] = {
+MESSAGES: dict[str, _Fields] = {
     "keepAlive": {},
-    "communicationWarning": {"warning": _is_text},
+    "communicationWarning": {"warning": _is_text, "kind": _may_be(_is_text)},
     "rpcCall": {"endpoint": _is_text, "callId": _is_whole},
     "channelCreate": {"endpoint": _is_text, "channelId": _is_whole},
-    "channelSend": {"channelId": _is_whole},
+    "channelSend": {"channelId": _is_whole, "ackId": _may_be(_is_whole)},
     "channelAck": {"channelId": _is_whole, "ackId": _is_whole},
+    "signalSubscribe": _SUBSCRIBE,
+    "signalUnsubscribe": _UNSUBSCRIBE,
+    "writableSignalSubscribe": _SUBSCRIBE,
+    "writableSignalUnsubscribe": _UNSUBSCRIBE,
+    "writableSignalUpdate": {
+        "subscribeId": _is_whole,
+        "patches": lambda value: isinstance(value, list),
+        "tags": _are_tags,
+    },
 }

@@ -9,7 +9,14 @@ import types
 import attrs
 
 import lmstudio as lms
-from lmstudio._agent.tools import prepare_tools
+from lmstudio._agent.tools import is_async, prepare_tools
+from lmstudio._asyncio.downloaded import AsyncDownloadedModel
+from lmstudio._asyncio.files import AsyncFilesNamespace
+from lmstudio._asyncio.namespaces import (
+    AsyncEmbeddingNamespace,
+    AsyncLlmNamespace,
+    AsyncModelNamespace,
+)
 from lmstudio._config.from_wire import kv_to_load_config
 from lmstudio._config.to_wire import (
     config_stack,
@@ -77,11 +84,12 @@ def _llm_tool(tool):
 
 class ChatResponseEndpoint:
     @staticmethod
-    def parse_tools(definitions):
-        tools = prepare_tools(definitions)
+    def parse_tools(definitions, *, allow_async=False):
+        tools = prepare_tools(definitions, may_be_async=allow_async)
         llm_tools = types.SimpleNamespace(tools=[_llm_tool(one) for one in tools.values()])
         return llm_tools, {
-            name: (one.parameters, one.implementation, False) for name, one in tools.items()
+            name: (one.parameters, one.implementation, is_async(one.implementation))
+            for name, one in tools.items()
         }
 
 
@@ -116,8 +124,11 @@ MODULES = {
     },
     "lmstudio.json_api": {
         "ChatResponseEndpoint": ChatResponseEndpoint,
-        "DownloadedModelBase": DownloadedModel,
-        "ModelHandleBase": lms._handles.handle.SyncModelHandle,
+        "DownloadedModelBase": DownloadedModel | AsyncDownloadedModel,
+        "LMStudioError": lms.LMStudioError,
+        "LMStudioRuntimeError": lms.LMStudioRuntimeError,
+        "LMStudioValueError": lms.LMStudioValueError,
+        "ModelHandleBase": lms.SyncModelHandle | lms.AsyncModelHandle,
         "_model_spec_to_api_dict": specifier_to_wire,
     },
     "lmstudio.schemas": {"_to_json_schema": lambda schema: schema},
@@ -130,32 +141,42 @@ MODULES = {
     "lmstudio._sdk_models": {"LlmToolParameters": LlmToolParameters},
 }
 
+# Of both halves: what a bridge calls is a coroutine function in the asyncio half.
+_CLIENT = {
+    "_create_auth_from_token": staticmethod(lambda token: Identity(token).auth_packet()),
+}
+_MODELS = {
+    "_create_handle": lambda self, name: self._handle(name),
+    "_get_context_length": lambda self, name: self._handle(name).get_context_length(),
+}
+_EMBEDDING = {
+    "_embed": lambda self, name, input: self._handle(name).embed(input),
+}
+_LLM = {
+    "_complete_stream": lambda self, name, prompt, **options: self._handle(name).complete_stream(
+        prompt, **options
+    ),
+    "_apply_prompt_template": lambda self, name, history: self._handle(name).apply_prompt_template(
+        history
+    ),
+}
 CLASSES = {
-    lms.Client: {
-        "_create_auth_from_token": staticmethod(lambda token: Identity(token).auth_packet()),
-    },
+    lms.Client: _CLIENT,
+    lms.AsyncClient: _CLIENT,
     lms.Chat: {
         "_add_entries": _add_entries,
         "_get_history_for_prediction": lms.Chat.to_dict,
         "_messages": property(list),
     },
     lms.ToolFunctionDef: {"_to_llm_tool_def": _tool_definition},
-    ModelNamespace: {
-        "_create_handle": lambda self, name: self._handle(name),
-        "_get_context_length": lambda self, name: self._handle(name).get_context_length(),
-    },
-    EmbeddingNamespace: {
-        "_embed": lambda self, name, input: self._handle(name).embed(input),
-    },
-    LlmNamespace: {
-        "_complete_stream": lambda self, name, prompt, **options: self._handle(
-            name
-        ).complete_stream(prompt, **options),
-        "_apply_prompt_template": lambda self, name, history: self._handle(
-            name
-        ).apply_prompt_template(history),
-    },
+    ModelNamespace: _MODELS,
+    AsyncModelNamespace: _MODELS,
+    EmbeddingNamespace: _EMBEDDING,
+    AsyncEmbeddingNamespace: _EMBEDDING,
+    LlmNamespace: _LLM,
+    AsyncLlmNamespace: _LLM,
     FilesNamespace: {"_prepare_file": FilesNamespace.prepare_image},
+    AsyncFilesNamespace: {"_prepare_file": AsyncFilesNamespace.prepare_image},
 }
 
 

@@ -57,6 +57,8 @@ class SuiteEngine(ScriptedEngine):
             yield "Hello, world!"
         elif "color" in asked:
             yield from ("The image", " is purple.")
+        elif repeated := re.match(r"Repeat the phrase '(.*)'", asked):
+            yield repeated[1]
         elif "test prompt" in asked:  # it will be stopped
             while not request.stop.wait(0.01) and not request.abandoned.is_set():
                 yield "word "
