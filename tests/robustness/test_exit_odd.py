@@ -86,10 +86,10 @@ def test_a_signal_handler_that_exits_in_our_exit_hook_is_silent(talking_server):
     run(
         talking_server,
         """
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
         stream = model.respond_stream("hi")
         next(iter(stream))
-        client._session.dispatcher.send_cancels = lambda done: send(signal.SIGTERM)
+        client._session.dispatcher.send_cancels = lambda done: send(signal.SIGINT)
         """,
     )
 
