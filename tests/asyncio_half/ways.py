@@ -1,6 +1,7 @@
 """Operations of the asyncio half, each of which comes to its end by itself."""
 
 import asyncio
+import contextlib
 
 import lmstudio as lms
 
@@ -212,24 +213,17 @@ async def ask_more(bench):
 
 
 async def read_logs(bench):
-    async with bench.client.diagnostics.stream_logs(cancel_event=NeverSet()) as logs:
-        await bench.model.complete("one")
-        async for _ in logs:
-            break
+    """In which nothing stands until the time is over."""
+    options = {"cancel_event": NeverSet(), "timeout": 0.03}
+    with contextlib.suppress(lms.LMStudioTimeoutError):
+        return [event async for event in bench.client.diagnostics.stream_logs(**options)]
 
 
-async def read_logs_that_nobody_opened(bench):
-    logs = bench.client.diagnostics.stream_logs()
-    iterator = aiter(logs)
-    first = asyncio.ensure_future(anext(iterator))
-    try:
-        await asyncio.sleep(0.02)
-        await bench.model.complete("one")
-        return await first
-    finally:
-        first.cancel()
-        await asyncio.wait([first])
-        await logs.aclose()
+async def read_logs_in_async_with(bench):
+    options = {"cancel_event": NeverSet(), "timeout": 0.03}
+    with contextlib.suppress(lms.LMStudioTimeoutError):
+        async with bench.client.diagnostics.stream_logs(**options) as logs:
+            return [event async for event in logs]
 
 
 async def download(bench):
