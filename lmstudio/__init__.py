@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ._asyncio.embedding_model import AsyncEmbeddingModel
     from ._asyncio.handle import AsyncModelHandle
     from ._asyncio.llm import AsyncLLM
+    from ._asyncio.log_stream import (
+        AsyncLogStream,
+    )
     from ._asyncio.stream import AsyncPredictionStream
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     from ._handles.embedding_model import EmbeddingModel
     from ._handles.handle import SyncModelHandle
     from ._handles.llm import LLM
+    from ._handles.log_stream import (
+        LogStream,
+    )
     from ._json.converter import AnyLMStudioStruct, DictObject
     from ._json.from_json import ValidationError
     from ._json.json_schema import BaseModel, DictSchema, ModelSchema
@@ -68,7 +74,18 @@ if TYPE_CHECKING:
     from ._prediction.stream import PredictionStream
     from ._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
     from ._values.chat import Chat
+    from ._values.documents import (
+        DocumentParser,
+        ParsedDocument,
+        RetrievalEntry,
+        RetrievalProgress,
+        RetrievalResult,
+    )
     from ._values.local_file import LocalFileInput
+    from ._values.log_events import (
+        DiagnosticsLogEvent,
+        DiagnosticsLogEventData,
+    )
     from ._values.messages import (
         AnyChatMessage,
         AnyChatMessageDict,
@@ -96,11 +113,14 @@ if TYPE_CHECKING:
         DownloadProgressUpdate,
         EmbeddingModelInfo,
         EmbeddingModelInstanceInfo,
+        EstimatedMemoryUsage,
+        EstimatedResourcesUsage,
         LlmInfo,
         LlmInstanceInfo,
         ModelInfo,
         ModelInstanceInfo,
         ModelLoadResult,
+        ModelProcessingState,
         ModelQuery,
         ModelQueryDict,
         ModelSpecifier,
@@ -112,7 +132,9 @@ if TYPE_CHECKING:
         LlmPredictionStats,
         PredictionResult,
         PredictionRoundResult,
+        PromptProcessingDetails,
     )
+    from ._values.server_info import ServerInfo, ServerVersion
     from .errors import (
         LMStudioCancelledError,
         LMStudioChannelClosedError,
@@ -152,6 +174,7 @@ __all__ = [
     "AsyncDownloadedLlm",
     "AsyncEmbeddingModel",
     "AsyncLLM",
+    "AsyncLogStream",
     "AsyncModelHandle",
     "AsyncPredictionStream",
     "BackgroundCall",
@@ -162,8 +185,11 @@ __all__ = [
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
+    "DiagnosticsLogEvent",
+    "DiagnosticsLogEventData",
     "DictObject",
     "DictSchema",
+    "DocumentParser",
     "DownloadFinalizedCallback",
     "DownloadProgressCallback",
     "DownloadProgressUpdate",
@@ -174,6 +200,8 @@ __all__ = [
     "EmbeddingModel",
     "EmbeddingModelInfo",
     "EmbeddingModelInstanceInfo",
+    "EstimatedMemoryUsage",
+    "EstimatedResourcesUsage",
     "FileHandle",
     "FileHandleDict",
     "FileHandleInput",
@@ -207,14 +235,17 @@ __all__ = [
     "LlmPredictionStats",
     "LlmStructuredPredictionSetting",
     "LocalFileInput",
+    "LogStream",
     "ModelInfo",
     "ModelInstanceInfo",
     "ModelLoadResult",
+    "ModelProcessingState",
     "ModelQuery",
     "ModelQueryDict",
     "ModelSchema",
     "ModelSpecifier",
     "ModelSpecifierDict",
+    "ParsedDocument",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
     "PredictionMessageCallback",
@@ -222,10 +253,16 @@ __all__ = [
     "PredictionRoundResult",
     "PredictionStream",
     "PromptProcessingCallback",
+    "PromptProcessingDetails",
     "QtDispatcher",
     "RawFunctionTool",
     "ResponseSchema",
+    "RetrievalEntry",
+    "RetrievalProgress",
+    "RetrievalResult",
     "SerializedLMSExtendedError",
+    "ServerInfo",
+    "ServerVersion",
     "SyncModelHandle",
     "SystemPrompt",
     "SystemPromptContent",
@@ -256,118 +293,8 @@ __all__ = [
     "set_sync_api_timeout",
 ]
 
-# Where each name is defined. It is imported when it is used first: `import lmstudio` itself takes a
-# millisecond, so that a program starts at once that may never need a model.
-_HOMES = {
-    home: names.split()
-    for home, names in {
-        "errors": """
-            LMStudioCancelledError LMStudioChannelClosedError LMStudioClientError
-            LMStudioConnectionLostError LMStudioError LMStudioModelNotFoundError
-            LMStudioOptionWarning LMStudioOSError LMStudioPredictionError
-            LMStudioPresetNotFoundError LMStudioProtocolError LMStudioRuntimeError
-            LMStudioServerError LMStudioTimeoutError LMStudioUnknownMessageWarning
-            LMStudioValueError LMStudioWebsocketError
-            SerializedLMSExtendedError
-        """,
-        "_concurrency.cancel_token": "CancelToken",
-        "_json.converter": "AnyLMStudioStruct DictObject",
-        "_json.from_json": "ValidationError",
-        "_json.json_schema": "BaseModel DictSchema ModelSchema",
-        "_config.options": """
-            AnyLoadConfig EmbeddingLoadModelConfig GpuSetting LlmLoadModelConfig
-            LlmPredictionConfig LlmStructuredPredictionSetting
-        """,
-        "_config.option_dicts": """
-            EmbeddingLoadModelConfigDict LlmLoadModelConfigDict LlmPredictionConfigDict
-        """,
-        "_config.to_wire": "ResponseSchema",
-        "_connection.limits": "get_sync_api_timeout set_sync_api_timeout",
-        "_values.chat": "Chat",
-        "_values.local_file": "LocalFileInput",
-        "_values.messages": """
-            AnyChatMessage AnyChatMessageDict AssistantResponse AssistantResponseContent
-            ChatHistoryData ChatHistoryDataDict FileHandle FileHandleDict FileHandleInput
-            FileType SystemPrompt SystemPromptContent TextData TextDataDict ToolCallRequest
-            ToolCallResultData ToolResultMessage UserMessage UserMessageContent UserMessageDict
-        """,
-        "_values.model_info": """
-            AnyModelSpecifier DownloadProgressUpdate EmbeddingModelInfo
-            EmbeddingModelInstanceInfo LlmInfo LlmInstanceInfo ModelInfo ModelInstanceInfo
-            ModelLoadResult ModelQuery ModelQueryDict ModelSpecifier ModelSpecifierDict
-        """,
-        "_values.results": """
-            ActResult LlmPredictionFragment LlmPredictionStats PredictionResult
-            PredictionRoundResult
-        """,
-        "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
-        "_background.toolkits": "QtDispatcher TkDispatcher",
-        "_background.future": "BackgroundCall",
-        "_prediction.callbacks": """
-            PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback
-            PromptProcessingCallback
-        """,
-        "_prediction.stream": "PredictionStream",
-        "_batch.batch": "Batch",
-        "_agent.tool_context": "GuardToolCallController ToolCallContext",
-        "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
-        "_asyncio.stream": "AsyncPredictionStream",
-        "_asyncio.batch": "AsyncBatch",
-        "_asyncio.handle": "AsyncModelHandle",
-        "_asyncio.embedding_model": "AsyncEmbeddingModel",
-        "_asyncio.llm": "AsyncLLM",
-        "_asyncio.downloaded": """
-            AnyAsyncDownloadedModel AsyncDownloadedEmbeddingModel AsyncDownloadedLlm
-        """,
-        "_asyncio.client": "AsyncClient",
-        "_handles.downloaded": "AnyDownloadedModel DownloadedEmbeddingModel DownloadedLlm",
-        "_handles.embedding_model": "EmbeddingModel",
-        "_handles.handle": "SyncModelHandle",
-        "_handles.llm": "LLM",
-        "_client.client": "Client",
-        "_client.default_client": """
-            close_default_client configure_default_client embedding_model get_default_client
-            list_downloaded_models list_loaded_models llm prepare_image
-        """,
-        "_client.run_in_background": "run_in_background",
-    }.items()
-}
-# What programs seldom name, but pickles do, and those that import from modules of the official
-# package.
-_UNLISTED = {
-    home: names.split()
-    for home, names in {
-        "_asyncio.downloaded": "AsyncDownloadedModel",
-        "_asyncio.log_stream": "AsyncLogStream",
-        "_asyncio.repository": "AsyncAvailableModel AsyncModelDownloadOption",
-        "_asyncio.stream": "CancelAnswer",
-        "_config.option_dicts": "GpuSettingDict LlmStructuredPredictionSettingDict",
-        "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
-        "_handles.log_stream": "LogStream",
-        "_handles.repository": "AvailableModel ModelDownloadOption",
-        "_json.converter": "LMStudioStruct",
-        "_prediction.callbacks": "PromptDetailsCallback",
-        "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
-        "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
-        "_values.messages": """
-            AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict
-            AssistantResponseInput ChatMessageInput SystemPromptDict SystemPromptInput
-            ToolCallRequestData ToolCallRequestDataDict ToolCallRequestDict ToolCallRequestInput
-            ToolCallResultDataDict ToolCallResultInput ToolResultMessageDict UserMessageInput
-        """,
-        "_values.model_info": """
-            EstimatedMemoryUsage EstimatedResourcesUsage ModelProcessingState
-            ModelQuantization ModelSearchResultDownloadOptionData ModelSearchResultEntryData
-            ModelSearchResultIdentifier ModelSearchResultIdentifierCatalog
-            ModelSearchResultIdentifierHf ModelSpecifierInstanceReference ModelSpecifierQuery
-            UnknownModelInfo UnknownModelSearchResultIdentifier
-        """,
-        "_values.results": "AnyPrediction PromptProcessingDetails",
-    }.items()
-}
-_HOME = {
-    name: home for homes in (_HOMES, _UNLISTED) for home, names in homes.items() for name in names
-}
+# By public name, in which file it is defined; read from there when the first name is used.
+_HOME: dict[str, str] = {}
 # Modules of the official package, which only hand these names on.
 _OFFICIAL_PATHS = frozenset(
     ["_sdk_models", "async_api", "history", "json_api", "schemas", "sdk_api", "sync_api"]
@@ -391,6 +318,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that exists
         """Import a public name, once."""
         if name in _OFFICIAL_PATHS:  # `lmstudio.history.Chat` needs no import of its own
             return importlib.import_module(f".{name}", __name__)
+        if not _HOME:
+            _HOME.update(importlib.import_module("._api.public_names", __name__).HOME)
         home = _HOME.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import lmstudio
+from lmstudio._api import public_names
 from lmstudio.cli import doctor
 
 PACKAGE = Path(lmstudio.__file__).parent
@@ -22,7 +23,9 @@ LONGEST = 400  # lines of one file, unless it is one class
 # `if TYPE_CHECKING:` is never run, and may name anything.)
 ROOMS = {
     "": "_other_package errors",
-    "_api": "backports secret shown numbers callbacks checks warn public official_path",
+    "_api": """
+        public_names backports secret shown numbers callbacks checks warn public official_path
+    """,
     "_concurrency": """
         clock once drain fork threads deadline targets watched event_watcher object_watcher
         cancel_token callback_gate
@@ -33,8 +36,11 @@ ROOMS = {
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
     """,
-    "_values": "messages chat_input openai_messages chat local_file model_info results log_events",
-    "_requests": "answers models loading repository uploads diagnostics system",
+    "_values": """
+        messages chat_input openai_messages chat local_file model_info results log_events documents
+        server_info
+    """,
+    "_requests": "answers models loading repository uploads documents diagnostics system",
     "_background": "callback_queue thread future toolkits",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
@@ -43,12 +49,13 @@ ROOMS = {
     "_batch": "progress calls batch",
     "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
     "_handles": """
-        handle embedding_model llm downloaded namespaces system files repository log_stream
-        diagnostics
+        handle embedding_model llm downloaded namespaces system uploaded_files files repository
+        log_stream diagnostics
     """,
     "_asyncio": """
         inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model
-        llm downloaded namespaces system files repository log_stream diagnostics client
+        llm downloaded namespaces system uploaded_files files repository log_stream diagnostics
+        client
     """,
     "_client": "client default_client run_in_background",
 }
@@ -223,7 +230,7 @@ def test_what_type_checkers_see_is_what_is_imported():
     ifs = [node for node in tree.body if isinstance(node, ast.If)]
     (static,) = [node for node in ifs if ast.unparse(node.test) == "TYPE_CHECKING"]
     seen = {node.module: [alias.name for alias in node.names] for node in static.body}
-    assert seen == lmstudio._HOMES
+    assert seen == public_names.LISTED
     assert {name for names in seen.values() for name in names} == set(lmstudio.__all__)
 
 

@@ -13,11 +13,12 @@ import attrs
 import pytest
 
 import lmstudio as lms
+from lmstudio._api import public_names
 
 # An alias like dict[str, int] is an instance of `type` before Python 3.11.
 CLASSES = [
     name
-    for name in sorted({*lms.__all__, *lms._HOME})
+    for name in sorted({*lms.__all__, *public_names.HOME})
     if isinstance(getattr(lms, name), type)
     and not isinstance(getattr(lms, name), types.GenericAlias)
 ]
@@ -71,6 +72,13 @@ VALUES = [
     lms.UnknownModelSearchResultIdentifier(type="x"),
     lms.ModelSearchResultDownloadOptionData(name="m", download_identifier="1"),
     lms.DownloadProgressUpdate(downloaded_bytes=1, total_bytes=2),
+    lms.ParsedDocument(content="x", parser=lms.DocumentParser(library="a", version="1")),
+    lms.RetrievalResult(
+        entries=[lms.RetrievalEntry(content="x", score=0.5, source=FILE, line_number=(1, 2))]
+    ),
+    lms.RetrievalProgress(step="loading", progress=0.5, file=FILE),
+    lms.ServerVersion(version="0.4.0", build=1),
+    lms.ServerInfo(pid=1, is_daemon=True, version="0.4.0"),
     lms.PromptProcessingDetails(
         cached_token_count=1,
         total_prompt_token_count=3,

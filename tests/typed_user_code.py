@@ -304,3 +304,35 @@ async def tasks(stop: asyncio.Event) -> None:
 
 def is_neither(model: lms.AsyncLLM) -> lms.LLM:
     return model  # WRONG
+
+
+# -- what the server tells ----------------------------------------------------------------------
+
+
+def server_tells(client: lms.Client, model: lms.LLM, stop: threading.Event) -> None:
+    with client.diagnostics.stream_logs(cancel_event=stop) as logs:
+        assert_type(logs, lms.LogStream)
+        for event in logs:
+            assert_type(event, lms.DiagnosticsLogEvent)
+            assert_type(event.data.output, str | None)
+            print(event.data.text)  # WRONG
+    assert_type(model.get_processing_state(timeout=1).queued, int)
+    assert_type(client.llm.estimate_resources("key", {"context_length": 5}).memory.total_bytes, int)
+    for downloaded in client.llm.list_downloaded():
+        assert_type(downloaded.variants(), Sequence[lms.DownloadedLlm])
+    assert_type(model.get_base_prediction_config(), lms.LlmPredictionConfig)
+    client.system.notify("title", no_auto_dismiss=True)
+    client.system.notify()  # WRONG
+    assert_type(client.system.get_info(), lms.ServerInfo)
+    found = client.files.retrieve("query", [client.files.prepare_file(b"text", "a.txt")], limit=3)
+    assert_type(found.entries[0].page_number, int | tuple[int, int] | None)
+    details = model.respond("hi", on_prompt_details=print).prompt_details
+    assert_type(details, lms.PromptProcessingDetails | None)
+    client.llm.model("key", on_load_resolved=lambda info, ambiguous: print(info, len(ambiguous)))
+
+
+async def server_tells_tasks(client: lms.AsyncClient) -> None:
+    async with client.diagnostics.stream_logs() as logs:
+        async for event in logs:
+            assert_type(event, lms.DiagnosticsLogEvent)
+    assert_type(await client.files.parse_document("id"), lms.ParsedDocument)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from .public_names import HOME
+
 
 def hand_on(module: str, listed: str) -> tuple[list[str], Callable[[str], Any], Callable[[], Any]]:
     """Return the ``__all__``, ``__getattr__`` and ``__dir__`` of such a module.
@@ -21,8 +23,7 @@ def hand_on(module: str, listed: str) -> tuple[list[str], Callable[[str], Any], 
     names = listed.split()
 
     def get(name: str) -> Any:
-        package = importlib.import_module(__name__.partition(".")[0])
-        if name not in package._HOME:
+        if name not in HOME:
             words = (
                 f"module {module!r} has no attribute {name!r}. See 'Coming from the official "
                 "package' in docs/differences.md for what to use instead."
@@ -30,7 +31,7 @@ def hand_on(module: str, listed: str) -> tuple[list[str], Callable[[str], Any], 
             if _is_import(sys._getframe(1)):
                 raise ImportError(words, name=module)
             raise AttributeError(words)
-        return getattr(package, name)
+        return getattr(importlib.import_module(__name__.partition(".")[0]), name)
 
     return names, get, lambda: names
 

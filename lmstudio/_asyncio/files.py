@@ -10,14 +10,14 @@ from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
 from .._connection.limits import CallLimits, Limit
 from .._handles.files import FilesNamespace
 from .._handles.handle import namespace_text
-from .._requests.uploads import get_file_path
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .events import attach_events, in_thread
 from .session import AsyncSession
+from .uploaded_files import AsyncUploadedFiles
 
 
-class AsyncFilesNamespace:
+class AsyncFilesNamespace(AsyncUploadedFiles):
     """Files that are put onto the server, as `AsyncClient.files`.
 
     Thread safety: the tasks of one event loop; uploads take turns.
@@ -27,7 +27,7 @@ class AsyncFilesNamespace:
         self, session: AsyncSession, find_host: Callable[[], str | None], max_bytes: int | None
     ) -> None:
         """Offer uploads; `AsyncClient` makes it. The arguments are those of `FilesNamespace`."""
-        self._session = session
+        super().__init__(session)
         self._in_threads = FilesNamespace(session, find_host, max_bytes)
         self._find_host = find_host
 
@@ -70,11 +70,13 @@ class AsyncFilesNamespace:
             for watch in watches:
                 watch.end()
 
-    async def get_file_path(self, file: FileHandle | str, **limits: Unpack[CallLimits]) -> str:
-        """Return the absolute path of a file on the server's machine.
+    async def prepare_file(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
+        """Upload a file of any type, such as a document, and return a handle.
 
-        See `Client.files.get_file_path()` for the arguments, and what is raised.
+        See `Client.files.prepare_file()` for the arguments, and what is raised.
 
-        Endpoint: rpc ``files/getLocalFileAbsolutePath``.
+        Endpoint: rpc ``files/uploadFileBase64``.
         """
-        return await self._session.async_call(get_file_path(file), **limits)
+        return await self.prepare_image(src, name, **limits)

@@ -9,6 +9,7 @@ from .._api.backports import Unpack
 from .._connection.limits import CallLimits
 from .._requests import models, system
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
+from .._values.server_info import ServerInfo, ServerVersion
 from .downloaded import AsyncDownloadedEmbeddingModel, AsyncDownloadedLlm
 from .handle import namespace_text
 from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace
@@ -63,6 +64,23 @@ class AsyncSystemNamespace:
         request = models.list_variants(model_key, "llm", "embedding")
         infos = await self._session.async_call(request, **limits)
         return [self._downloaded(info) for info in infos]
+
+    async def get_version(self, **limits: Unpack[CallLimits]) -> ServerVersion:
+        """Return the version of LM Studio.
+
+        Endpoint: rpc ``system/version``.
+        """
+        return await self._session.async_call(system.get_version(), **limits)
+
+    async def get_info(self, **limits: Unpack[CallLimits]) -> ServerInfo:
+        """Return what LM Studio runs as: its process, and whether it has a window.
+
+        Raises:
+            LMStudioServerError: The server is too old to say.
+
+        Endpoint: rpc ``system/info``.
+        """
+        return await self._session.async_call(system.get_info(), **limits)
 
     async def notify(
         self,

@@ -8,13 +8,14 @@ from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit
 from .._connection.session import Session
-from .._requests.uploads import Upload, get_file_path, upload_request
+from .._requests.uploads import Upload, upload_request
 from .._values.local_file import LocalFileInput, open_local_file
 from .._values.messages import FileHandle
 from .handle import namespace_text
+from .uploaded_files import UploadedFiles
 
 
-class FilesNamespace:
+class FilesNamespace(UploadedFiles):
     """The files that this client puts onto the server, as `Client.files`.
 
     Thread safety: all methods may be called from several threads at once; they take turns.
@@ -30,7 +31,7 @@ class FilesNamespace:
             find_host: Returns the server's host, as a user would write it.
             max_bytes: How big a file may be; None: no limit.
         """
-        self._session = session
+        super().__init__(session)
         self._find_host = find_host
         self._max_bytes = max_bytes
 
@@ -91,17 +92,14 @@ class FilesNamespace:
             self._session.note_upload(handle.identifier)
             return handle
 
-    def get_file_path(self, file: FileHandle | str, **limits: Unpack[CallLimits]) -> str:
-        """Return the absolute path of a file on the server's machine.
+    def prepare_file(
+        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    ) -> FileHandle:
+        """Upload a file of any type, such as a document, and return a handle.
 
-        Args:
-            file: The handle that uploading has given, or its `identifier`.
-            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+        The arguments, and what is raised, are those of `prepare_image()`. What has no name should
+        be given one, whose ending says what it is.
 
-        Raises:
-            LMStudioServerError: The server does not have such a file.
-            LMStudioValueError: It is neither.
-
-        Endpoint: rpc ``files/getLocalFileAbsolutePath``.
+        Endpoint: rpc ``files/uploadFileBase64``.
         """
-        return self._session.call(get_file_path(file), **limits)
+        return self.prepare_image(src, name, **limits)

@@ -8,6 +8,7 @@ from .._api.backports import Unpack
 from .._connection.limits import CallLimits
 from .._requests import models, system
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
+from .._values.server_info import ServerInfo, ServerVersion
 from .downloaded import DownloadedEmbeddingModel, DownloadedLlm
 from .handle import namespace_text
 from .namespaces import EmbeddingNamespace, LlmNamespace
@@ -62,6 +63,23 @@ class SystemNamespace:
         request = models.list_variants(model_key, "llm", "embedding")
         infos = self._session.call(request, **limits)
         return [self._downloaded(info) for info in infos]
+
+    def get_version(self, **limits: Unpack[CallLimits]) -> ServerVersion:
+        """Return the version of LM Studio.
+
+        Endpoint: rpc ``system/version``.
+        """
+        return self._session.call(system.get_version(), **limits)
+
+    def get_info(self, **limits: Unpack[CallLimits]) -> ServerInfo:
+        """Return what LM Studio runs as: its process, and whether it has a window.
+
+        Raises:
+            LMStudioServerError: The server is too old to say.
+
+        Endpoint: rpc ``system/info``.
+        """
+        return self._session.call(system.get_info(), **limits)
 
     def notify(
         self,

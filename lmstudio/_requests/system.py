@@ -7,6 +7,8 @@ from typing import Any
 from .._api.checks import check_flag, check_text
 from .._connection.endpoints import rpc
 from .._connection.request import Request
+from .._values.server_info import ServerInfo, ServerVersion
+from . import answers
 
 
 def notify(title: str, description: str | None, no_auto_dismiss: bool) -> Request[None]:
@@ -22,3 +24,27 @@ def notify(title: str, description: str | None, no_auto_dismiss: bool) -> Reques
 def request_shutdown() -> Request[None]:
     """Ask the server to end."""
     return Request(rpc("system", "requestShutdown", "The shutdown"), None, lambda _: None)
+
+
+def get_version() -> Request[ServerVersion]:
+    """Ask for the server's version."""
+
+    def read(answer: Any) -> ServerVersion:
+        return ServerVersion(
+            version=answers.text(answer, "version"), build=answers.size(answer, "build")
+        )
+
+    return Request(rpc("system", "version", "Asking for the version"), None, read)
+
+
+def get_info() -> Request[ServerInfo]:
+    """Ask what the server runs as."""
+
+    def read(answer: Any) -> ServerInfo:
+        return ServerInfo(
+            pid=answers.count(answer, "pid"),
+            is_daemon=answers.flag(answer, "isDaemon"),
+            version=answers.text(answer, "version"),
+        )
+
+    return Request(rpc("system", "info", "Asking what the server is"), None, read)

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .._api.checks import check_text
 from .._concurrency.clock import sleep
 from .._connection.call import Call, encode
 from .._connection.endpoints import rpc
@@ -16,7 +15,6 @@ from .._connection.request import Request
 from .._json.converter import structure
 from .._values.local_file import LocalFile
 from .._values.messages import FileHandle
-from . import answers
 
 # Frames that wait for the socket at most. One more is being written, and one being made.
 _MOST_FRAMES = 8
@@ -31,14 +29,6 @@ def upload_request(name: str) -> Request[FileHandle]:
         None,
         lambda found: structure({**found, "name": name}, FileHandle),
     )
-
-
-def get_file_path(file: FileHandle | str) -> Request[str]:
-    """Ask where a file that was put onto the server lies."""
-    identifier = file.identifier if isinstance(file, FileHandle) else file
-    parameter = {"fileName": check_text(identifier, "A file's identifier")}
-    endpoint = rpc("files", "getLocalFileAbsolutePath", "Looking for the file")
-    return Request(endpoint, parameter, lambda answer: answers.text(answer, "path"))
 
 
 class Upload(Iterator["bytes | None"]):

@@ -22,6 +22,7 @@ FILES = {
     "downloaded.py": "_handles/downloaded.py",
     "namespaces.py": "_handles/namespaces.py",
     "system.py": "_handles/system.py",
+    "uploaded_files.py": "_handles/uploaded_files.py",
     "repository.py": "_handles/repository.py",
     "log_stream.py": "_handles/log_stream.py",
     "diagnostics.py": "_handles/diagnostics.py",
@@ -70,6 +71,10 @@ COROUTINES = [
     "list_downloaded_model_variants",
     "request_shutdown",
     "get_file_path",
+    "get_version",
+    "get_document_parser",
+    "parse_document",
+    "retrieve",
 ]
 MORE_COROUTINES = {
     "llm.py": ["run"],
@@ -81,7 +86,7 @@ MORE_COROUTINES = {
     "log_stream.py": ["_begin", "_take", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "loading", "repository", "diagnostics", "system")
+REQUESTS = ("models", "loading", "documents", "repository", "diagnostics", "system")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",
@@ -107,6 +112,7 @@ NAMES = {
     "FilesNamespace": "AsyncFilesNamespace",
     "DiagnosticsNamespace": "AsyncDiagnosticsNamespace",
     "LogStream": "AsyncLogStream",
+    "UploadedFiles": "AsyncUploadedFiles",
 }
 # After all else, in every file.
 REPLACED = {

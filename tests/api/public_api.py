@@ -27,6 +27,7 @@ from api.sources import (
 
 import lmstudio
 import lmstudio.testing
+from lmstudio._api import public_names
 
 TESTING = "lmstudio.testing"
 # The package makes these: how, is its own business.
@@ -75,7 +76,7 @@ class PublicApi:
 
     def _names_of_modules(self):
         # Names that `lmstudio` has and does not list are named by pickles.
-        homes = {name: f"lmstudio.{home}" for name, home in lmstudio._HOME.items()}
+        homes = {name: f"lmstudio.{home}" for name, home in public_names.HOME.items()}
         homes |= dict.fromkeys(lmstudio.__all__, "lmstudio")
         self._add("lmstudio", "module")
         # A class has its own name first, and is another name's value second.
@@ -107,7 +108,7 @@ class PublicApi:
 
     @staticmethod
     def _public_names():
-        return {*lmstudio.__all__, *lmstudio._HOME, *lmstudio.testing.__all__}
+        return {*lmstudio.__all__, *public_names.HOME, *lmstudio.testing.__all__}
 
     def _name(self, path, module, name):
         value = getattr(sys.modules.get(module) or importlib.import_module(module), name)

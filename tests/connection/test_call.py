@@ -1,6 +1,7 @@
 """What the waiter of a call and the I/O thread share."""
 
 import gc
+import json
 import queue
 import types
 from collections import deque
@@ -8,6 +9,7 @@ from collections import deque
 import pytest
 
 import lmstudio as lms
+from lmstudio._concurrency import fork
 from lmstudio._connection.call import END, WAKE, Call, Outcome
 from lmstudio._connection.endpoints import rpc
 
@@ -119,3 +121,25 @@ def test_what_json_has_no_word_for_is_refused_before_anything_is_sent(call):
     with pytest.raises(lms.LMStudioValueError, match="cannot be written as JSON"):
         call.text()
     assert END is not WAKE
+
+
+def test_what_is_sent_into_a_call_is_handed_to_the_io_thread_in_order(call):
+    call.dispatcher.process = fork.current
+    call.dispatcher.send = "send"
+    posted = call.dispatcher.reactor.commands
+    call.dispatcher.reactor.post = lambda command, *arguments: posted.append((command, arguments))
+
+    call.send({"type": "first"})
+    call.send({"type": "second"}, stop="end")
+
+    texts = [json.loads(text) for _, (_, text, _) in posted]
+    assert [text["message"] for text in texts] == [{"type": "first"}, {"type": "second"}]
+    assert [(name, stop) for name, (_, _, stop) in posted] == [("send", None), ("send", "end")]
+    assert {text["channelId"] for text in texts} == {call.id}
+
+
+def test_nothing_is_sent_into_a_call_of_the_parent_process(call):
+    call.dispatcher.process = object()
+
+    with pytest.raises(lms.LMStudioRuntimeError, match="fork"):
+        call.send({"type": "first"})

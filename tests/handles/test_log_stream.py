@@ -136,13 +136,15 @@ def stop_by_client(logs, event):
 def test_every_stop_ends_a_loop_that_waits(held_logs, client, stop):
     event = threading.Event()
     logs = client.diagnostics.stream_logs(cancel_event=event)
-    worker = Worker(lambda: [entry.data.content for entry in logs])
+    seen = []
+    worker = Worker(lambda: seen.extend(entry.data.content for entry in logs))
     held_logs.expect("streamLogs").packet(log_packet("one"))
-    eventually(lambda: logs._call.heard and logs._call.inbox.empty())
+    eventually(lambda: seen)
 
     stop(logs, event)
 
-    assert worker.result() == ["one"]
+    worker.result()
+    assert seen == ["one"]
     assert stopped(held_logs)
 
 

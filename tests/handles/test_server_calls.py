@@ -1,6 +1,7 @@
 """What else can be asked of the server and its models: the frame that goes out, what comes back."""
 
 import asyncio
+import os
 
 import pytest
 from helpers import Worker
@@ -242,6 +243,23 @@ def test_a_server_that_does_not_know_the_call_says_so(server, client):
     assert "The shutdown failed, since LM Studio does not accept the call" in str(error)
 
 
+def test_the_server_says_what_it_is(server, client):
+    info = client.system.get_info()
+
+    assert client.system.get_version() == lms.ServerVersion(version="0.4.0", build=1)
+    assert info == lms.ServerInfo(pid=os.getpid(), is_daemon=True, version="0.4.0")
+    assert sent(server, "version", "system") == sent(server, "info", "system") == "absent"
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"version": "0.4.0"}, {"version": 4, "build": 1}])
+def test_a_version_that_is_none_is_an_error(server, client, answer):
+    server.hold("version")
+    worker = Worker(client.system.get_version)
+    server.expect("version").result(answer)
+
+    assert isinstance(worker.error(), lms.LMStudioProtocolError)
+
+
 def test_where_a_file_lies_on_the_server(server, client):
     file = client.prepare_image(b"\x89PNG\r\n\x1a\n", "a.png")
 
@@ -272,6 +290,8 @@ def test_a_task_asks_all_the_same():
         await client.system.notify("Ready", no_auto_dismiss=True)
         file = await client.prepare_image(b"\x89PNG\r\n\x1a\n")
         path = await client.files.get_file_path(file)
+        version = await client.system.get_version()
+        info = await client.system.get_info()
         await client.system.request_shutdown()
         return [
             [type(one) for one in variants] == [lms.AsyncDownloadedLlm] * 2,
@@ -280,6 +300,7 @@ def test_a_task_asks_all_the_same():
             usage.memory.total_bytes > 0,
             config.temperature == 0.8,
             path.endswith(file.identifier),
+            (info.version, version.build) == ("0.4.0", 1),
         ]
 
     async def run(host):

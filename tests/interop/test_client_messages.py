@@ -51,7 +51,7 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 35  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 40  # of the 93 endpoints of LM Studio: the test below prints the others
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +203,11 @@ def use_files(client, server):
     chat = lms.Chat()
     images = [client.prepare_image(data) for data in (b"\x89PNG\r\n\x1a\n", bytes(200_000))]
     client.files.get_file_path(images[0])
+    notes = client.files.prepare_file(b"cats sleep", "notes.txt")
+    parser = client.files.get_document_parser(notes)
+    client.files.parse_document(notes, parser=parser)
+    options = {"limit": 3, "embedding_model": "test-embedding", "chunk_size": 100}
+    client.files.retrieve("cats", [notes], database_file="/tmp/vectors", **options)
     chat.add_user_message("What is this?", images=images)
     server.reply("An image.")
     client.llm.model("test-vlm").respond(chat)
@@ -212,6 +217,8 @@ def use_system(client):
     """Tell the server what it can be told."""
     client.system.notify("Ready")
     client.system.notify("Ready", "All of it.", no_auto_dismiss=True)
+    client.system.get_version()
+    client.system.get_info()
     client.system.request_shutdown()
 
 
