@@ -14,6 +14,10 @@ OFFICIAL_JS := @lmstudio/sdk@1.5.0
 SUITE_JS := tests/interop/javascript_suite/package.json
 PYRIGHT := pyright@1.1.414
 PEERS := openai==3.54.0 ollama==0.6.3
+WINDOWS_PYTHONS ?= 3.11 3.14
+LMSTUDIO_WINDOWS ?= .venvs/windows
+# Wine is slow; and a test that hangs there ends the run, since no signal gets through.
+WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
 FAST := not model and not gui and not interop and not bench and not cluster and not web
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
@@ -22,11 +26,11 @@ DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST)))
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BINARY
 
-.PHONY: help style format types test test-all interop races soak bench demo clean
+.PHONY: help style format types test test-all test-windows interop races soak bench demo clean
 .NOTPARALLEL:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 style: $(VENV)/.dev ## check style and format (make format repairs most of it)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -39,6 +43,12 @@ test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the r
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
+test-windows: ## run the tests on Windows' Python, under Wine (20 minutes each); WINDOWS_PYTHONS=3.14, LMSTUDIO_WINDOWS=folder
+	@for version in $(WINDOWS_PYTHONS); do \
+	  tests/windows/setup.sh "$(LMSTUDIO_WINDOWS)/$$version" $$version || exit 1; done
+	@failed=0; for version in $(WINDOWS_PYTHONS); do \
+	  "$(LMSTUDIO_WINDOWS)/$$version/python" -m pytest $(WINE_TIMES) -m "$(FAST)" $(ARGS) || failed=1; \
+	done; exit $$failed
 interop: $(VENV)/.dev $(VENV)/.js ## run LM Studio's own clients against the server; LMSTUDIO_PYTHON_CHECKOUT=, LMSTUDIO_JS_CHECKOUT=folder, their tests
 	$(PY) -m pytest -m interop $(ARGS)
 races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as often as they can

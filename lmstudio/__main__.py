@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # else who read the output is gone
+        from .cli._screen import has_no_reader
+
+        if not has_no_reader(error):
             print(f"lmstudio: {error.strerror or error}", file=sys.stderr)
         # What Python still flushes at its end must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,11 +1,8 @@
 """Programs in a process of their own, whose exit, Ctrl-C or fork is under test."""
 
-import os
 import subprocess
 import sys
 import textwrap
-
-import pytest
 
 PRELUDE = """
 import atexit, gc, os, signal, sys, threading, time
@@ -17,6 +14,13 @@ def wait_until(condition):
     while not condition():
         time.sleep(0.001)  # a busy loop would keep the other threads from getting there
 
+def send(number):
+    # A signal to this process; os.kill would be its end on Windows.
+    if os.name == "nt":
+        signal.raise_signal(number)
+    else:
+        os.kill(os.getpid(), number)
+
 def interrupt_soon(condition):
     # From another thread, once the main thread is where the test wants it. Python overlooks a
     # signal that comes between its last look and the system call that blocks, so it is repeated.
@@ -27,13 +31,11 @@ def interrupt_soon(condition):
     def wait():
         wait_until(condition)
         while not arrived:
-            os.kill(os.getpid(), signal.SIGINT)
+            send(signal.SIGINT)
             time.sleep(0.5)
     signal.signal(signal.SIGINT, handle)
     threading.Thread(target=wait, daemon=True).start()
 """
-
-posix = pytest.mark.skipif(os.name != "posix", reason="signals and fork are POSIX")
 
 
 def execute(server, source):

@@ -106,7 +106,7 @@ def no_leaks(request):
         if time.monotonic() > deadline:
             break
         gc.collect()  # what was dropped, but is part of a cycle
-        if threads:
+        if threads and threads[0].is_alive():  # one that has just been started is not yet
             threads[0].join(max(0.0, deadline - time.monotonic()))
         else:
             time.sleep(0.01)  # nothing to wait for but the condition above

@@ -1,14 +1,27 @@
 """What several test files use."""
 
 import itertools
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from lmstudio.errors import LMStudioError
+
+WINDOWS = sys.platform == "win32"
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+needs_signals = pytest.mark.skipif(
+    WINDOWS, reason="Windows sends a process no signal that it could handle"
+)
+needs_terminal = pytest.mark.skipif(WINDOWS, reason="Windows has no pseudo-terminals as POSIX has")
+HOME = "USERPROFILE" if WINDOWS else "HOME"  # the variable with the path of the user's folder
+NO_FILE = "No such file|cannot find|not found"  # the systems' words for it
 
 
 class Sequencer:

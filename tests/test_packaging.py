@@ -109,7 +109,8 @@ def imported_files(path, base):
             continue
         for module in modules:
             file = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
-            if file.is_file() and file.is_relative_to(base):
+            # Not `is_file`: some systems find server.py by the name Server.py.
+            if str(file) in map(str, FILES) and file.is_relative_to(base):
                 yield file.relative_to(base).with_suffix("").as_posix(), node.lineno
 
 

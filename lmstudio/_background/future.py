@@ -6,10 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as _TimeIsUp
 from typing import Any, TypeVar
 
 from .._api.public import public
 from .._concurrency import fork
+from .._concurrency.deadline import Deadline, slice_of
 from .._concurrency.threads import check_may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
 from .thread import WAITS_FOR_ITSELF, is_this_thread
@@ -89,13 +91,24 @@ class BackgroundCall(Future[T]):
             LMStudioRuntimeError: This is a forked child, or a callback waits for its own end.
             BaseException: What ended the operation, or what one of its callbacks raised.
         """
-        self.check_waiter()
-        return super().result(timeout)
+        return super().result(self._wait_in_slices(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what ended the operation, None for a result; waits and raises as `result()`."""
+        return super().exception(self._wait_in_slices(timeout))
+
+    def _wait_in_slices(self, timeout: float | None) -> float | None:
+        """Wait where Ctrl-C could not end one long wait; return what is left of the time."""
         self.check_waiter()
-        return super().exception(timeout)
+        if timeout is not None and timeout <= 0:
+            return timeout
+        deadline = Deadline(timeout)
+        while not self.done() and (seconds := slice_of(deadline)) is not None:
+            try:
+                super().exception(seconds)
+            except _TimeIsUp:
+                pass
+        return deadline.remaining()
 
     def __await__(self) -> Generator[Any, None, T]:
         """Wait for the result in an event loop, and return it.

@@ -39,6 +39,14 @@ class Deadline:
         return None if self.at == math.inf else max(0.0, self.at - monotonic())
 
 
+def slice_of(deadline: Deadline) -> float | None:
+    """Return how long to wait for now, if the wait must be cut to see Ctrl-C; else None."""
+    if not _SLICED or threading.current_thread() is not threading.main_thread():
+        return None
+    left = deadline.remaining()
+    return _SLICE if left is None or left > _SLICE else None
+
+
 def receiver(inbox: queue.SimpleQueue[Any], deadline: Deadline | None) -> Callable[[], Any]:
     """Return a function that takes the next item; it raises `DeadlinePassed` at the deadline."""
     sliced = _SLICED and threading.current_thread() is threading.main_thread()

@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 def drain(items: deque[T]) -> Iterator[T]:
     """Take items until none is left, also those that come meanwhile; no item is taken twice."""
-    while items:
+    while True:
         try:
             item = items.popleft()
-        except IndexError:  # another thread took the last one
+        except IndexError:  # asking first tells less: another thread may take the last one
             return
         yield item

@@ -205,9 +205,8 @@ class Connector:
         messages: list[bytes] = []
         left = _MOST_WELCOME - len(data)
         while not (messages := _first_message(reader, data)) and left > 0 and not reader.is_at_end:
-            for opcode, payload in reader.controls:
-                if opcode == ABNF.OPCODE_PING:
-                    wire.send(Secret(frame_control(ABNF.OPCODE_PONG, payload)))
+            pings = [payload for opcode, payload in reader.controls if opcode == ABNF.OPCODE_PING]
+            wire.send(Secret(b"".join(frame_control(ABNF.OPCODE_PONG, p) for p in pings)))
             reader.controls.clear()
             data = wire.receive(min(left, _CHUNK))
             if not data:

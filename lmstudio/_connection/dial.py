@@ -14,11 +14,10 @@ import socket
 from typing import Any
 
 from .._concurrency.clock import monotonic
-from .wire import Attempt
+from .wire import SLICE, Attempt
 
 _STAGGER = 0.25  # seconds after which the next address is tried as well ...
 _LOCAL_STAGGER = 0.05  # ... and behind one of this machine, which answers at once if it does at all
-_SLICE = 0.25  # seconds after which an attempt that was given up is noticed
 _LOOPBACK = ("::1", "127.0.0.1")
 # These say something of this machine, and little of the server.
 _UNTELLING = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -117,7 +116,7 @@ class _Race:
 
     def _pause(self, seconds: float | None) -> float:
         """Seconds until there is something to do."""
-        pause = _SLICE if seconds is None else min(seconds, _SLICE)
+        pause = SLICE if seconds is None else min(seconds, SLICE)
         return min(pause, max(0.0, self._next - monotonic())) if self._addresses else pause
 
     def _is_connected(self, sock: socket.socket) -> bool:

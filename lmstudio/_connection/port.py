@@ -85,6 +85,16 @@ class ClientPort:
 
     def start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         """Write a call's first message, or keep it until the connection is open."""
+        if self.transport is not None and not self.protocol.calls:
+            # It may have ended: what is not written can still go to a new connection.
+            try:
+                if self.transport.has_news():
+                    self.on_ready(selectors.EVENT_READ, monotonic())
+            except LMStudioError as error:
+                self.fail(error)
+        self._start(call, text)
+
+    def _start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         is_used_up = self.protocol.is_mute and not self.protocol.calls
         if is_used_up or self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
@@ -192,7 +202,7 @@ class ClientPort:
             )
         elif not self.protocol.calls:
             self._plan = None
-        elif now - self.heard >= SILENCE:
+        elif now >= self.heard + SILENCE:  # as it was planned: a difference is rounded otherwise
             self._ask(now, _ANSWER)
         else:
             self._look_at(self.heard + SILENCE)
@@ -259,7 +269,7 @@ class ClientPort:
     def _start_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         for call, text in waiting:
-            self.start(call, text)
+            self._start(call, text)
 
     def _attempt_expired(self, attempt: Attempt, _now: float) -> None:
         if attempt is self._attempt:

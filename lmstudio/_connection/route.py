@@ -177,8 +177,7 @@ class Route:
         )
         try:
             attempt.adopt(sock)  # it has taken the place of the other
-            sock.settimeout(attempt.remaining())
-            sock.do_handshake()
+            attempt.run(sock, sock.do_handshake)
         except BaseException:
             sock.close()
             raise

@@ -474,9 +474,9 @@ def _cancel_at_exit() -> None:
         for dispatcher in busy:
             dispatcher.reactor.post(dispatcher.send_cancels, functools.partial(written.put, None))
         for _ in busy:
-            written.get(timeout=deadline.remaining())
+            receiver(written, deadline)()
     # What a signal handler raises here would be printed; the program is exiting as it is.
-    except (queue.Empty, KeyboardInterrupt, SystemExit):
+    except (DeadlinePassed, KeyboardInterrupt, SystemExit):
         pass
 
 

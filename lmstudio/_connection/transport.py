@@ -54,6 +54,21 @@ class Transport:
         """Whether anything waits to be written, or a message is open that has more to come."""
         return bool(self._outgoing or self._messages)
 
+    def has_news(self) -> bool:
+        """Return whether there is something to read that nobody has looked at: bytes or the end.
+
+        Raises:
+            LMStudioConnectionLostError: The connection ended.
+        """
+        try:
+            # Of the bare socket: that of TLS has no flags.
+            socket.socket.recv(self.socket, 1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            raise _broke(error) from None
+        return True
+
     def receive(self) -> list[bytes]:
         """Return the text messages that have arrived, perhaps none.
 

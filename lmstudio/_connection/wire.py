@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
+from collections.abc import Callable
+from typing import TypeVar
 
 from .._api.secret import Secret
 from .._concurrency.deadline import Deadline
 from ..errors import LMStudioWebsocketError
+
+SLICE = 0.25  # seconds after which an attempt that was given up is noticed
+_T = TypeVar("_T")
 
 
 class Attempt:
@@ -44,14 +50,31 @@ class Attempt:
             raise TimeoutError
         return seconds
 
+    def run(self, sock: socket.socket, step: Callable[[], _T]) -> _T:
+        """The thread that makes it: run a step that waits for a socket, as long as there is time.
+
+        Raises:
+            OSError: The connection broke, or the time is over.
+            LMStudioWebsocketError: It was given up.
+        """
+        while True:
+            seconds = self.remaining()
+            # In slices: Windows may let a thread wait on, though `abort` shuts the socket down.
+            sock.settimeout(SLICE if seconds is None else min(seconds, SLICE))
+            try:
+                return step()
+            except TimeoutError as error:
+                if error.errno is not None:  # the system gave up, not we
+                    raise
+
     def abort(self) -> None:
         """Any thread: end the attempt; its outcome is ignored from now on."""
         self.aborted = True
         sock = self._socket
         if sock is not None:
             with contextlib.suppress(OSError):
-                # Wakes a thread that is blocked in recv. Not the method of SSLSocket: that takes
-                # TLS off first, and what the other thread sends then would go unencrypted.
+                # Wakes a thread that waits, but on Windows. Not the method of SSLSocket: that
+                # takes TLS off first, and what the other thread sends then would go unencrypted.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
@@ -77,8 +100,8 @@ class Wire:
         """
         left = memoryview(data.reveal())
         while left:
-            self.socket.settimeout(self._attempt.remaining())
-            left = left[self.socket.send(left) :]
+            count = self._attempt.run(self.socket, functools.partial(self.socket.send, left))
+            left = left[count:]
 
     def receive(self, most: int) -> bytes:
         """Return what has come, at most so many bytes; nothing at the end.
@@ -87,8 +110,7 @@ class Wire:
             OSError: The connection broke, or the time is over.
             LMStudioWebsocketError: The attempt was given up.
         """
-        self.socket.settimeout(self._attempt.remaining())  # for all of it, not for each part
-        return self.socket.recv(most)
+        return self._attempt.run(self.socket, lambda: self.socket.recv(most))
 
     def close(self) -> None:
         """Close the socket."""

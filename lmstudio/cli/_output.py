@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from array import array
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 __all__ = ["FileError", "Output", "digest_of"]
 
 _BEGINNING = b'{"line": '  # of each line, so that half a line is known for one
+_LOCKED_BYTE = 2**40
 
 
 class FileError(Exception):
@@ -56,17 +58,22 @@ class Output:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileError(
-                f"Another batch is writing {self._path}. Wait for it, or stop it."
-            ) from None
-        except OSError:  # a file system that knows no locks
-            return
+            if sys.platform == "win32":
+                import msvcrt
+
+                # Far behind the end: what is locked cannot be read by anybody else there.
+                self._file.seek(_LOCKED_BYTE)
+                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # Windows has several numbers for it. Elsewhere, some file systems know no locks.
+            if sys.platform == "win32" or isinstance(error, BlockingIOError):
+                raise FileError(
+                    f"Another batch is writing {self._path}. Wait for it, or stop it."
+                ) from None
 
     def _read(self) -> None:
         end = 0  # of the last line that is whole

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import sys
 from typing import Any, TextIO
 
-__all__ = ["Screen", "clean", "complain", "make_screen", "one_line"]
+__all__ = ["Screen", "clean", "complain", "has_no_reader", "make_screen", "one_line"]
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _KEPT = (ord("\n"), ord("\t"))
@@ -26,6 +27,14 @@ def one_line(words: object) -> str:
 def complain(words: object) -> None:
     """Say on stderr what is wrong."""
     print(f"lmstudio: {one_line(words)}", file=sys.stderr, flush=True)
+
+
+def has_no_reader(error: OSError) -> bool:
+    """Return whether it says that nobody reads an output any more; Windows has other words."""
+    is_windows = sys.platform == "win32"
+    return isinstance(error, BrokenPipeError) or (
+        is_windows and error.errno == errno.EINVAL and error.filename is None
+    )
 
 
 class Screen:

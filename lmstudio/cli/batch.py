@@ -15,7 +15,7 @@ import lmstudio as lms
 from ._ctrl_c import on_ctrl_c
 from ._input import count_lines, lines_to_do, question_of
 from ._output import FileError, Output
-from ._screen import complain, make_screen, one_line
+from ._screen import complain, has_no_reader, make_screen, one_line
 from .chat import get_model
 
 __all__ = ["run"]
@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
                 output.close()
     except (lms.LMStudioError, FileError) as error:
         complain(error)
-    except BrokenPipeError:
-        raise  # of stderr
     except OSError as error:
+        if has_no_reader(error):  # stderr
+            raise
         complain(f"{error.strerror}: {error.filename or target}")
     return 1
 

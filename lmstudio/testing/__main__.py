@@ -143,7 +143,7 @@ def _warning(server: Server) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server until Ctrl-C or SIGTERM.
+    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM.
 
     Args:
         arguments: The command line; that of the process if None.
@@ -157,8 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def end(number: int, frame: FrameType | None) -> None:
         ended.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows', and no other's
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
     try:
         server = _server(options)
     except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:

@@ -1,6 +1,7 @@
 """Operations of the asyncio half, each of which comes to its end by itself."""
 
 import asyncio
+import contextlib
 
 import lmstudio as lms
 
@@ -197,48 +198,45 @@ async def ask(bench):
     await bench.client.llm.get_model_info(model.identifier)
 
 
-async def ask_for_more(bench):
+async def ask_more(bench):
     client, model = bench.client, bench.model
     await model.get_processing_state()
     await model.get_base_prediction_config()
     await model.preload_draft_model("test-vlm")
-    await client.llm.estimate_resources("test-llm")
-    (listing, *_) = await client.llm.list_downloaded()
-    await listing.variants()
+    await client.llm.estimate_resources("test-vlm")
+    await client.system.notify("A title")
+    await client.system.list_downloaded_model_variants("test-llm")
+    (downloaded, *_) = await client.llm.list_downloaded()
+    await downloaded.variants()
+    image = await client.prepare_image(b"image", "image.png")
+    await client.files.get_file_path(image)
 
 
 async def ask_the_server(bench):
-    system = bench.client.system
-    await system.list_downloaded_model_variants("test-vlm")
-    await system.get_version()
-    await system.get_info()
-    await system.notify("Ready")
-    await system.request_shutdown()
+    await bench.client.system.get_version()
+    await bench.client.system.get_info()
 
 
 async def read_documents(bench):
     files = bench.client.files
     file = await files.prepare_file(b"cats sleep", "a.txt")
-    await files.get_file_path(file)
     await files.get_document_parser(file)
     await files.parse_document(file)
     return await files.retrieve("cats", [file])
 
 
 async def read_logs(bench):
-    """The event that is waited for is the end of a prediction."""
-    bench.script(["word "] * 60, delay=0.005)
-    logs = bench.client.diagnostics.stream_logs(cancel_event=NeverSet())
-    async with await bench.model.respond_stream("hi"):
-        async for _ in logs:
-            logs.cancel()
+    """In which nothing stands until the time is over."""
+    options = {"cancel_event": NeverSet(), "timeout": 0.03}
+    with contextlib.suppress(lms.LMStudioTimeoutError):
+        return [event async for event in bench.client.diagnostics.stream_logs(**options)]
 
 
-async def read_logs_in_a_block(bench):
-    bench.script(["word "] * 60, delay=0.005)
-    logs = bench.client.diagnostics.stream_logs(cancel_event=[NeverSet(), asyncio.Event()])
-    async with await bench.model.respond_stream("hi"), logs:
-        return (await anext(aiter(logs))).data.output
+async def read_logs_in_async_with(bench):
+    options = {"cancel_event": NeverSet(), "timeout": 0.03}
+    with contextlib.suppress(lms.LMStudioTimeoutError):
+        async with bench.client.diagnostics.stream_logs(**options) as logs:
+            return [event async for event in logs]
 
 
 async def download(bench):

@@ -10,7 +10,7 @@ import tracemalloc
 from contextlib import contextmanager
 
 import pytest
-from child_process import posix, run
+from child_process import run
 from helpers import Worker, eventually
 
 import lmstudio as lms
@@ -351,7 +351,6 @@ def test_ctrl_c_is_raised_and_going_on_gives_what_had_finished(server, model, mo
     assert len(outcomes) == 2
 
 
-@posix
 def test_ctrl_c_in_a_program_leaves_what_is_finished_and_stops_the_rest(server):
     server.reply("quick", repeat=2)
     server.reply("word " * 10_000, delay=0.001, repeat=2)

@@ -10,8 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from child_process import posix
-from helpers import Worker, eventually
+from helpers import Worker, eventually, needs_signals
 
 import lmstudio as lms
 from lmstudio.testing import Server
@@ -36,7 +35,7 @@ def test_the_plain_example_answers_every_line(server, tmp_path):
     assert sorted(int(line.split(":")[0]) for line in output.splitlines()) == list(range(1, 21))
 
 
-@posix
+@needs_signals
 def test_ctrl_c_in_the_plain_example_leaves_what_is_finished(server, tmp_path):
     server.reply("quick", repeat=3)
     server.reply("word " * 10_000, delay=0.001, repeat=20)

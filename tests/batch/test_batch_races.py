@@ -4,7 +4,6 @@ import signal
 from concurrent.futures import Future
 
 import pytest
-from child_process import posix
 from helpers import Worker, eventually
 
 from lmstudio._background.future import BackgroundCall
@@ -20,7 +19,6 @@ def rest(batch):
     return sorted(indices)
 
 
-@posix
 @pytest.mark.parametrize("ordered", [True, False])
 def test_ctrl_c_while_an_input_is_started_leaves_the_others(server, model, ordered):
     server.hold("predict")

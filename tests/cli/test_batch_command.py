@@ -2,13 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
-from child_process import posix
-from helpers import eventually
+from helpers import NO_FILE, eventually, needs_signals, needs_terminal
 
 LIMIT = 30.0  # seconds
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -98,18 +98,20 @@ def test_a_schema_makes_structured_replies_and_a_time_limit_is_for_each_line(
     assert files.results()[2]["type"] == "LMStudioTimeoutError"
 
 
-@posix
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_ctrl_c_and_kill_lose_nothing_finished_and_write_nothing_twice(files, server, number):
+@pytest.mark.parametrize("end", [pytest.param("Ctrl-C", marks=needs_signals), "kill"])
+def test_ctrl_c_and_kill_lose_nothing_finished_and_write_nothing_twice(files, server, end):
     server.reply("quick", repeat=5)
     server.reply("word " * 100_000, delay=0.001, repeat=2)
     process = files.start("--parallel", 2)
     eventually(lambda: files.has_results(5), LIMIT)
     server.wait_prediction(6, timeout=LIMIT).wait_tokens(1)
-    process.send_signal(number)
+    if end == "kill":
+        process.kill()
+    else:
+        process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=LIMIT)
 
-    if number == signal.SIGINT:
+    if end == "Ctrl-C":
         assert process.returncode == 130
         assert (
             errors
@@ -152,9 +154,9 @@ def test_a_server_that_goes_ends_the_run_and_its_lines_are_done_later(files, ser
     server.reply("quick", repeat=3)
     server.reply("one two", drop_after=1)
     errors = files.run("--parallel", 1, code=1)
-    assert errors.startswith(
-        "12 lines: 3 results, 0 errors, 9 to do.\nlmstudio: The connection to "
-    )
+    first, second, _ = errors.split("\n", 2)
+    assert first == "12 lines: 3 results, 0 errors, 9 to do."
+    assert re.match("lmstudio: (The connection to LM Studio broke|LM Studio closed)", second)
     assert errors.endswith("\nThe same command goes on later.\n")
     files.run()
     assert sorted(files.results()) == list(range(1, 13))
@@ -190,7 +192,7 @@ def test_a_line_that_holds_no_question_has_an_error_and_the_others_go_on(files, 
     assert len(files.results()[1]["error"]) < 200
 
 
-@posix
+@needs_signals
 def test_ctrl_c_does_not_wait_for_the_next_line_of_a_pipe(files, server):
     server.reply("word " * 100_000, delay=0.001)
     reader, writer = os.pipe()
@@ -207,25 +209,23 @@ def test_ctrl_c_does_not_wait_for_the_next_line_of_a_pipe(files, server):
     assert not files.results()
 
 
-@posix
 def test_two_runs_on_one_output_at_once_are_refused(files, server):
     server.hold("predict")
     first = files.start("--parallel", 1)
     call = server.expect("predict", timeout=LIMIT)
     assert "Another batch is writing" in files.run(code=1)
-    first.send_signal(signal.SIGINT)
-    call.expect_cancel()
-    call.success("userStopped")
+    call.success()
+    server.release("predict")
     first.communicate(timeout=LIMIT)
-    assert first.returncode == 130
+    assert first.returncode == 0
 
 
 def test_what_cannot_work_is_one_line_and_writes_nothing(files, tmp_path):
     missing = tmp_path / "missing.jsonl"
     for arguments, words in (
-        ([missing, files.output], f"No such file or directory: {missing}"),
+        ([missing, files.output], rf"({NO_FILE}).*: {re.escape(str(missing))}"),
         ([files.input, files.input], "The input and the output are the same file."),
-        ([files.input, files.output, "--schema", missing], "No such file"),
+        ([files.input, files.output, "--schema", missing], NO_FILE),
         ([files.input, files.output, "--schema", files.input], "is no JSON"),
         ([files.input, files.output, "--host", "127.0.0.1:9"], "not reachable at 127.0.0.1:9"),
     ):
@@ -237,11 +237,11 @@ def test_what_cannot_work_is_one_line_and_writes_nothing(files, tmp_path):
         )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("lmstudio: ")
-        assert words in done.stderr
+        assert re.search(words, done.stderr)
         assert done.stderr.count("\n") == 1
 
 
-@posix
+@needs_terminal
 def test_a_bar_is_shown_at_a_terminal(files):
     pytest.importorskip("rich")
     pytest.importorskip("pyte")

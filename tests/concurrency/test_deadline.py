@@ -89,6 +89,13 @@ def test_a_limit_counts_from_when_it_is_set(clock):
 # -- waits ------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def whole(monkeypatch):
+    """Waits are in one piece, as they are everywhere but on Windows before Python 3.14."""
+    monkeypatch.setattr(_deadline, "_SLICED", False)
+
+
+@pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("deadline", [None, Deadline(None)])
 def test_without_a_deadline_no_python_of_ours_stands_between_reader_and_inbox(deadline):
     inbox = queue.SimpleQueue()
@@ -125,6 +132,7 @@ def test_what_comes_ends_the_wait(seconds):
     assert worker.result() == "item"
 
 
+@pytest.mark.usefixtures("whole")
 def test_each_wait_has_what_is_left(clock):
     inbox = SlowInbox(clock, empty_waits=0)
     receive = receiver(inbox, Deadline(3))

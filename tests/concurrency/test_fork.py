@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from child_process import posix
+from helpers import needs_fork
 
 import lmstudio as lms
 from lmstudio._concurrency import fork
@@ -19,7 +19,7 @@ def test_what_came_through_a_fork_is_refused_by_its_name():
         fork.check_process(object(), "future")
 
 
-@posix
+@needs_fork
 def test_the_state_of_a_module_is_made_anew_in_a_child_from_that_of_the_parent():
     code = """
 import os

@@ -248,6 +248,18 @@ def test_the_socket_of_an_attempt_that_is_given_up_is_closed():
             assert peer.recv(4096) == b""
 
 
+def test_an_attempt_that_is_given_up_is_noticed_though_nothing_wakes_its_thread():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        attempt = Attempt(60.0)
+        worker = Worker(connect, Place(listener), 60.0, attempt)
+        peer, _ = listener.accept()
+        with peer:
+            assert peer.recv(4096)
+            attempt.aborted = True  # as on Windows, where a shutdown may wake nobody
+
+            assert isinstance(worker.result(), lms.LMStudioWebsocketError)
+
+
 def test_nothing_is_sent_unencrypted_over_tls_by_an_attempt_that_is_given_up():
     mine, peer = socket.socketpair()
     sock = trusting_context().wrap_socket(

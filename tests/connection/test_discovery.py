@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from helpers import Worker, eventually, free_port
+from helpers import HOME, Worker, eventually, free_port
 
 import lmstudio as lms
 from lmstudio._connection import discovery as _discovery
@@ -74,23 +74,25 @@ def test_a_host_is_valid_if_an_lm_studio_greets_there(server, listener):
 def saying(*parts):
     """A server that is none: says these parts to whoever asks, then waits; notes all it got."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        received = []
+        received, is_over = [], threading.Event()
 
         def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    peer, _ = listener.accept()
-                    with peer, contextlib.suppress(OSError):
-                        received.append(peer.recv(4096))
-                        for part in parts:
-                            peer.sendall(part)
-                        while data := peer.recv(4096):
-                            received.append(data)
+            while True:
+                peer, _ = listener.accept()
+                with peer, contextlib.suppress(OSError):
+                    if is_over.is_set():
+                        return
+                    received.append(peer.recv(4096))
+                    for part in parts:
+                        peer.sendall(part)
+                    while data := peer.recv(4096):
+                        received.append(data)
 
         worker = Worker(serve)
         yield listener.getsockname()[1], received
-        listener.shutdown(socket.SHUT_RDWR)
-    worker.result()
+        is_over.set()
+        socket.create_connection(listener.getsockname()).close()  # what wakes it everywhere
+        worker.result()
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: "
@@ -165,7 +167,7 @@ def test_a_token_of_the_environment_goes_to_nobody_who_has_not_greeted(monkeypat
 
 
 def test_the_info_file_in_the_home_folder_leads_to_the_server(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ())
     folder = tmp_path / ".lmstudio" / ".internal"
     folder.mkdir(parents=True)
@@ -176,7 +178,7 @@ def test_the_info_file_in_the_home_folder_leads_to_the_server(server, monkeypatc
 
 
 def test_the_home_folder_may_be_elsewhere(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", ())
     folder = tmp_path / "elsewhere" / ".internal"
     folder.mkdir(parents=True)
@@ -192,7 +194,7 @@ def test_the_home_folder_may_be_elsewhere(server, monkeypatch, tmp_path):
 def test_an_info_file_that_says_nothing_falls_back_to_the_ports(
     server, monkeypatch, tmp_path, text
 ):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
     folder = tmp_path / ".cache" / "lm-studio" / ".internal"
     folder.mkdir(parents=True)
@@ -232,7 +234,7 @@ def test_a_home_folder_of_somebody_else_is_done_without(only_port, monkeypatch, 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setattr(os, "open", refuse)
     monkeypatch.setattr(Path, "exists", refuse)
 
@@ -257,7 +259,7 @@ def test_a_home_folder_that_is_none_is_done_without(only_port, monkeypatch, tmp_
 def test_a_file_of_lm_studio_that_is_none_is_done_without(
     only_port, monkeypatch, tmp_path, name, kind
 ):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "pipe":

@@ -112,7 +112,8 @@ class Dripping(Wire):
 
 
 def test_a_server_that_sends_a_byte_now_and_then_has_one_time_limit_for_all():
-    with wire(OK, stays=True) as (here, peer):
+    with wire(stays=True) as (here, peer):
+        peer.sendall(OK)
         dripping = Dripping(here.socket, here._attempt)
         dripping.left, dripping.peer = 100, peer
 

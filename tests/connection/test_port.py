@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import socket
 import types
 
@@ -266,6 +267,33 @@ def test_a_lost_connection_ends_its_calls_and_the_next_call_connects_again(bench
     second = bench.call()
     bench.connect()
     assert second.is_sent
+
+
+def test_a_call_is_not_written_to_a_connection_whose_end_nobody_has_seen_yet(bench):
+    call = bench.call()
+    peer = bench.connect()
+    peer.sendall(text_frame({"type": "rpcResult", "callId": call.id}))
+    ready(bench.port)
+    peer.shutdown(socket.SHUT_WR)
+
+    later = bench.call()
+
+    assert not later.is_sent
+    assert len(bench.attempts) == 2
+    bench.connect()
+    assert later.is_sent
+
+
+def test_a_look_for_life_that_comes_at_its_very_time_is_not_planned_for_then_again(bench):
+    bench.call()
+    bench.connect()
+    bench.reactor.sweep_at = math.inf
+    bench.port.heard = heard = 1.4000000000000001  # so that (heard + SILENCE) - heard < SILENCE
+    bench.port._look_at(heard + SILENCE)
+
+    bench.reactor._judge_time(heard + SILENCE)  # or it would go round for ever
+
+    assert bench.port._answer_due is not None
 
 
 def test_a_cancelled_call_that_waits_is_never_written(bench):

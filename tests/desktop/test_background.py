@@ -10,6 +10,7 @@ from desktop.background import LIMIT, start_held
 from helpers import Worker, eventually
 
 import lmstudio as lms
+from lmstudio._concurrency import deadline as _deadline
 
 pytestmark = pytest.mark.races
 
@@ -381,3 +382,23 @@ def test_each_done_callback_of_a_future_is_called_whatever_another_one_raises(
     call.success()
     assert ended.wait(LIMIT)
     assert called == ["fails", "fails", "last"]
+
+
+@pytest.mark.parametrize("ask", ["result", "exception"])
+def test_a_wait_of_the_main_thread_may_be_cut_into_slices(server, model, monkeypatch, ask):
+    monkeypatch.setattr(_deadline, "_SLICED", True)  # as on Windows before Python 3.14
+    monkeypatch.setattr(_deadline, "_SLICE", 0.001)
+    server.hold("predict")
+    future = model.respond_stream("hi").run_in_background()
+    call = server.expect("predict")
+
+    with pytest.raises(concurrent.futures.TimeoutError):
+        getattr(future, ask)(0.01)
+    with pytest.raises(concurrent.futures.TimeoutError):
+        getattr(future, ask)(0)
+
+    call.fragment("a")
+    call.success()
+    got = getattr(future, ask)()
+    assert future.result(LIMIT).content == "a"
+    assert (got is None) == (ask == "exception")

@@ -1,8 +1,9 @@
 """The thread that reads in the background: jobs that fail, forks, and the end of a program."""
 
 import pytest
-from child_process import posix, run
+from child_process import run
 from desktop.background import LIMIT
+from helpers import needs_fork
 
 from lmstudio._background import thread as _background
 
@@ -20,7 +21,7 @@ def test_a_job_that_fails_does_not_end_the_others(server, model):
     assert model.respond_stream("hi").run_in_background().result(LIMIT).content
 
 
-@posix
+@needs_fork
 def test_a_forked_child_has_a_background_of_its_own_and_leaves_the_parents_alone(server):
     server.reply("one two three", delay=0.2)
     server.reply("four")

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import queue
 import subprocess
 import sys
@@ -184,10 +183,9 @@ def test_an_exception_in_a_callback_of_a_finished_download_sends_nothing(
     assert sent(held_downloads, client) == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_ctrl_c_stops_the_download(held_downloads):
     program = """
-        import os, signal, sys, threading
+        import signal, sys, threading
         import lmstudio as lms
 
         client = lms.Client(sys.argv[1])
@@ -197,7 +195,7 @@ def test_ctrl_c_stops_the_download(held_downloads):
 
         def interrupt():
             started.wait()
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
         threading.Thread(target=interrupt, daemon=True).start()
         try:
@@ -236,16 +234,16 @@ def reporting(call, process):
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        ("timeout", r"The download did not end within timeout=0\.05 s\."),
+        ("timeout", r"The download did not end within timeout=0\.3 s\."),
         (
             "idle_timeout",
-            r"The download was given up: LM Studio was silent for idle_timeout=0\.05 s\.",
+            r"The download was given up: LM Studio was silent for idle_timeout=0\.3 s\.",
         ),
     ],
 )
 def test_a_time_limit_stops_the_download(held_downloads, client, option, limit, words):
     with pytest.raises(lms.LMStudioTimeoutError, match=words):
-        option.download(**{limit: 0.05})
+        option.download(**{limit: 0.3})  # in which it is sent, on a slow system too
 
     assert sent(held_downloads, client) == ["cancel"]
     held_downloads.release("downloadModel")

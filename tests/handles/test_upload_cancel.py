@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from child_process import posix, run
+from child_process import run
 from handles.uploading import (
     BIG,
     SMALL,
@@ -207,7 +207,6 @@ def upload():
 """
 
 
-@posix
 def test_ctrl_c_stops_an_upload_and_the_client_stays_usable(server):
     output = run(
         server,

@@ -28,7 +28,7 @@ AT_LEAST = 50  # tests
 def checkout():
     named = os.environ.get(CHECKOUT)
     if not named:
-        pytest.skip(f"the suite did not run: name a checkout of lmstudio-js in {CHECKOUT}")
+        pytest.skip(f"this did not run: name a checkout of lmstudio-js in {CHECKOUT}")
     found = Path(named).resolve()
     is_one = (found / "packages" / "lms-client" / "src").is_dir()
     assert is_one, f"{CHECKOUT} is no checkout of lmstudio-js: {named}"

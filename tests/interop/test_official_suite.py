@@ -92,7 +92,6 @@ def run_suite(package, checkout, folder):
     return {line["id"]: line["words"] for line in lines if line["outcome"] == "failed"}
 
 
-@pytest.mark.timeout(LIMIT + 20)
 @pytest.mark.parametrize("package", ["official", "checkout", "ours"])
 def test_the_official_suite_fails_only_where_the_table_says_so(package, checkout, tmp_path, caplog):
     caplog.set_level("WARNING", "lmstudio.testing.websockets")

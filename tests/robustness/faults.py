@@ -313,6 +313,7 @@ class Idle(Resting):
         (self.connection,) = self.bench.connections("/llm")
         eventually(lambda: self.connection.sent[-1]["type"] == "channelClose")
         self.id = self.connection.messages[-1]["channelId"]
+        self.bench.model.count_tokens("a b")  # so that all before it was read
         self.transport = self.link.transport
 
     def succeeds(self, twice=False):

@@ -4,12 +4,14 @@ import contextlib
 import dis
 import functools
 import itertools
+import os
 import sys
 from pathlib import Path
 
 import lmstudio
 
 PACKAGE = str(Path(lmstudio.__file__).parent)
+TESTING = os.path.join(PACKAGE, "testing")
 OURS = (PACKAGE,)
 
 
@@ -38,7 +40,7 @@ def interrupted_at(step, files=OURS):
 
     def trace(frame, event, _argument):
         name = frame.f_code.co_filename
-        if not name.startswith(files) or name.startswith(PACKAGE + "/testing"):
+        if not name.startswith(files) or name.startswith(TESTING):
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         if where:

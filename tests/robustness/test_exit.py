@@ -1,13 +1,13 @@
 """Ctrl-C, interpreter exit and fork, each in a process of its own: return code and empty stderr."""
 
-from child_process import assert_stopped, execute, posix, run
+from child_process import assert_stopped, execute, run
+from helpers import needs_fork
 
 from lmstudio.testing import Server
 
 # -- Ctrl-C -----------------------------------------------------------------------------------
 
 
-@posix
 def test_ctrl_c_in_respond_stops_the_model_and_the_client_stays_usable(talking_server):
     output = run(
         talking_server,
@@ -27,7 +27,6 @@ def test_ctrl_c_in_respond_stops_the_model_and_the_client_stays_usable(talking_s
     assert_stopped(talking_server)
 
 
-@posix
 def test_ctrl_c_before_the_first_token_stops_the_model():
     with Server() as slow:
         slow.hold("predict")
@@ -50,7 +49,6 @@ def test_ctrl_c_before_the_first_token_stops_the_model():
         assert output == ["True", "False"]
 
 
-@posix
 def test_ctrl_c_in_a_loop_keeps_the_partial_result(talking_server):
     output = run(
         talking_server,
@@ -73,7 +71,6 @@ def test_ctrl_c_in_a_loop_keeps_the_partial_result(talking_server):
     assert_stopped(talking_server)
 
 
-@posix
 def test_a_signal_handler_may_cancel(talking_server):
     output = run(
         talking_server,
@@ -91,6 +88,27 @@ def test_a_signal_handler_may_cancel(talking_server):
     )
 
     assert output == ["by", "hand", "True"]
+    assert_stopped(talking_server)
+
+
+def test_ctrl_c_ends_the_wait_for_a_future_and_the_prediction_goes_on(talking_server):
+    output = run(
+        talking_server,
+        """
+        seen = []
+        future = model.respond_stream("hi").run_in_background(on_text=seen.append)
+        interrupt_soon(lambda: seen)
+        try:
+            future.result()
+        except KeyboardInterrupt:
+            print(future.done())
+        future.cancel()
+        print(future.result().cancelled)
+        client.close()
+        """,
+    )
+
+    assert output == ["False", "True"]
     assert_stopped(talking_server)
 
 
@@ -171,7 +189,7 @@ def test_exit_with_a_watched_event_is_silent(talking_server):
 # -- fork -------------------------------------------------------------------------------------
 
 
-@posix
+@needs_fork
 def test_a_forked_child_that_drops_its_streams_leaves_the_parents_going(talking_server):
     output = run(
         talking_server,

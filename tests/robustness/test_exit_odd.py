@@ -1,7 +1,8 @@
 """Odd ways to end a program: hooks, cycles, finalisers, signals, forks, each with streams open."""
 
 import pytest
-from child_process import PRELUDE, assert_stopped, execute, posix, run
+from child_process import PRELUDE, assert_stopped, execute, run
+from helpers import needs_fork
 
 from lmstudio.testing import Server
 
@@ -69,7 +70,6 @@ def test_an_exit_hook_that_runs_after_ours_works_or_gets_a_clear_error(
         assert done.stdout.split() == ["True"]
 
 
-@posix
 def test_ctrl_c_in_our_exit_hook_is_silent(talking_server):
     run(
         talking_server,
@@ -77,20 +77,19 @@ def test_ctrl_c_in_our_exit_hook_is_silent(talking_server):
         stream = model.respond_stream("hi")
         next(iter(stream))
         # The hook waits for this to call `done`, and gets Ctrl-C instead.
-        client._session.dispatcher.send_cancels = lambda done: os.kill(os.getpid(), signal.SIGINT)
+        client._session.dispatcher.send_cancels = lambda done: send(signal.SIGINT)
         """,
     )
 
 
-@posix
 def test_a_signal_handler_that_exits_in_our_exit_hook_is_silent(talking_server):
     run(
         talking_server,
         """
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
         stream = model.respond_stream("hi")
         next(iter(stream))
-        client._session.dispatcher.send_cancels = lambda done: os.kill(os.getpid(), signal.SIGTERM)
+        client._session.dispatcher.send_cancels = lambda done: send(signal.SIGINT)
         """,
     )
 
@@ -188,7 +187,6 @@ for fragment in model.respond_stream("hi"):
     assert_stopped(talking_server)
 
 
-@posix
 def test_a_signal_handler_that_exits_stops_the_model(talking_server):
     run(
         talking_server,
@@ -197,7 +195,7 @@ def test_a_signal_handler_that_exits_stops_the_model(talking_server):
         seen = []
         def end():
             wait_until(lambda: len(seen) >= 5)
-            os.kill(os.getpid(), signal.SIGTERM)
+            send(signal.SIGTERM)
         threading.Thread(target=end, daemon=True).start()
         model.respond("hi", on_prediction_fragment=seen.append)
         """,
@@ -216,7 +214,7 @@ warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
 """
 
 
-@posix
+@needs_fork
 def test_children_that_exit_with_the_parents_streams_leave_these_going(talking_server):
     output = run(
         talking_server,
@@ -255,7 +253,7 @@ client.close()
     assert_stopped(talking_server, 3)
 
 
-@posix
+@needs_fork
 def test_a_child_forked_while_a_thread_streams_streams_with_a_client_of_its_own(talking_server):
     output = run(
         talking_server,

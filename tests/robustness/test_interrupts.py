@@ -1,11 +1,9 @@
 """Ctrl-C in each call that blocks: it comes out, the server is told, and the client goes on."""
 
 import pytest
-from child_process import posix, run
+from child_process import run
 
 from lmstudio.testing import Server
-
-pytestmark = posix
 
 # What is called, the endpoint that does not answer, and what comes before. A new call is one line.
 CALLS = {

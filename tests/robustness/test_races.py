@@ -256,17 +256,25 @@ def test_ctrl_c_before_anything_was_posted_leaves_a_cancelled_stream(
     assert not held.received(type="channelCreate")
 
 
-def test_a_turn_that_ctrl_c_left_taken_is_taken_again_by_the_same_thread(held, model):
+@pytest.mark.parametrize("thread", ["the same", "another"])
+def test_a_turn_that_ctrl_c_left_taken_holds_up_nobody(held, model, thread):
     stream = model.respond_stream("hi")
     stream.start()
     iterator = iter(stream)
     call = held.expect("predict")
     call.fragment("a")
-    call.success()
-    stream._reader.right[0] = threading.get_ident()  # interrupted just before it was given back
-
     assert next(iterator).content == "a"
-    assert stream.result().content == "a"
+    stream._reader.right[0] = threading.get_ident()  # interrupted just before it was given back,
+    stream._call.cancel("interrupted")  # which stops the prediction in any case
+    call.success("userStopped")
+
+    def read_on():
+        return list(iterator), stream.result(), list(stream)
+
+    rest, result, again = read_on() if thread == "the same" else Worker(read_on).result()
+
+    assert (rest, result.content, again) == ([], "a", [])
+    assert result.cancelled
 
 
 def test_an_event_that_stays_set_cancels_once(held, model):

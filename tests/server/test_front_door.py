@@ -30,8 +30,9 @@ def test_http_endpoints(server, path, answer):
 
 
 def test_unknown_http_path_is_404(server):
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
         get(server, "/nope")
+    caught.value.close()
 
 
 def test_listens_on_loopback_only(server):

@@ -65,7 +65,7 @@ class Generation:
         )
         self._strings = StopStrings(self.request.stop_strings)
         self._tags = ReasoningTags(record.config.get(_PARSING))
-        self._started = time.monotonic()
+        self._started = time.perf_counter()
         self._first: float | None = None
         self._prompt_tokens: int | None = None
         self._taken = 0  # tokens of the engine
@@ -88,7 +88,7 @@ class Generation:
     def run(self) -> bool:
         """Generate and send; False if the channel is to stay open in silence."""
         self.record.note_phase("prefill")
-        self._started = time.monotonic()
+        self._started = time.perf_counter()
         try:
             return self._generate()
         except EndpointError as problem:
@@ -192,7 +192,7 @@ class Generation:
         assert isinstance(token, Token)
         self._taken += token.count
         if self._first is None:
-            self._first = time.monotonic()
+            self._first = time.perf_counter()
             self.record.note_phase("generating")
         if token.reasoning_type != "none" or token.is_structural:
             self._emit_held()
@@ -285,7 +285,7 @@ class Generation:
         self._channel.send(progress_packet(processed, total, cached))
 
     def _stats(self) -> dict[str, Any]:
-        now = time.monotonic()
+        now = time.perf_counter()
         prompt = self._prompt_tokens
         if prompt is None:
             prompt = len(split_tokens(self.request.prompt))
