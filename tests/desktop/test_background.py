@@ -118,9 +118,7 @@ def test_a_lost_connection_and_a_time_limit_are_on_error(server, model, window):
     assert isinstance(window.log[-1][1], lms.LMStudioConnectionLostError)
 
     window.log.clear()
-    future, call = start_held(
-        server, model.respond_stream("hi", timeout=0.05), **window.callbacks()
-    )
+    future, call = start_held(server, model.respond_stream("hi", timeout=0.3), **window.callbacks())
     window.run_until(window.has_ended)
     assert isinstance(future.exception(LIMIT), lms.LMStudioTimeoutError)
     call.expect_cancel()

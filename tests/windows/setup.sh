@@ -92,7 +92,8 @@ programs
 # pip asks this system's Python, not that one, which of the conditional requirements hold: these it overlooks.
 download install --target "$packages" "$root[testing,test]" colorama cffi typing_extensions
 rm -rf "$packages/lmstudio" # the tests are to see the clone
-echo "Z:$root" >"$packages/lmstudio.pth"
+# A line of code in such a file is run at each start: what Wine lacks ends a process that calls it.
+printf '%s\n' "Z:$root" 'import _winapi; vars(_winapi).pop("CopyFile2", None)' >"$packages/lmstudio.pth"
 # Wine wants a pipe or a terminal for standard output. Programs that outlive Python may keep the pipe open:
 # they are waited for for two seconds.
 cat >"$folder/python" <<SH
