@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 
 import lmstudio as lms
 
@@ -258,5 +259,5 @@ async def look_for_servers(bench):
 WAYS = {
     name: way
     for name, way in list(globals().items())
-    if asyncio.iscoroutinefunction(way) and name not in ("_act", "add_later")
+    if inspect.iscoroutinefunction(way) and name not in ("_act", "add_later")
 }
