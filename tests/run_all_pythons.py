@@ -4,8 +4,8 @@ The package is built once and installed as a wheel, so what it forgets to ship i
 The oldest Python gets the oldest versions of what the package needs that setup.cfg allows, the
 others the newest. Where there is no global lock, as in Python 3.14t, the race tests run many times
 more.
-All arguments go to pytest, but for `--others`: all Pythons but the one that runs this (`make test`
-has tested that). `make test-all` calls this.
+All arguments go to pytest, but for `--ends`: the oldest and the newest Python but for the one that
+runs this, which `make test` has tested. `make test-all` calls this.
 """
 
 import configparser
@@ -24,7 +24,7 @@ ROOT = TESTS.parent
 ENVIRONMENTS = ROOT / ".venvs"
 EXPECTED = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 REPEAT = 20
-OTHERS = "--others"
+ENDS = "--ends"
 IDENTIFY = """
 import json, sys, sysconfig
 free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
@@ -114,10 +114,12 @@ def run(name, path, wheel, arguments, versions=()):
 def main():
     pythons, arguments = find(), sys.argv[1:]
     here = list(pythons)
-    is_for_others = OTHERS in arguments
-    if is_for_others:
-        arguments.remove(OTHERS)
+    is_for_ends = ENDS in arguments
+    if is_for_ends:
+        arguments.remove(ENDS)
         pythons.pop(f"{sys.version_info[0]}.{sys.version_info[1]}", None)
+        ends = (*list(pythons)[:1], *list(pythons)[-1:])
+        pythons = {name: pythons[name] for name in ends}
     shutil.rmtree(ENVIRONMENTS, ignore_errors=True)
     build = ("wheel", "--quiet", "--no-deps", "--use-pep517", "--wheel-dir", ENVIRONMENTS, ".")
     if call(sys.executable, "-m", "pip", *build):
@@ -138,7 +140,7 @@ def main():
     print("not on this machine:", ", ".join(missed) or "none")
     if not any(name.endswith("t") for name in pythons):
         print("no free-threaded Python is here: the race tests were not run on one")
-    return 0 if passed == list(pythons) and (pythons or is_for_others) else 1
+    return 0 if passed == list(pythons) and (pythons or is_for_ends) else 1
 
 
 if __name__ == "__main__":

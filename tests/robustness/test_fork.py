@@ -15,6 +15,7 @@ warnings.simplefilter("ignore", ResourceWarning)  # inherited sockets
 
 def in_child(work):
     \"\"\"Run a function in a forked child, and return the child's exit code.\"\"\"
+    sys.stdout.flush()  # or the child prints it once more
     child = os.fork()
     if child == 0:
         try:
