@@ -100,7 +100,7 @@ async def add_later(a: int, b: int) -> int:
 
 async def _act(bench, tool, cancel=None, **options):
     request = {"name": tool.__name__, "arguments": {"a": 1, "b": 2}}
-    bench.script(["word "] * 12, delay=0.005, tool_calls=[request])
+    bench.script(["word "] * 16, delay=0.005, tool_calls=[request])
     return await bench.model.act("1 + 2?", [tool], **options)
 
 
