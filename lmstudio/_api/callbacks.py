@@ -13,13 +13,18 @@ from .shown import shown
 
 
 def check_callable(name: str, callback: object) -> None:
-    """Check that a callback is a function; None is no callback.
+    """Check that a callback is a plain function; None is no callback.
 
     Raises:
-        LMStudioValueError: It is something else.
+        LMStudioValueError: It is something else, or what it returns would have to be awaited.
     """
     if callback is not None and not callable(callback):
         raise LMStudioValueError(f"{name} must be a function; {shown(callback)} was given.")
+    if _is_coroutine_function(callback):
+        raise LMStudioValueError(
+            f"{name} must be a plain function, since nobody awaits a callback; {_shown(callback)} "
+            "is a coroutine function. It may start a task: asyncio.create_task()."
+        )
 
 
 def check_callback(name: str, callback: object, *gets: str) -> None:
@@ -45,6 +50,13 @@ def check_callback(name: str, callback: object, *gets: str) -> None:
         raise LMStudioValueError(
             f"{name} is called with {_listed(gets)}; {_shown(callback)} cannot be: {error}."
         ) from None
+
+
+def _is_coroutine_function(callback: object) -> bool:
+    try:
+        return inspect.iscoroutinefunction(callback)
+    except Exception:  # a proxy of something that is not there now
+        return False
 
 
 def _signature(callback: Any) -> inspect.Signature | None:
