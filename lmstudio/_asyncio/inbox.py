@@ -45,7 +45,7 @@ class _Bell:
     def _look(self) -> None:
         self._is_rung = False
         rung = self._rung
-        while rung:
+        for _ in range(len(rung)):  # what rings from now on has the loop look again
             rung.popleft()()
 
 

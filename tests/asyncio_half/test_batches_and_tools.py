@@ -104,7 +104,7 @@ def test_a_coroutine_tool_is_cancelled_with_act(held, run_with, way):
             """Wait."""
             is_running.set()
             try:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()  # which nobody sets
             except asyncio.CancelledError:
                 outcome.append("cancelled")
                 raise

@@ -48,8 +48,7 @@ def test_what_a_loop_waits_for_is_brought_and_a_task_that_is_cancelled_stops_the
             assert {answer.content for answer in answers} == {"one two"}
             server.reply("word " * 2000, delay=0.002)
             task = asyncio.ensure_future(model.respond("hi"))
-            while len(server.predictions) < 21:
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(server.wait_prediction, 20)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
