@@ -61,7 +61,9 @@ def test_what_async_inputs_raise_comes_after_what_was_under_way(server, error):
 def test_a_batch_that_is_left_stops_what_runs_once_each(held, run_with, way):
     async def main(model, started):
         event = asyncio.Event()
-        batch = model.respond_many(["a", "b", "c"], max_parallel=2, cancel_event=event)
+        # Of a third input nobody knows whether it is begun before the loop is left by `break`.
+        inputs = ["a", "b"] if way == "break" else ["a", "b", "c"]
+        batch = model.respond_many(inputs, max_parallel=2, cancel_event=event)
 
         async def read():
             async for _ in batch:
@@ -72,7 +74,6 @@ def test_a_batch_that_is_left_stops_what_runs_once_each(held, run_with, way):
         if way == "break":
             calls.pop().success()
             await task
-            calls.append(await asyncio.to_thread(held.expect, "predict"))
         elif way == "task":
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -88,8 +89,8 @@ def test_a_batch_that_is_left_stops_what_runs_once_each(held, run_with, way):
             assert all(result.cancelled for _, result in [pair async for pair in batch])
 
     run_with(main)
-    assert len(creates(held)) == (3 if way == "break" else 2)
-    assert len(cancels(held)) == 2
+    assert len(creates(held)) == 2
+    assert len(cancels(held)) == (1 if way == "break" else 2)
 
 
 # -- act() and uploads ------------------------------------------------------------------------
