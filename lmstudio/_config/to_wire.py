@@ -30,6 +30,8 @@ ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[A
 TOOLS_KEY = "llm.prediction.tools"
 TOOL_CHOICE_KEY = "llm.prediction.toolChoice"
 STRUCTURED_KEY = "llm.prediction.structured"
+STOP_STRINGS_KEY = "llm.prediction.stopStrings"
+REASONING_BUDGET_KEY = "llm.prediction.reasoning.budgetTokens"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
 SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
 _SCHEMA_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -163,6 +165,27 @@ def with_tools(fields: list[KvField], definitions: Sequence[DictObject] | None) 
         values[TOOLS_KEY] = {"type": "none"}
         # A call that is required could not be made; also where a preset or the server requires it.
         values[TOOL_CHOICE_KEY] = {"type": "generic", "mode": "auto"}
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def for_raw_text(fields: list[KvField]) -> list[KvField]:
+    """Return prediction fields for the continuation of a raw text.
+
+    Raises:
+        LMStudioValueError: They ask for what there is in chats only.
+    """
+    values = {field["key"]: field["value"] for field in fields}
+    if TOOLS_KEY in values or TOOL_CHOICE_KEY in values:
+        raise LMStudioValueError(
+            "Tools are not supported in complete_raw_text(). Use respond() or act() for tool use."
+        )
+    budget = values.get(REASONING_BUDGET_KEY)
+    if isinstance(budget, Mapping) and budget.get("checked"):
+        raise LMStudioValueError(
+            "Reasoning budgets are not supported in complete_raw_text(). Use respond() or act()."
+        )
+    # Without this those of a preset would hold, which are meant for chats.
+    values.setdefault(STOP_STRINGS_KEY, [])
     return [{"key": key, "value": value} for key, value in values.items()]
 
 

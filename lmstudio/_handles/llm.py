@@ -33,6 +33,7 @@ from .._prediction.request import (
     chat_history,
     check_files,
     completion_history,
+    raw_prompt,
 )
 from .._prediction.stream import PredictionStream
 from .._requests import models
@@ -254,6 +255,72 @@ class LLM(SyncModelHandle):
         The same as ``complete_stream(...).result()``; see `respond()` for what it raises.
         """
         return LLM.complete_stream(**locals()).wait_for_result()
+
+    def complete_raw_text_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream[T]:
+        """Prepare a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The model is given the text as it is. `complete_stream()`, which every server knows, sends
+        it as a chat with a template that lets it through. The arguments, and what is returned, are
+        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
+        the `stop_strings` that `config` gives hold, none of a preset.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used. An older server, which does not know
+                the endpoint, is an `LMStudioServerError` when the stream is read.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
+        )
+        text = raw_prompt(prompt)
+        options = self._options(config, preset, response_format, raw_text=True)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, text, callbacks, limits)
+
+    def complete_raw_text(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult[T]:
+        """Return a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The same as ``complete_raw_text_stream(...).result()``, see there; and see `respond()` for
+        what it raises.
+        """
+        return LLM.complete_raw_text_stream(**locals()).wait_for_result()
 
     # -- many predictions ---------------------------------------------------------------------
 
@@ -567,10 +634,15 @@ class LLM(SyncModelHandle):
         response_format: Any = None,
         *,
         completion: bool = False,
+        raw_text: bool = False,
     ) -> PredictionOptions:
-        is_strict = self._session.strict_options
         return PredictionOptions.read(
-            config, preset, response_format, completion=completion, is_strict=is_strict
+            config,
+            preset,
+            response_format,
+            completion=completion,
+            raw_text=raw_text,
+            is_strict=self._session.strict_options,
         )
 
     def _predict(

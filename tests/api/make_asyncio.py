@@ -56,6 +56,8 @@ COROUTINES = [
     "respond_stream",
     "complete",
     "complete_stream",
+    "complete_raw_text",
+    "complete_raw_text_stream",
     "apply_prompt_template",
     "act",
     "wait_for_result",

@@ -25,6 +25,10 @@ async def complete(bench):
     return await bench.model.complete("hi", cancel_event=NeverSet())
 
 
+async def complete_raw_text(bench):
+    return await bench.model.complete_raw_text("hi", cancel_event=NeverSet())
+
+
 async def wait_for_result(bench):
     stream = await bench.model.respond_stream("hi")
     await stream.start()

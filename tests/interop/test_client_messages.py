@@ -51,7 +51,7 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 40  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 41  # of the 93 endpoints of LM Studio: the test below prints the others
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,7 @@ def use_chats(model, server):
     chat.add_user_message("Go on.")
     model.respond(chat, response_format=SCHEMA)
     model.complete("Once upon", config={"maxTokens": 3})
+    model.complete_raw_text("Once upon", config={"maxTokens": 3}, preset=None)
     server.reply("word " * 100_000, delay=0.001)
     with model.respond_stream("Tell me a story.") as stream:
         next(iter(stream))
