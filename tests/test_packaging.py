@@ -31,7 +31,7 @@ ROOMS = {
         cancel_token callback_gate
     """,
     "_json": "whole annotations converter dereference from_json json_schema",
-    "_config": "from_user options option_dicts template_options to_wire from_wire",
+    "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
