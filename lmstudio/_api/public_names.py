@@ -99,6 +99,7 @@ _UNLISTED = {
         "_prediction.callbacks": "PromptDetailsCallback",
         "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
         "_requests.documents": "ParsingCallback RetrievalCallback",
+        "_requests.uploads": "UploadProgressCallback",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict
             AssistantResponseInput ChatMessageInput SystemPromptDict SystemPromptInput

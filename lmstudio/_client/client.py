@@ -33,6 +33,7 @@ from .._handles.llm import LLM
 from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
 from .._handles.repository import RepositoryNamespace
 from .._handles.system import SystemNamespace
+from .._requests.uploads import UploadProgressCallback
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
@@ -205,13 +206,18 @@ class Client:
         return self._files
 
     def prepare_image(
-        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+        self,
+        src: LocalFileInput,
+        name: str | None = None,
+        *,
+        on_progress: UploadProgressCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> FileHandle:
         """Upload an image, and return a handle that can be put into a chat.
 
         See `Client.files.prepare_image()` for the arguments and what it raises.
         """
-        return self._files.prepare_image(src, name, **limits)
+        return self._files.prepare_image(src, name, on_progress=on_progress, **limits)
 
     @overload
     def list_downloaded_models(

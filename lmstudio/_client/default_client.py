@@ -25,6 +25,7 @@ from .._requests.loading import (
     ModelLoadingCallback,
     ModelResolvedCallback,
 )
+from .._requests.uploads import UploadProgressCallback
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
@@ -224,13 +225,17 @@ def embedding_model(
 
 
 def prepare_image(
-    src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    src: LocalFileInput,
+    name: str | None = None,
+    *,
+    on_progress: UploadProgressCallback | None = None,
+    **limits: Unpack[CallLimits],
 ) -> FileHandle:
     """Upload an image to the default client's server, and return a handle for a chat.
 
     See `Client.files.prepare_image()` for the arguments and what it raises.
     """
-    return _default_client().prepare_image(src, name, **limits)
+    return _default_client().prepare_image(src, name, on_progress=on_progress, **limits)
 
 
 @overload
