@@ -47,7 +47,7 @@ ROOMS = {
         background_job stream
     """,
     "_batch": "progress calls batch",
-    "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
+    "_agent": "tool_context tool_annotations tool_arguments tools rules tool_runs tool_calls act",
     "_handles": """
         handle embedding_model llm downloaded namespaces system uploaded_files files repository
         log_stream diagnostics
