@@ -41,7 +41,7 @@ ROOMS = {
         server_info
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system",
-    "_background": "callback_queue thread future toolkits",
+    "_background": "tk_poller toolkits callback_queue thread future",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream
