@@ -31,6 +31,7 @@ LISTED = {
         "_values.documents": """
             DocumentParser ParsedDocument RetrievalEntry RetrievalProgress RetrievalResult
         """,
+        "_values.lm_link": "LmLinkLastError LmLinkPeer LmLinkStatus",
         "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
         "_values.local_file": "LocalFileInput",
         "_values.messages": """

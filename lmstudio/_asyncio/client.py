@@ -24,6 +24,7 @@ from .._connection.discovery import Discovery, find_local, is_lm_studio
 from .._connection.limits import CallLimits, Limit
 from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._requests.uploads import UploadProgressCallback
+from .._values.devices import DeviceIdentifier
 from .._values.local_file import MAX_UPLOAD_BYTES, LocalFileInput
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError, LMStudioValueError
@@ -340,7 +341,11 @@ class AsyncClient:
 
     @classmethod
     def _restore_handle(
-        cls, kind: str, api_host: str | None, identifier: str
+        cls,
+        kind: str,
+        api_host: str | None,
+        identifier: str,
+        device_identifier: DeviceIdentifier = ...,
     ) -> AsyncLLM | AsyncEmbeddingModel:
         """Make a handle that was pickled, perhaps in another process."""
         restored = _restored.value
@@ -351,8 +356,8 @@ class AsyncClient:
                 namespace = client.llm if kind == "llm" else client.embedding
                 restored.namespaces[kind, api_host] = namespace
         if isinstance(namespace, AsyncLlmNamespace):
-            return AsyncLLM(identifier, namespace)
-        return AsyncEmbeddingModel(identifier, namespace)
+            return AsyncLLM(identifier, namespace, device_identifier)
+        return AsyncEmbeddingModel(identifier, namespace, device_identifier)
 
 
 public(AsyncClient)

@@ -44,7 +44,6 @@ from .._values.messages import (
     ToolCallRequest,
     ToolResultMessage,
 )
-from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -415,7 +414,7 @@ class AsyncLLM(AsyncModelHandle):
 
         Endpoint: rpc ``getBasePredictionConfig``.
         """
-        request = models.get_base_prediction_config(self.identifier)
+        request = models.get_base_prediction_config(self._specifier)
         return await self._session.async_call(request, **limits)
 
     async def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
@@ -432,7 +431,7 @@ class AsyncLLM(AsyncModelHandle):
 
         Endpoint: rpc ``preloadDraftModel``.
         """
-        request = models.preload_draft_model(self.identifier, draft_model_key)
+        request = models.preload_draft_model(self._specifier, draft_model_key)
         await self._session.async_call(request, **limits)
 
     # -- templates and agents -----------------------------------------------------------------
@@ -453,8 +452,8 @@ class AsyncLLM(AsyncModelHandle):
         """
         if isinstance(input, str):
             return await super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input))
-        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        template = models.apply_prompt_template(self._specifier, self._history(input))
+        count = functools.partial(models.count_tokens, "llm", self._specifier)
         return await self._session.async_call_two(template, count, **limits)
 
     async def apply_prompt_template(
@@ -478,7 +477,7 @@ class AsyncLLM(AsyncModelHandle):
         """
         is_strict = self._session.strict_options
         request = models.apply_prompt_template(
-            self.identifier, self._history(history), opts, is_strict
+            self._specifier, self._history(history), opts, is_strict
         )
         return await self._session.async_call(request, **limits)
 
@@ -674,14 +673,14 @@ class AsyncLLM(AsyncModelHandle):
         from .._batch.calls import predict_in_background
         from .batch import AsyncBatch
 
-        named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
             history = to_history(item)
-            return predict_in_background(self._session, options, self._specifier, history, own)
+            return predict_in_background(self._session, options, specifier, history, own)
 
         return AsyncBatch(
             self._session,

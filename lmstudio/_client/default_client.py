@@ -26,6 +26,7 @@ from .._requests.loading import (
     ModelResolvedCallback,
 )
 from .._requests.uploads import UploadProgressCallback
+from .._values.devices import DeviceIdentifier
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
@@ -178,6 +179,7 @@ def llm(
     *,
     ttl: int | None = DEFAULT_TTL,
     config: LlmLoadModelConfig | lmstudio.LlmLoadModelConfigDict | None = None,
+    device_identifier: DeviceIdentifier = ...,
     on_load_progress: ModelLoadingCallback | None = None,
     on_load_resolved: ModelResolvedCallback | None = None,
     on_load_eviction: ModelEvictedCallback | None = None,
@@ -191,6 +193,7 @@ def llm(
         model_key,
         ttl=ttl,
         config=config,
+        device_identifier=device_identifier,
         on_load_progress=on_load_progress,
         on_load_resolved=on_load_resolved,
         on_load_eviction=on_load_eviction,
@@ -204,6 +207,7 @@ def embedding_model(
     *,
     ttl: int | None = DEFAULT_TTL,
     config: EmbeddingLoadModelConfig | lmstudio.EmbeddingLoadModelConfigDict | None = None,
+    device_identifier: DeviceIdentifier = ...,
     on_load_progress: ModelLoadingCallback | None = None,
     on_load_resolved: ModelResolvedCallback | None = None,
     on_load_eviction: ModelEvictedCallback | None = None,
@@ -217,6 +221,7 @@ def embedding_model(
         model_key,
         ttl=ttl,
         config=config,
+        device_identifier=device_identifier,
         on_load_progress=on_load_progress,
         on_load_resolved=on_load_resolved,
         on_load_eviction=on_load_eviction,

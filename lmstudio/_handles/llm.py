@@ -44,7 +44,6 @@ from .._values.messages import (
     ToolCallRequest,
     ToolResultMessage,
 )
-from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -412,7 +411,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``getBasePredictionConfig``.
         """
-        request = models.get_base_prediction_config(self.identifier)
+        request = models.get_base_prediction_config(self._specifier)
         return self._session.call(request, **limits)
 
     def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
@@ -429,7 +428,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``preloadDraftModel``.
         """
-        request = models.preload_draft_model(self.identifier, draft_model_key)
+        request = models.preload_draft_model(self._specifier, draft_model_key)
         self._session.call(request, **limits)
 
     # -- templates and agents -----------------------------------------------------------------
@@ -450,8 +449,8 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input))
-        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        template = models.apply_prompt_template(self._specifier, self._history(input))
+        count = functools.partial(models.count_tokens, "llm", self._specifier)
         return self._session.call_two(template, count, **limits)
 
     def apply_prompt_template(
@@ -475,7 +474,7 @@ class LLM(SyncModelHandle):
         """
         is_strict = self._session.strict_options
         request = models.apply_prompt_template(
-            self.identifier, self._history(history), opts, is_strict
+            self._specifier, self._history(history), opts, is_strict
         )
         return self._session.call(request, **limits)
 
@@ -669,14 +668,14 @@ class LLM(SyncModelHandle):
         from .._batch.batch import Batch
         from .._batch.calls import predict_in_background
 
-        named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
             history = to_history(item)
-            return predict_in_background(self._session, options, self._specifier, history, own)
+            return predict_in_background(self._session, options, specifier, history, own)
 
         return Batch(
             self._session,

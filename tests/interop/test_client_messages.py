@@ -10,7 +10,8 @@ from interop import schemas
 from interop.schemas import assert_fit
 
 import lmstudio as lms
-from lmstudio.testing import Server, ToolCall
+from lmstudio.testing import Model, Server, ToolCall
+from lmstudio.testing._engines.models_on_disk import DEFAULT_MODELS
 
 pytestmark = pytest.mark.skipif(
     schemas.missing() is not None, reason=f"did not run: {schemas.missing()}"
@@ -51,14 +52,16 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 41  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 43  # of the 93 endpoints of LM Studio: the test below prints the others
 
 
 @pytest.fixture(scope="module")
 def driven():
     """A server, closed by now, that our client has asked for all that it can."""
-    with Server() as server, lms.Client(server.host) as client:
+    models = [*DEFAULT_MODELS, Model(key="far-llm", device_identifier="far")]
+    with Server(models=models) as server, lms.Client(server.host) as client:
         use_models(client)
+        use_devices(client)
         use_chats(client.llm.model("test-llm"), server)
         use_tools(client.llm.model("test-llm"), server)
         use_repository(client)
@@ -153,6 +156,19 @@ def use_models(client):
     client.system.list_downloaded_model_variants("test-vlm")
     second.unload()
     embedder.unload()
+
+
+def use_devices(client):
+    """Name devices wherever one can, this server itself among them."""
+    for key, device in (("far-llm", "far"), ("test-llm", None)):
+        client.llm.estimate_resources(key, device_identifier=device)
+        client.llm.model(key, device_identifier=device).respond("Hi.")
+        client.llm.load_new_instance(key, "third", device_identifier=device).get_info()
+        client.llm.model(device_identifier=device)
+        client.llm.unload("third", device_identifier=device)
+    client.repository.lm_link.get_status()
+    client.repository.lm_link.set_preferred_device("far")
+    client.repository.lm_link.get_status()
 
 
 def use_chats(model, server):
