@@ -47,11 +47,21 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         request = functools.partial(models.embed, self._specifier)
         return await self._for_texts(request, input, "embed", limits)
 
+    async def get_base_prediction_config(self, **limits: Unpack[CallLimits]) -> dict[str, Any]:
+        """Return the settings with which texts are embedded, by LM Studio's keys.
+
+        Those are the model's own, and what is set for it in LM Studio; usually there are none.
+
+        Endpoint: rpc ``getBasePredictionConfig``.
+        """
+        request = models.get_base_embedding_config(self._specifier)
+        return await self._session.async_call(request, **limits)
+
     def embed_many(
         self,
         inputs: Iterable[str] | AsyncIterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,

@@ -330,7 +330,7 @@ class AsyncLLM(AsyncModelHandle):
         inputs: Iterable[Chat | ChatHistoryDataDict | str]
         | AsyncIterable[Chat | ChatHistoryDataDict | str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -347,7 +347,8 @@ class AsyncLLM(AsyncModelHandle):
         Args:
             inputs: An iterable of what `respond()` takes. It is read by the iterating task.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
-                many at once as the model was loaded for, and queues the others.
+                many at once as the model was loaded for, and queues the others. None: as many as
+                that, which the first step asks for; 4 if the server does not say.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
@@ -381,7 +382,7 @@ class AsyncLLM(AsyncModelHandle):
         self,
         inputs: Iterable[str] | AsyncIterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -665,7 +666,7 @@ class AsyncLLM(AsyncModelHandle):
         options: PredictionOptions,
         limits: CallLimits,
         *,
-        max_parallel: int,
+        max_parallel: int | None,
         ordered: bool,
         progress: Any,
     ) -> lmstudio.AsyncBatch[PredictionResult[Any]]:
@@ -687,6 +688,7 @@ class AsyncLLM(AsyncModelHandle):
             start,
             inputs,
             max_parallel=max_parallel,
+            ask_places=models.get_places(specifier),
             ordered=ordered,
             limits=limits,
             progress=progress,

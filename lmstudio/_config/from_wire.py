@@ -43,7 +43,7 @@ def kv_to_prediction_config(kv_config: object) -> LlmPredictionConfig:
     Raises:
         LMStudioProtocolError: it is no such list.
     """
-    values = _by_key(kv_config)
+    values = kv_by_key(kv_config)
     return _read_back(values, LlmPredictionConfig, set(values))
 
 
@@ -79,7 +79,7 @@ def kv_to_load_config(
     """
     cls: type[AnyLoadConfig]
     cls = EmbeddingLoadModelConfig if kind == "embedding" else LlmLoadModelConfig
-    values = _by_key(kv_config)
+    values = kv_by_key(kv_config)
     given = set(values)
     if defaults:
         # Those reported come first: of several keys of one option the first counts.
@@ -94,7 +94,12 @@ def kv_to_load_config(
     return config
 
 
-def _by_key(kv_config: object) -> dict[str, Any]:
+def kv_by_key(kv_config: object) -> dict[str, Any]:
+    """Return the values in a server's list of fields, by key.
+
+    Raises:
+        LMStudioProtocolError: it is no such list.
+    """
     fields = kv_config.get("fields") if isinstance(kv_config, Mapping) else None
     if not isinstance(fields, (list, tuple)):  # a text would be a sequence, too
         raise LMStudioProtocolError("Unexpected data: a configuration without a list of fields.")

@@ -46,11 +46,21 @@ class EmbeddingModel(SyncModelHandle):
         request = functools.partial(models.embed, self._specifier)
         return self._for_texts(request, input, "embed", limits)
 
+    def get_base_prediction_config(self, **limits: Unpack[CallLimits]) -> dict[str, Any]:
+        """Return the settings with which texts are embedded, by LM Studio's keys.
+
+        Those are the model's own, and what is set for it in LM Studio; usually there are none.
+
+        Endpoint: rpc ``getBasePredictionConfig``.
+        """
+        request = models.get_base_embedding_config(self._specifier)
+        return self._session.call(request, **limits)
+
     def embed_many(
         self,
         inputs: Iterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,

@@ -327,7 +327,7 @@ class LLM(SyncModelHandle):
         self,
         inputs: Iterable[Chat | ChatHistoryDataDict | str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -344,7 +344,8 @@ class LLM(SyncModelHandle):
         Args:
             inputs: An iterable of what `respond()` takes. It is read in the iterating thread.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
-                many at once as the model was loaded for, and queues the others.
+                many at once as the model was loaded for, and queues the others. None: as many as
+                that, which the first step asks for; 4 if the server does not say.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
@@ -378,7 +379,7 @@ class LLM(SyncModelHandle):
         self,
         inputs: Iterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -660,7 +661,7 @@ class LLM(SyncModelHandle):
         options: PredictionOptions,
         limits: CallLimits,
         *,
-        max_parallel: int,
+        max_parallel: int | None,
         ordered: bool,
         progress: Any,
     ) -> lmstudio.Batch[PredictionResult[Any]]:
@@ -682,6 +683,7 @@ class LLM(SyncModelHandle):
             start,
             inputs,
             max_parallel=max_parallel,
+            ask_places=models.get_places(specifier),
             ordered=ordered,
             limits=limits,
             progress=progress,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from .._api.checks import check_key, check_text
-from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
+from .._config.from_wire import kv_by_key, kv_to_load_config, kv_to_prediction_config
 from .._config.options import (
     AnyLoadConfig,
     LlmPredictionConfig,
@@ -65,6 +65,20 @@ def get_load_config(kind: ModelKind, model: Specifier) -> Request[AnyLoadConfig]
     )
 
 
+def get_places(model: Specifier) -> Request[int | None]:
+    """Ask how many predictions a loaded language model runs at once; the others are queued.
+
+    None if the server does not say.
+    """
+
+    def read(fields: Any) -> int | None:
+        places = kv_by_key(fields).get("llm.load.numParallelSessions")
+        return places if type(places) is int and places > 0 else None
+
+    endpoint = rpc("llm", "getLoadConfig", "Reading the load configuration")
+    return Request(endpoint, {"specifier": model}, read)
+
+
 def get_processing_state(kind: ModelKind, model: Specifier) -> Request[ModelProcessingState]:
     """Ask what a loaded model is doing."""
     parameter = {"specifier": model, "throwIfNotFound": True}
@@ -80,11 +94,19 @@ def get_processing_state(kind: ModelKind, model: Specifier) -> Request[ModelProc
 
 def get_base_prediction_config(model: Specifier) -> Request[LlmPredictionConfig]:
     """Ask for the options of a prediction that gives none."""
-    return Request(
-        rpc("llm", "getBasePredictionConfig", "Reading the prediction configuration"),
-        {"specifier": model},
-        kv_to_prediction_config,
-    )
+    return _base_prediction_config("llm", model, kv_to_prediction_config)
+
+
+def get_base_embedding_config(model: Specifier) -> Request[dict[str, Any]]:
+    """Ask for the settings of an embedding model, which have no names here, by key."""
+    return _base_prediction_config("embedding", model, kv_by_key)
+
+
+def _base_prediction_config(
+    kind: ModelKind, model: Specifier, read: Callable[[Any], T]
+) -> Request[T]:
+    endpoint = rpc(kind, "getBasePredictionConfig", "Reading the prediction configuration")
+    return Request(endpoint, {"specifier": model}, read)
 
 
 def preload_draft_model(model: Specifier, draft_model_key: str) -> Request[None]:

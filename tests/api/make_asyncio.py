@@ -85,7 +85,7 @@ MORE_COROUTINES = {
     "llm.py": ["run"],
     "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
-    "batch.py": ["_take", "_next_pair", "_start_more", "receive"],
+    "batch.py": ["_take", "_next_pair", "_start_more", "_asked_places", "receive"],
     "client.py": ["aclose"],
     "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],

@@ -209,6 +209,7 @@ async def ask_more(bench):
     await model.get_base_prediction_config()
     await model.preload_draft_model("test-vlm")
     await client.llm.estimate_resources("test-vlm")
+    await (await client.embedding.model()).get_base_prediction_config()
     await client.system.notify("A title")
     await client.system.list_downloaded_model_variants("test-llm")
     (downloaded, *_) = await client.llm.list_downloaded()

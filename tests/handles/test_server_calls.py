@@ -181,6 +181,22 @@ def test_the_options_of_a_prediction_that_gives_none(server, model):
     assert config.context_overflow_policy == "truncateMiddle"
 
 
+def test_the_settings_of_an_embedding_model_come_by_their_keys(server, client, embedder):
+    assert embedder.get_base_prediction_config() == {}
+    (message,) = server.received(endpoint="getBasePredictionConfig", path="embedding")
+    specifier = {"type": "query", "query": {"identifier": "test-embedding"}}
+    assert message["parameter"] == {"specifier": specifier}
+
+    server.hold("getBasePredictionConfig")
+    for answer in ({"fields": [{"key": "a.b", "value": {"checked": True}}]}, {"fields": 5}, None):
+        worker = Worker(embedder.get_base_prediction_config)
+        server.expect("getBasePredictionConfig").result(answer)
+        if answer and answer["fields"] != 5:
+            assert worker.result() == {"a.b": {"checked": True}}
+        else:
+            assert isinstance(worker.error(), lms.LMStudioProtocolError)
+
+
 def test_a_draft_model_is_loaded_beforehand(server, model):
     assert model.preload_draft_model("test-vlm") is None
 
@@ -286,6 +302,8 @@ def test_a_task_asks_all_the_same():
         state = await model.get_processing_state()
         usage = await client.embedding.estimate_resources("test-embedding")
         config = await model.get_base_prediction_config()
+        embedding = await client.embedding.model()
+        settings = await embedding.get_base_prediction_config()
         await model.preload_draft_model("test-vlm")
         await client.system.notify("Ready", no_auto_dismiss=True)
         file = await client.prepare_image(b"\x89PNG\r\n\x1a\n")
@@ -299,6 +317,7 @@ def test_a_task_asks_all_the_same():
             state == lms.ModelProcessingState(status="idle", queued=0),
             usage.memory.total_bytes > 0,
             config.temperature == 0.8,
+            settings == {},
             path.endswith(file.identifier),
             (info.version, version.build) == ("0.4.0", 1),
         ]

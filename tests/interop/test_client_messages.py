@@ -52,7 +52,7 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 43  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 44  # of the 93 endpoints of LM Studio: the test below prints the others
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +148,9 @@ def use_models(client):
         model.tokenize(["a b", "c"])
         model.get_processing_state()
     embedder.embed(["a", "b"])
+    embedder.get_base_prediction_config()
+    list(embedder.embed_many(["a"]))
+    list(second.respond_many(["a"]))
     second.apply_prompt_template("Hi.")
     second.get_base_prediction_config()
     second.preload_draft_model("test-vlm")

@@ -57,6 +57,13 @@ class Instance:
                 return int(field["value"])
         return min(4096, self.model.max_context_length)
 
+    def places(self, most: int) -> int:
+        """How many predictions run at once: what the load config says, else `most`."""
+        for field in self.fields:
+            if field["key"] == "llm.load.numParallelSessions" and field.get("value"):
+                return int(field["value"])
+        return most
+
     @property
     def queued(self) -> int:
         """How many predictions wait for a free slot."""
