@@ -72,6 +72,8 @@ COROUTINES = [
     "estimate_resources",
     "variants",
     "list_downloaded_model_variants",
+    "start_http_server",
+    "stop_http_server",
     "request_shutdown",
     "get_file_path",
     "get_version",

@@ -221,6 +221,8 @@ async def ask_more(bench):
 async def ask_the_server(bench):
     await bench.client.system.get_version()
     await bench.client.system.get_info()
+    await bench.client.system.start_http_server()
+    await bench.client.system.stop_http_server()
     await bench.client.repository.lm_link.get_status()
     await bench.client.repository.lm_link.set_preferred_device("testing-device")
 

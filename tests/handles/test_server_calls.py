@@ -240,6 +240,30 @@ def test_a_notification_is_sent_with_what_was_given(server, client):
             client.system.notify(*arguments, **options)
 
 
+def test_the_http_server_is_started_with_what_was_given_and_stopped(server, client):
+    assert client.system.start_http_server() is None
+    client.system.start_http_server(1234, cors=False, network_interface="0.0.0.0")
+    assert client.system.stop_http_server() is None
+
+    assert [m["parameter"] for m in server.received(endpoint="startHttpServer", path="system")] == [
+        {},
+        {"port": 1234, "cors": False, "networkInterface": "0.0.0.0"},
+    ]
+    assert sent(server, "stopHttpServer", "system") == "absent"
+    for arguments in ({"port": 0}, {"port": 65536}, {"cors": 1}, {"network_interface": 5}):
+        with pytest.raises(lms.LMStudioValueError, match=next(iter(arguments))):
+            client.system.start_http_server(**arguments)
+
+
+def test_a_port_that_is_taken_is_the_servers_error(server, client):
+    server.hold("startHttpServer")
+    worker = Worker(client.system.start_http_server, 1234)
+    server.expect("startHttpServer").error("Port 1234 is in use")
+
+    assert isinstance(worker.error(), lms.LMStudioServerError)
+    assert "Port 1234 is in use" in str(worker.error())
+
+
 def test_a_shutdown_is_asked_for_without_a_parameter(server, client):
     assert client.system.request_shutdown() is None
 
@@ -310,6 +334,8 @@ def test_a_task_asks_all_the_same():
         path = await client.files.get_file_path(file)
         version = await client.system.get_version()
         info = await client.system.get_info()
+        await client.system.start_http_server(port=1234)
+        await client.system.stop_http_server()
         await client.system.request_shutdown()
         return [
             [type(one) for one in variants] == [lms.AsyncDownloadedLlm] * 2,
@@ -329,4 +355,6 @@ def test_a_task_asks_all_the_same():
     with Server() as server:
         assert all(asyncio.run(run(server.host)))
         assert len(server.received(endpoint="notify")) == 1
+        assert len(server.received(endpoint="startHttpServer")) == 1
+        assert len(server.received(endpoint="stopHttpServer")) == 1
         assert len(server.received(endpoint="requestShutdown")) == 1

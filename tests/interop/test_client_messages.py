@@ -52,7 +52,7 @@ FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 44  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 46  # of the 93 endpoints of LM Studio, at least: the test prints the others
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,8 @@ def test_the_endpoints_that_no_method_reaches_are_counted(published, driven):
     print(*(f"  {namespace}/{endpoint}" for namespace, endpoint in left), sep="\n")
 
     assert called(published) <= there
-    assert (len(there) - len(left), len(there)) == (WITH_A_METHOD, 93)
+    assert len(there) - len(left) >= WITH_A_METHOD
+    assert len(there) == 93
 
 
 def called(published):
@@ -239,6 +240,9 @@ def use_system(client):
     client.system.notify("Ready", "All of it.", no_auto_dismiss=True)
     client.system.get_version()
     client.system.get_info()
+    client.system.start_http_server()
+    client.system.start_http_server(1234, cors=True, network_interface="127.0.0.1")
+    client.system.stop_http_server()
     client.system.request_shutdown()
 
 
