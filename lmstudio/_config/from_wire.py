@@ -133,7 +133,9 @@ def _read_back(values: dict[str, Any], cls: type[C], given: set[str]) -> C:
         if getattr(config, attribute.name) is None:
             setattr(config, attribute.name, option)
         option = getattr(config, attribute.name)
-        if key in given and option is not None and not _is_in(value, said_by(attribute, option)):
+        is_simple = option is value and not isinstance(value, (Mapping, list))
+        if key in given and not is_simple and not _is_in(value, said_by(attribute, option)):
+            # Copies, where the option has parts that may be changed.
             originals[key] = (attribute.name, copy.deepcopy(option), copy.deepcopy(value))
     if raw:
         config.raw = raw  # type: ignore[attr-defined]
@@ -144,9 +146,11 @@ def _read_back(values: dict[str, Any], cls: type[C], given: set[str]) -> C:
 
 def _is_in(value: Any, whole: Any) -> bool:
     """Tell whether a value is all there; of an object, there may be more."""
+    if value == whole:
+        return True
     if isinstance(value, Mapping) and isinstance(whole, Mapping):
         return all(key in whole and _is_in(part, whole[key]) for key, part in value.items())
-    return bool(value == whole)
+    return False
 
 
 def _from_wire(key: str, value: Any, off: Any) -> Any:

@@ -238,6 +238,8 @@ def said_by(attribute: Any, value: Any) -> Any:
 
     None if that depends on more, as on checks that need not hold for what a server reports.
     """
+    if attribute.name == "structured" and value.type == "none":
+        return {"type": "none"}
     if attribute.name in ("structured", "logit_bias", "max_tokens") and value is not False:
         return None
     if isinstance(value, (Mapping, list)):
