@@ -1,7 +1,6 @@
 """Every exception of this package.
 
-`LMStudioPredictionError` and `LMStudioUnknownMessageWarning` are there for programs that name
-them; nothing raises them yet.
+`LMStudioUnknownMessageWarning` is there for programs that name it; nothing raises it yet.
 
 The tree::
 
@@ -16,6 +15,7 @@ The tree::
     |   |-- LMStudioPresetNotFoundError
     |   |-- LMStudioChannelClosedError
     |   `-- LMStudioPredictionError
+    |       `-- LMStudioToolCallError  a tool call that cannot be read, is not allowed, or failed
     `-- LMStudioClientError        noticed on this side
         |-- LMStudioCancelledError
         |-- LMStudioProtocolError
@@ -56,6 +56,7 @@ __all__ = [
     "LMStudioRuntimeError",
     "LMStudioServerError",
     "LMStudioTimeoutError",
+    "LMStudioToolCallError",
     "LMStudioUnknownMessageWarning",
     "LMStudioValueError",
     "LMStudioWebsocketError",
@@ -181,6 +182,35 @@ class LMStudioChannelClosedError(LMStudioServerError):
 
 class LMStudioPredictionError(LMStudioServerError):
     """LM Studio reported a problem with what a prediction produced."""
+
+
+class LMStudioToolCallError(LMStudioPredictionError):
+    """A tool call that cannot be read, that no tool can be given, or that failed.
+
+    What a tool raised is the error's ``__cause__``.
+
+    Attributes:
+        raw_content: The model's own text of the call, or of all its calls; None: it is not known.
+            It need not be JSON.
+        tool_name: The name of the tool, as far as the model wrote it; None: it is not known.
+        tool_arguments: What the model gave as arguments; None: nothing, or nothing that can be
+            read.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        raw_content: str | None = None,
+        tool_name: str | None = None,
+        tool_arguments: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep what is known of the call beside the message."""
+        super().__init__(message, details)
+        self.raw_content = raw_content
+        self.tool_name = tool_name
+        self.tool_arguments = tool_arguments
 
 
 class LMStudioClientError(LMStudioError):

@@ -10,7 +10,7 @@ import attrs
 from .._api.callbacks import callback_field
 from .._values.messages import AssistantResponse, ToolCallRequest
 from .._values.results import LlmPredictionFragment, PromptProcessingDetails
-from ..errors import LMStudioPredictionError
+from ..errors import LMStudioToolCallError
 
 PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
 PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
@@ -21,7 +21,7 @@ ToolCallRequestStartCallback: TypeAlias = Callable[[int, str | None], Any]
 ToolCallRequestNameCallback: TypeAlias = Callable[[int, str], Any]
 ToolCallRequestArgumentFragmentCallback: TypeAlias = Callable[[int, str], Any]
 ToolCallRequestEndCallback: TypeAlias = Callable[[int, ToolCallRequest], Any]
-ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionError], Any]
+ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioToolCallError], Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -48,4 +48,6 @@ class PredictionCallbacks:
     on_tool_call_request_failure: ToolCallRequestFailureCallback | None = callback_field(
         "call_id", "error"
     )
-    on_wake: Callable[[], None] | None = None  # for act(): something woke the reader
+    # For act(): a whole request, with the model's own text of it; something woke the reader.
+    on_request: Callable[[int, ToolCallRequest, str | None], None] | None = None
+    on_wake: Callable[[], None] | None = None
