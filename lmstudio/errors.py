@@ -15,7 +15,6 @@ The tree::
     |   |-- LMStudioPresetNotFoundError
     |   |-- LMStudioChannelClosedError
     |   `-- LMStudioPredictionError
-    |       `-- LMStudioToolCallError  a tool call that cannot be read, is not allowed, or failed
     `-- LMStudioClientError        noticed on this side
         |-- LMStudioCancelledError
         |-- LMStudioProtocolError
@@ -56,7 +55,6 @@ __all__ = [
     "LMStudioRuntimeError",
     "LMStudioServerError",
     "LMStudioTimeoutError",
-    "LMStudioToolCallError",
     "LMStudioUnknownMessageWarning",
     "LMStudioValueError",
     "LMStudioWebsocketError",
@@ -181,20 +179,16 @@ class LMStudioChannelClosedError(LMStudioServerError):
 
 
 class LMStudioPredictionError(LMStudioServerError):
-    """LM Studio reported a problem with what a prediction produced."""
+    """A problem with what a prediction produced, such as a tool call that cannot be made.
 
-
-class LMStudioToolCallError(LMStudioPredictionError):
-    """A tool call that cannot be read, that no tool can be given, or that failed.
-
-    What a tool raised is the error's ``__cause__``.
+    Of a tool call that failed, what the tool raised is the error's ``__cause__``.
 
     Attributes:
-        raw_content: The model's own text of the call, or of all its calls; None: it is not known.
-            It need not be JSON.
-        tool_name: The name of the tool, as far as the model wrote it; None: it is not known.
-        tool_arguments: What the model gave as arguments; None: nothing, or nothing that can be
-            read.
+        raw_content: Of a tool call: the model's own text of it, or of all its calls, which need not
+            be JSON; None: it is not known.
+        tool_name: Of a tool call: the name of the tool; None: it is not known.
+        tool_arguments: Of a tool call: what the model gave as arguments; None: nothing, or nothing
+            that can be read.
     """
 
     def __init__(
@@ -206,7 +200,7 @@ class LMStudioToolCallError(LMStudioPredictionError):
         tool_name: str | None = None,
         tool_arguments: dict[str, Any] | None = None,
     ) -> None:
-        """Keep what is known of the call beside the message."""
+        """Keep what is known of a tool call beside the message."""
         super().__init__(message, details)
         self.raw_content = raw_content
         self.tool_name = tool_name

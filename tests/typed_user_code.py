@@ -276,8 +276,7 @@ def acts(model: lms.LLM) -> None:
 
 
 def explain(error: lms.LMStudioPredictionError, request: lms.ToolCallRequest | None) -> str:
-    if isinstance(error, lms.LMStudioToolCallError):
-        print(error.raw_content, error.tool_name, error.tool_arguments)
+    print(error.raw_content, error.tool_name, error.tool_arguments)
     return str(error) if request is None else request.name
 
 

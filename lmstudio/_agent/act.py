@@ -29,7 +29,7 @@ from .._values.results import (
     PredictionResult,
     PredictionRoundResult,
 )
-from ..errors import LMStudioClientError, LMStudioTimeoutError, LMStudioToolCallError
+from ..errors import LMStudioClientError, LMStudioPredictionError, LMStudioTimeoutError
 from .rules import ActCallbacks, ActMessageCallback, ToolRules
 from .tool_calls import ToolCalls
 
@@ -168,7 +168,7 @@ class Act:
         self._call_back(self._callbacks.on_round_end, index)
         if calls.requests and is_last and not self._scope.is_set():
             words = "Model requested tool use on final prediction round."
-            calls.refuse(LMStudioToolCallError(words), None)
+            calls.refuse(LMStudioPredictionError(words), None)
         self._left = calls.left
         return bool(calls.requests) and not self._left and not result.cancelled
 
@@ -222,7 +222,7 @@ class Act:
         def take(at: int, request: ToolCallRequest, raw_content: str | None) -> None:
             calls.add(first + at, request, raw_content)
 
-        def failure(at: int, error: LMStudioToolCallError) -> None:
+        def failure(at: int, error: LMStudioPredictionError) -> None:
             self._call_back(callbacks.on_tool_call_request_failure, first + at, error, index)
             calls.refuse(error, None)
 

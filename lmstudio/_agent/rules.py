@@ -19,12 +19,12 @@ from .._values.results import (
     PredictionRoundResult,
     PromptProcessingDetails,
 )
-from ..errors import LMStudioToolCallError
+from ..errors import LMStudioPredictionError
 from .tool_context import GuardToolCallController
 from .tools import Tool
 
 InvalidToolRequestHandler: TypeAlias = Callable[
-    [LMStudioToolCallError, "ToolCallRequest | None"], "str | None"
+    [LMStudioPredictionError, "ToolCallRequest | None"], "str | None"
 ]
 GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
 ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
@@ -65,7 +65,7 @@ class ActCallbacks:
     on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = callback_field(
         "call_id", "request", "round_index"
     )
-    on_tool_call_request_failure: Callable[[int, LMStudioToolCallError, int], Any] | None = (
+    on_tool_call_request_failure: Callable[[int, LMStudioPredictionError, int], Any] | None = (
         callback_field("call_id", "error", "round_index")
     )
 

@@ -10,8 +10,8 @@ LISTED = {
             LMStudioConnectionLostError LMStudioError LMStudioModelNotFoundError
             LMStudioOptionWarning LMStudioOSError LMStudioPredictionError
             LMStudioPresetNotFoundError LMStudioProtocolError LMStudioRuntimeError
-            LMStudioServerError LMStudioTimeoutError LMStudioToolCallError
-            LMStudioUnknownMessageWarning LMStudioValueError LMStudioWebsocketError
+            LMStudioServerError LMStudioTimeoutError LMStudioUnknownMessageWarning
+            LMStudioValueError LMStudioWebsocketError
             SerializedLMSExtendedError
         """,
         "_concurrency.cancel_token": "CancelToken",

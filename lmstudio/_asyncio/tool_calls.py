@@ -30,9 +30,9 @@ from .._connection.scope import CancelScope, ScopedToken
 from .._values.messages import ToolCallRequest, ToolCallResultData
 from ..errors import (
     LMStudioCancelledError,
+    LMStudioPredictionError,
     LMStudioRuntimeError,
     LMStudioTimeoutError,
-    LMStudioToolCallError,
     LMStudioValueError,
 )
 from .inbox import LoopInbox, receiver
@@ -59,9 +59,9 @@ class _ToolCall:
         self.run: Callable[[], None]
         self.token = ScopedToken()
 
-    def error(self, words: str, cause: Exception | None = None) -> LMStudioToolCallError:
+    def error(self, words: str, cause: Exception | None = None) -> LMStudioPredictionError:
         """Return what the user's handler is told of a call that failed."""
-        error = LMStudioToolCallError(
+        error = LMStudioPredictionError(
             words,
             raw_content=self.raw_content,
             tool_name=self.request.name,
@@ -236,11 +236,11 @@ class AsyncToolCalls:
         self.take_reports()
         return True
 
-    def refuse(self, error: LMStudioToolCallError, request: ToolCallRequest | None) -> str:
+    def refuse(self, error: LMStudioPredictionError, request: ToolCallRequest | None) -> str:
         """Return what to tell the model of a call that failed; the user's handler has a say.
 
         Raises:
-            LMStudioToolCallError: There is no request that could be answered.
+            LMStudioPredictionError: There is no request that could be answered.
             BaseException: What the handler raised.
         """
         handler = self._rules.handle_invalid_tool_request

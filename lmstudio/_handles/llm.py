@@ -52,7 +52,7 @@ from .._values.results import (
     PredictionRoundResult,
     PromptProcessingDetails,
 )
-from ..errors import LMStudioToolCallError
+from ..errors import LMStudioPredictionError
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class LLM(SyncModelHandle):
                 piece of the arguments' text, which need not be JSON.
             on_tool_call_request_end: Called with the number and the whole `ToolCallRequest`.
             on_tool_call_request_failure: Called with the number and an
-                `LMStudioToolCallError`, instead of the end, if the call cannot be read.
+                `LMStudioPredictionError`, instead of the end, if the call cannot be read.
             cancel_event: An event, or several, that stop the prediction: `threading.Event`,
                 `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
             timeout: Seconds for the whole prediction; None: no limit.
@@ -444,7 +444,7 @@ class LLM(SyncModelHandle):
         on_prompt_processing_progress: Callable[[float, int], Any] | None = None,
         on_prompt_details: Callable[[PromptProcessingDetails, int], Any] | None = None,
         handle_invalid_tool_request: (
-            Callable[[LMStudioToolCallError, ToolCallRequest | None], str | None] | None
+            Callable[[LMStudioPredictionError, ToolCallRequest | None], str | None] | None
         ) = None,
         guard_tool_call: Callable[[lmstudio.GuardToolCallController], Any] | None = None,
         on_tool_call_request_start: Callable[[int, str | None, int], Any] | None = None,
@@ -454,7 +454,7 @@ class LLM(SyncModelHandle):
         ) = None,
         on_tool_call_request_end: Callable[[int, ToolCallRequest, int], Any] | None = None,
         on_tool_call_request_failure: (
-            Callable[[int, LMStudioToolCallError, int], Any] | None
+            Callable[[int, LMStudioPredictionError, int], Any] | None
         ) = None,
         on_tool_call_request_dequeued: Callable[[int, int], Any] | None = None,
         on_tool_call_request_finalized: Callable[[int, ToolCallRequest, int], Any] | None = None,
@@ -496,7 +496,7 @@ class LLM(SyncModelHandle):
             on_prediction_completed: Called with the `PredictionRoundResult`; tools may still run.
             on_prompt_processing_progress: Called with a share from 0 to 1 and the round.
             on_prompt_details: Called with `PromptProcessingDetails` and the round.
-            handle_invalid_tool_request: Called with an `LMStudioToolCallError` and the request,
+            handle_invalid_tool_request: Called with an `LMStudioPredictionError` and the request,
                 when a tool does not exist, cannot be given such arguments, or fails. What it
                 returns is told to the model (None: the text of the error). It may raise. What the
                 tool raised is the error's ``__cause__``. With no request (None), the error is
@@ -538,7 +538,7 @@ class LLM(SyncModelHandle):
             "cancelled", and none is pending.
 
         Raises:
-            LMStudioToolCallError: A tool call cannot be read, or came in the last round.
+            LMStudioPredictionError: A tool call cannot be read, or came in the last round.
             LMStudioTimeoutError: A time limit passed; `partial` holds the round's result so far.
             LMStudioServerError: LM Studio reported a problem.
             LMStudioWebsocketError: The server cannot be reached, or the connection was lost.

@@ -10,7 +10,7 @@ from typing import Any
 from .dereference import find_target
 from .pattern import Pattern, UnknownPatternError
 
-_WORK = 2_000_000  # steps of one check; a second, about
+_WORK = 1_000_000  # steps of one check; half a second, about
 _DEEPEST = 200  # schemas in schemas, and data in data
 _SHOWN = 10  # problems of one check
 

@@ -10,7 +10,7 @@ import attrs
 from .._api.callbacks import callback_field
 from .._values.messages import AssistantResponse, ToolCallRequest
 from .._values.results import LlmPredictionFragment, PromptProcessingDetails
-from ..errors import LMStudioToolCallError
+from ..errors import LMStudioPredictionError
 
 PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
 PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
@@ -21,7 +21,7 @@ ToolCallRequestStartCallback: TypeAlias = Callable[[int, str | None], Any]
 ToolCallRequestNameCallback: TypeAlias = Callable[[int, str], Any]
 ToolCallRequestArgumentFragmentCallback: TypeAlias = Callable[[int, str], Any]
 ToolCallRequestEndCallback: TypeAlias = Callable[[int, ToolCallRequest], Any]
-ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioToolCallError], Any]
+ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionError], Any]
 
 
 @attrs.frozen(kw_only=True)

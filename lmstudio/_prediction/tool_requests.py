@@ -10,7 +10,7 @@ from typing import Any
 from .._json.converter import structure
 from .._json.whole import whole
 from .._values.messages import ToolCallRequest
-from ..errors import LMStudioProtocolError, LMStudioToolCallError
+from ..errors import LMStudioPredictionError, LMStudioProtocolError
 from .callbacks import PredictionCallbacks
 from .halves import Halves
 
@@ -103,7 +103,7 @@ class ToolRequests:
         if not self._is_open:
             self._start(None)
         self._is_open = False
-        error = LMStudioToolCallError(
+        error = LMStudioPredictionError(
             "Failed to parse tool call request",
             details if isinstance(details, dict) else None,
             raw_content=raw_content,

@@ -183,7 +183,7 @@ def test_a_guard_that_denies_all_lets_the_loop_go_on(server, half, chat):
 def test_none_is_offered_in_the_last_round_that_is_allowed(server, half, chat):
     server.reply(tool_calls=[ask(id="1")])
 
-    with pytest.raises(lms.LMStudioToolCallError, match="final prediction round"):
+    with pytest.raises(lms.LMStudioPredictionError, match="final prediction round"):
         act(half, chat, [ASK], on_message=chat.append, max_prediction_rounds=1)
 
     assert results(chat) == ["Cannot find tool with name ask."]

@@ -24,7 +24,6 @@ def test_errors_of_calls_that_could_be_read_tell_what_the_model_wrote(server, ha
     seen = []
 
     def handle(error, request):
-        assert isinstance(error, lms.LMStudioToolCallError)
         assert (error.tool_name, error.tool_arguments) == (request.name, request.arguments)
         seen.append((str(error), *known(error), type(error.__cause__)))
 
@@ -47,7 +46,7 @@ def test_one_of_a_call_that_cannot_be_read_has_the_text_and_the_name(server, hal
     server.reply(tool_calls=[{**call("add", a=1), "failure": "Torn."}])
     failed, handled = [], []
 
-    with pytest.raises(lms.LMStudioToolCallError, match=r"Torn\.") as caught:
+    with pytest.raises(lms.LMStudioPredictionError, match=r"Torn\.") as caught:
         act(
             half,
             "Go.",
@@ -92,7 +91,7 @@ def test_what_the_server_does_not_tell_is_none(held, model, raw):
 def test_what_the_handler_says_instead_is_what_is_raised_without_a_request(server, model, tools):
     server.reply(tool_calls=[{**call("add"), "failure": "Torn."}])
 
-    with pytest.raises(lms.LMStudioToolCallError) as caught:
+    with pytest.raises(lms.LMStudioPredictionError) as caught:
         model.act("Go.", [tools.add], handle_invalid_tool_request=lambda error, request: "Sorry.")
 
     assert str(caught.value) == "Sorry."
@@ -102,7 +101,7 @@ def test_what_the_handler_says_instead_is_what_is_raised_without_a_request(serve
 @pytest.mark.parametrize("how", [copy.copy, lambda e: pickle.loads(pickle.dumps(e)), "fresh"])
 def test_a_copy_of_an_error_knows_the_same(how):
     details = {"title": "Torn."}
-    error = lms.LMStudioToolCallError(
+    error = lms.LMStudioPredictionError(
         "No", details, raw_content="{", tool_name="add", tool_arguments={"a": 1}
     )
     other = error.fresh() if how == "fresh" else how(error)
