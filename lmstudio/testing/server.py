@@ -390,8 +390,13 @@ class Server:
     def _load(self, key: str, identifier: str | None = None) -> str:
         registry = self._core.registry
         try:
-            model = registry.any_model(key)
-            return registry.add(model, identifier or registry.free_identifier(key), []).identifier
+            found = registry.any_model(key)
         except EndpointError as problem:
             keys = ", ".join(one.key for one in registry.models)
             raise ValueError(f"{problem} (the downloaded models: {keys})") from None
+        try:
+            free = registry.free_identifier(found.model.key)
+            return registry.add(found, identifier or free, []).identifier
+        except EndpointError as problem:
+            loaded = ", ".join(one.identifier for one in registry.loaded())
+            raise ValueError(f"{problem} (the loaded ones: {loaded})") from None

@@ -18,7 +18,7 @@ def list_downloaded(core: Core, domain: Domain, parameter: Any) -> Any:
 
 def list_variants(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `listDownloadedModelVariants`: one entry for each variant of the model."""
-    model = core.registry.any_model(parameter["modelKey"])
+    model = core.registry.any_model(parameter["modelKey"]).model
     info = model.info()
     if not model.variants:
         return [info]

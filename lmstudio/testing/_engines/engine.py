@@ -77,6 +77,12 @@ class GenerationRequest:
         return [one for one in given if isinstance(one, str) and one] if given else []
 
     @property
+    def draft_model(self) -> str | None:
+        """The name of the draft model that the client wants; None if it wants none."""
+        name = self.config.get("llm.prediction.speculativeDecoding.draftModel")
+        return name if isinstance(name, str) and name else None
+
+    @property
     def json_schema(self) -> Any:
         """The JSON schema that the reply must fit; None if there is none."""
         structured = self.config.get("llm.prediction.structured")

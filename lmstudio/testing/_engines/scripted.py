@@ -74,6 +74,9 @@ class ScriptedEngine(Engine):
     The default reply fits the JSON schema if there is one, is a long story if the last message of
     the user asks for a story, and is one short sentence otherwise.
 
+    With a draft model all tokens but the first pass for its guesses, unless they are `Token`
+    objects, which say it themselves.
+
     Args:
         delay: Seconds before each token of the default reply; None for none (a story: 5 ms).
         prefill: Seconds of prompt processing of the default reply.
@@ -170,8 +173,12 @@ def _play(reply: Reply, request: GenerationRequest) -> Iterator[Event]:
     request.report_stats(reply.stats)
     if _process_prompt(reply, request, stopper):
         return
+    # A test that makes tokens by hand says itself which of them were guessed.
+    drafting = request.draft_model and not any(isinstance(one, Token) for one in reply.tokens)
     sent = 0
     for token in reply.pieces():
+        if drafting and sent:
+            token = attrs.evolve(token, contains_drafted=True)
         if stopper.sleep(reply.delay):
             return
         if reply.fault is not None and sent >= reply.fault_after:
