@@ -25,6 +25,7 @@ from ._protocol.public import public
 T = TypeVar("T")
 
 
+@checks.names_checked
 @public
 class Server:
     """A server that speaks LM Studio's protocol on a loopback socket.
@@ -237,8 +238,9 @@ class Server:
         """Load a model as the app's user would, by hand.
 
         Args:
-            key: Key of a downloaded model.
-            identifier: Identifier of the instance; made from the key if not given.
+            key: Key of a downloaded model, or another name of it, as a variant.
+            identifier: Identifier of the instance; the model's key if not given, with ":2" or so if
+                that is taken.
 
         Returns:
             The identifier.
@@ -246,24 +248,27 @@ class Server:
         Raises:
             ValueError: There is no such model, or the identifier is taken.
         """
+        checks.text("key", key)
+        checks.optional(checks.text)("identifier", identifier)
         return self._core.loop.call(lambda: self._load(key, identifier))
 
     def unload(self, identifier: str) -> None:
         """Unload a model as the app's user would; its predictions end with "modelUnloaded".
 
         Args:
-            identifier: Identifier of a loaded instance.
+            identifier: Identifier of a loaded instance, exactly: no other name of the model.
 
         Raises:
             ValueError: There is no such instance.
         """
+        checks.text("identifier", identifier)
         registry = self._core.registry
 
         def unload() -> None:
             found = [one for one in registry.loaded() if one.identifier == identifier]
             if not found:
-                loaded = ", ".join(one.identifier for one in registry.loaded())
-                raise ValueError(f"no model {identifier!r} is loaded, only: {loaded or 'none'}")
+                loaded = ", ".join(one.identifier for one in registry.loaded()) or "none"
+                raise ValueError(f"no model {identifier!r} is loaded; the identifiers: {loaded}")
             registry.remove(found[0])
 
         self._core.loop.call(unload)
@@ -341,6 +346,7 @@ class Server:
         Raises:
             AssertionError: It did not come in time.
         """
+        checks.whole()("index", index)
         found = self._core.changes.wait(
             lambda: self.predictions[index : index + 1],
             timeout,

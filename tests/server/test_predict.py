@@ -336,7 +336,9 @@ def test_with_a_draft_model_the_stats_tell_of_its_guesses(server, client):
     stats = {key: packets[-1]["stats"][key] for key in DRAFT_STATS}
     assert list(stats.values()) == ["test-vlm", guessed, guessed, 0, 0]
 
-    server.reply([Token("a"), Token("b", contains_drafted=True, count=2)], rejectedDraftTokensCount=5)
+    server.reply(
+        [Token("a"), Token("b", contains_drafted=True, count=2)], rejectedDraftTokensCount=5
+    )
     stats = client.rest(client.predict(**{DRAFT: "test-vlm"}))[0][-1]["stats"]
     assert [stats[key] for key in DRAFT_STATS] == ["test-vlm", 2, 2, 5, 0]
 

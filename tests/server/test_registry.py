@@ -451,10 +451,24 @@ def test_load_and_unload_by_hand(server, client):
     assert server.load("test-llm", "mine") == "mine"
     server.unload("test-llm")
     assert {info["identifier"] for info in client.result("listLoaded")} == {"test-llm:2", "mine"}
-    with pytest.raises(ValueError, match="no model 'nope' is loaded, only: test-embedding"):
+    with pytest.raises(ValueError, match="no model 'nope' is loaded; the identifiers: test-emb"):
         server.unload("nope")
-    with pytest.raises(ValueError, match="already exists"):
+    with pytest.raises(ValueError, match=r"already exists.* \(the loaded ones: test-embedding, te"):
         server.load("test-llm", "mine")
+    with pytest.raises(TypeError, match="key must be a text, got 5"):
+        server.load(5)
+    with pytest.raises(TypeError, match="identifier must be a text, got 5"):
+        server.load("test-llm", 5)
+
+
+@pytest.mark.parametrize("name", ["TEST-LLM", "testing/test-llm"])
+def test_a_model_is_unloaded_by_its_identifier_alone(server, client, name):
+    assert client.result("getModelInfo", {"specifier": named(name), "throwIfNotFound": True})
+    error = client.error("unloadModel", {"identifier": name})
+    assert error["suggestion"].endswith("The identifiers: test-llm, test-embedding")
+    with pytest.raises(ValueError, match="is loaded; the identifiers: test-llm"):
+        server.unload(name)
+    assert "test-llm" in server.identifiers
 
 
 class SlowEngine(Engine):

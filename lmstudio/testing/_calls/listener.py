@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+import socket
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +20,7 @@ from websockets.protocol import State
 from .._core.connection import Connection
 from .._core.core import Core
 from .._core.loop_thread import logger
+from .._core.options import wrong_address
 from .._protocol.names import NAMESPACES
 from .auth import Doorkeeper
 from .holds import Holds
@@ -25,6 +28,7 @@ from .origin import refusal
 from .session import Session
 
 _CLOSE_HANDSHAKE = 0.25
+_NOT_HERE = (errno.EADDRNOTAVAIL, None)  # asyncio says it without a number, on newer Pythons
 
 _logger = logging.getLogger("lmstudio.testing.websockets")
 _logger.setLevel(logging.INFO)  # below that it shows whole messages, tokens too
@@ -42,8 +46,29 @@ class Listener:
         self._stopping = asyncio.Event()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port."""
-        self._server = await serve(
+        """Listen; return the port.
+
+        Raises:
+            OSError: The port is taken, or not for us.
+            ValueError: The address is none of this machine.
+        """
+        try:
+            self._server = await self._listen(host, port)
+        except OSError as problem:
+            if problem.errno in (errno.EADDRINUSE, errno.EACCES):
+                why = "taken" if problem.errno == errno.EADDRINUSE else "not for this user"
+                hint = f"port {port} of {host} is {why}; give another one, or 0 for any free one"
+                raise OSError(problem.errno, hint) from None
+            if isinstance(problem, socket.gaierror) or problem.errno in _NOT_HERE:
+                raise wrong_address(host, f": {problem.strerror or problem}") from None
+            raise
+        except ValueError as problem:  # no name at all, as one with an empty part
+            raise wrong_address(host, f": {problem}") from None
+        address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
+        return address[1]
+
+    async def _listen(self, host: str, port: int) -> WebSocketServer:
+        return await serve(
             self._handle,
             host,
             port,
@@ -56,8 +81,6 @@ class Listener:
             server_header=None,
             logger=_logger,
         )
-        address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
-        return address[1]
 
     async def stop(self) -> None:
         """Stop listening and end all connections: politely, then by force."""

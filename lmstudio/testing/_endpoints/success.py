@@ -68,7 +68,11 @@ def _predicted(
 
 def _loaded(core: Core, parameter: dict[str, Any], domain: Domain) -> Instance:
     """The instance that the client asked for: really loaded, so that it can go on with it."""
-    registry, key, identifier = core.registry, parameter.get("modelKey"), parameter.get("identifier")
+    registry, key, identifier = (
+        core.registry,
+        parameter.get("modelKey"),
+        parameter.get("identifier"),
+    )
     name = str(key or identifier)
     loaded = registry.named(name, domain) if key is None else registry.get(str(identifier), domain)
     if loaded is not None:

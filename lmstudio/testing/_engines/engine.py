@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from .._protocol import argument_checks as checks
 from .._protocol.public import public
 from .models_on_disk import Model
 
@@ -99,6 +100,7 @@ class GenerationRequest:
         return self.prompt if self.raw else ""
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class Token:
@@ -121,6 +123,7 @@ class Token:
     tokens: Sequence[dict[str, Any]] | None = None
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class ToolCall:
@@ -141,6 +144,7 @@ class ToolCall:
     failure: str | None = None
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class Finish:
@@ -155,6 +159,7 @@ class Finish:
     stats: dict[str, Any] = attrs.field(factory=dict)
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class Fault:

@@ -13,6 +13,7 @@ from .._protocol.public import public
 Domain = Literal["llm", "embedding"]
 
 
+@checks.names_checked
 @attrs.frozen(kw_only=True)
 @public
 class Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,16 @@ import attrs
 from .._protocol import argument_checks as checks
 from .._protocol.public import public
 from .engine import Engine, Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
+from .schema_check import misfit
 from .schema_reply import fit
+
+logger = logging.getLogger("lmstudio.testing")
 
 SHORT_REPLY = "This is a reply of the test server."
 STORY_TOKENS = 400
 STORY_DELAY = 0.005
 _PROGRESS_STEPS = 10
+_SHOWN = 200  # characters of a reply in the log
 _SENTENCES = (
     "Once upon a time there was a small server that lived on a loopback address.",
     " Every morning a client came by and asked it for a story.",
@@ -27,6 +32,7 @@ _SENTENCES = (
 )
 
 
+@checks.names_checked
 @attrs.frozen(kw_only=True)
 @public
 class Reply:
@@ -67,6 +73,7 @@ class Reply:
             yield token if isinstance(token, Token) else Token(token)
 
 
+@checks.names_checked
 @public
 class ScriptedEngine(Engine):
     """Plays the replies that were queued, one a prediction; then its default reply.
@@ -108,8 +115,10 @@ class ScriptedEngine(Engine):
 
     def generate(self, request: GenerationRequest) -> Iterator[Event]:
         """Yield the reply that was queued for this prediction, or the default one."""
-        reply = request.script or self.admit() or self._default(request)
-        return _play(reply, request)
+        scripted = request.script or self.admit()
+        if scripted is not None:
+            _check_fit(scripted, request)
+        return _play(scripted or self._default(request), request)
 
     def admit(self) -> Reply | None:
         """Take the next reply from the queue."""
@@ -166,6 +175,20 @@ class _Stopper:
                 limit = deadline if self._give_up is None else min(deadline, self._give_up)
                 self._request.abandoned.wait(max(0.0, limit - now))
         return True
+
+
+def _check_fit(reply: Reply, request: GenerationRequest) -> None:
+    """Tell the log, which pytest shows when a test fails, of a reply that no model would give."""
+    if request.json_schema is None or reply.fault is not None or reply.tool_calls:
+        return
+    text = "".join(one.text for one in reply.pieces() if one.reasoning_type == "none")
+    if problem := misfit(text, request.json_schema):
+        logger.warning(
+            "the scripted reply %r does not fit the JSON schema that the client asks for: %s. Script "
+            "one that fits, as server.reply(json.dumps({...})); without a script the reply fits",
+            text[:_SHOWN],
+            problem,
+        )
 
 
 def _play(reply: Reply, request: GenerationRequest) -> Iterator[Event]:

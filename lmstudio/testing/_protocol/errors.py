@@ -51,6 +51,10 @@ def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointErro
     """Return the error of an unload for an identifier that nobody has."""
     return EndpointError(
         f'Cannot find a model with identifier "{identifier}"',
+        suggestion=(
+            "A model is unloaded by its identifier, exactly as it is. "
+            f"The identifiers: {', '.join(loaded[:_SAMPLE]) or '(no model is loaded)'}"
+        ),
         displayData={
             # LM Studio has a code identifierNotFound, and its own clients know it for none.
             "code": "generic.noModelMatchingQuery",
@@ -138,6 +142,10 @@ def preset_not_found(preset: str, presets: Sequence[str]) -> EndpointError:
     """Return the error of a preset that the server does not know."""
     return EndpointError(
         f'Cannot find a preset that matches "{preset}"',
+        suggestion=(
+            f"The presets: {', '.join(presets[:_SAMPLE]) or 'none'}. "
+            "A test gives them by Server(presets=[...])."
+        ),
         displayData={
             "code": "generic.presetNotFound",
             "specifiedFuzzyPresetIdentifier": preset,
