@@ -76,7 +76,7 @@ def test_identifiers_of_further_instances(server, client):
     infos.append(load(client, "test-llm", identifier="mine")[0][-1]["info"])
     assert [info["identifier"] for info in infos] == ["test-llm:2", "test-llm:3", "mine"]
     _, end = load(client, "test-llm", identifier="mine")
-    assert end["error"]["title"] == 'A model with the identifier "mine" already exists.'
+    assert end["error"]["title"] == 'Model load error: the identifier "mine" already exists.'
     assert "Choose another identifier" in end["error"]["suggestion"]
 
 

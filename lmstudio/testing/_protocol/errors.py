@@ -67,8 +67,9 @@ def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointErro
 
 def identifier_taken(identifier: str) -> EndpointError:
     """Return the error of a load under an identifier that is in use."""
+    # LM Studio's own tests know the title with these words, which clients write before it too.
     return EndpointError(
-        f'A model with the identifier "{identifier}" already exists.',
+        f'Model load error: the identifier "{identifier}" already exists.',
         suggestion="Choose another identifier, or none; or unload that model first.",
     )
 
