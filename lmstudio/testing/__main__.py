@@ -143,7 +143,7 @@ def _warning(server: Server) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM.
+    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM, or until a client asks for its end.
 
     Args:
         arguments: The command line; that of the process if None.
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if warning := _warning(server):
             print(warning, flush=True)
         # No Event: setting one in a signal handler can deadlock against the wait it interrupts.
-        while not ended:
+        while server.listening and not ended:
             time.sleep(0.1)
     return 0
 

@@ -122,6 +122,15 @@ class Server:
     host = api_host
 
     @property
+    def listening(self) -> bool:
+        """Whether clients can come in: until `close()`, or until one has asked for the end.
+
+        A client ends the server by `request_shutdown()`: the connections are closed, and what it
+        has recorded stays.
+        """
+        return self._listener.is_open
+
+    @property
     def tokens(self) -> list[str]:
         """The API tokens that let a client in; empty if everybody may come in."""
         return list(self._core.options.tokens)
@@ -390,7 +399,7 @@ class Server:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "listening"
+        state = "listening" if self.listening else "closed"
         return f"<lmstudio.testing.Server {self.host}, {state}>"
 
     def _load(self, key: str, identifier: str | None = None) -> str:

@@ -66,6 +66,7 @@ def driven():
         use_errors(client)
         use_system(client)
         use_logs(client, server)
+        client.system.request_shutdown()
     return server
 
 
@@ -219,7 +220,6 @@ def use_system(client):
     client.system.notify("Ready", "All of it.", no_auto_dismiss=True)
     client.system.get_version()
     client.system.get_info()
-    client.system.request_shutdown()
 
 
 def use_logs(client, server):

@@ -11,6 +11,7 @@ import pytest
 from helpers import NO_FILE, WINDOWS, needs_signals
 from server.raw_client import RawClient, text_of
 
+import lmstudio as lms
 from lmstudio.testing import Server
 from lmstudio.testing.__main__ import _options, _server, main
 from lmstudio.testing.script_file import read_script
@@ -80,6 +81,14 @@ def test_runs_until_a_signal_and_ends_quietly(number):
             assert packets[-1]["stats"]["predictedTokensCount"] == 3
             client.predict("a story")
             assert command.end(number) == (0, "", "")
+
+
+def test_a_client_may_end_it():
+    with Command() as command:
+        with lms.Client(command.server.host) as client:
+            client.system.request_shutdown()
+        output, errors = command.process.communicate(timeout=20)
+        assert (command.process.returncode, output, errors) == (0, "", "")
 
 
 @pytest.mark.parametrize(

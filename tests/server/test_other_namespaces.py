@@ -5,6 +5,7 @@ import os
 
 import pytest
 from server.raw_client import ABSENT, NO_CONFIG, RawClient
+from websockets.exceptions import ConnectionClosed
 
 from lmstudio.testing import Model, Server
 
@@ -166,9 +167,40 @@ def test_system(server, system):
     assert info == {"pid": os.getpid(), "isDaemon": True, "version": "0.4.0"}
     assert system.result("notify", {"title": "x"}) is ABSENT
     assert server.received(endpoint="notify")[0]["parameter"] == {"title": "x"}
-    for endpoint in ("stopHttpServer", "requestShutdown"):
-        assert system.result(endpoint) is ABSENT
+    assert system.result("stopHttpServer") is ABSENT
     assert system.result("startHttpServer", {"port": 1234}) is ABSENT
+
+
+def test_a_shutdown_ends_the_server_and_its_records_stay(server, system):
+    server.reply("word " * 10_000, delay=0.001)
+    with RawClient(server) as other:
+        other.predict()
+        server.wait_prediction().wait_tokens(1)
+        assert server.listening
+
+        assert system.result("requestShutdown") is ABSENT
+
+        server.wait_for(lambda: not server.listening)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                other.recv()
+        assert closed.value.rcvd.code == 1001
+    server.wait_for(lambda: not any(one.open for one in server.connections))
+    with pytest.raises(OSError), RawClient(server):
+        pass
+    assert server.predictions[0].wait_finished().error == "connection lost"
+    assert len(server.received(endpoint="requestShutdown")) == 1
+    assert repr(server).endswith("closed>")
+    server.close()
+
+
+def test_a_shutdown_is_answered_also_where_somebody_reads_nothing(server, system):
+    with RawClient(server) as other:
+        server.reply("word " * 100_000)
+        other.predict()  # and nobody reads what comes
+        server.wait_prediction().wait_tokens(1)
+        assert system.result("requestShutdown") is ABSENT
+        server.wait_for(lambda: not server.listening)
 
 
 def test_void_means_absent(system):

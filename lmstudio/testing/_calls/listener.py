@@ -44,6 +44,12 @@ class Listener:
         self._server: WebSocketServer | None = None
         self._connections: set[Connection] = set()
         self._stopping = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clients can come in. Any thread."""
+        return self._server is not None and not self._stopping.is_set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port.
@@ -64,8 +70,17 @@ class Listener:
             raise
         except ValueError as problem:  # no name at all, as one with an empty part
             raise wrong_address(host, f": {problem}") from None
+        self._watch = asyncio.ensure_future(self._stop_when_asked())
         address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
         return address[1]
+
+    async def _stop_when_asked(self) -> None:
+        """Stop when a client has asked for the end, and everybody has what was said until then."""
+        await self._core.ending.wait()
+        said = [asyncio.ensure_future(one.drain()) for one in self._connections]
+        if said:
+            await asyncio.wait(said, timeout=2 * _CLOSE_HANDSHAKE)
+        await self.stop()
 
     async def _listen(self, host: str, port: int) -> WebSocketServer:
         return await serve(
@@ -87,6 +102,7 @@ class Listener:
         if self._server is None:
             return
         self._stopping.set()
+        self._core.changes.touch()
         self._server.close()
         try:
             await asyncio.wait_for(self._server.wait_closed(), 2 * _CLOSE_HANDSHAKE)

@@ -61,6 +61,7 @@ class Core:
         self.registry = Registry(models, self.changes.touch)
         self.workers = Workers(self.loop)
         self.numbers = itertools.count()
+        self.ending = asyncio.Event()  # set by the loop thread: a client has asked for the end
         # The loop thread alone:
         self.hub = list(options.hub)
         self.loading: dict[tuple[str, str | None], Loading] = {}  # by model and variant

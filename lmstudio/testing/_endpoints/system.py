@@ -40,6 +40,12 @@ def nothing(core: Core, domain: Domain, parameter: Any) -> Any:
     return MISSING
 
 
+def request_shutdown(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `requestShutdown`: the listener stops when the answer is on its way."""
+    core.ending.set()
+    return MISSING
+
+
 def set_flag(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `setExperimentFlag`."""
     core.flags.pop(parameter["code"], None)
