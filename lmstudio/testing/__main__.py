@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m lmstudio.testing",
         description="A server that speaks LM Studio's protocol; for this machine unless told so.",
         epilog=_MORE,
+        allow_abbrev=False,  # what is short for one option today may be another's tomorrow
     )
     add = parser.add_argument
     seconds = _value(float, checks.number())

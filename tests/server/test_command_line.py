@@ -262,6 +262,8 @@ def test_the_options_outweigh_the_script(script):
         ("--tokens 0", "argument --tokens: the value must be at least 1, got 0"),
         ("--parallel 0", "argument --parallel: the value must be at least 1, got 0"),
         ("--hold predict", "unrecognized arguments: --hold predict"),
+        ("--por 0", "unrecognized arguments: --por 0"),
+        ("--load=1", "unrecognized arguments: --load=1"),
         ("--model a.gguf", "--model needs --engine llama"),
         ("--engine llama --delay 1", "--delay and --prefill are not for --engine llama"),
     ],

@@ -104,6 +104,58 @@ def test_retrieve_finds_the_best_piece(files):
     ]
 
 
+def retrieval(files, identifiers, **config):
+    fields = [{"key": f"retrieval.{key}", "value": value} for key, value in config.items()]
+    parameter = {"query": "b", "fileIdentifiers": identifiers, "config": {"fields": fields}}
+    return files.rest(files.open("retrieve", parameter))
+
+
+@pytest.mark.parametrize(
+    ("size", "overlap", "chunks"),
+    [
+        (4, 0, ["a b ", "c d ", "e"]),
+        (4, 2, ["a b ", "b c ", "c d ", "d e"]),
+        (512, 100, ["a b c d e"]),
+    ],
+)
+def test_retrieve_cuts_files_into_the_chunks_asked_for(files, size, overlap, chunks):
+    identifier = upload(files, "a.txt", b"a b c d e")["identifier"]
+    method = {"type": "recursive-v1", "chunkSize": size, "chunkOverlap": overlap}
+    packets, _ = retrieval(files, [identifier], chunkingMethod=method)
+    found = [entry["content"] for entry in packets[-1]["result"]["entries"]]
+    assert sorted(found) == sorted(chunks)
+
+
+def test_chunks_that_are_nothing_but_overlap_are_refused(files):
+    identifier = upload(files, "a.txt", b"a")["identifier"]
+    method = {"type": "recursive-v1", "chunkSize": 5, "chunkOverlap": 5}
+    packets, end = retrieval(files, [identifier], chunkingMethod=method)
+    assert packets == []
+    assert end["error"]["title"] == "Chunks of 5 cannot share 5."
+
+
+def test_retrieve_of_an_empty_file_finds_nothing(files):
+    identifier = upload(files, "a.txt", b"")["identifier"]
+    assert retrieval(files, [identifier])[0][-1]["result"]["entries"] == []
+
+
+@pytest.mark.parametrize("name", ["", "test-embedding", "TESTING/test-embedding", "mine"])
+def test_retrieve_takes_the_embedding_models_that_there_are(server, files, name):
+    server.load("test-embedding", "mine")
+    identifier = upload(files, "a.txt", b"a b")["identifier"]
+    packets, _ = retrieval(files, [identifier], embeddingModel=name)
+    assert packets[-1]["type"] == "result"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("nobody", "pathNotFound"), ("test-llm", "domainMismatch")]
+)
+def test_retrieve_refuses_what_does_not_embed(files, name, code):
+    packets, end = retrieval(files, [], embeddingModel=name)
+    assert packets == []
+    assert end["error"]["displayData"]["code"] == f"generic.{code}"
+
+
 def test_search(repository):
     results = repository.result("searchModels", {"opts": {"searchTerm": "TINY llm", "limit": 5}})
     assert results["results"] == [

@@ -184,8 +184,8 @@ def _check_fit(reply: Reply, request: GenerationRequest) -> None:
     text = "".join(one.text for one in reply.pieces() if one.reasoning_type == "none")
     if problem := misfit(text, request.json_schema):
         logger.warning(
-            "the scripted reply %r does not fit the JSON schema that the client asks for: %s. Script "
-            "one that fits, as server.reply(json.dumps({...})); without a script the reply fits",
+            "the scripted reply %r does not fit the JSON schema that the client asks for: %s. "
+            "Script one that fits, as server.reply(json.dumps({...})). (Unscripted ones fit.)",
             text[:_SHOWN],
             problem,
         )

@@ -110,10 +110,11 @@ def domain_mismatch(path: str, actual: str, expected: str) -> EndpointError:
 def draft_not_found(name: str, llms: Sequence[str], more: dict[str, Any]) -> EndpointError:
     """Return the error of a draft model that is not downloaded; `more` are fields of it."""
     # LM Studio's own tests know this title; where there is a code, its clients say it otherwise.
+    names = ", ".join(llms[:_SAMPLE]) or "(there is none)"
     return EndpointError(
         f'Cannot find model "{name}"',
         cause="It was given as the draft model, and no downloaded model has this name.",
-        suggestion=f"Name a downloaded LLM, such as: {', '.join(llms[:_SAMPLE]) or '(there is none)'}",
+        suggestion=f"Name a downloaded LLM, such as: {names}",
         **more,
     )
 
