@@ -32,9 +32,12 @@ def test_a_refused_client_gets_the_words_of_the_server():
 
 
 def test_a_server_that_says_it_wants_a_token_is_told_how_to_give_one():
-    with Server(token=TOKEN) as server, lms.Client(server.host) as client:
-        with pytest.raises(lms.LMStudioServerError) as caught:
-            client.llm.list_loaded()
+    with (
+        Server(token=TOKEN) as server,
+        lms.Client(server.host) as client,
+        pytest.raises(lms.LMStudioServerError) as caught,
+    ):
+        client.llm.list_loaded()
     assert "Suggestion: Pass api_token=, or set LM_API_TOKEN." in str(caught.value)
     assert "If it wants" not in str(caught.value)
 

@@ -223,7 +223,7 @@ def test_a_call_that_came_before_anything_held_it_is_told(server, client):
     client.result("listLoaded")
     with pytest.raises(
         AssertionError,
-        match=r"none came: .* 1 of that endpoint came before expect\(\).*hold\('listLoaded'\) before",
+        match=r"none came: .* 1 of that endpoint came before expect.*hold\('listLoaded'\) before",
     ):
         server.expect("listLoaded", timeout=0)
     with pytest.raises(AssertionError) as caught:

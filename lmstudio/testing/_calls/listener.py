@@ -83,7 +83,7 @@ class Listener:
         await self.stop()
 
     async def _listen(self, host: str, port: int) -> WebSocketServer:
-        return await serve(
+        server: WebSocketServer = await serve(
             self._handle,
             host,
             port,
@@ -96,6 +96,7 @@ class Listener:
             server_header=None,
             logger=_logger,
         )
+        return server
 
     async def stop(self) -> None:
         """Stop listening and end all connections: politely, then by force."""

@@ -57,7 +57,7 @@ def _wrong(value: Any, schema: Any, where: str) -> str | None:
 
 def _is_of(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
-        return kind == "boolean"
+        return bool(kind == "boolean")
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()
     return isinstance(value, _TYPES.get(kind, (object,)))
