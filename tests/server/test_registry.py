@@ -260,6 +260,16 @@ def test_a_load_just_in_time_can_unload_the_ones_before():
         assert server.identifiers == ["b"]
 
 
+def test_what_was_loaded_by_hand_stays():
+    models = [Model(key=key) for key in "abcd"]
+    with Server(models=models, loaded=["a"], jit_evict=True) as server, RawClient(server) as client:
+        server.load("b")
+        load(client, "c")
+        for _ in range(2):
+            client.rest(get_or_load(client, "d"))
+        assert server.identifiers == ["a", "b", "c", "d"]
+
+
 def test_a_load_just_in_time_unloads_models_of_the_other_namespace_too():
     models = [Model(key="a"), Model(key="e", type="embedding")]
     with (

@@ -96,7 +96,9 @@ class Model:
 
 
 def fit(model: Model, name: str) -> int:
-    """Return how well a name fits a model, in any case: 2 wholly, 1 as a beginning, else 0.
+    """Return how well a name fits a model: 2 wholly, 1 as a beginning, else 0.
+
+    Capital letters make no difference.
 
     Args:
         model: The model.
