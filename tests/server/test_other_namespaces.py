@@ -200,6 +200,16 @@ def test_download(server, repository):
     assert server.load("tiny-llm") == "tiny-llm"
 
 
+def test_a_key_stands_for_one_model_also_after_a_download():
+    models, hub = [Model(key="mine", params="1B")], [Model(key="Mine", params="2B")]
+    with Server(models=models, hub=hub) as server, RawClient(server, "repository") as client:
+        packets, _ = client.rest(client.open("downloadModel", {"downloadIdentifier": "Mine"}))
+        assert packets[-1]["type"] == "success"
+        with RawClient(server, "system") as system:
+            (model,) = system.result("listDownloadedModels")
+        assert model["paramsString"] == "1B"
+
+
 def test_cancel_of_a_download():
     with Server(download_time=FOREVER) as server, RawClient(server, "repository") as client:
         channel = client.open("downloadModel", {"downloadIdentifier": "tiny-llm"})
