@@ -204,9 +204,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         """Unload a model.
 
         Args:
-            model_identifier: The identifier of a loaded model, exactly, as `identifier` of its
-            handle:
-                the other names by which `model()` finds a model are none.
+            model_identifier: The identifier of a loaded model, exactly, as its handle has it: the
+                other names by which `model()` finds a model do not do.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
 
         Raises:
