@@ -155,7 +155,8 @@ class LMStudioServerError(LMStudioError):
         if details is not None:
             self.server_error = SerializedLMSExtendedError.from_dict(details)
         if self.server_error is not None:
-            message = f"{message}: {_describe(self.server_error)}"
+            said = _describe(self.server_error)
+            message = said if said.startswith(f"{message}: ") else f"{message}: {said}"
         super().__init__(message)
 
     @staticmethod
@@ -276,7 +277,7 @@ _LONGEST = 1000  # characters of one thing that a server says; all of it is in `
 def _describe(error: SerializedLMSExtendedError) -> str:
     """Return the server's words in the order in which a person wants them."""
     title = str(error.title or error.root_title or "Unknown error")
-    if error.root_title and error.root_title != error.title:
+    if error.root_title and not title.startswith(str(error.root_title)):
         title = f"{error.root_title}: {title}"
     lines = [_cut(title)]
     if error.cause is not None:

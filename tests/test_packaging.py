@@ -61,10 +61,12 @@ ROOMS = {
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
-    "_protocol": "public log json_checks argument_checks errors shapes names packets",
+    "_protocol": """
+        public log json_checks argument_checks origins errors shapes names packets
+    """,
     "_engines": """
-        models_on_disk engine generated schema_reply scripted make_reply llama_http llama_request
-        llama_stream llama
+        models_on_disk engine generated schema_reply schema_check scripted make_reply llama_http
+        llama_request llama_stream llama
     """,
     "_core": """
         loop_thread workers changes connection channel prediction journal registry options core

@@ -20,6 +20,7 @@ from .server import Server
 
 _SECTIONS = ("server", "models", "hub", "replies")
 # Lists of models have sections of their own, and an engine or a test cannot be in a file.
+_SHOWN = 60  # characters of a line that is wrong
 _NOT_IN_FILES = ("self", "engine", "models", "hub", "hold", "stats")
 
 
@@ -54,13 +55,15 @@ def read_script(path: str) -> Script:
     _check_names(path, "section", content, _SECTIONS)
     settings = content.get("server", {})
     _check_names(f"{path}, server", "setting", settings, _arguments(Server))
+    defaults = {name: one.default for name, one in inspect.signature(Server).parameters.items()}
     with _place(f"{path}, server"):
-        defaults = inspect.signature(Server).parameters.items()
-        Options(**{**{name: one.default for name, one in defaults}, **settings})
+        Options(**{**defaults, **settings})
     settings = dict(settings)
     for section in ("models", "hub"):
         if section in content:
             settings[section] = _entries(path, section, content, _model)
+            with _place(path):
+                Options(**{**defaults, section: settings[section]})
     return Script(settings, _entries(path, "replies", content, _reply))
 
 
@@ -68,15 +71,28 @@ def _parse(path: str) -> Any:
     with open(path, "rb") as file:
         data = file.read()
     try:
-        if os.path.splitext(path)[1].lower() == ".json":
-            return json.loads(data)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise ValueError(f"{path}, line {line}: this is no text in UTF-8") from None
+    if os.path.splitext(path)[1].lower() == ".json":
         try:
-            tomllib: Any = importlib.import_module("tomllib")
-        except ModuleNotFoundError:
-            raise ValueError("TOML needs Python 3.11 or newer; use JSON here") from None
-        return tomllib.loads(data.decode())
-    except ValueError as problem:
-        raise ValueError(f"{path}: {problem}") from None
+            return json.loads(text)
+        except json.JSONDecodeError as problem:
+            line, shown = problem.lineno, (text.splitlines() or [""])[problem.lineno - 1 :][:1]
+            raise ValueError(
+                f"{path}, line {line}: this is no JSON ({problem.msg}, in column {problem.colno} "
+                f"of {''.join(shown)[:_SHOWN]!r}); TOML needs a name that ends in .toml"
+            ) from None
+    try:
+        tomllib: Any = importlib.import_module("tomllib")
+    except ModuleNotFoundError:
+        raise ValueError(f"{path}: TOML needs Python 3.11 or newer; use JSON here") from None
+    try:
+        return tomllib.loads(text)
+    except ValueError as problem:  # it says the line
+        hint = "JSON needs a name that ends in .json"
+        raise ValueError(f"{path}: this is no TOML: {problem}; {hint}") from None
 
 
 def _entries(
@@ -141,8 +157,6 @@ def _place(where: str) -> Iterator[None]:
 def _check_names(where: str, kind: str, given: Any, allowed: Sequence[str]) -> None:
     if not isinstance(given, dict):
         raise _Placed(f"{where}: expected {kind}s with values, got {given!r}")
-    unknown = [name for name in given if name not in allowed]
-    if unknown:
-        raise _Placed(
-            f"{where}: there is no {kind} {', '.join(unknown)}; there is {', '.join(allowed)}"
-        )
+    for name in given:
+        if name not in allowed:
+            raise _Placed(f"{where}: there is no {kind} {name!r}; {checks.choice(name, allowed)}")

@@ -25,6 +25,7 @@ from ._protocol.public import public
 T = TypeVar("T")
 
 
+@checks.names_checked
 @public
 class Server:
     """A server that speaks LM Studio's protocol on a loopback socket.
@@ -119,6 +120,15 @@ class Server:
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     host = api_host
+
+    @property
+    def listening(self) -> bool:
+        """Whether clients can come in: until `close()`, or until one has asked for the end.
+
+        A client ends the server by `request_shutdown()`: the connections are closed, and what it
+        has recorded stays.
+        """
+        return self._listener.is_open
 
     @property
     def tokens(self) -> list[str]:
@@ -237,8 +247,9 @@ class Server:
         """Load a model as the app's user would, by hand.
 
         Args:
-            key: Key of a downloaded model.
-            identifier: Identifier of the instance; made from the key if not given.
+            key: Key of a downloaded model, or another name of it, as a variant.
+            identifier: Identifier of the instance; the model's key if not given, with ":2" or so if
+                that is taken.
 
         Returns:
             The identifier.
@@ -246,24 +257,27 @@ class Server:
         Raises:
             ValueError: There is no such model, or the identifier is taken.
         """
+        checks.text("key", key)
+        checks.optional(checks.text)("identifier", identifier)
         return self._core.loop.call(lambda: self._load(key, identifier))
 
     def unload(self, identifier: str) -> None:
         """Unload a model as the app's user would; its predictions end with "modelUnloaded".
 
         Args:
-            identifier: Identifier of a loaded instance.
+            identifier: Identifier of a loaded instance, exactly: no other name of the model.
 
         Raises:
             ValueError: There is no such instance.
         """
+        checks.text("identifier", identifier)
         registry = self._core.registry
 
         def unload() -> None:
             found = [one for one in registry.loaded() if one.identifier == identifier]
             if not found:
-                loaded = ", ".join(one.identifier for one in registry.loaded())
-                raise ValueError(f"no model {identifier!r} is loaded, only: {loaded or 'none'}")
+                loaded = ", ".join(one.identifier for one in registry.loaded()) or "none"
+                raise ValueError(f"no model {identifier!r} is loaded; the identifiers: {loaded}")
             registry.remove(found[0])
 
         self._core.loop.call(unload)
@@ -341,6 +355,7 @@ class Server:
         Raises:
             AssertionError: It did not come in time.
         """
+        checks.whole()("index", index)
         found = self._core.changes.wait(
             lambda: self.predictions[index : index + 1],
             timeout,
@@ -384,14 +399,19 @@ class Server:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "listening"
+        state = "listening" if self.listening else "closed"
         return f"<lmstudio.testing.Server {self.host}, {state}>"
 
     def _load(self, key: str, identifier: str | None = None) -> str:
         registry = self._core.registry
         try:
-            model = registry.any_model(key)
-            return registry.add(model, identifier or registry.free_identifier(key), []).identifier
+            found = registry.any_model(key)
         except EndpointError as problem:
             keys = ", ".join(one.key for one in registry.models)
             raise ValueError(f"{problem} (the downloaded models: {keys})") from None
+        try:
+            free = registry.free_identifier(found.model.key)
+            return registry.add(found, identifier or free, []).identifier
+        except EndpointError as problem:
+            loaded = ", ".join(one.identifier for one in registry.loaded())
+            raise ValueError(f"{problem} (the loaded ones: {loaded})") from None

@@ -69,6 +69,7 @@ def driven():
         use_errors(client)
         use_system(client)
         use_logs(client, server)
+        client.system.request_shutdown()
     return server
 
 
@@ -260,7 +261,6 @@ def use_system(client):
     client.system.start_http_server()
     client.system.start_http_server(1234, cors=True, network_interface="127.0.0.1")
     client.system.stop_http_server()
-    client.system.request_shutdown()
 
 
 def use_logs(client, server):

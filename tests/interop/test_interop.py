@@ -266,7 +266,7 @@ def test_what_the_server_refuses_and_a_reply_that_fails_half_way_are_errors(star
         assert start(server, "errors").output() == lines(rf"""
             unknown model: "Model not found: no-such-model"
             unknown model, loaded anew: "Model not found: no-such-model"
-            not an LLM: "\"test-embedding\" is not a model of the kind that was asked for."
+            not an LLM: "\"test-embedding\" is an embedding model, but an LLM was asked for."
             identifier in use: "Model load error: the identifier \"test-llm\" already exists."
             unknown identifier: "Cannot find a model with identifier \"nobody\""
             unknown preset: "Cannot find a preset that matches \"nonsense\""

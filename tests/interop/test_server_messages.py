@@ -58,7 +58,6 @@ CALLS = {
         "getExperimentFlags": [ABSENT],
         "startHttpServer": [{"port": 1234}],
         "stopHttpServer": [ABSENT],
-        "requestShutdown": [ABSENT],
     },
     "repository": {
         "lmLinkSetPreferredDevice": [
@@ -114,6 +113,8 @@ def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
             client.open("alive")
         with RawClient(server, "diagnostics") as client:
             read_logs(server, client)
+        with RawClient(server, "system") as client:
+            client.call("requestShutdown", ABSENT)
 
     assert_fit(published, server)
     assert set(of_the_server(published)) - published.seen == set()

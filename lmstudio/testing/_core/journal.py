@@ -62,6 +62,14 @@ class Journal:
             and (wanted_path is None or entry.connection.path == wanted_path)
         ]
 
+    def calls(self, endpoint: str) -> list[dict[str, Any]]:
+        """Return the messages that have opened a call of the endpoint."""
+        return [
+            message
+            for message in self.matching(None, endpoint, None)
+            if message["type"] in ("rpcCall", "channelCreate")
+        ]
+
     def summary(self, last: int = 5) -> str:
         """Return in a few words what came, the newest last."""
         entries = list(self.received)

@@ -48,7 +48,7 @@ CALLS: dict[str, dict[str, Answer]] = {
         "startHttpServer": system.nothing,
         "stopHttpServer": system.nothing,
         "info": system.info,
-        "requestShutdown": system.nothing,
+        "requestShutdown": system.request_shutdown,
     },
     "diagnostics": {},
     "files": {
