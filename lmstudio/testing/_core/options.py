@@ -10,6 +10,7 @@ import attrs
 
 from .._engines.engine import Engine
 from .._engines.models_on_disk import Model
+from .._engines.plugins import Plugin
 from .._engines.scripted import ScriptedEngine
 from .._protocol import argument_checks as checks
 from .._protocol.names import check_held
@@ -71,6 +72,10 @@ _ENGINE = checks.instance(Engine, "an Engine, as ScriptedEngine() or LlamaEngine
 _MODELS = checks.several(
     checks.instance(Model, "a Model, as Model(key='mine')"), "a list of Model objects"
 )
+_PLUGINS = checks.several(
+    checks.instance(Plugin, "a Plugin, as Plugin(identifier='mcp/files')"),
+    "a list of Plugin objects",
+)
 _SECONDS = _must(checks.number())
 _TEXTS = checks.several(checks.text, "a list of texts")
 
@@ -92,6 +97,7 @@ class Options:
         converter=_loaded, validator=_must(checks.optional(_TEXTS))
     )
     hub: Sequence[Model] = attrs.field(validator=_must(_MODELS))
+    plugins: Sequence[Plugin] = attrs.field(validator=_must(_PLUGINS))
     tokens: Sequence[str] = attrs.field(alias="token", converter=_tokens, validator=_must(_token))
     allow_origins: Sequence[str] = attrs.field(
         converter=_origins, validator=_must(checks.several(_origin, "a list of origins"))

@@ -8,7 +8,7 @@ from typing import Any
 from .._core.channel import Channel
 from .._core.core import Core
 from .._engines.models_on_disk import Domain
-from . import diagnostics, files, load, models, predict, repository, system
+from . import diagnostics, files, load, models, plugins, predict, repository, system
 
 # Returns the result, or an awaitable of it; MISSING for an endpoint that returns nothing.
 Answer = Callable[[Core, Domain, Any], Any]
@@ -60,6 +60,7 @@ CALLS: dict[str, dict[str, Answer]] = {
         "searchModels": repository.search,
         "getModelDownloadOptions": repository.download_options,
     },
+    "plugins": {},
 }
 
 CHANNELS: dict[str, dict[str, Serve]] = {
@@ -73,6 +74,7 @@ CHANNELS: dict[str, dict[str, Serve]] = {
     "diagnostics": {"streamLogs": diagnostics.stream_logs},
     "files": {"retrieve": files.retrieve, "parseDocument": files.parse_document},
     "repository": {"downloadModel": repository.download_model},
+    "plugins": {"startToolUseSession": plugins.start_tools},
 }
 
 
