@@ -10,7 +10,7 @@ from interop import schemas
 from interop.schemas import assert_fit
 
 import lmstudio as lms
-from lmstudio.testing import Server, ToolCall
+from lmstudio.testing import Plugin, Server, Tool, ToolCall
 
 pytestmark = pytest.mark.skipif(
     schemas.missing() is not None, reason=f"did not run: {schemas.missing()}"
@@ -48,16 +48,19 @@ OPTIONS = {
 # Parts of the template of a completion, as the official Python client sends them too: older servers
 # want them, newer ones ignore them.
 FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
+PLUGIN = Plugin(
+    identifier="mcp/notes", tools=[Tool(name="look", result="green"), Tool(name="slow", hold=True)]
+)
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 40  # of the 93 endpoints of LM Studio: the test below prints the others
+WITH_A_METHOD = 41  # of the 93 endpoints of LM Studio: the test below prints the others
 
 
 @pytest.fixture(scope="module")
 def driven():
     """A server, closed by now, that our client has asked for all that it can."""
-    with Server() as server, lms.Client(server.host) as client:
+    with Server(plugins=[PLUGIN]) as server, lms.Client(server.host) as client:
         use_models(client)
         use_chats(client.llm.model("test-llm"), server)
         use_tools(client.llm.model("test-llm"), server)
@@ -66,6 +69,7 @@ def driven():
         use_errors(client)
         use_system(client)
         use_logs(client, server)
+        use_plugins(client, server)
     return server
 
 
@@ -74,6 +78,8 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published, driven)
     assert {endpoint for _, endpoint in called(published)} >= documented_endpoints()
     assert ("llm", "predict", "from client: cancel") in published.seen
     assert ("diagnostics", "streamLogs", "from client: stop") in published.seen
+    for packet in ("callTool", "abortToolCall", "discardSession"):
+        assert ("plugins", "startToolUseSession", f"from client: {packet}") in published.seen
 
 
 def test_the_endpoints_that_no_method_reaches_are_counted(published, driven):
@@ -234,6 +240,21 @@ def use_logs(client, server):
             "llm.prediction.output",
         ]
     eventually(lambda: server.received(type="channelSend", endpoint="streamLogs"))
+
+
+def use_plugins(client, server):
+    """Let a model call a tool of a plugin, and stop another one."""
+    stop = lms.CancelToken()
+    server.reply(tool_calls=[ToolCall("look", {"at": "it"})])
+    with client.plugins.tools("mcp/notes", working_directory="/") as tools:
+        client.llm.model().act("Look.", tools)
+        call = lms.run_in_background(tools.call_tool, "slow", cancel_event=stop)
+        server.wait_tool_run(1)
+        stop.cancel()
+        with pytest.raises(lms.LMStudioCancelledError):
+            call.result()
+    server.tool_runs[1].wait("aborted")
+    eventually(lambda: "discardSession" in str(server.received("channelSend", path="plugins")))
 
 
 def use_errors(client):

