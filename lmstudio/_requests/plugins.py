@@ -108,7 +108,7 @@ def _json_object(values: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
     try:
         data: dict[str, Any] = to_json_data(dict(values or {}))
     except (TypeError, ValueError) as error:
-        raise LMStudioValueError(f"{what} is JSON data: {error}") from None
+        raise LMStudioValueError(f"{what} must be JSON data: {error}") from None
     return data
 
 
