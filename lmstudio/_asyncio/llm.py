@@ -463,8 +463,8 @@ class AsyncLLM(AsyncModelHandle):
         Args:
             chat: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
             tools: Functions with annotations and a docstring, `ToolFunctionDef`,
-                `RawFunctionTool`, or dicts like these. A parameter annotated `ToolCallContext`
-                gets one.
+                `RawFunctionTool`, or dicts like these; and those of a plugin or an MCP server:
+                see `AsyncClient.plugins`. A parameter annotated `ToolCallContext` gets one.
             max_prediction_rounds: Rounds at most; in the last of them no tool is offered. None:
                 no limit.
             max_parallel_tool_calls: Tools that run at once; None: all that are asked for.
