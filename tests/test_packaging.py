@@ -48,7 +48,8 @@ ROOMS = {
     """,
     "_batch": "progress calls batch",
     "_agent": """
-        tool_context tool_annotations tool_arguments tools plugin_tool rules tool_runs tool_calls act
+        tool_context tool_annotations tool_arguments tools plugin_tool rules tool_runs tool_calls
+        act
     """,
     "_handles": """
         handle embedding_model llm downloaded namespaces system uploaded_files files repository

@@ -766,6 +766,64 @@ def test_big_arguments_and_results_pass(server, half):
     assert worker.result() == "y" * 300_000
 
 
+@pytest.fixture
+def stalled(server, half):
+    """A session whose server reads nothing, a call that is half sent, and one that waits for it.
+
+    Returns the session, the call's worker and token, those of the other, and the connection.
+    """
+    session, tokens = opened(half), (lms.CancelToken(), lms.CancelToken())
+    (connection,) = (one for one in server.connections if one.path == "/plugins")
+    connection.pause()
+    port = half.client._session.dispatcher._ports["plugins"]
+    big = {"text": "x" * 20_000_000}
+    first = Worker(lambda: call(half, session, "report", big, cancel_event=tokens[0]))
+    eventually(lambda: port.transport.is_busy)
+    second = Worker(lambda: call(half, session, "report", cancel_event=tokens[1]))
+    eventually(lambda: port._waiting)
+    return session, (first, tokens[0]), (second, tokens[1]), connection
+
+
+def test_a_lost_connection_ends_calls_that_wait_to_be_sent_and_none_goes_elsewhere(server, stalled):
+    _, (first, _), (second, _), connection = stalled
+    connection.drop()
+    for worker in (first, second):
+        assert type(worker.error()) is lms.LMStudioConnectionLostError
+    assert [one.path for one in server.connections].count("/plugins") == 1
+
+
+def test_a_call_that_is_stopped_before_it_is_sent_is_withdrawn(server, half, stalled):
+    session, (first, _), (second, token), connection = stalled
+    token.cancel("enough")
+    assert second.error().reason == "enough"
+    connection.resume()
+    assert first.result() is True
+    assert call(half, session, "report") is True
+    assert kinds(server) == ["callTool", "callTool"]
+
+
+def test_a_call_that_is_stopped_half_sent_is_never_whole_and_the_session_goes_on(
+    server, half, stalled
+):
+    session, (first, token), (second, _), connection = stalled
+    token.cancel("enough")
+    assert first.error().reason == "enough"
+    connection.resume()
+    assert second.result() is True
+    assert call(half, session, "report") is True
+    assert kinds(server) == ["callTool", "callTool"]
+
+
+def test_closing_ends_what_is_half_sent_and_what_waits_and_discards_once(server, half, stalled):
+    session, (first, _), (second, _), connection = stalled
+    close(half, session)
+    for worker in (first, second):
+        assert type(worker.error()) is lms.LMStudioCancelledError
+    connection.resume()
+    assert_stops(server, "discardSession")
+    assert kinds(server) == ["discardSession"]
+
+
 def test_it_opens_once_and_says_how_it_stands(held, half):
     kind = "PluginTools" if half.name == "threads" else "AsyncPluginTools"
     session, worker, channel = opening(held, half)
