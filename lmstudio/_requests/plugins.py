@@ -117,14 +117,17 @@ def _tools(packet: Any) -> list[ToolDescription]:
         answers.field(tool, "function")
         for tool in answers.objects(answers.field(packet, "toolDefinitions"), "toolDefinitions")
     ]
-    return [
-        ToolDescription(
-            answers.text(function, "name"),
-            function.get("description") or "",
-            function.get("parameters") or {},
-        )
-        for function in functions
-    ]
+    return [_tool(function) for function in functions]
+
+
+def _tool(function: Any) -> ToolDescription:
+    name = answers.text(function, "name")
+    description, parameters = function.get("description"), function.get("parameters")
+    return ToolDescription(
+        name,
+        description if isinstance(description, str) else "",
+        parameters if isinstance(parameters, dict) else {},
+    )
 
 
 def explain_refusal(error: LMStudioServerError) -> None:
