@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import Limit, call_limits
-from .._requests.plugins import start_tools
 from .handle import namespace_text
-from .plugin_tools import AsyncPluginTools
 from .session import AsyncSession
 
 
@@ -39,7 +39,7 @@ class AsyncPluginsNamespace:
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> AsyncPluginTools:
+    ) -> lmstudio.AsyncPluginTools:
         """Prepare a session with the tools of a plugin, or of an MCP server of ``mcp.json``.
 
         Nothing is sent before it is opened::
@@ -64,6 +64,10 @@ class AsyncPluginsNamespace:
 
         Endpoint: channel ``plugins/startToolUseSession``.
         """
+        # Not needed by programs without tools.
+        from .._requests.plugins import start_tools
+        from .plugin_tools import AsyncPluginTools
+
         request = start_tools(plugin_identifier, config, working_directory)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return AsyncPluginTools(self._session, plugin_identifier, request, limits)

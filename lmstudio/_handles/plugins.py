@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import Limit, call_limits
 from .._connection.session import Session
-from .._requests.plugins import start_tools
 from .handle import namespace_text
-from .plugin_tools import PluginTools
 
 
 class PluginsNamespace:
@@ -38,7 +38,7 @@ class PluginsNamespace:
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-    ) -> PluginTools:
+    ) -> lmstudio.PluginTools:
         """Prepare a session with the tools of a plugin, or of an MCP server of ``mcp.json``.
 
         Nothing is sent before it is opened::
@@ -63,6 +63,10 @@ class PluginsNamespace:
 
         Endpoint: channel ``plugins/startToolUseSession``.
         """
+        # Not needed by programs without tools.
+        from .._requests.plugins import start_tools
+        from .plugin_tools import PluginTools
+
         request = start_tools(plugin_identifier, config, working_directory)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return PluginTools(self._session, plugin_identifier, request, limits)

@@ -11,6 +11,7 @@ from helpers import Worker, eventually, valid_chat
 import lmstudio as lms
 from lmstudio.testing import Plugin, Server, Tool
 
+COUNT = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 ANY = {"type": "object", "properties": {}, "additionalProperties": True}
 PLUGIN = Plugin(
     identifier="mcp/notes",
@@ -19,6 +20,7 @@ PLUGIN = Plugin(
         Tool(name="report", warnings=["no index"], status=["shelf 1", "shelf 2"], result="none"),
         Tool(name="broken", error="The shelf fell down."),
         Tool(name="held", parameters=ANY, hold=True),
+        Tool(name="count", parameters=COUNT, result=3),
     ],
 )
 
@@ -78,7 +80,7 @@ def test_a_model_calls_tools_of_a_plugin_beside_functions(server, half, tools):
     assert contents == ['{"at": ["the", {"light": 1}]}', "3"]
     config = server.predictions[0].config["llm.prediction.tools"]
     offered = [tool["function"]["name"] for tool in config["tools"]]
-    assert offered == ["look", "report", "broken", "held", "add"]
+    assert offered == ["look", "report", "broken", "held", "count", "add"]
     assert config["tools"][0]["function"]["parameters"] == ANY
     assert [run.state for run in server.tool_runs] == ["complete"]
 
@@ -126,6 +128,27 @@ def test_the_model_is_told_a_tools_error(server, half, tools):
     result, (content,) = act(half, tools)
     assert not result.cancelled
     assert "The tool 'broken' failed: The shelf fell down." in json.loads(content)
+
+
+def test_arguments_that_do_not_fit_the_plugins_schema_are_told_to_the_model_and_not_sent(
+    server, half, tools
+):
+    server.reply(tool_calls=[ask("count", n="many"), ask("count", n=3)])
+    results = []
+
+    contents = act(half, tools, on_tool_call_result=lambda *what: results.append(what))[1]
+
+    assert contents[0].startswith("Failed to parse arguments for tool count: n: ")
+    assert contents[1] == "3"
+    assert [run.arguments for run in server.tool_runs] == [{"n": 3}]
+    assert [result.content for _, result, _ in results] == contents
+
+
+def test_tools_of_a_plugin_can_be_described_in_a_loop_of_ones_own(server, half, tools):
+    server.reply(tool_calls=[ask("count", n=3)])
+    result = half.do(lambda: half.model.respond("Go.", tools=tools))
+    (call,) = result.tool_calls
+    assert half.do(lambda: tools.call_tool(call.name, call.arguments)) == 3
 
 
 def test_the_handler_of_failed_calls_has_a_say(server, half, tools):
