@@ -60,9 +60,22 @@ CALLS = {
         "stopHttpServer": [ABSENT],
         "requestShutdown": [ABSENT],
     },
+    "repository": {
+        "lmLinkSetPreferredDevice": [
+            {"deviceIdentifier": "testing-device"},
+            {"deviceIdentifier": "nowhere"},
+        ],
+        "lmLinkStatus": [ABSENT],
+    },
 }
 SO_FAR = {
-    "repository": ("searchModels", "getModelDownloadOptions", "downloadModel"),
+    "repository": (
+        "searchModels",
+        "getModelDownloadOptions",
+        "downloadModel",
+        "lmLinkStatus",
+        "lmLinkSetPreferredDevice",
+    ),
     "plugins": ("startToolUseSession",),
 }
 PLUGIN = Plugin(
