@@ -15,7 +15,7 @@ from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
 from .tool_annotations import annotated_parameters
 from .tool_arguments import BY_NAME, Parameters, SchemaParameters, name_and_doc, parameters_of
-from .tool_context import ToolCallContext
+from .tool_context import TakesContext, ToolCallContext
 
 logger = logging.getLogger(__name__)
 
@@ -301,6 +301,9 @@ def _context_parameter(tool: ToolFunctionDef | RawFunctionTool) -> str | None:
     Raises:
         LMStudioValueError: There are two.
     """
+    implementation: object = tool.implementation
+    if isinstance(implementation, TakesContext):
+        return implementation.context_parameter
     found: list[str] = []
     if isinstance(tool, ToolFunctionDef) and isinstance(tool.parameters, Mapping):
         for key, entry in tool.parameters.items():

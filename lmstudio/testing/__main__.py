@@ -28,7 +28,8 @@ from .script_file import Script, read_script
 
 _DEFAULT_PORT = 1234
 _MORE = (
-    "The arguments models, hub and replies of a server are given in the script file (--script). "
+    "The arguments models, hub, plugins and replies of a server are given in the script file "
+    "(--script). "
     "There is no --hold: a call that is held waits for a test to answer it, and here is no test."
 )
 

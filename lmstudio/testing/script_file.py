@@ -15,13 +15,15 @@ import attrs
 from ._core.options import Options
 from ._engines.make_reply import make_replies
 from ._engines.models_on_disk import Model
+from ._engines.plugins import Plugin, Tool
 from ._protocol import argument_checks as checks
 from .server import Server
 
-_SECTIONS = ("server", "models", "hub", "replies")
+_SECTIONS = ("server", "models", "hub", "plugins", "replies")
 # Lists of models have sections of their own, and an engine or a test cannot be in a file.
 _SHOWN = 60  # characters of a line that is wrong
-_NOT_IN_FILES = ("self", "engine", "models", "hub", "hold", "stats")
+_NOT_IN_FILES = ("self", "engine", "models", "hub", "plugins", "hold", "stats")
+_NOT_OF_A_TOOL = ("implementation", "hold")  # likewise
 
 
 @attrs.frozen
@@ -59,9 +61,9 @@ def read_script(path: str) -> Script:
     with _place(f"{path}, server"):
         Options(**{**defaults, **settings})
     settings = dict(settings)
-    for section in ("models", "hub"):
+    for section, read in (("models", _model), ("hub", _model), ("plugins", _plugin)):
         if section in content:
-            settings[section] = _entries(path, section, content, _model)
+            settings[section] = _entries(path, section, content, read)
             with _place(path):
                 Options(**{**defaults, section: settings[section]})
     return Script(settings, _entries(path, "replies", content, _reply))
@@ -116,6 +118,21 @@ def _model(where: str, entry: Any) -> Model:
         raise TypeError("a model needs a key")
     lists = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
     return Model(**{**entry, **lists})
+
+
+def _plugin(where: str, entry: Any) -> Plugin:
+    _check_names(where, "field", entry, [field.name for field in attrs.fields(Plugin)])
+    if "identifier" not in entry:
+        raise TypeError("a plugin needs an identifier")
+    return Plugin(**{**entry, "tools": _entries(where, "tools", entry, _tool)})
+
+
+def _tool(where: str, entry: Any) -> Tool:
+    fields = [field.name for field in attrs.fields(Tool) if field.name not in _NOT_OF_A_TOOL]
+    _check_names(where, "field", entry, fields)
+    if "name" not in entry:
+        raise TypeError("a tool needs a name")
+    return Tool(**entry)
 
 
 def _reply(where: str, entry: Any) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from ._core.core import Core
 from ._core.loop_thread import logger
 from ._core.options import Options
 from ._core.prediction import Prediction
+from ._core.tool_run import ToolRun
 from ._engines.engine import Engine, Token, ToolCall
 from ._engines.make_reply import make_replies
 from ._engines.models_on_disk import DEFAULT_HUB, Model, first_of_each
+from ._engines.plugins import Plugin
 from ._engines.scripted import ScriptedEngine
 from ._protocol import argument_checks as checks
 from ._protocol.errors import EndpointError
@@ -42,6 +44,7 @@ class Server:
         loaded: Keys of the models that are loaded from the start; by default the first LLM and
             the first embedding model.
         hub: The models that can be searched and downloaded.
+        plugins: The plugins and MCP servers, whose tools clients may use.
         token: API token, or tokens, that a client must have ("sk-lm-" and 8 letters or digits, a
             colon, 20 more); None to let everybody in.
         allow_origins: Web pages that may connect besides those of localhost, as
@@ -75,6 +78,7 @@ class Server:
         models: Sequence[Model] | None = None,
         loaded: Iterable[str] | None = None,
         hub: Sequence[Model] = DEFAULT_HUB,
+        plugins: Sequence[Plugin] = (),
         token: str | Sequence[str] | None = None,
         auth: Literal["normal", "refuse", "silent"] = "normal",
         auth_timeout: float = 10.0,
@@ -150,6 +154,11 @@ class Server:
     def predictions(self) -> list[Prediction]:
         """All predictions that clients have asked for, in order."""
         return list(self._core.journal.predictions)
+
+    @property
+    def tool_runs(self) -> list[ToolRun]:
+        """All calls of plugins' tools that clients have made, in order."""
+        return list(self._core.journal.tool_runs)
 
     def reply(
         self,
@@ -360,6 +369,23 @@ class Server:
             lambda: self.predictions[index : index + 1],
             timeout,
             lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
+        )
+        return found[0]
+
+    def wait_tool_run(self, index: int = 0, timeout: float = 5.0) -> ToolRun:
+        """Wait for the call number `index` (from 0) of a plugin's tool, and return it.
+
+        Args:
+            index: Its place in `tool_runs`.
+            timeout: Seconds.
+
+        Raises:
+            AssertionError: It did not come in time.
+        """
+        found = self._core.changes.wait(
+            lambda: self.tool_runs[index : index + 1],
+            timeout,
+            lambda: f"expected tool run {index}, but {self._core.journal.summary()}",
         )
         return found[0]
 

@@ -171,8 +171,11 @@ def test_toml_where_there_is_none(tmp_path):
         ('{"server": {\n"port": 0,\n}}', "script.json, line [23]: this is no JSON"),
         ("", "script.json, line 1: this is no JSON"),
         ('{"server": \n"\udcff"}', "script.json, line 2: this is no text in UTF-8"),
-        ("[]", "expected sections server, models, hub, replies"),
-        ('{"answers": []}', "there is no section 'answers'; there is server, models, hub, replies"),
+        ("[]", "expected sections server, models, hub, plugins, replies"),
+        (
+            '{"answers": []}',
+            "there is no section 'answers'; there is server, models, hub, plugins, replies",
+        ),
         ('{"reply": []}', "there is no section 'reply'; the nearest is 'replies' .there is server"),
         ('{"server": {"speed": 1}}', "server: there is no setting 'speed'; there is port, loaded"),
         ('{"server": {"lode_time": 1}}', "'lode_time'; the nearest is 'load_time' or .*there is"),
@@ -279,5 +282,5 @@ def test_the_help_says_where_the_rest_is(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert "The arguments models, hub and replies of a server are given in the script" in words
+    assert "The arguments models, hub, plugins and replies of a server are given in the" in words
     assert "There is no --hold" in words

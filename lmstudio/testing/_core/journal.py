@@ -9,6 +9,7 @@ import attrs
 from .._protocol.names import check_endpoint, check_message_type, check_path
 from .connection import Connection
 from .prediction import Prediction
+from .tool_run import ToolRun
 
 
 @attrs.frozen
@@ -31,6 +32,7 @@ class Journal:
         self.connections: list[Connection] = []
         self.received: list[Received] = []
         self.predictions: list[Prediction] = []
+        self.tool_runs: list[ToolRun] = []
 
     def check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
         """Accept what may be looked for.

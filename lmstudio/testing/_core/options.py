@@ -10,6 +10,7 @@ import attrs
 
 from .._engines.engine import Engine
 from .._engines.models_on_disk import Model
+from .._engines.plugins import Plugin
 from .._engines.scripted import ScriptedEngine
 from .._protocol import argument_checks as checks
 from .._protocol.names import check_held
@@ -92,6 +93,10 @@ def _must(check: checks.Check) -> Callable[[Any, attrs.Attribute[Any], Any], obj
 
 _ENGINE = checks.instance(Engine, "an Engine, as ScriptedEngine() or LlamaEngine('model.gguf')")
 _A_MODEL = checks.instance(Model, "a Model, as Model(key='mine')")
+_PLUGINS = checks.several(
+    checks.instance(Plugin, "a Plugin, as Plugin(identifier='mcp/files')"),
+    "a list of Plugin objects",
+)
 
 
 def _models(name: str, value: Any) -> None:
@@ -120,6 +125,7 @@ class Options:
         converter=_loaded, validator=_must(checks.optional(_TEXTS))
     )
     hub: Sequence[Model] = attrs.field(validator=_must(_models))
+    plugins: Sequence[Plugin] = attrs.field(validator=_must(_PLUGINS))
     tokens: Sequence[str] = attrs.field(alias="token", converter=_tokens, validator=_must(_token))
     allow_origins: Sequence[str] = attrs.field(converter=_origins)
     auth: str = attrs.field(validator=_must(checks.one_of("normal", "refuse", "silent")))
