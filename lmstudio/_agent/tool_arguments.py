@@ -24,7 +24,12 @@ def name_and_doc(f: Any) -> tuple[str | None, str | None]:
     function = _without_partial(f)
     name = getattr(function, "__name__", None)
     doc = function.__doc__ or _with_annotations(function).__doc__
-    return (None if name == "<lambda>" else name), doc
+    return (None if is_lambda(f) else name), doc
+
+
+def is_lambda(f: Any) -> bool:
+    """Return whether it is a function without a name."""
+    return getattr(_without_partial(f), "__name__", None) == "<lambda>"
 
 
 def _without_partial(f: Any) -> Any:
@@ -59,14 +64,16 @@ def parameters_of(f: Any, name: str) -> dict[str, Any]:
         annotated = list(annotated_parameters(f))
     except Exception as error:
         raise LMStudioValueError(
-            f"The parameters of the tool {name!r} cannot be read: {error}"
+            f"The parameters of the tool {name!r} cannot be read: {error}. Write a function around "
+            "it, with annotated parameters and a docstring."
         ) from error
     parameters: dict[str, Any] = {}
     for parameter, tp in annotated:
         key, default = parameter.name, parameter.default
         if parameter.kind not in BY_NAME:
             raise LMStudioValueError(
-                f"The tool {name!r} takes {parameter}: a model can only name arguments."
+                f"The tool {name!r} takes {parameter}: a model can only name arguments. Write "
+                "a function around it, with annotated parameters and a docstring."
             )
         if tp is parameter.empty:
             hint = " (of a class, give the method of an object)" if key == "self" else ""

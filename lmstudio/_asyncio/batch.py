@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import types
 import weakref
 from _thread import get_ident
 from collections import deque
@@ -26,9 +27,10 @@ from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
 from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
+from .._values.chat import Chat
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .events import close_scope, open_scope_at_once
-from .inbox import LoopInbox, receiver
+from .inbox import LoopInbox, receiver, running_loop
 from .session import AsyncSession
 
 R = TypeVar("R")
@@ -85,11 +87,12 @@ class AsyncBatch(Generic[R]):
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
         max_parallel = check_count(max_parallel, "max_parallel", or_none=False)
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(
+        if isinstance(inputs, (str, bytes, dict, Chat)) or not isinstance(
             inputs, (Iterable, AsyncIterable)
         ):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
+                f"{_hint_for(inputs)}"
             )
         ordered = check_flag(ordered, "ordered")
         events = check_events(limits.get("cancel_event"))
@@ -114,7 +117,7 @@ class AsyncBatch(Generic[R]):
         self._ended: deque[int] = deque()  # news: the indices of those that have ended
         self._ready: dict[int, None] = {}  # those of whose end this thread knows, in that order
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
-        self._bell: LoopInbox = LoopInbox(asyncio.get_running_loop())  # wakes the iterating thread
+        self._bell: LoopInbox = LoopInbox(running_loop())  # wakes the iterating thread
         self._scope = CancelScope(session, cast(Any, self._bell))
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         self._thread = 0  # in which that is
@@ -157,6 +160,10 @@ class AsyncBatch(Generic[R]):
     def __iter__(self) -> NoReturn:
         """Say what to write instead."""
         raise TypeError("Write 'async for' for an AsyncBatch.")
+
+    def __await__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'async for index, outcome in batch': an AsyncBatch is not awaited.")
 
     def _note_iterator(self, iterator: _BatchIterator[R]) -> None:
         """Let an iterator be the one by whose end the batch is left.
@@ -215,6 +222,7 @@ class AsyncBatch(Generic[R]):
         check_other_thread()
         check_may_wait()
         fork.check_process(self._process, "batch")
+        self._bell.check_loop()
         try:
             self._notice_if_left()
             self._forget_given()
@@ -329,6 +337,17 @@ class AsyncBatch(Generic[R]):
                 self._input_error = None  # last: Ctrl-C in what stands above must not lose it
 
 
+def _hint_for(inputs: Any) -> str:
+    """Return a sentence about what was meant; or nothing."""
+    if isinstance(inputs, (str, dict, Chat)):
+        return " Put a single input into a list: [input]."
+    if isinstance(inputs, (types.FunctionType, types.MethodType)):
+        return f" Call it: {inputs.__name__}()."
+    if isinstance(inputs, AsyncIterable):
+        return " The models of an AsyncClient take what comes by 'async for'."
+    return ""
+
+
 class _BatchIterator(Generic[R]):
     """The iterator of a ``for`` loop over a batch."""
 
@@ -346,6 +365,7 @@ class _BatchIterator(Generic[R]):
     async def __anext__(self) -> tuple[int, R | LMStudioError]:
         batch = self._batch
         try:
+            batch._bell.check_loop()
             batch._note_iterator(self)
             pair = await batch._take()
             batch._given = pair[0]  # the last step, as in the batch itself

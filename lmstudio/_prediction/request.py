@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from .._api.checks import check_text
 from .._api.shown import shown
 from .._config.options import LlmPredictionConfig
 from .._config.to_wire import (
@@ -21,6 +22,7 @@ from .._connection.endpoints import Endpoint, channel
 from .._json.converter import DictObject
 from .._json.from_json import response_class
 from .._values.chat import Chat
+from .._values.chat_input import hint_for_history
 from .._values.messages import ChatHistoryDataDict
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
@@ -59,6 +61,8 @@ class PredictionOptions:
         Raises:
             LMStudioValueError: An option, or the form of the reply, cannot be used.
         """
+        if preset is not None:
+            check_text(preset, "preset")
         return cls(
             fields=prediction_config_to_kv(config, response_format, is_strict),
             preset=preset,
@@ -109,8 +113,15 @@ def completion_history(prompt: str) -> dict[str, Any]:
         LMStudioValueError: It is no text.
     """
     if not isinstance(prompt, str):
-        raise LMStudioValueError(f"A completion prompt is a string; {shown(prompt)} was given.")
+        raise _no_prompt(prompt)
     return chat_history(prompt)
+
+
+def _no_prompt(given: Any) -> LMStudioValueError:
+    hint = hint_for_history(given)
+    if isinstance(given, (Chat, Mapping, list, tuple)):
+        hint = " For a chat there is respond(), for several texts complete_many()."
+    return LMStudioValueError(f"A completion prompt is a string; {shown(given)} was given.{hint}")
 
 
 def files_in(history: dict[str, Any]) -> list[dict[str, Any]]:

@@ -151,18 +151,18 @@ REFUSAL = '''    def {}(self{}) -> NoReturn:
         {}
 
 '''
-WRITE_FOR = REFUSAL.format(
-    "__iter__",
-    "",
-    "Say what to write instead.",
-    "raise TypeError(\"Write 'async for' for an AsyncBatch.\")",
+WRITE_FOR = "".join(
+    REFUSAL.format(name, "", "Say what to write instead.", f'raise TypeError("{words}")')
+    for name, words in (
+        ("__iter__", "Write 'async for' for an AsyncBatch."),
+        ("__await__", "Write 'async for index, outcome in batch': an AsyncBatch is not awaited."),
+    )
 )
-WRITE_WITH = REFUSAL.format(
-    "__enter__",
-    "",
-    "Say what to write instead.",
-    "raise TypeError(\"Write 'async with' for an AsyncClient.\")",
-) + REFUSAL.format("__exit__", ", *_: object", "Never come here.", "raise NotImplementedError")
+CLOSE = '''    async def close(self, timeout: float = 2.0) -> None:
+        """Do what `aclose()` does."""
+        await self.aclose(timeout)
+
+'''
 PATCHES = {
     "embedding_model.py": {
         **ASYNC_INPUTS,
@@ -190,9 +190,7 @@ PATCHES = {
     },
     "batch.py": {
         **WAITS,
-        "queue.SimpleQueue[Any] = queue.SimpleQueue()": (
-            "LoopInbox = LoopInbox(asyncio.get_running_loop())"
-        ),
+        "queue.SimpleQueue[Any] = queue.SimpleQueue()": ("LoopInbox = LoopInbox(running_loop())"),
         "bell: queue.SimpleQueue[Any]": "bell: LoopInbox",
         "def __iter__(self) -> Iterator[tuple": "def __aiter__(self) -> AsyncIterator[tuple",
         "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
@@ -205,9 +203,15 @@ PATCHES = {
         "self._scope.close()": "close_scope(self._scope)",
         "\nfrom ..errors import": (
             "\nfrom .events import close_scope, open_scope_at_once"
-            "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import"
+            "\nfrom .inbox import LoopInbox, receiver, running_loop\nfrom ..errors import"
         ),
         "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
+        '        fork.check_process(self._process, "batch")\n': (
+            '        fork.check_process(self._process, "batch")\n        self._bell.check_loop()\n'
+        ),
+        "            batch._note_iterator(self)\n": (
+            "            batch._bell.check_loop()\n            batch._note_iterator(self)\n"
+        ),
         "raise StopIteration\n": "raise StopAsyncIteration\n",
         "if isinstance(error, StopIteration):  # of an input, or the progress function": (
             "# Of an input, or the progress function.\n"
@@ -216,7 +220,7 @@ PATCHES = {
         "            except StopIteration:\n": (
             "            except (StopIteration, StopAsyncIteration):\n"
         ),
-        "import Callable, Iterable, Iterator, Sized": (
+        "import AsyncIterable, Callable, Iterable, Iterator, Sized": (
             "import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized"
         ),
         "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
@@ -248,6 +252,11 @@ PATCHES = {
         "from .._concurrency.threads import check_may_wait\n": "",
         "        check_may_wait()\n": "",
         "receiver(call.inbox, None)": "receiver(cast(Any, call.inbox), None)",
+        "        reads = self._reads.setdefault(": (
+            "        if self._is_started:\n"
+            "            cast(Any, self._call.inbox).check_loop()\n"
+            "        reads = self._reads.setdefault("
+        ),
         "import Any, NoReturn": "import Any, NoReturn, cast",
         "\nfrom ..errors import": "\nfrom .inbox import receiver\nfrom ..errors import",
         "self._session.start(": "await self._session.async_start(",
@@ -280,7 +289,14 @@ PATCHES = {
         "def is_valid_api_host": "async def is_valid_api_host",
         "def find_default_local_api_host": "async def find_default_local_api_host",
         "        check_may_wait()\n": "",
-        "    @property\n    def api_host(": WRITE_WITH + "    @property\n    def api_host(",
+        "    def __aenter__(self)": "    def __enter__(self)",
+        "    def __aexit__(self": "    def __exit__(self",
+        "Write 'with' for a AsyncClient; an AsyncClient takes 'async with'.": (
+            "Write 'async with' for an AsyncClient; a Client takes 'with'."
+        ),
+        "    @classmethod\n    async def is_valid_api_host": (
+            CLOSE + "    @classmethod\n    async def is_valid_api_host"
+        ),
         "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
     },
 }
