@@ -16,6 +16,7 @@ from .._json.from_json import from_json
 from .._json.json_schema import object_schema
 from ..errors import LMStudioValueError
 
+_WRAP_IT = "Write a function around it, with annotated parameters and a docstring."
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -63,17 +64,16 @@ def parameters_of(f: Any, name: str) -> dict[str, Any]:
     try:
         annotated = list(annotated_parameters(f))
     except Exception as error:
+        hint = f". {_WRAP_IT}" if isinstance(error, ValueError) else ""  # it is one of C
         raise LMStudioValueError(
-            f"The parameters of the tool {name!r} cannot be read: {error}. Write a function around "
-            "it, with annotated parameters and a docstring."
+            f"The parameters of the tool {name!r} cannot be read: {error}{hint}"
         ) from error
     parameters: dict[str, Any] = {}
     for parameter, tp in annotated:
         key, default = parameter.name, parameter.default
         if parameter.kind not in BY_NAME:
             raise LMStudioValueError(
-                f"The tool {name!r} takes {parameter}: a model can only name arguments. Write "
-                "a function around it, with annotated parameters and a docstring."
+                f"The tool {name!r} takes {parameter}: a model can only name arguments. {_WRAP_IT}"
             )
         if tp is parameter.empty:
             hint = " (of a class, give the method of an object)" if key == "self" else ""

@@ -9,7 +9,15 @@ import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sized,
+)
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .._api.backports import Self
@@ -161,9 +169,10 @@ class AsyncBatch(Generic[R]):
         """Say what to write instead."""
         raise TypeError("Write 'async for' for an AsyncBatch.")
 
-    def __await__(self) -> NoReturn:
-        """Say what to write instead."""
-        raise TypeError("Write 'async for index, outcome in batch': an AsyncBatch is not awaited.")
+    def __await__(self) -> Generator[None, None, Self]:
+        """Return the batch itself, without waiting: it may be awaited, and nobody has to."""
+        yield from ()
+        return self
 
     def _note_iterator(self, iterator: _BatchIterator[R]) -> None:
         """Let an iterator be the one by whose end the batch is left.

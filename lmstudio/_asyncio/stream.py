@@ -197,8 +197,7 @@ class AsyncPredictionStream(Prediction[T_co]):
             LMStudioError: Whatever ended the prediction; each call raises a new exception.
         """
         limit = check_seconds(timeout, "timeout")
-        if not self._reader.is_at_end:
-            self._inbox.check_loop()  # what is refused here does not cancel it
+        self._check_loop()  # outside: who is refused does not cancel it
         try:
             await self._begin()
             is_over = await self._wait(Deadline(limit))
@@ -220,7 +219,7 @@ class AsyncPredictionStream(Prediction[T_co]):
 
     async def _begin(self) -> bool:
         """Start it; return False if that was done before."""
-        self._inbox.check_loop()
+        self._check_loop()
         call, me = self._call, object()
         fork.check_process(call.dispatcher.process, "stream")
         if not self._is_started.set(me):
@@ -237,6 +236,15 @@ class AsyncPredictionStream(Prediction[T_co]):
             if call.outcome is not None:  # it ended before it was sent
                 call.owners.clear()
         return True
+
+    def _check_loop(self) -> None:
+        """Check that it is read in the loop in which it was made, unless it has been read.
+
+        Raises:
+            LMStudioRuntimeError: Another one runs here.
+        """
+        if not self._reader.is_at_end:
+            self._inbox.check_loop()
 
     async def _wait(self, deadline: Deadline) -> bool:
         """Wait for the outcome, reading here if nobody else does; return False at the deadline."""

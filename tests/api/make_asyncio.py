@@ -151,13 +151,19 @@ REFUSAL = '''    def {}(self{}) -> NoReturn:
         {}
 
 '''
-WRITE_FOR = "".join(
-    REFUSAL.format(name, "", "Say what to write instead.", f'raise TypeError("{words}")')
-    for name, words in (
-        ("__iter__", "Write 'async for' for an AsyncBatch."),
-        ("__await__", "Write 'async for index, outcome in batch': an AsyncBatch is not awaited."),
-    )
+WRITE_FOR = REFUSAL.format(
+    "__iter__",
+    "",
+    "Say what to write instead.",
+    "raise TypeError(\"Write 'async for' for an AsyncBatch.\")",
 )
+# As `await model.respond_stream()` gives a stream.
+AWAIT = '''    def __await__(self) -> Generator[None, None, Self]:
+        """Return the batch itself, without waiting: it may be awaited, and nobody has to."""
+        yield from ()
+        return self
+
+'''
 CLOSE = '''    async def close(self, timeout: float = 2.0) -> None:
         """Do what `aclose()` does."""
         await self.aclose(timeout)
@@ -221,7 +227,7 @@ PATCHES = {
             "            except (StopIteration, StopAsyncIteration):\n"
         ),
         "import AsyncIterable, Callable, Iterable, Iterator, Sized": (
-            "import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized"
+            "import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sized"
         ),
         "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
         "isinstance(inputs, Iterable)": "isinstance(inputs, (Iterable, AsyncIterable))",
@@ -236,7 +242,7 @@ PATCHES = {
             "                else:\n"
             "                    item = next(self._inputs)\n"
         ),
-        "    def _note_iterator(": WRITE_FOR + "    def _note_iterator(",
+        "    def _note_iterator(": WRITE_FOR + AWAIT + "    def _note_iterator(",
         "            call.cancel_when_dropped(self)\n": (
             "            call.is_left = asyncio.get_running_loop().is_closed\n"
             "            call.cancel_when_dropped(self)\n"
