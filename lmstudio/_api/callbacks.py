@@ -52,6 +52,17 @@ def check_callback(name: str, callback: object, *gets: str) -> None:
         ) from None
 
 
+def check_given_callback(name: str, callback: object, *gets: str) -> None:
+    """Do so where None is none either.
+
+    Raises:
+        LMStudioValueError: It is no function, or one with another signature.
+    """
+    if callback is None:
+        raise LMStudioValueError(f"{name} must be a function; None was given.")
+    check_callback(name, callback, *gets)
+
+
 def _is_coroutine_function(callback: object) -> bool:
     try:
         return inspect.iscoroutinefunction(callback)

@@ -249,7 +249,12 @@ class Chat:
             chat = type(self)()
             chat._history = copy.deepcopy(ChatHistoryData(messages=self._history.messages[index]))
             return chat
-        return self._history.messages[index]
+        try:
+            return self._history.messages[index]
+        except TypeError:
+            raise TypeError(
+                f"The messages of a chat have numbers, as in chat[-1]; {shown(index)} was given."
+            ) from None
 
     def __eq__(self, other: object) -> bool:
         return self._history == other._history if isinstance(other, Chat) else NotImplemented

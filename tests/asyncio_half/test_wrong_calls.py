@@ -245,7 +245,22 @@ def test_a_stream_is_not_started_by_adding_it_to_a_chat(half, held):
     for add_it in (lms.Chat().add_user_message, lms.Chat().add_assistant_response):
         with pytest.raises(lms.LMStudioValueError, match=r"stream\.result\(\)"):
             add_it(stream)
+    with pytest.raises(lms.LMStudioValueError, match=r"has no is_set\(\)"):
+        half.do(lambda: half.model.respond("hi", cancel_event=stream))
     assert "not started" in repr(stream)
+
+
+@pytest.mark.parametrize("callback", [None, 5, add])
+def test_a_callback_that_cannot_be_called_so_is_refused_at_once(half, callback):
+    with pytest.raises(lms.LMStudioValueError, match="on_cancel"):
+        lms.CancelToken().on_cancel(callback)
+    with pytest.raises(lms.LMStudioValueError, match="add_done_callback"):
+        half.stream().add_done_callback(callback)
+
+
+def test_the_messages_of_a_chat_have_numbers():
+    with pytest.raises(TypeError, match=r"have numbers, as in chat\[-1\]; 'messages' was given"):
+        lms.Chat("Be kind.")["messages"]
 
 
 def test_inputs_of_async_for_are_for_the_other_half(model):
