@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 import attrs
 
+from .._api.shown import shortened, shown
 from .._json.annotations import Field
 from .._json.from_json import from_json
 from .._json.json_schema import object_schema
@@ -73,7 +74,8 @@ def parameters_of(f: Any, name: str) -> dict[str, Any]:
         key, default = parameter.name, parameter.default
         if parameter.kind not in BY_NAME:
             raise LMStudioValueError(
-                f"The tool {name!r} takes {parameter}: a model can only name arguments. {_WRAP_IT}"
+                f"The tool {name!r} takes {shortened(str(parameter))}: a model can only name "
+                f"arguments. {_WRAP_IT}"
             )
         if tp is parameter.empty:
             hint = " (of a class, give the method of an object)" if key == "self" else ""
@@ -145,17 +147,17 @@ def _field(key: object, entry: Any) -> Field:
         LMStudioValueError: The name cannot be that of an argument, or there is no such type.
     """
     if not isinstance(key, str) or not key.isidentifier():
-        raise LMStudioValueError(f"{key!r} cannot be the name of a parameter")
+        raise LMStudioValueError(f"{shown(key)} cannot be the name of a parameter")
     if not isinstance(entry, Mapping):
         entry = {"type": entry}
     if "type" not in entry:
-        raise LMStudioValueError(f"the parameter {key!r} has no 'type'")
+        raise LMStudioValueError(f"the parameter {shown(key)} has no 'type'")
     tp = entry["type"]
     if isinstance(tp, str):
         tp = getattr(builtins, tp, None)
         if not isinstance(tp, type):
             raise LMStudioValueError(
                 f"the type of the parameter {key!r} is a Python type, as int, not "
-                f"{entry['type']!r} (for a JSON Schema there is RawFunctionTool)"
+                f"{shown(entry['type'])} (for a JSON Schema there is RawFunctionTool)"
             )
     return Field(key, key, tp, "default" not in entry, entry.get("default", attrs.NOTHING))

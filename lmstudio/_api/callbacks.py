@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from ..errors import LMStudioValueError
-from .shown import shown
+from .shown import shortened, shown
 
 
 def check_callable(name: str, callback: object) -> None:
@@ -115,4 +115,4 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _shown(callback: Any) -> str:
     name = getattr(callback, "__qualname__", None)
-    return f"{name}{_signature(callback)}" if name else shown(callback)
+    return shortened(f"{name}{_signature(callback)}") if name else shown(callback)
