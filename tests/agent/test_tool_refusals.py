@@ -98,7 +98,7 @@ RAW = {
         ([print], "can only name arguments. Write a function around it, with annotated param"),
         ([by_any_name], "takes **kwargs: int: a model can only name arguments"),
         ([by_position], "'by_position' takes a: int: a model can only name arguments"),
-        ([unknown_type], "'unknown_type' cannot be read: name 'Unknown' is not defined"),
+        ([unknown_type], "'unknown_type' cannot be read: nothing is known of 'Unknown'"),
         ([yielding], "The tool 'yielding' yields its results, and a model gets one: return them"),
         ([no_json], "'no_json' cannot be offered: parameters.a: there is no JSON Schema for"),
         ([two_contexts], "asks for a ToolCallContext twice: a and b"),
