@@ -95,7 +95,7 @@ RAW = {
         ([Holder.method], "'self' of the tool 'method' has no annotation"),
         ([Holder.method], "give the method of an object"),
         ([many], "takes *args: int: a model can only name arguments"),
-        ([print], "can only name arguments. Write a function around it, with annotated param"),
+        ([print], "Write a function around it, with annotated param"),
         ([by_any_name], "takes **kwargs: int: a model can only name arguments"),
         ([by_position], "'by_position' takes a: int: a model can only name arguments"),
         ([unknown_type], "'unknown_type' cannot be read: nothing is known of 'Unknown'"),
