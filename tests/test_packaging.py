@@ -30,7 +30,7 @@ ROOMS = {
         clock once drain fork threads deadline targets watched event_watcher object_watcher
         cancel_token callback_gate
     """,
-    "_json": "whole annotations converter dereference from_json json_schema",
+    "_json": "whole annotations converter dereference from_json json_schema pattern schema_check",
     "_config": "from_user options option_dicts template_options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route

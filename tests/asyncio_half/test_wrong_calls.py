@@ -109,13 +109,14 @@ CALLS = {
     ),
     # tools
     "a tool in no list": (lambda c, m: m.act("hi", add), "given as a list, as [add]"),
+    "a tool to respond with": (lambda c, m: m.respond("hi", tools=add), "a list, as [add]"),
     "no tools": (lambda c, m: m.act("hi", []), "Without any, use respond()"),
     "print": (lambda c, m: m.act("hi", [print]), "Write a function around it, with annotated"),
     "a lambda": (lambda c, m: m.act("hi", [lambda a: a]), "write a function by def"),
     "a called tool": (lambda c, m: m.act("hi", [add(1, 2)]), "A tool is a function"),
     "tools of OpenAI": (
-        lambda c, m: m.act("hi", [{"type": "function", "function": {}}]),
-        "make a RawFunctionTool",
+        lambda c, m: m.act("hi", [{"type": "function", "name": "add"}]),
+        "With an implementation, it is a RawFunctionTool",
     ),
     "rounds": (
         lambda c, m: m.act("hi", [add], max_prediction_rounds="3"),
