@@ -33,6 +33,7 @@ from .._prediction.request import (
     chat_history,
     check_files,
     completion_history,
+    raw_prompt,
 )
 from .._prediction.stream import PredictionStream
 from .._requests import models
@@ -44,7 +45,6 @@ from .._values.messages import (
     ToolCallResultData,
     ToolResultMessage,
 )
-from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -265,13 +265,79 @@ class LLM(SyncModelHandle):
         """
         return LLM.complete_stream(**locals()).wait_for_result()
 
+    def complete_raw_text_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream[T]:
+        """Prepare a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The model is given the text as it is. `complete_stream()`, which every server knows, sends
+        it as a chat with a template that lets it through. The arguments, and what is returned, are
+        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
+        the `stop_strings` that `config` gives hold, none of a preset.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used. An older server, which does not know
+                the endpoint, is an `LMStudioServerError` when the stream is read.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
+        )
+        text = raw_prompt(prompt)
+        options = self._options(config, preset, response_format, raw_text=True)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, text, callbacks, limits)
+
+    def complete_raw_text(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult[T]:
+        """Return a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The same as ``complete_raw_text_stream(...).result()``, see there; and see `respond()` for
+        what it raises.
+        """
+        return LLM.complete_raw_text_stream(**locals()).wait_for_result()
+
     # -- many predictions ---------------------------------------------------------------------
 
     def respond_many(
         self,
         inputs: Iterable[Chat | ChatHistoryDataDict | str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -290,7 +356,8 @@ class LLM(SyncModelHandle):
         Args:
             inputs: An iterable of what `respond()` takes. It is read in the iterating thread.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
-                many at once as the model was loaded for, and queues the others.
+                many at once as the model was loaded for, and queues the others. None: as many as
+                that, which the first step asks for; 4 if the server does not say.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
@@ -326,7 +393,7 @@ class LLM(SyncModelHandle):
         self,
         inputs: Iterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -359,7 +426,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``getBasePredictionConfig``.
         """
-        request = models.get_base_prediction_config(self.identifier)
+        request = models.get_base_prediction_config(self._specifier)
         return self._session.call(request, **limits)
 
     def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
@@ -376,7 +443,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``preloadDraftModel``.
         """
-        request = models.preload_draft_model(self.identifier, draft_model_key)
+        request = models.preload_draft_model(self._specifier, draft_model_key)
         self._session.call(request, **limits)
 
     # -- templates and agents -----------------------------------------------------------------
@@ -397,8 +464,8 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input))
-        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        template = models.apply_prompt_template(self._specifier, self._history(input))
+        count = functools.partial(models.count_tokens, "llm", self._specifier)
         return self._session.call_two(template, count, **limits)
 
     def apply_prompt_template(
@@ -422,7 +489,7 @@ class LLM(SyncModelHandle):
         """
         is_strict = self._session.strict_options
         request = models.apply_prompt_template(
-            self.identifier, self._history(history), opts, is_strict
+            self._specifier, self._history(history), opts, is_strict
         )
         return self._session.call(request, **limits)
 
@@ -606,10 +673,15 @@ class LLM(SyncModelHandle):
         tool_choice: str | None = None,
         *,
         completion: bool = False,
+        raw_text: bool = False,
     ) -> PredictionOptions:
-        is_strict = self._session.strict_options
         options = PredictionOptions.read(
-            config, preset, response_format, completion=completion, is_strict=is_strict
+            config,
+            preset,
+            response_format,
+            completion=completion,
+            raw_text=raw_text,
+            is_strict=self._session.strict_options,
         )
         if tools is None and tool_choice is None:
             return options
@@ -634,7 +706,7 @@ class LLM(SyncModelHandle):
         options: PredictionOptions,
         limits: CallLimits,
         *,
-        max_parallel: int,
+        max_parallel: int | None,
         ordered: bool,
         progress: Any,
     ) -> lmstudio.Batch[PredictionResult[Any]]:
@@ -642,20 +714,21 @@ class LLM(SyncModelHandle):
         from .._batch.batch import Batch
         from .._batch.calls import predict_in_background
 
-        named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
             history = to_history(item)
-            return predict_in_background(self._session, options, self._specifier, history, own)
+            return predict_in_background(self._session, options, specifier, history, own)
 
         return Batch(
             self._session,
             start,
             inputs,
             max_parallel=max_parallel,
+            ask_places=models.get_places(specifier),
             ordered=ordered,
             limits=limits,
             progress=progress,

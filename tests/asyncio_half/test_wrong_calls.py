@@ -102,10 +102,13 @@ CALLS = {
     "a text for inputs": (lambda c, m: m.respond_many("hi"), "Put a single input into a list"),
     "a chat for inputs": (lambda c, m: m.respond_many(lms.Chat()), "Put a single input into a"),
     "a generator's function": (lambda c, m: m.respond_many(texts), "Call it: texts()."),
-    "no place": (lambda c, m: m.respond_many(["a"], max_parallel=0), "at least 1; 0 was given"),
+    "no place": (
+        lambda c, m: m.respond_many(["a"], max_parallel=0),
+        "at least 1, or None; 0 was given",
+    ),
     "a text for a number": (
         lambda c, m: m.respond_many(["a"], max_parallel="4"),
-        "max_parallel must be a whole number of at least 1; '4' was given",
+        "max_parallel must be a whole number of at least 1, or None; '4' was given",
     ),
     # tools
     "a tool in no list": (lambda c, m: m.act("hi", add), "given as a list, as [add]"),
