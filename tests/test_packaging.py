@@ -34,7 +34,8 @@ ROOMS = {
     "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
-        connect discovery call inner_call silence protocol reactor port dispatcher session scope
+        connect discovery call inner_call silence protocol reactor reported port dispatcher session
+        scope
     """,
     "_values": """
         messages chat_input openai_messages chat local_file devices model_info results log_events

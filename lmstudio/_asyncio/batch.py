@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sized,
+)
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .._api.backports import Self
@@ -27,9 +36,10 @@ from .._connection.call import Call
 from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.scope import CancelScope
+from .._values.chat import Chat
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .events import close_scope, open_scope_at_once
-from .inbox import LoopInbox, receiver
+from .inbox import LoopInbox, receiver, running_loop
 from .session import AsyncSession
 
 R = TypeVar("R")
@@ -90,11 +100,12 @@ class AsyncBatch(Generic[R]):
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
         max_parallel = check_count(max_parallel, "max_parallel")
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(
+        if isinstance(inputs, (str, bytes, dict, Chat)) or not isinstance(
             inputs, (Iterable, AsyncIterable)
         ):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
+                f"{_hint_for(inputs)}"
             )
         ordered = check_flag(ordered, "ordered")
         events = check_events(limits.get("cancel_event"))
@@ -120,7 +131,7 @@ class AsyncBatch(Generic[R]):
         self._ended: deque[int] = deque()  # news: the indices of those that have ended
         self._ready: dict[int, None] = {}  # those of whose end this thread knows, in that order
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
-        self._bell: LoopInbox = LoopInbox(asyncio.get_running_loop())  # wakes the iterating thread
+        self._bell: LoopInbox = LoopInbox(running_loop())  # wakes the iterating thread
         self._scope = CancelScope(session, cast(Any, self._bell))
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         self._thread = 0  # in which that is
@@ -163,6 +174,11 @@ class AsyncBatch(Generic[R]):
     def __iter__(self) -> NoReturn:
         """Say what to write instead."""
         raise TypeError("Write 'async for' for an AsyncBatch.")
+
+    def __await__(self) -> Generator[None, None, Self]:
+        """Return the batch itself, without waiting: it may be awaited, and nobody has to."""
+        yield from ()
+        return self
 
     def _note_iterator(self, iterator: _BatchIterator[R]) -> None:
         """Let an iterator be the one by whose end the batch is left.
@@ -221,6 +237,7 @@ class AsyncBatch(Generic[R]):
         check_other_thread()
         check_may_wait()
         fork.check_process(self._process, "batch")
+        self._bell.check_loop()
         try:
             self._notice_if_left()
             self._forget_given()
@@ -346,6 +363,17 @@ class AsyncBatch(Generic[R]):
                 self._input_error = None  # last: Ctrl-C in what stands above must not lose it
 
 
+def _hint_for(inputs: Any) -> str:
+    """Return a sentence about what was meant; or nothing."""
+    if isinstance(inputs, (str, dict, Chat)):
+        return " Put a single input into a list: [input]."
+    if isinstance(inputs, (types.FunctionType, types.MethodType)):
+        return f" Call it: {inputs.__name__}()."
+    if isinstance(inputs, AsyncIterable):
+        return " The models of an AsyncClient take what comes by 'async for'."
+    return ""
+
+
 class _BatchIterator(Generic[R]):
     """The iterator of a ``for`` loop over a batch."""
 
@@ -363,6 +391,7 @@ class _BatchIterator(Generic[R]):
     async def __anext__(self) -> tuple[int, R | LMStudioError]:
         batch = self._batch
         try:
+            batch._bell.check_loop()
             batch._note_iterator(self)
             pair = await batch._take()
             batch._given = pair[0]  # the last step, as in the batch itself

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
 from .._api.backports import Self, Unpack
-from .._api.checks import check_count, check_seconds
+from .._api.checks import check_count, check_flag, check_seconds
 from .._api.public import public
 from .._api.secret import Secret
 from .._api.shown import shown
@@ -107,7 +107,9 @@ class AsyncClient:
         connect_limit = check_seconds(connect_timeout, "connect_timeout")
         grace = check_seconds(cancel_grace, "cancel_grace")
         if connect_limit is None or grace is None:
-            raise LMStudioValueError("connect_timeout and cancel_grace must be finite.")
+            raise LMStudioValueError(
+                "connect_timeout and cancel_grace must be finite numbers of seconds."
+            )
         self._connect_timeout = connect_limit
         self._session = AsyncSession(
             Connector(
@@ -121,7 +123,7 @@ class AsyncClient:
             if idle_timeout is ...
             else check_seconds(idle_timeout, "idle_timeout"),
             cancel_grace=grace,
-            strict_options=bool(strict_options),
+            strict_options=check_flag(strict_options, "strict_options"),
         )
         discovery = self._discovery  # the namespaces must not hold the client
 
@@ -171,7 +173,7 @@ class AsyncClient:
 
     def __enter__(self) -> NoReturn:
         """Say what to write instead."""
-        raise TypeError("Write 'async with' for an AsyncClient.")
+        raise TypeError("Write 'async with' for an AsyncClient; a Client takes 'with'.")
 
     def __exit__(self, *_: object) -> NoReturn:
         """Never come here."""
@@ -320,6 +322,10 @@ class AsyncClient:
             timeout: Seconds after which this returns at the latest.
         """
         await in_thread(self._session.close, check_seconds(timeout, "timeout"))
+
+    async def close(self, timeout: float = 2.0) -> None:
+        """Do what `aclose()` does."""
+        await self.aclose(timeout)
 
     @classmethod
     async def is_valid_api_host(cls, api_host: str) -> bool:

@@ -13,7 +13,7 @@ from .._concurrency.threads import start_daemon
 from .._concurrency.watched import is_plain
 from .._connection.scope import CancelScope
 from ..errors import LMStudioRuntimeError
-from .inbox import LoopInbox
+from .inbox import LoopInbox, running_loop
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
         LMStudioRuntimeError: Python starts no threads any more.
         BaseException: What it raised.
     """
-    answers = LoopInbox(asyncio.get_running_loop())
+    answers = LoopInbox(running_loop())
 
     def work() -> None:
         try:

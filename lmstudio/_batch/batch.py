@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import queue
+import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sized
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from .._api.backports import Self
@@ -26,6 +27,7 @@ from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._connection.session import Session
+from .._values.chat import Chat
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .progress import Progress, show_progress
 
@@ -85,9 +87,10 @@ class Batch(Generic[R]):
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
         max_parallel = check_count(max_parallel, "max_parallel")
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
+        if isinstance(inputs, (str, bytes, dict, Chat)) or not isinstance(inputs, Iterable):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
+                f"{_hint_for(inputs)}"
             )
         ordered = check_flag(ordered, "ordered")
         events = check_events(limits.get("cancel_event"))
@@ -326,6 +329,17 @@ class Batch(Generic[R]):
                 raise self._input_error
             finally:
                 self._input_error = None  # last: Ctrl-C in what stands above must not lose it
+
+
+def _hint_for(inputs: Any) -> str:
+    """Return a sentence about what was meant; or nothing."""
+    if isinstance(inputs, (str, dict, Chat)):
+        return " Put a single input into a list: [input]."
+    if isinstance(inputs, (types.FunctionType, types.MethodType)):
+        return f" Call it: {inputs.__name__}()."
+    if isinstance(inputs, AsyncIterable):
+        return " The models of an AsyncClient take what comes by 'async for'."
+    return ""
 
 
 class _BatchIterator(Generic[R]):

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
 from .._api.backports import Self, Unpack
-from .._api.checks import check_count, check_seconds
+from .._api.checks import check_count, check_flag, check_seconds
 from .._api.public import public
 from .._api.secret import Secret
 from .._api.shown import shown
@@ -106,7 +106,9 @@ class Client:
         connect_limit = check_seconds(connect_timeout, "connect_timeout")
         grace = check_seconds(cancel_grace, "cancel_grace")
         if connect_limit is None or grace is None:
-            raise LMStudioValueError("connect_timeout and cancel_grace must be finite.")
+            raise LMStudioValueError(
+                "connect_timeout and cancel_grace must be finite numbers of seconds."
+            )
         self._connect_timeout = connect_limit
         self._session = Session(
             Connector(
@@ -120,7 +122,7 @@ class Client:
             if idle_timeout is ...
             else check_seconds(idle_timeout, "idle_timeout"),
             cancel_grace=grace,
-            strict_options=bool(strict_options),
+            strict_options=check_flag(strict_options, "strict_options"),
         )
         discovery = self._discovery  # the namespaces must not hold the client
 
@@ -165,6 +167,14 @@ class Client:
     ) -> None:
         """Close the client."""
         self.close()
+
+    def __aenter__(self) -> NoReturn:
+        """Say what to write instead."""
+        raise TypeError("Write 'with' for a Client; an AsyncClient takes 'async with'.")
+
+    def __aexit__(self, *_: object) -> NoReturn:
+        """Never come here."""
+        raise NotImplementedError
 
     @property
     def api_host(self) -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .._api.shown import Failure, shortened
+from .._api.shown import Failure
 from .._concurrency.clock import monotonic
 from ..errors import (
     LMStudioChannelClosedError,
@@ -21,7 +21,6 @@ from ..errors import (
     LMStudioError,
     LMStudioProtocolError,
     LMStudioRuntimeError,
-    LMStudioServerError,
     LMStudioWebsocketError,
 )
 from .call import Call, Outcome
@@ -30,6 +29,7 @@ from .frames import FragmentedMessage
 from .json_limits import SHORT, check_json
 from .protocol import OUTCOME, PACKET, Kind, Protocol
 from .reactor import Reactor
+from .reported import refused, reported
 from .transport import Transport
 from .wire import Attempt
 
@@ -432,17 +432,13 @@ class ClientPort:
         if kind is OUTCOME:
             self._end(call, Outcome(data))
         elif kind is Kind.ERROR:
-            details = data if isinstance(data, dict) else {"title": str(data)}
-            error = LMStudioServerError.from_details(f"{call.endpoint.notice} error", details)
-            if not call.endpoint.channel:  # all of these begin with "RPC error"
-                error.args = (f"{error}\n  {label} failed.",)
-            self._end(call, Outcome(error=error))
+            self._end(call, Outcome(error=reported(call, data)))
         elif kind is Kind.CLOSED:
             words = f"{label} failed: LM Studio closed the channel before the outcome."
             self._end(call, Outcome(error=LMStudioChannelClosedError(words)))
         else:
             for unanswered in data.calls:
-                self._end(unanswered, Outcome(error=_refused(unanswered, data.text)))
+                self._end(unanswered, Outcome(error=refused(unanswered, data.text)))
 
 
 def _decode_odd(payload: bytes) -> Any:
@@ -458,14 +454,4 @@ def _files_are_gone(names: list[str]) -> LMStudioError:
     return LMStudioRuntimeError(
         f"LM Studio does not have {', '.join(map(repr, names))} any more: it keeps the files of a "
         "guest until his last connection closes. Upload them again, for example by prepare_image()."
-    )
-
-
-def _refused(call: Call, text: str) -> LMStudioError:
-    is_own = not text.startswith("Received ")
-    text = shortened(text)  # it repeats the whole parameter
-    if is_own:
-        return LMStudioProtocolError(f"{call.endpoint.label} failed: {text}.")
-    return LMStudioServerError(
-        f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"
     )

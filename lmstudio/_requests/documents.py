@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,8 +38,19 @@ def file_identifier(file: FileHandle | str) -> str:
     Raises:
         LMStudioValueError: It is neither a handle nor an identifier.
     """
-    return check_text(
-        file.identifier if isinstance(file, FileHandle) else file, "A file's identifier"
+    if isinstance(file, FileHandle):
+        return file.identifier
+    # An identifier is the name of a file in LM Studio's own folder.
+    if not isinstance(file, str) or "/" in file or "\\" in file:
+        raise _no_handle(file)
+    return file
+
+
+def _no_handle(file: Any) -> LMStudioValueError:
+    src = shown(os.fspath(file)) if isinstance(file, (str, os.PathLike)) else "src"
+    return LMStudioValueError(
+        f"A file is given by its handle, which client.files.prepare_file({src}) returns when it "
+        f"has uploaded the file; {shown(file)} was given."
     )
 
 
@@ -94,13 +106,11 @@ def retrieve(
 ) -> Request[RetrievalResult]:
     """Ask for the pieces of files that fit a query; `config` is made by `retrieval_config`."""
     check_callback("on_progress", on_progress, "progress")
-    sources = list(files) if isinstance(files, Iterable) else [files]
+    is_one = isinstance(files, (str, bytes, os.PathLike)) or not isinstance(files, Iterable)
+    sources: list[Any] = [files] if is_one else list(files)
     for file in sources:
         if not isinstance(file, FileHandle):
-            raise LMStudioValueError(
-                "The files of a retrieval are handles, as prepare_file() returns them; "
-                f"{shown(file)} was given."
-            )
+            raise _no_handle(file)
     parameter = {
         "query": check_text(query, "query"),
         "fileIdentifiers": [file.identifier for file in sources],

@@ -170,12 +170,18 @@ WRITE_FOR = REFUSAL.format(
     "Say what to write instead.",
     "raise TypeError(\"Write 'async for' for an AsyncBatch.\")",
 )
-WRITE_WITH = REFUSAL.format(
-    "__enter__",
-    "",
-    "Say what to write instead.",
-    "raise TypeError(\"Write 'async with' for an AsyncClient.\")",
-) + REFUSAL.format("__exit__", ", *_: object", "Never come here.", "raise NotImplementedError")
+# As `await model.respond_stream()` gives a stream.
+AWAIT = '''    def __await__(self) -> Generator[None, None, Self]:
+        """Return the batch itself, without waiting: it may be awaited, and nobody has to."""
+        yield from ()
+        return self
+
+'''
+CLOSE = '''    async def close(self, timeout: float = 2.0) -> None:
+        """Do what `aclose()` does."""
+        await self.aclose(timeout)
+
+'''
 PATCHES = {
     "embedding_model.py": {
         **ASYNC_INPUTS,
@@ -203,9 +209,7 @@ PATCHES = {
     },
     "batch.py": {
         **WAITS,
-        "queue.SimpleQueue[Any] = queue.SimpleQueue()": (
-            "LoopInbox = LoopInbox(asyncio.get_running_loop())"
-        ),
+        "queue.SimpleQueue[Any] = queue.SimpleQueue()": ("LoopInbox = LoopInbox(running_loop())"),
         "bell: queue.SimpleQueue[Any]": "bell: LoopInbox",
         "def __iter__(self) -> Iterator[tuple": "def __aiter__(self) -> AsyncIterator[tuple",
         "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
@@ -218,9 +222,15 @@ PATCHES = {
         "self._scope.close()": "close_scope(self._scope)",
         "\nfrom ..errors import": (
             "\nfrom .events import close_scope, open_scope_at_once"
-            "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import"
+            "\nfrom .inbox import LoopInbox, receiver, running_loop\nfrom ..errors import"
         ),
         "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
+        '        fork.check_process(self._process, "batch")\n': (
+            '        fork.check_process(self._process, "batch")\n        self._bell.check_loop()\n'
+        ),
+        "            batch._note_iterator(self)\n": (
+            "            batch._bell.check_loop()\n            batch._note_iterator(self)\n"
+        ),
         "raise StopIteration\n": "raise StopAsyncIteration\n",
         "if isinstance(error, StopIteration):  # of an input, or the progress function": (
             "# Of an input, or the progress function.\n"
@@ -229,8 +239,8 @@ PATCHES = {
         "            except StopIteration:\n": (
             "            except (StopIteration, StopAsyncIteration):\n"
         ),
-        "import Callable, Iterable, Iterator, Sized": (
-            "import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sized"
+        "import AsyncIterable, Callable, Iterable, Iterator, Sized": (
+            "import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sized"
         ),
         "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
         "isinstance(inputs, Iterable)": "isinstance(inputs, (Iterable, AsyncIterable))",
@@ -245,7 +255,7 @@ PATCHES = {
             "                else:\n"
             "                    item = next(self._inputs)\n"
         ),
-        "    def _note_iterator(": WRITE_FOR + "    def _note_iterator(",
+        "    def _note_iterator(": WRITE_FOR + AWAIT + "    def _note_iterator(",
         "            call.cancel_when_dropped(self)\n": (
             "            call.is_left = asyncio.get_running_loop().is_closed\n"
             "            call.cancel_when_dropped(self)\n"
@@ -261,6 +271,11 @@ PATCHES = {
         "from .._concurrency.threads import check_may_wait\n": "",
         "        check_may_wait()\n": "",
         "receiver(call.inbox, None)": "receiver(cast(Any, call.inbox), None)",
+        "        reads = self._reads.setdefault(": (
+            "        if self._is_started:\n"
+            "            cast(Any, self._call.inbox).check_loop()\n"
+            "        reads = self._reads.setdefault("
+        ),
         "import Any, NoReturn": "import Any, NoReturn, cast",
         "\nfrom ..errors import": "\nfrom .inbox import receiver\nfrom ..errors import",
         "self._session.start(": "await self._session.async_start(",
@@ -323,7 +338,14 @@ PATCHES = {
         "def is_valid_api_host": "async def is_valid_api_host",
         "def find_default_local_api_host": "async def find_default_local_api_host",
         "        check_may_wait()\n": "",
-        "    @property\n    def api_host(": WRITE_WITH + "    @property\n    def api_host(",
+        "    def __aenter__(self)": "    def __enter__(self)",
+        "    def __aexit__(self": "    def __exit__(self",
+        "Write 'with' for a AsyncClient; an AsyncClient takes 'async with'.": (
+            "Write 'async with' for an AsyncClient; a Client takes 'with'."
+        ),
+        "    @classmethod\n    async def is_valid_api_host": (
+            CLOSE + "    @classmethod\n    async def is_valid_api_host"
+        ),
         "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
     },
 }

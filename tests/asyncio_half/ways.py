@@ -285,6 +285,14 @@ async def another_client(bench):
         await client.llm.list_loaded()
 
 
+async def close_another_client(bench):
+    client = lms.AsyncClient(bench.server.host)
+    try:
+        await client.llm.list_loaded()
+    finally:
+        await client.close()
+
+
 async def look_for_servers(bench):
     await lms.AsyncClient.is_valid_api_host(bench.server.host)
     await lms.AsyncClient.find_default_local_api_host()

@@ -314,7 +314,7 @@ def test_where_a_file_lies_on_the_server(server, client):
     assert client.files.get_file_path(file.identifier) == path
     with pytest.raises(lms.LMStudioServerError, match="Cannot find a file"):
         client.files.get_file_path("nothing")
-    with pytest.raises(lms.LMStudioValueError, match="identifier must be a string"):
+    with pytest.raises(lms.LMStudioValueError, match="prepare_file"):
         client.files.get_file_path(5)
 
 
