@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         AsyncLogStream,
     )
     from ._asyncio.stream import AsyncPredictionStream
+    from ._background.connection_watch import ConnectionWatch
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
@@ -185,6 +186,7 @@ __all__ = [
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
+    "ConnectionWatch",
     "DiagnosticsLogEvent",
     "DiagnosticsLogEventData",
     "DictObject",

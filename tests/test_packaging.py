@@ -34,14 +34,15 @@ ROOMS = {
     "_config": "from_user options option_dicts template_options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
-        connect discovery call silence protocol reactor port dispatcher session scope
+        connect discovery call silence protocol reactor port connection_state dispatcher session
+        scope
     """,
     "_values": """
         messages chat_input openai_messages chat local_file model_info results log_events documents
         server_info
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system",
-    "_background": "callback_queue thread future toolkits",
+    "_background": "callback_queue thread future toolkits connection_watch",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream

@@ -53,6 +53,7 @@ LISTED = {
         "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
         "_background.toolkits": "QtDispatcher TkDispatcher",
         "_background.future": "BackgroundCall",
+        "_background.connection_watch": "ConnectionWatch",
         "_prediction.callbacks": """
             PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback
             PromptProcessingCallback

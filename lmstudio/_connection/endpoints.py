@@ -20,6 +20,7 @@ class Endpoint:
         finals: The types of the packets that are the outcome of a channel.
         stop: The type of the packet that stops a channel when it is opened. None: there is none, so
             that it is only forgotten here, and goes on in the server until its connection ends.
+        is_awaited: Somebody waits for its outcome; otherwise it is a channel that is only kept open.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Endpoint:
     channel: bool = False
     finals: frozenset[str] = frozenset()
     stop: str | None = None
+    is_awaited: bool = True
 
     def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
         """Return the message that starts a call. A parameter of None is left out, as it must be."""
@@ -48,7 +50,14 @@ def rpc(path: str, name: str, label: str | None = None) -> Endpoint:
 
 
 def channel(
-    path: str, name: str, label: str, notice: str, *finals: str, stop: str | None = "cancel"
+    path: str,
+    name: str,
+    label: str,
+    notice: str,
+    *finals: str,
+    stop: str | None = "cancel",
+    is_awaited: bool = True,
 ) -> Endpoint:
     """Return a channel that ends with one of the packets `finals`, and is stopped by `stop`."""
-    return Endpoint(path, name, label, notice, channel=True, finals=frozenset(finals), stop=stop)
+    ends = frozenset(finals)
+    return Endpoint(path, name, label, notice, True, ends, stop, is_awaited)

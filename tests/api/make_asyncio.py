@@ -280,8 +280,15 @@ PATCHES = {
         "def is_valid_api_host": "async def is_valid_api_host",
         "def find_default_local_api_host": "async def find_default_local_api_host",
         "        check_may_wait()\n": "",
+        "        return ConnectionWatch(self._session": (
+            "        dispatch = calls_here() if dispatch is None else dispatch\n"
+            "        return ConnectionWatch(self._session"
+        ),
+        "the callback runs in a thread of the package": "the callback runs on the event loop",
         "    @property\n    def api_host(": WRITE_WITH + "    @property\n    def api_host(",
-        "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
+        "\nfrom ..errors import": (
+            "\nfrom .events import calls_here, in_thread\nfrom ..errors import"
+        ),
     },
 }
 
