@@ -217,8 +217,7 @@ class AsyncClient:
                 ran.
             dispatch: Has a function called in the thread where the callback belongs, as for
                 `run_in_background()`; the end of a `TkDispatcher` or `QtDispatcher` ends this.
-                None:
-                it runs on the event loop.
+                None: the callback runs on the event loop.
 
         Returns:
             What ends this, by `close()` or as ``with``; it need not be kept.
@@ -230,7 +229,8 @@ class AsyncClient:
 
         Endpoint: channel ``system/alive``.
         """
-        return ConnectionWatch(self._session, callback, dispatch or calls_here())
+        dispatch = calls_here() if dispatch is None else dispatch
+        return ConnectionWatch(self._session, callback, dispatch)
 
     @property
     def llm(self) -> AsyncLlmNamespace:

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from .dispatcher import Dispatcher
 
 # Nothing is sent into it and nothing comes: it is open as long as the server lives.
-ALIVE = channel(
-    "system", "alive", "Watching the connection", "Alive", stop=None, is_awaited=False
-)
+ALIVE = channel("system", "alive", "Watching the connection", "Alive", stop=None, is_awaited=False)
 _FIRST_PAUSE = 0.5  # seconds before the connection is opened again; twice as long each time ...
 _LONGEST_PAUSE = 30.0  # ... up to so many
 _STEADY = 5.0  # seconds that a connection must last for the pauses to be short again
