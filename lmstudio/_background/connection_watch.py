@@ -1,6 +1,5 @@
 """`ConnectionWatch`: has a function called whenever the client is connected, or is not any more."""
 
-import functools
 import queue
 import weakref
 from collections.abc import Callable
@@ -22,9 +21,9 @@ from .thread import add
 class ConnectionWatch:
     """Has a function called whenever the state of a client's connection changes.
 
-    It ends by `close()`, by leaving ``with``, with the window to which its `dispatch` leads, with the
-    client, and when the function raises something; dropping it ends nothing. It keeps the client's
-    connections open, as handles of models do.
+    It ends by `close()`, by leaving ``with``, with the window to which its `dispatch` leads, with
+    the client, and when the function raises something; dropping it ends nothing. It keeps the
+    client's connections open, as handles of models do.
 
     Thread safety: everything may be called from any thread, also in signal handlers and finalisers.
     """
@@ -109,20 +108,14 @@ class _Listener:
         self._callback = callback
         self._callbacks = callbacks
         self._held = weakref.ref(held)
-        self._told: bool | None = None
 
     def read(self) -> bool:
-        """Have the last state told that has come; return whether more may come."""
-        state = None
+        """Have the states told that have come; return whether more may come."""
         try:
-            while True:
-                item = self.line.inbox.get_nowait()
-                state = state if item is END else item
+            while (state := self.line.inbox.get_nowait()) is not END:
+                self._callbacks.run(_tell, self.line, self._callback, state)
         except queue.Empty:
             pass
-        if state is not None and state is not self._told:
-            self._told = state
-            self._callbacks.run(functools.partial(_tell, self.line, self._callback), state)
         if self.line.outcome is None:
             return True
         held = self._held()

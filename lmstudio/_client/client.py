@@ -193,8 +193,7 @@ class Client:
 
         Meanwhile a connection is kept open, and opened again when it is lost, after pauses of up to
         30 s that grow. The first state is told when it is known: True, or False when the first try
-        has failed; then only changes. What changes back before it is told is not told. After
-        `close()` of the client nothing is told.
+        has failed; then each change. After `close()` of the client nothing is told.
 
         No time limit holds for it, and `cancel_all()` leaves it alone. The client holds the
         function, and so the window whose method it may be, until this ends; the function, the

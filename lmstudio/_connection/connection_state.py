@@ -1,5 +1,7 @@
-"""Whether a client is connected: one of its websockets is open. While somebody listens, one is kept
-open by the channel ``alive``, and opened again when it is lost.
+"""Whether a client is connected, and who is told of it.
+
+It is while one of its websockets is open. As long as somebody listens, one is kept open by the
+channel ``alive``, and opened again when it is lost.
 
 Thread safety: the I/O thread only, unless said otherwise.
 """

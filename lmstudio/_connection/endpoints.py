@@ -20,7 +20,7 @@ class Endpoint:
         finals: The types of the packets that are the outcome of a channel.
         stop: The type of the packet that stops a channel when it is opened. None: there is none, so
             that it is only forgotten here, and goes on in the server until its connection ends.
-        is_awaited: Somebody waits for its outcome; otherwise it is a channel that is only kept open.
+        is_awaited: Somebody waits for its outcome; otherwise it is a channel that is kept open.
     """
 
     path: str

@@ -44,7 +44,7 @@ _dispatchers: weakref.WeakValueDictionary[int, Dispatcher] = weakref.WeakValueDi
 
 
 class Listeners(dict[int, object]):
-    """Objects by identity. (A plain dict could not be referred to weakly.)"""
+    """Objects by identity; a plain dict could not be referred to weakly."""
 
 
 class _Share:
