@@ -45,7 +45,13 @@ class ConnectionWatch:
         self._session = session
         self._line = line = StateLine(session.working_dispatcher)
         callbacks = CallbackQueue(
-            session.callback_gate, dispatch, line.cancel, on_text=None, on_done=None, on_error=None
+            session.callback_gate,
+            dispatch,
+            line.cancel,
+            on_text=None,
+            on_done=None,
+            on_error=None,
+            rests=True,
         )
         held = session.listeners
         listener = _Listener(line, callback, callbacks, held)
