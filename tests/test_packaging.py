@@ -34,8 +34,8 @@ ROOMS = {
     "_config": "from_user options option_dicts template_options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
-        connect discovery call silence protocol reactor port connection_state dispatcher session
-        scope
+        connect discovery trusted_files installation call silence protocol reactor port
+        connection_state dispatcher session scope start_local
     """,
     "_values": """
         messages chat_input openai_messages chat local_file model_info results log_events documents
