@@ -185,12 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows', and no other's
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), end)
-    try:
-        server = _server(options)
-    except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:
-        print(f"lmstudio.testing: {problem}", file=sys.stderr)
-        return 1
-    with server, _noted(server, options.info_file):
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(_server(options))
+            stack.enter_context(_noted(server, options.info_file))
+        except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:
+            print(f"lmstudio.testing: {problem}", file=sys.stderr)
+            return 1
         print(f"listening on {server.host}", flush=True)
         if warning := _warning(server):
             print(warning, flush=True)

@@ -72,6 +72,11 @@ class Installation:
             return []
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def expect(self, count):
+        """Wait until so many programs have noted how they were started."""
+        eventually(lambda: len(self.started()) >= count, LIMIT)
+        assert len(self.started()) == count
+
     def stop(self):
         """End all that was started."""
         for entry in self.started():

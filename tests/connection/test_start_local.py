@@ -120,16 +120,18 @@ def test_what_was_started_outlives_the_program_and_its_session(fake):
         "discovery.DEFAULT_PORTS = ()\n"
         f"print(lms.start_local({LIMIT}))"
     )
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
-        capture_output=True,  # which would wait for whoever inherits its output
-        text=True,
-        timeout=LIMIT,
-        start_new_session=True,
-    )
+    output, errors = fake.user / "output.txt", fake.user / "errors.txt"
+    with output.open("w") as stdout, errors.open("w") as stderr:
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+            stdout=stdout,
+            stderr=stderr,
+            timeout=LIMIT,
+            start_new_session=True,
+        )
 
-    assert (done.returncode, done.stderr) == (0, "")
-    host = done.stdout.strip()
+    assert (done.returncode, errors.read_text()) == (0, "")
+    host = output.read_text().strip()
     assert lms.Client.is_valid_api_host(host)
     if not WINDOWS:
         (started,) = fake.started()
@@ -216,6 +218,7 @@ def test_a_limit_of_time_says_what_was_started_and_what_to_do(fake):
     assert "timeout=0.5 s" in words
     assert repr(str(program)) in words
     assert "was started, and goes on; call start_local() again to wait for it" in words
+    fake.expect(1)
 
 
 def test_no_time_at_all_starts_nothing(fake):
@@ -392,7 +395,7 @@ def test_what_a_group_can_write_is_refused_unless_it_is_the_users_own(fake, monk
     group(["me"])
     with pytest.raises(lms.LMStudioTimeoutError):
         lms.start_local(0.5)
-    assert len(fake.started()) == 1
+    fake.expect(1)
 
 
 @posix_only
@@ -415,7 +418,7 @@ def test_links_are_followed_and_what_they_lead_through_is_looked_at(fake):
     (fake.user / "programs").symlink_to(os.path.join("place", "..", "place", "programs"))
     with pytest.raises(lms.LMStudioTimeoutError):
         lms.start_local(0.5)
-    assert len(fake.started()) == 1
+    fake.expect(1)
     fake.stop()
 
     place.chmod(0o777)
