@@ -11,8 +11,8 @@ from .._api.callbacks import check_callback
 from .._api.public import public
 from .._concurrency.callback_gate import Dispatch
 from .._connection.call import END
-from .._connection.connection_state import StateLine
-from .._connection.session import Listeners, Session
+from .._connection.connection_state import Listeners, StateLine
+from .._connection.session import Session
 from ..errors import LMStudioValueError
 from .callback_queue import CallbackQueue
 from .thread import add

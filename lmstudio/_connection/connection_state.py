@@ -33,6 +33,10 @@ _LONGEST_PAUSE = 30.0  # ... up to so many
 _STEADY = 5.0  # seconds that a connection must last for the pauses to be short again
 
 
+class Listeners(dict[int, object]):
+    """Who listens, by identity; a plain dict could not be referred to weakly."""
+
+
 class StateLine:
     """What brings the state to one who asked: True and False and, when no more will come, END.
 

@@ -24,6 +24,7 @@ from .._concurrency.threads import check_may_wait, may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
 from .call import END, WAKE, Call, Outcome
 from .connect import Connector
+from .connection_state import Listeners
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
 from .limits import CallLimits, Limit, call_limits, get_sync_api_timeout
@@ -41,10 +42,6 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _dispatchers: weakref.WeakValueDictionary[int, Dispatcher] = weakref.WeakValueDictionary()
-
-
-class Listeners(dict[int, object]):
-    """Objects by identity; a plain dict could not be referred to weakly."""
 
 
 class _Share:

@@ -34,7 +34,7 @@ TESTING = "lmstudio.testing"
 NOT_MADE_BY_USERS = {
     *("BackgroundCall", "Batch", "DownloadedEmbeddingModel", "DownloadedLlm", "EmbeddingModel"),
     *("GuardToolCallController", "LLM", "PredictionStream", "SyncModelHandle", "ToolCallContext"),
-    *("AvailableModel", "DownloadedModel", "ModelDownloadOption", "LogStream"),
+    *("AvailableModel", "DownloadedModel", "ModelDownloadOption", "LogStream", "ConnectionWatch"),
     *("Call", "Connection", "Prediction"),
 }
 NOT_MADE_BY_USERS |= {"CancelAnswer", *(f"Async{name}" for name in NOT_MADE_BY_USERS)}
