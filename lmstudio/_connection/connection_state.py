@@ -178,20 +178,23 @@ class ConnectionState:
             self._plan = None  # others have reached the server: no need to wait
         if self.is_connected is not was_connected:
             self._tell()
+        if self._refused is not None and self._refused is not self._transport:
+            self._refused = None
+            self._open_later()
         self._open_if_needed()
 
     def put(self, item: Any) -> None:
         """Take what comes for the channel, whose inbox this is: END, and nothing else matters."""
-        if item is not END or self._call is None or self._call.outcome is None:
+        call = self._call
+        if item is not END or call is None or call.outcome is None:
             return
-        call, self._call = self._call, None
+        self._call = None
         opened, self._opened = self._opened, None
         if opened is not None and monotonic() - opened >= _STEADY:
             self._failures = 0
-        error, port = self._call_error(call), self._port
-        transport = None if port is None or not call.is_sent else port.transport
         if self._is_over:
             return
+        error, transport = call.outcome.error, self._transport if call.is_sent else None
         if transport is not None and error is None:  # its connection was replaced by another one
             self._open_if_needed()
         elif transport is not None and not _was_ended_by_the_server(error):
@@ -202,11 +205,12 @@ class ConnectionState:
             self.changed()
             self._tell()  # also those who know nothing yet
 
-    @staticmethod
-    def _call_error(call: Call) -> LMStudioError | None:
-        return None if call.outcome is None else call.outcome.error
-
     # -- the channel --------------------------------------------------------------------------
+
+    @property
+    def _transport(self) -> Transport | None:
+        """The connection on which the channel is, or was or will be opened."""
+        return None if self._port is None else self._port.transport
 
     def _tell(self) -> None:
         for line in self._lines:
@@ -214,13 +218,8 @@ class ConnectionState:
 
     def _open_if_needed(self) -> None:
         """Open the channel, unless that is done, planned, or of no use."""
-        transport = None if self._port is None else self._port.transport
-        is_refused = transport is not None and transport is self._refused
-        if not self._lines or self._call is not None or self._plan is not None or is_refused:
-            return
-        if transport is None and self._refused is not None:  # a connection that lasted, or not
-            self._refused = None
-            self._open_later()
+        is_open = self._call is not None or self._refused is not None
+        if not self._lines or is_open or self._plan is not None:
             return
         self._call = call = Call(self._dispatcher, ALIVE)
         call.inbox = cast(Any, self)

@@ -214,7 +214,7 @@ class ClientPort:
                     "The next call connects again."
                 )
             )
-        elif self.protocol.is_idle and not self._is_watched:
+        elif self.transport is None or (self.protocol.is_idle and not self._is_watched):
             self._plan = None
         elif now >= self.heard + SILENCE:  # as it was planned: a difference is rounded otherwise
             self._ask(now, _ANSWER)

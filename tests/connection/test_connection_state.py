@@ -11,6 +11,7 @@ import lmstudio as lms
 from lmstudio._connection.call import END
 from lmstudio._connection.connection_state import _LONGEST_PAUSE, pause_after
 from lmstudio._connection.port import SILENCE
+from lmstudio._connection.transport import Transport
 
 
 @pytest.fixture
@@ -229,6 +230,27 @@ def test_a_channel_that_fails_is_opened_again_ever_later(hand, peer):
     assert told(hand.line) == [False, True] * 8
 
 
+def test_pings_begin_again_after_a_connection_that_broke_when_the_channel_was_written(
+    hand, peer, monkeypatch
+):
+    hand.lose(peer)
+    hand.next_try()
+    send = Transport.send_text
+
+    def fail(transport, text):
+        raise lms.LMStudioConnectionLostError("broken pipe")
+
+    monkeypatch.setattr(Transport, "send_text", fail)
+    hand.connect()
+    monkeypatch.setattr(Transport, "send_text", send)
+    hand.run(SILENCE * 2)  # without a connection meanwhile
+    third = hand.connect()
+
+    hand.run(60)
+
+    assert third.pings in (3, 4)
+
+
 @pytest.mark.parametrize("problem", ["Unknown", "Unhandled"])
 def test_a_server_that_does_not_know_the_channel_is_judged_by_its_connection(hand, peer, problem):
     peer.send(
@@ -249,6 +271,21 @@ def test_a_server_that_does_not_know_the_channel_is_judged_by_its_connection(han
     assert told(hand.line) == [True, False]
     hand.next_try()
     assert len(hand.connect().created()) == 1
+
+
+def test_a_server_that_refused_the_channel_and_went_while_nobody_listened_is_not_told_as_gone(
+    hand, peer
+):
+    warning = "Received channelCreate for unknown endpoint, endpoint = alive"
+    peer.send(type="communicationWarning", kind="channelEndpointUnknown", warning=warning)
+    hand.look()
+    hand.leave(hand.line)
+    hand.lose(peer)
+
+    line = hand.listen()
+    assert told(line) == []  # nothing is known yet
+    hand.connect()
+    assert told(line) == [True]
 
 
 def test_a_call_beside_the_channel_first_asks_for_a_sign_of_life_after_a_rest(hand, peer):

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import pickle
 import queue
 import threading
@@ -250,6 +251,32 @@ def test_what_cannot_be_told_a_state_is_refused(server, client, callback):
 def test_a_light_cannot_be_pickled(client):
     with client.on_connection_change(Light().show) as watch, pytest.raises(TypeError, match="host"):
         pickle.dumps(watch)
+
+
+def test_many_threads_light_and_put_out_while_connections_break(server, client):
+    told = []
+    watch = client.on_connection_change(told.append)
+
+    def light_and_put_out():
+        for _ in range(30):
+            seen = []
+            with client.on_connection_change(seen.append):
+                if seen:
+                    assert isinstance(seen[0], bool)
+
+    workers = [Worker(light_and_put_out) for _ in range(6)]
+    for _ in range(5):
+        eventually(lambda: client.is_connected)
+        server.drop_all()
+    for worker in workers:
+        worker.result(30)
+
+    eventually(lambda: client.is_connected and told[-1:] == [True])
+    assert all(one is not other for one, other in itertools.pairwise(told))  # changes alone
+    eventually(lambda: len(client._session.listeners) == 1)
+    systems = [c for c in server.connections if c.path == "/system"]
+    assert len(opened(server)) <= len(systems)  # one channel for each connection
+    watch.close()
 
 
 # -- what keeps what alive ---------------------------------------------------------------------
