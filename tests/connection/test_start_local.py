@@ -459,3 +459,26 @@ def test_what_was_started_and_ends_leaves_no_process_behind(fake):
     os.kill(started["pid"], 15)
 
     wait_until_it_ends(started)
+
+
+ENDS_WHEN_ASKED = """
+from lmstudio.testing import Server
+with Server() as server:
+    with open({!r}, "w") as file:
+        file.write(json.dumps({{"port": server.port}}))
+    while not server.received(endpoint="requestShutdown"):
+        time.sleep(0.01)
+    time.sleep(0.1)  # the answer goes out
+"""
+
+
+def test_what_was_started_ends_when_it_is_asked_to(fake):
+    fake.name(fake.program("llmster", ENDS_WHEN_ASKED.format(str(fake.info))))
+    host = lms.start_local(LIMIT)
+
+    with contextlib.closing(lms.Client(host)) as client:
+        client.system.request_shutdown()
+
+    eventually(lambda: not lms.Client.is_valid_api_host(host), LIMIT)
+    with pytest.raises(lms.LMStudioTimeoutError):  # it is gone, and no other one is there
+        lms.start_local(0)
