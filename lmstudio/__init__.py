@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from ._asyncio.plugin_tools import AsyncPluginTools
     from ._asyncio.stream import AsyncPredictionStream
+    from ._background.connection_watch import ConnectionWatch
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     )
     from ._config.to_wire import ResponseSchema
     from ._connection.limits import get_sync_api_timeout, set_sync_api_timeout
+    from ._connection.start_local import start_local
     from ._handles.downloaded import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
     from ._handles.embedding_model import EmbeddingModel
     from ._handles.handle import SyncModelHandle
@@ -190,6 +192,7 @@ __all__ = [
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
+    "ConnectionWatch",
     "DiagnosticsLogEvent",
     "DiagnosticsLogEventData",
     "DictObject",
@@ -301,6 +304,7 @@ __all__ = [
     "prepare_image",
     "run_in_background",
     "set_sync_api_timeout",
+    "start_local",
 ]
 
 # By public name, in which file it is defined; read from there when the first name is used.

@@ -34,15 +34,15 @@ ROOMS = {
     "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
-        connect discovery call inner_call silence protocol reactor reported port dispatcher session
-        scope
+        connect discovery trusted_files installation call inner_call silence protocol reactor
+        reported port connection_state dispatcher session scope start_local
     """,
     "_values": """
         messages chat_input openai_messages chat local_file devices model_info results log_events
         documents server_info lm_link
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system plugins",
-    "_background": "tk_poller toolkits callback_queue thread future",
+    "_background": "tk_poller toolkits callback_queue thread future connection_watch",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream

@@ -27,6 +27,7 @@ LISTED = {
         """,
         "_config.to_wire": "ResponseSchema",
         "_connection.limits": "get_sync_api_timeout set_sync_api_timeout",
+        "_connection.start_local": "start_local",
         "_values.chat": "Chat",
         "_values.documents": """
             DocumentParser ParsedDocument RetrievalEntry RetrievalProgress RetrievalResult
@@ -54,6 +55,7 @@ LISTED = {
         "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
         "_background.toolkits": "QtDispatcher TkDispatcher",
         "_background.future": "BackgroundCall",
+        "_background.connection_watch": "ConnectionWatch",
         "_prediction.callbacks": """
             PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback
             PromptProcessingCallback

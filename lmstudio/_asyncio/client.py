@@ -6,7 +6,7 @@ from __future__ import annotations
 import ssl
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
@@ -15,6 +15,8 @@ from .._api.checks import check_count, check_flag, check_seconds
 from .._api.public import public
 from .._api.secret import Secret
 from .._api.shown import shown
+from .._background.connection_watch import ConnectionWatch
+from .._concurrency.callback_gate import Dispatch
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.to_wire import ModelKind
@@ -31,7 +33,7 @@ from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .diagnostics import AsyncDiagnosticsNamespace
 from .downloaded import AsyncDownloadedEmbeddingModel, AsyncDownloadedLlm
 from .embedding_model import AsyncEmbeddingModel
-from .events import in_thread
+from .events import calls_here, in_thread
 from .files import AsyncFilesNamespace
 from .handle import AsyncNamespace
 from .llm import AsyncLLM
@@ -190,6 +192,50 @@ class AsyncClient:
         if found is None:
             raise LMStudioRuntimeError("No server was looked for yet; make a call first.")
         return found.api_host
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection to the server is open, as far as is known here.
+
+        It neither waits nor connects: before the first call it is False. A server that has gone
+        without a word is noticed within half a minute while something runs or somebody listens
+        (`on_connection_change()`), otherwise with the next call.
+        """
+        return self._session.is_connected
+
+    def on_connection_change(
+        self, callback: Callable[[bool], Any], *, dispatch: Dispatch | None = None
+    ) -> ConnectionWatch:
+        """Have a function called when the client is connected, and when it is not any more.
+
+        Meanwhile a connection is kept open, and opened again when it is lost, after pauses of up to
+        30 s that grow. The first state is told when it is known: True, or False when the first try
+        has failed; then each change. After `close()` of the client nothing is told.
+
+        No time limit holds for it, and `cancel_all()` leaves it alone. The client holds the
+        function, and so the window whose method it may be, until this ends; the function, the
+        window and what this returns may hold the client. None of them keeps a client alive that
+        nobody else holds.
+
+        Args:
+            callback: Called with True or False. What it raises ends this, and is raised where it
+                ran.
+            dispatch: Has a function called in the thread where the callback belongs, as for
+                `run_in_background()`; the end of a `TkDispatcher` or `QtDispatcher` ends this.
+                None: the callback runs on the event loop.
+
+        Returns:
+            What ends this, by `close()` or as ``with``; it need not be kept.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+            LMStudioClientError: The client is closed.
+            LMStudioRuntimeError: Python starts no threads any more (it is exiting).
+
+        Endpoint: channel ``system/alive``.
+        """
+        dispatch = calls_here() if dispatch is None else dispatch
+        return ConnectionWatch(self._session, callback, dispatch)
 
     @property
     def llm(self) -> AsyncLlmNamespace:

@@ -1,4 +1,7 @@
-"""What may cancel a call of an event loop: `asyncio.Event` too, which its own loop watches."""
+"""What may cancel a call of an event loop: `asyncio.Event` too, which its own loop watches.
+
+And how a loop and threads call each other.
+"""
 
 from __future__ import annotations
 
@@ -154,6 +157,11 @@ def close_scope(scope: CancelScope) -> None:
     scope.close()
     for watch in _scopes.pop(scope, []):
         watch.end()
+
+
+def calls_here() -> Callable[[Callable[[], object]], object]:
+    """Return what has a function called on the loop that runs here, from any thread."""
+    return asyncio.get_running_loop().call_soon_threadsafe
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -22,6 +22,7 @@ class Endpoint:
             that it is only forgotten here, and goes on in the server until its connection ends.
         ready: The type of the packet from which on a channel stands open for calls inside it, and
             may rest as long as it likes; None: it has no such state.
+        is_awaited: Somebody waits for its outcome; otherwise it is a channel that is kept open.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Endpoint:
     finals: frozenset[str] = frozenset()
     stop: str | None = None
     ready: str | None = None
+    is_awaited: bool = True
 
     def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
         """Return the message that starts a call. A parameter of None is left out, as it must be."""
@@ -58,10 +60,11 @@ def channel(
     *finals: str,
     stop: str | None = "cancel",
     ready: str | None = None,
+    is_awaited: bool = True,
 ) -> Endpoint:
     """Return a channel that ends with one of the packets `finals`, and is stopped by `stop`."""
     outcomes = frozenset(finals)
-    return Endpoint(path, name, label, notice, True, outcomes, stop, ready)
+    return Endpoint(path, name, label, notice, True, outcomes, stop, ready, is_awaited)
 
 
 def call_inside(path: str, name: str, label: str, *finals: str, stop: str) -> Endpoint:

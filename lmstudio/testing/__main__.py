@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
+import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -68,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", action="append", dest="presets", metavar="NAME", help=preset)
     add("--parallel", type=count, metavar="N", help="predictions that one model runs at once")
     version = "version that the server claims (0.4.0)"
+    info = "file to note the port in while it runs, as LM Studio's .internal/http-server.json"
+    add("--info-file", metavar="FILE", help=info)
     add("--server-version", dest="version", metavar="VERSION", help=version)
     return parser
 
@@ -144,6 +150,25 @@ def _warning(server: Server) -> str | None:
     )
 
 
+@contextlib.contextmanager
+def _noted(server: Server, file: str | None) -> Iterator[None]:
+    """Note in a file where the server is, as long as it is there."""
+    if file is None:
+        yield
+        return
+    path = Path(file)
+    text = json.dumps({"host": "127.0.0.1", "pid": os.getpid(), "port": server.port})
+    whole = path.with_name(f"{path.name}.{os.getpid()}")
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(path)  # nobody ever reads the half of it
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if path.read_text(encoding="utf-8") == text:  # else another one has taken its place
+                path.unlink()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until Ctrl-C, Ctrl-Break or SIGTERM, or until a client asks for its end.
 
@@ -162,12 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows', and no other's
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), end)
-    try:
-        server = _server(options)
-    except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:
-        print(f"lmstudio.testing: {problem}", file=sys.stderr)
-        return 1
-    with server:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(_server(options))
+            stack.enter_context(_noted(server, options.info_file))
+        except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:
+            print(f"lmstudio.testing: {problem}", file=sys.stderr)
+            return 1
         print(f"listening on {server.host}", flush=True)
         if warning := _warning(server):
             print(warning, flush=True)

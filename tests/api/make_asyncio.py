@@ -346,7 +346,14 @@ PATCHES = {
         "    @classmethod\n    async def is_valid_api_host": (
             CLOSE + "    @classmethod\n    async def is_valid_api_host"
         ),
-        "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
+        "        return ConnectionWatch(self._session": (
+            "        dispatch = calls_here() if dispatch is None else dispatch\n"
+            "        return ConnectionWatch(self._session"
+        ),
+        "the callback runs in a thread of the package": "the callback runs on the event loop",
+        "\nfrom ..errors import": (
+            "\nfrom .events import calls_here, in_thread\nfrom ..errors import"
+        ),
     },
 }
 

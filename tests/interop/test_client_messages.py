@@ -1,5 +1,6 @@
 """What our client sends fits the published schemas of the protocol, and so do the answers."""
 
+import queue
 import re
 from pathlib import Path
 from typing import Literal
@@ -267,6 +268,9 @@ def use_system(client):
     client.system.start_http_server()
     client.system.start_http_server(1234, cors=True, network_interface="127.0.0.1")
     client.system.stop_http_server()
+    states = queue.SimpleQueue()
+    with client.on_connection_change(states.put):
+        assert states.get(timeout=10)
 
 
 def use_logs(client, server):

@@ -284,3 +284,36 @@ def test_the_help_says_where_the_rest_is(capsys):
     words = " ".join(capsys.readouterr().out.split())
     assert "The arguments models, hub, plugins and replies of a server are given in the" in words
     assert "There is no --hold" in words
+
+
+@needs_signals
+def test_the_port_is_noted_in_a_file_while_it_runs(tmp_path):
+    file = tmp_path / "http-server.json"
+    file.write_text('{"port": 1}')  # of one that was killed
+    with Command("--info-file", str(file)) as command:
+        noted = json.loads(file.read_text())
+        assert noted == {
+            "host": "127.0.0.1",
+            "pid": command.process.pid,
+            "port": int(command.server.host.rpartition(":")[2]),
+        }
+        assert command.end(signal.SIGTERM) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_signals
+def test_a_file_in_which_another_server_has_noted_its_port_is_left_to_it(tmp_path):
+    file = tmp_path / "http-server.json"
+    options = ("--info-file", str(file))
+    with Command(*options) as first, Command(*options) as second:
+        assert json.loads(file.read_text())["pid"] == second.process.pid
+        first.end(signal.SIGTERM)
+        assert json.loads(file.read_text())["pid"] == second.process.pid
+
+
+def test_a_port_that_cannot_be_noted_is_told(tmp_path):
+    with Command("--info-file", str(tmp_path / "missing" / "http-server.json")) as command:
+        output, errors = command.process.communicate(timeout=20)
+    assert (command.process.returncode, command.first_line + output) == (1, "")
+    assert errors.startswith("lmstudio.testing: ")
+    assert "missing" in errors
