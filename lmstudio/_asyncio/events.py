@@ -161,7 +161,7 @@ def close_scope(scope: CancelScope) -> None:
 
 def calls_here() -> Callable[[Callable[[], object]], object]:
     """Return what has a function called on the loop that runs here, from any thread."""
-    return asyncio.get_running_loop().call_soon_threadsafe
+    return running_loop().call_soon_threadsafe
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -11,7 +11,7 @@ from .._api.callbacks import check_callback
 from .._api.public import public
 from .._concurrency.callback_gate import Dispatch
 from .._connection.call import END
-from .._connection.connection_state import Listeners, StateLine
+from .._connection.connection_state import Listeners, StateSubscription
 from .._connection.session import Session
 from ..errors import LMStudioValueError
 from .callback_queue import CallbackQueue
@@ -43,33 +43,33 @@ class ConnectionWatch:
         check_callback("callback", callback, "is_connected")
         session.check_open()
         self._session = session
-        self._line = line = StateLine(session.working_dispatcher)
+        self._subscription = subscription = StateSubscription(session.working_dispatcher)
         callbacks = CallbackQueue(
             session.callback_gate,
             dispatch,
-            line.cancel,
+            subscription.cancel,
             on_text=None,
             on_done=None,
             on_error=None,
             rests=True,
         )
         held = session.listeners
-        listener = _Listener(line, callback, callbacks, held)
+        listener = _Listener(subscription, callback, callbacks, held)
         try:
-            held[id(line)] = listener
-            line.open()
+            held[id(subscription)] = listener
+            subscription.open()
             add(_StateJob(listener))
             for window in callbacks.closed:
                 # Of a target only `cancel` is called.
-                window._link(line)  # type: ignore[arg-type]
+                window._link(subscription)  # type: ignore[arg-type]
         except BaseException:
-            line.close()
-            held.pop(id(line), None)
+            subscription.close()
+            held.pop(id(subscription), None)
             raise
 
     def __repr__(self) -> str:
         """Say whether it goes on."""
-        is_over = self._line.is_closed or self._line.outcome is not None
+        is_over = self._subscription.is_closed or self._subscription.outcome is not None
         return f"<{type(self).__name__}: {'closed' if is_over else 'open'}>"
 
     def __reduce__(self) -> NoReturn:
@@ -81,7 +81,7 @@ class ConnectionWatch:
 
         A call that another thread is in the middle of goes on.
         """
-        self._line.close()
+        self._subscription.close()
 
     def __enter__(self) -> Self:
         """Do nothing: it goes on already."""
@@ -105,12 +105,12 @@ class _Listener:
 
     def __init__(
         self,
-        line: StateLine,
+        subscription: StateSubscription,
         callback: Callable[[bool], Any],
         callbacks: CallbackQueue,
         held: Listeners,
     ) -> None:
-        self.line = line
+        self.subscription = subscription
         self._callback = callback
         self._callbacks = callbacks
         self._held = weakref.ref(held)
@@ -118,22 +118,22 @@ class _Listener:
     def read(self) -> bool:
         """Have the states told that have come; return whether more may come."""
         try:
-            while (state := self.line.inbox.get_nowait()) is not END:
-                self._callbacks.run(_tell, self.line, self._callback, state)
+            while (state := self.subscription.inbox.get_nowait()) is not END:
+                self._callbacks.run(_tell, self.subscription, self._callback, state)
         except queue.Empty:
             pass
-        if self.line.outcome is None:
+        if self.subscription.outcome is None:
             return True
         held = self._held()
         if held is not None:
-            held.pop(id(self.line), None)
+            held.pop(id(self.subscription), None)
         if self._callbacks.failure is not None:
             self._callbacks.end(None, None)  # which raises it, there
         return False
 
 
-def _tell(line: StateLine, callback: Callable[[bool], Any], state: bool) -> None:
-    if not line.is_closed:
+def _tell(subscription: StateSubscription, callback: Callable[[bool], Any], state: bool) -> None:
+    if not subscription.is_closed:
         callback(state)
 
 
@@ -143,7 +143,7 @@ class _StateJob:
     interval = 0.0  # states are few
 
     def __init__(self, listener: _Listener) -> None:
-        self.call = listener.line
+        self.call = listener.subscription
         self._listener = weakref.ref(listener)
 
     def poll(self) -> bool:

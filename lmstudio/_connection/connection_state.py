@@ -37,7 +37,7 @@ class Listeners(dict[int, object]):
     """Who listens, by identity; a plain dict could not be referred to weakly."""
 
 
-class StateLine:
+class StateSubscription:
     """What brings the state to one who asked: True and False and, when no more will come, END.
 
     It stands where the background thread expects a call.
@@ -114,7 +114,7 @@ class ConnectionState:
         """Be not connected, with nobody who listens."""
         self.is_connected = False
         self._dispatcher = dispatcher
-        self._lines: list[StateLine] = []
+        self._subscriptions: list[StateSubscription] = []
         self._call: Call | None = None  # the channel, from its start to its end
         self._port: ClientPort | None = None  # on which it is
         self._opened: float | None = None  # when it was written
@@ -126,24 +126,24 @@ class ConnectionState:
 
     # -- commands -----------------------------------------------------------------------------
 
-    def listen(self, line: StateLine) -> None:
+    def listen(self, subscription: StateSubscription) -> None:
         """Tell the state from now on: the first one when it is known."""
         if self._is_over:
-            line.end()
+            subscription.end()
             return
-        self._lines.append(line)
+        self._subscriptions.append(subscription)
         if self._port is not None:
             self._port.keep_in_touch(True)
         self._open_if_needed()
         if self.is_connected or self._plan is not None:
-            line.tell(self.is_connected)
+            subscription.tell(self.is_connected)
 
-    def leave(self, line: StateLine) -> None:
+    def leave(self, subscription: StateSubscription) -> None:
         """Tell the state no more. A channel that is open stays so, with its connection."""
-        if line in self._lines:
-            self._lines.remove(line)
-        line.end()
-        if not self._lines:
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+        subscription.end()
+        if not self._subscriptions:
             self._plan = None
             self._failures = 0
             if self._port is not None:
@@ -159,9 +159,9 @@ class ConnectionState:
         if has_failed:
             self.is_connected = False
             self._tell()
-        lines, self._lines = self._lines, []
-        for line in lines:
-            line.end()
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            subscription.end()
 
     # -- from the ports -----------------------------------------------------------------------
 
@@ -213,13 +213,13 @@ class ConnectionState:
         return None if self._port is None else self._port.transport
 
     def _tell(self) -> None:
-        for line in self._lines:
-            line.tell(self.is_connected)
+        for subscription in self._subscriptions:
+            subscription.tell(self.is_connected)
 
     def _open_if_needed(self) -> None:
         """Open the channel, unless that is done, planned, or of no use."""
         is_open = self._call is not None or self._refused is not None
-        if not self._lines or is_open or self._plan is not None:
+        if not self._subscriptions or is_open or self._plan is not None:
             return
         self._call = call = Call(self._dispatcher, ALIVE)
         call.inbox = cast(Any, self)
@@ -228,7 +228,7 @@ class ConnectionState:
         self._port.start(call, call.text())
 
     def _open_later(self) -> None:
-        if self._lines:
+        if self._subscriptions:
             plan = self._plan = object()
             pause = pause_after(self._failures, os.urandom(1)[0] / 255)
             self._failures += 1

@@ -99,7 +99,7 @@ def test_a_coroutine_function_is_refused_and_so_is_a_call_without_a_loop(server)
                 client.on_connection_change(show)
 
     run(main)
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(lms.LMStudioRuntimeError, match="No event loop of asyncio runs here"):
         lms.AsyncClient(server.host).on_connection_change(print)
 
 

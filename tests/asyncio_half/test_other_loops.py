@@ -121,7 +121,9 @@ def test_logs_that_are_read_in_another_loop_are_refused_and_go_on(server, loop_h
     loop_half.do(logs.aclose)
 
 
-def test_a_batch_without_a_loop_says_so(server, loop_half):
+def test_a_batch_or_a_light_without_a_loop_says_so(server, loop_half):
+    with pytest.raises(lms.LMStudioRuntimeError, match=NO_LOOP):
+        loop_half.client.on_connection_change(print)
     with pytest.raises(lms.LMStudioRuntimeError, match=NO_LOOP):
         loop_half.model.respond_many(["a"])
     embedding = loop_half.do(loop_half.client.embedding.model)

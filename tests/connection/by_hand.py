@@ -10,7 +10,7 @@ from websocket import ABNF
 from lmstudio._connection import call, connection_state, dispatcher, port, reactor
 from lmstudio._connection.call import Call, Outcome
 from lmstudio._connection.connect import Connected
-from lmstudio._connection.connection_state import StateLine
+from lmstudio._connection.connection_state import StateSubscription
 from lmstudio._connection.dispatcher import Dispatcher
 from lmstudio._connection.endpoints import rpc
 from lmstudio._connection.frames import FrameReader
@@ -152,7 +152,7 @@ class ByHand:
         self.run_until(lambda: len(self.attempts) > count)
 
     def listen(self):
-        line = StateLine(self.dispatcher)
+        line = StateSubscription(self.dispatcher)
         line.open()
         self.reactor.run_commands()
         return line

@@ -23,10 +23,10 @@ def hand(monkeypatch):
 
 @pytest.fixture
 def peer(hand):
-    """The server's end of the connection of one that listens, `hand.line`."""
-    hand.line = hand.listen()
+    """The server's end of the connection of one that listens, `hand.subscription`."""
+    hand.subscription = hand.listen()
     peer = hand.connect()
-    assert told(hand.line) == [True]
+    assert told(hand.subscription) == [True]
     return peer
 
 
@@ -103,14 +103,14 @@ def test_nobody_who_listens_means_no_more_tries(hand):
 def test_a_connection_that_is_lost_is_told_and_opened_again(hand, peer):
     hand.run(60)
     hand.lose(peer)
-    assert told(hand.line) == [False]
+    assert told(hand.subscription) == [False]
     lost = hand.now
 
     hand.next_try()
     assert hand.now - lost <= 0.5
     second = hand.connect()
 
-    assert told(hand.line) == [True]
+    assert told(hand.subscription) == [True]
     assert len(second.created()) == 1
 
 
@@ -153,21 +153,21 @@ def test_a_second_one_who_listens_is_told_at_once_and_opens_nothing(hand, peer):
     hand.leave(second)
     assert told(second) == [END]
     hand.lose(peer)
-    assert told(hand.line) == [False]
+    assert told(hand.subscription) == [False]
     assert told(hand.listen()) == [False]  # in a pause between two tries, too
 
 
 def test_a_channel_that_is_open_serves_whoever_listens_later(hand, peer):
     for _ in range(10):
-        hand.leave(hand.line)
-        hand.line = hand.listen()
+        hand.leave(hand.subscription)
+        hand.subscription = hand.listen()
 
-    assert told(hand.line) == [True]
+    assert told(hand.subscription) == [True]
     assert len(peer.created()) == 1
 
 
 def test_with_nobody_who_listens_the_connection_is_left_alone(hand, peer):
-    hand.leave(hand.line)
+    hand.leave(hand.subscription)
     hand.run(SILENCE)
     pings = peer.pings
 
@@ -182,13 +182,13 @@ def test_with_nobody_who_listens_the_connection_is_left_alone(hand, peer):
 
 def test_a_server_that_vanished_without_a_word_is_noticed(hand, peer):
     hand.run(60)
-    assert told(hand.line) == []
+    assert told(hand.subscription) == []
     assert peer.pings in (3, 4)
     peer.answers_pings = False
 
     hand.run(2 * SILENCE + 1)
 
-    assert told(hand.line) == [False]
+    assert told(hand.subscription) == [False]
 
 
 def test_one_minute_wakes_the_thread_a_few_times(hand, peer):
@@ -207,12 +207,12 @@ def test_the_end_of_the_channel_says_that_the_server_is_about_to_go(hand, peer):
     (number,) = peer.created()
     peer.send(type="channelClose", channelId=number)
     hand.look()
-    assert told(hand.line) == [False]
+    assert told(hand.subscription) == [False]
     assert not hand.state.is_connected
 
     hand.run(0.6)
 
-    assert told(hand.line) == [True]  # it did not: the channel is open again
+    assert told(hand.subscription) == [True]  # it did not: the channel is open again
     assert len(peer.created()) == 2
     assert len(hand.attempts) == 1
 
@@ -227,7 +227,7 @@ def test_a_channel_that_fails_is_opened_again_ever_later(hand, peer):
     hand.run_until(lambda: len(peer.created()) == 9)
 
     assert hand.now - failed >= _LONGEST_PAUSE / 2
-    assert told(hand.line) == [False, True] * 8
+    assert told(hand.subscription) == [False, True] * 8
 
 
 def test_pings_begin_again_after_a_connection_that_broke_when_the_channel_was_written(
@@ -260,15 +260,15 @@ def test_a_server_that_does_not_know_the_channel_is_judged_by_its_connection(han
     )
     hand.run(600)
 
-    assert told(hand.line) == []
+    assert told(hand.subscription) == []
     assert hand.state.is_connected
     assert len(peer.created()) == 1  # each time would be a warning, and a server gives five
     assert peer.pings > 30
-    hand.leave(hand.line)
-    hand.line = hand.listen()
+    hand.leave(hand.subscription)
+    hand.subscription = hand.listen()
     assert len(peer.created()) == 1
     hand.lose(peer)
-    assert told(hand.line) == [True, False]
+    assert told(hand.subscription) == [True, False]
     hand.next_try()
     assert len(hand.connect().created()) == 1
 
@@ -279,7 +279,7 @@ def test_a_server_that_refused_the_channel_and_went_while_nobody_listened_is_not
     warning = "Received channelCreate for unknown endpoint, endpoint = alive"
     peer.send(type="communicationWarning", kind="channelEndpointUnknown", warning=warning)
     hand.look()
-    hand.leave(hand.line)
+    hand.leave(hand.subscription)
     hand.lose(peer)
 
     line = hand.listen()
@@ -297,13 +297,13 @@ def test_a_call_beside_the_channel_first_asks_for_a_sign_of_life_after_a_rest(ha
 
     hand.run(4)
 
-    assert told(hand.line) == [False]
+    assert told(hand.subscription) == [False]
     second = hand.connect()  # what was not written goes to a new connection
     assert call.is_sent
     assert len(second.created()) <= 1
     hand.run(1)
     assert len(second.created()) == 1
-    assert told(hand.line) == [True]
+    assert told(hand.subscription) == [True]
 
 
 def test_a_connection_that_ended_is_noticed_before_a_call_is_written_to_it(hand, peer):
@@ -329,14 +329,14 @@ def test_the_channel_is_opened_once_more_on_a_connection_that_takes_the_place_of
 
     assert call.is_sent
     assert len(second.created()) == 1
-    assert told(hand.line) == []
+    assert told(hand.subscription) == []
     assert hand.state.is_connected
 
 
 def test_a_thread_that_has_failed_leaves_nobody_with_a_green_light(hand, peer):
     hand.dispatcher.finish(lms.LMStudioRuntimeError("it failed"))
 
-    assert told(hand.line) == [False, END]
+    assert told(hand.subscription) == [False, END]
     assert not hand.state.is_connected
     hand.run(100)
     assert len(hand.attempts) == 1
@@ -346,7 +346,7 @@ def test_a_client_that_is_closed_tells_nobody_anything(hand, peer):
     hand.state.close()
     hand.lose(peer)
 
-    assert told(hand.line) == [END]
+    assert told(hand.subscription) == [END]
     assert told(hand.listen()) == [END]
     assert len(hand.attempts) == 1
 
@@ -357,5 +357,5 @@ def test_what_calls_run_beside_the_channel_is_nothing_to_it(hand, peer):
     hand.call("system")
     hand.lose(peer)
 
-    assert told(hand.line) == [False]
+    assert told(hand.subscription) == [False]
     assert len(hand.attempts) == 1  # the call failed; the channel comes back after its pause

@@ -199,7 +199,7 @@ def test_cancel_all_leaves_the_light_alone_and_close_tells_nothing(server, clien
     assert [light.next(), light.next()] == [False, True]
     client.close()
 
-    eventually(lambda: watch._line.outcome is not None)
+    eventually(lambda: watch._subscription.outcome is not None)
     assert light.is_told_nothing_more()
     with pytest.raises(lms.LMStudioClientError, match="closed"):
         client.on_connection_change(light.show)
@@ -228,7 +228,7 @@ def test_the_light_of_the_default_client_ends_with_it(server, monkeypatch):
 
     lms.close_default_client()
 
-    eventually(lambda: watch._line.outcome is not None)
+    eventually(lambda: watch._subscription.outcome is not None)
     assert light.is_told_nothing_more()
 
 
