@@ -416,11 +416,20 @@ def test_a_session_that_ends_fails_all_calls_of_now_and_later(held, half, end):
     assert len(held.received("channelCreate", path="plugins")) == 1
 
 
+def test_what_a_debugger_shows_of_a_tool_is_what_it_is_and_not_how_it_is_called(server, half):
+    tool = next(iter(opened(half)))
+    assert repr(tool).startswith(f"PluginTool(name={tool.name!r}, description=")
+    assert "mplementation" not in repr(tool)
+
+
 def test_after_a_loss_another_session_can_be_opened(server, half):
     lost = opened(half)
     server.drop_all()
-    with pytest.raises(lms.LMStudioConnectionLostError):
-        call(half, lost, "report")
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioConnectionLostError) as caught:
+            call(half, lost, "report")
+        assert str(caught.value).endswith("has ended with it: open another one.")
+        assert "connects again" not in str(caught.value)
     assert call(half, opened(half), "report") is True
 
 
