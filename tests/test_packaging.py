@@ -41,13 +41,13 @@ ROOMS = {
         server_info
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system",
-    "_background": "callback_queue thread future toolkits",
+    "_background": "tk_poller toolkits callback_queue thread future",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream
     """,
     "_batch": "progress calls batch",
-    "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
+    "_agent": "tool_context tool_annotations tool_arguments tools rules tool_runs tool_calls act",
     "_handles": """
         handle embedding_model llm downloaded namespaces system uploaded_files files repository
         log_stream diagnostics

@@ -13,7 +13,8 @@ from .._api.public import public
 from .._api.shown import shown
 from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
-from .tool_arguments import BY_NAME, Parameters, annotated_parameters, name_and_doc, parameters_of
+from .tool_annotations import annotated_parameters
+from .tool_arguments import BY_NAME, Parameters, name_and_doc, parameters_of
 from .tool_context import ToolCallContext
 
 logger = logging.getLogger(__name__)

@@ -47,7 +47,11 @@ class _Walk:
             return [self.expand(item) for item in node]
         if not isinstance(node, Mapping):
             return node
-        rest = {key: self._part(key, value) for key, value in node.items() if key != "$ref"}
+        rest = {
+            key: self._part(key, value)
+            for key, value in node.items()
+            if key != "$ref" and not _is_discriminator(key, value)
+        }
         ref = node.get("$ref")
         if not isinstance(ref, str) or not ref.startswith("#"):
             return rest if ref is None else {"$ref": ref, **rest}
@@ -77,6 +81,11 @@ class _Walk:
                 name += "_"
             self._names[ref] = name
         return self._names[ref]
+
+
+def _is_discriminator(key: str, value: Any) -> bool:
+    """Return whether this says which reference is meant: a note of pydantic's, for OpenAPI."""
+    return key == "discriminator" and isinstance(value, Mapping) and "mapping" in value
 
 
 def _last(ref: str) -> str:
