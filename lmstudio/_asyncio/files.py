@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 
@@ -54,12 +55,13 @@ class AsyncFilesNamespace(AsyncUploadedFiles):
         token = CancelToken()
         watches = await attach_events(token, check_events(cancel_event))
         upload = functools.partial(
-            self._in_threads.prepare_image,
+            self._in_threads._upload,
             src,
             name,
             cancel_event=token,
             timeout=timeout,
             idle_timeout=idle_timeout,
+            is_left=asyncio.get_running_loop().is_closed,
         )
         try:
             return await in_thread(upload)

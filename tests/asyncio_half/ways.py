@@ -259,5 +259,7 @@ async def look_for_servers(bench):
 WAYS = {
     name: way
     for name, way in list(globals().items())
-    if inspect.iscoroutinefunction(way) and name not in ("_act", "add_later")
+    if inspect.isfunction(way)
+    and inspect.iscoroutinefunction(way)
+    and name not in ("_act", "add_later")
 }
