@@ -26,7 +26,9 @@ def connect(host, path):
     sock.sendall(
         f"GET /{path} HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\n\r\n".encode()
     )
-    sock.recv(1000)
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += sock.recv(1000)
     return sock
 
 

@@ -206,6 +206,10 @@ def streams(model: lms.LLM) -> None:
     stream.add_done_callback(lambda ended: print(ended.result().typed))
     plain = model.complete_stream("Once")
     assert_type(plain, lms.PredictionStream[None])
+    raw = model.complete_raw_text_stream("Once", response_format=Person)
+    assert_type(raw, lms.PredictionStream[Person])
+    assert_type(model.complete_raw_text("Once").typed, None)
+    model.complete_raw_text("Once", on_tool_call_request_end=print)  # WRONG
     running = model.respond_stream("Where?", response_format=Place).run_in_background(
         on_done=lambda result: print(result.typed and result.typed.city)
     )
@@ -220,6 +224,17 @@ def batches(model: lms.LLM) -> None:
         if not isinstance(outcome, lms.LMStudioError):
             assert_type(outcome.typed, Person | None)
     model.complete_many(["a"], progress="bar")  # WRONG
+
+
+def devices(client: lms.Client) -> None:
+    model = client.llm.model("a", device_identifier=None)
+    client.llm.unload(model.identifier, device_identifier=model.get_info().device_identifier)
+    client.llm.model("a", device_identifier=5)  # WRONG
+    status = client.repository.lm_link.get_status()
+    assert_type(status, lms.LmLinkStatus)
+    assert_type([peer.device_identifier for peer in status.peers], list[str])
+    client.prepare_image("a.png", on_progress=lambda share: print(share.hex()))
+    client.prepare_image("a.png", on_progress=lambda: None)  # WRONG
 
 
 class Window:
@@ -260,6 +275,24 @@ def acts(model: lms.LLM) -> None:
     call = lms.run_in_background(model.act, chat, tools, on_done=lambda r: print(r.rounds))
     assert_type(call, lms.BackgroundCall[lms.ActResult])
     model.act(chat, tools, on_tool_call_status="no")  # WRONG
+    assert_type(result.pending_tool_calls, list[lms.ToolCallRequest])
+    openai: dict[str, Any] = {"type": "function", "function": {"name": "ask"}}
+    raw = lms.RawFunctionTool(name="raw", description="It is.", parameters_json_schema={})
+    model.act(
+        chat,
+        [add, openai, raw, {"type": "function", "function": {"name": "look"}}],
+        on_tool_call_result=lambda number, told, index: print(number, told.content, index),
+        handle_invalid_tool_request=explain,
+    )
+    reply = model.respond(chat, tools=[add, raw], tool_choice="required")
+    assert_type(reply.tool_calls, list[lms.ToolCallRequest])
+    model.respond(chat, tools=[add], tool_choice="any")  # WRONG
+    model.respond(chat, tools=openai)  # WRONG
+
+
+def explain(error: lms.LMStudioPredictionError, request: lms.ToolCallRequest | None) -> str:
+    print(error.raw_content, error.tool_name, error.tool_arguments)
+    return str(error) if request is None else request.name
 
 
 def events(model: lms.LLM, token: lms.CancelToken, event: threading.Event) -> None:

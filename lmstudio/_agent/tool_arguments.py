@@ -13,6 +13,7 @@ import attrs
 from .._json.annotations import Field
 from .._json.from_json import from_json
 from .._json.json_schema import object_schema
+from .._json.schema_check import schema_problems
 from ..errors import LMStudioValueError
 from .tool_annotations import annotated_parameters, with_annotations, without_partial
 
@@ -106,6 +107,35 @@ class Parameters:
                 problems.append(LMStudioValueError(f"{key}: nested too deeply"))
         if problems:
             raise LMStudioValueError("; ".join(map(str, problems))) from problems[0]
+        return values
+
+
+class SchemaParameters:
+    """The parameters of a tool that a JSON Schema describes; read as those of `Parameters` are.
+
+    Thread safety: all threads; nothing changes.
+
+    Attributes:
+        schema: The JSON Schema of an object.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        """Take the schema, as JSON data."""
+        self.schema = schema
+
+    def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments as they are.
+
+        Args:
+            arguments: What the model wrote, as JSON data.
+
+        Raises:
+            LMStudioValueError: They do not fit; the text names each place.
+        """
+        values = dict(arguments)
+        problems = schema_problems(values, self.schema)
+        if problems:
+            raise LMStudioValueError("; ".join(problems))
         return values
 
 

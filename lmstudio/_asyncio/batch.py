@@ -25,6 +25,7 @@ from .._concurrency.deadline import Deadline, DeadlinePassed
 from .._concurrency.threads import check_may_wait
 from .._connection.call import Call
 from .._connection.limits import CallLimits
+from .._connection.request import Request
 from .._connection.scope import CancelScope
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .events import close_scope, open_scope_at_once
@@ -36,6 +37,8 @@ R = TypeVar("R")
 # Starts one input under a scope that may cancel it.
 Start: TypeAlias = Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]
 
+_PLACES = 4  # where the server does not say how many the model has
+_ASK_PLACES = 5.0  # seconds in which it may say so
 _AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
@@ -69,22 +72,24 @@ class AsyncBatch(Generic[R]):
         start: Start[R],
         inputs: Iterable[Any] | AsyncIterable[Any],
         *,
-        max_parallel: int,
+        max_parallel: int | None,
+        ask_places: Request[int | None] | None = None,
         ordered: bool,
         limits: CallLimits,
         progress: Progress,
     ) -> None:
         """Prepare a batch; `respond_many()` and its kin do.
 
-        Of the `limits` only the events are for the batch, the time limits for each input: they are
-        only checked here, so that a wrong one is told once.
+        Without `max_parallel` the first step asks for it, by `ask_places`. Of the `limits` only the
+        events are for the batch, the time limits for each input: they are only checked here, so
+        that a wrong one is told once.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
             LMStudioClientError: The client is closed.
             LMStudioRuntimeError: `cancel_event` cannot be watched.
         """
-        max_parallel = check_count(max_parallel, "max_parallel", or_none=False)
+        max_parallel = check_count(max_parallel, "max_parallel")
         if isinstance(inputs, (str, bytes, dict)) or not isinstance(
             inputs, (Iterable, AsyncIterable)
         ):
@@ -107,7 +112,8 @@ class AsyncBatch(Generic[R]):
             raise not_the_end(error) from error
         self._total = total
         self._input_error: Exception | None = None
-        self._max_parallel = max_parallel
+        self._max_parallel = max_parallel or (0 if ask_places else _PLACES)  # 0: to be asked for
+        self._ask_places = ask_places
         self._ordered = ordered
         self._count = 0  # of inputs that were read
         self._outcomes: dict[int, BackgroundCall[R] | LMStudioError] = {}  # by index, until given
@@ -280,6 +286,8 @@ class AsyncBatch(Generic[R]):
 
     async def _start_more(self) -> None:
         """Read inputs and start them, as long as there is room."""
+        if not self._max_parallel:
+            self._max_parallel = await self._asked_places() or _PLACES
         while self._inputs is not None and not self._scope.is_set():
             if len(self._outcomes) >= _AHEAD * self._max_parallel:
                 return
@@ -311,6 +319,15 @@ class AsyncBatch(Generic[R]):
                 call.cancel_when_dropped(iterator)
             # Neither may hold the batch, which is to be noticed when it is dropped.
             future.add_done_callback(functools.partial(_note_end, self._ended, self._bell, index))
+
+    async def _asked_places(self) -> int | None:
+        try:
+            assert self._ask_places is not None
+            return await self._session.async_call(
+                self._ask_places, cancel_event=self._scope, timeout=_ASK_PLACES
+            )
+        except LMStudioError:  # what is asked next will tell; after a cancel, nothing is
+            return None
 
     def _next_index(self) -> int | None:
         """Return the index of the outcome to be given now, if there is one."""

@@ -14,7 +14,6 @@ from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
-from .._values.model_info import named
 from .handle import AsyncModelHandle
 
 if TYPE_CHECKING:
@@ -45,14 +44,24 @@ class AsyncEmbeddingModel(AsyncModelHandle):
 
         Endpoint: rpc ``embedString``.
         """
-        request = functools.partial(models.embed, self.identifier)
+        request = functools.partial(models.embed, self._specifier)
         return await self._for_texts(request, input, "embed", limits)
+
+    async def get_base_prediction_config(self, **limits: Unpack[CallLimits]) -> dict[str, Any]:
+        """Return the settings with which texts are embedded, by LM Studio's keys.
+
+        Those are the model's own, and what is set for it in LM Studio; usually there are none.
+
+        Endpoint: rpc ``getBasePredictionConfig``.
+        """
+        request = models.get_base_embedding_config(self._specifier)
+        return await self._session.async_call(request, **limits)
 
     def embed_many(
         self,
         inputs: Iterable[str] | AsyncIterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
@@ -75,12 +84,12 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         from .._batch.calls import call_in_background
         from .batch import AsyncBatch
 
-        named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
 
         def start(
             text: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[Sequence[float]]]:
-            request = models.embed(self.identifier, text)
+            request = models.embed(specifier, text)
             return call_in_background(
                 self._session, request, scope, timeout=timeout, idle_timeout=idle_timeout
             )

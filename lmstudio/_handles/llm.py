@@ -33,6 +33,7 @@ from .._prediction.request import (
     chat_history,
     check_files,
     completion_history,
+    raw_prompt,
 )
 from .._prediction.stream import PredictionStream
 from .._requests import models
@@ -41,9 +42,9 @@ from .._values.messages import (
     AssistantResponse,
     ChatHistoryDataDict,
     ToolCallRequest,
+    ToolCallResultData,
     ToolResultMessage,
 )
-from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -80,6 +81,8 @@ class LLM(SyncModelHandle):
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: Literal["auto", "none", "required"] | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
@@ -108,7 +111,13 @@ class LLM(SyncModelHandle):
             config: Options of the prediction, as an object or a dict; names in camelCase or
                 snake_case.
             preset: The name of a preset of LM Studio.
-            on_message: Called with the whole reply as a message, for `Chat.append`.
+            tools: Tools that the model may ask for, as in `act()`; here they are described only,
+                and run by nobody: what it asks for is in `PredictionResult.tool_calls`. An empty
+                list offers none; None: as the configuration says.
+            tool_choice: Whether it is to call one: "auto" as it likes, "required", or "none".
+                None: as the configuration says.
+            on_message: Called with the whole reply as a message, for `Chat.append`; tool calls that
+                it asks for are part of it, and have to be answered by `Chat.add_tool_results()`.
             on_first_token: Called before the first fragment.
             on_prediction_fragment: Called with each fragment.
             on_prompt_processing_progress: Called with the share of the prompt that is processed,
@@ -116,8 +125,7 @@ class LLM(SyncModelHandle):
             on_prompt_details: Called with `PromptProcessingDetails`: how many tokens the prompt
                 has, how many are processed, and how many need not be. Older servers do not say.
             on_tool_call_request_start: Called with the number of a tool call (from 0) and its
-                id or None, when the model begins to write it. Tools are offered by the option
-                ``raw_tools``; here you call them yourself, in `act()` they are called for you.
+                id or None, when the model begins to write it.
             on_tool_call_request_name_received: Called with the number and the tool's name.
             on_tool_call_request_argument_fragment_generated: Called with the number and the next
                 piece of the arguments' text, which need not be JSON.
@@ -150,7 +158,7 @@ class LLM(SyncModelHandle):
             on_tool_call_request_end=on_tool_call_request_end,
             on_tool_call_request_failure=on_tool_call_request_failure,
         )
-        options = self._options(config, preset, response_format)
+        options = self._options(config, preset, response_format, tools, tool_choice)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._predict(options, chat_history(history), callbacks, limits)
 
@@ -161,6 +169,8 @@ class LLM(SyncModelHandle):
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: Literal["auto", "none", "required"] | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
@@ -255,17 +265,85 @@ class LLM(SyncModelHandle):
         """
         return LLM.complete_stream(**locals()).wait_for_result()
 
+    def complete_raw_text_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream[T]:
+        """Prepare a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The model is given the text as it is. `complete_stream()`, which every server knows, sends
+        it as a chat with a template that lets it through. The arguments, and what is returned, are
+        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
+        the `stop_strings` that `config` gives hold, none of a preset.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used. An older server, which does not know
+                the endpoint, is an `LMStudioServerError` when the stream is read.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
+        )
+        text = raw_prompt(prompt)
+        options = self._options(config, preset, response_format, raw_text=True)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, text, callbacks, limits)
+
+    def complete_raw_text(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult[T]:
+        """Return a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The same as ``complete_raw_text_stream(...).result()``, see there; and see `respond()` for
+        what it raises.
+        """
+        return LLM.complete_raw_text_stream(**locals()).wait_for_result()
+
     # -- many predictions ---------------------------------------------------------------------
 
     def respond_many(
         self,
         inputs: Iterable[Chat | ChatHistoryDataDict | str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: Literal["auto", "none", "required"] | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -278,11 +356,14 @@ class LLM(SyncModelHandle):
         Args:
             inputs: An iterable of what `respond()` takes. It is read in the iterating thread.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
-                many at once as the model was loaded for, and queues the others.
+                many at once as the model was loaded for, and queues the others. None: as many as
+                that, which the first step asks for; 4 if the server does not say.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
             preset: The name of a preset of LM Studio.
+            tools: Tools that the model may ask for, which nobody runs, as in `respond()`.
+            tool_choice: Whether it is to call one, as in `respond()`.
             cancel_event: An event, or several, that stop all of it.
             timeout: Seconds for each prediction; None: no limit. (For all of them:
                 ``cancel_event=CancelToken.after(seconds)``.)
@@ -301,7 +382,7 @@ class LLM(SyncModelHandle):
         return self._many(
             inputs,
             chat_history,
-            self._options(config, preset, response_format),
+            self._options(config, preset, response_format, tools, tool_choice),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
             ordered=ordered,
@@ -312,7 +393,7 @@ class LLM(SyncModelHandle):
         self,
         inputs: Iterable[str],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -345,7 +426,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``getBasePredictionConfig``.
         """
-        request = models.get_base_prediction_config(self.identifier)
+        request = models.get_base_prediction_config(self._specifier)
         return self._session.call(request, **limits)
 
     def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
@@ -362,7 +443,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``preloadDraftModel``.
         """
-        request = models.preload_draft_model(self.identifier, draft_model_key)
+        request = models.preload_draft_model(self._specifier, draft_model_key)
         self._session.call(request, **limits)
 
     # -- templates and agents -----------------------------------------------------------------
@@ -383,8 +464,8 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input))
-        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        template = models.apply_prompt_template(self._specifier, self._history(input))
+        count = functools.partial(models.count_tokens, "llm", self._specifier)
         return self._session.call_two(template, count, **limits)
 
     def apply_prompt_template(
@@ -408,7 +489,7 @@ class LLM(SyncModelHandle):
         """
         is_strict = self._session.strict_options
         request = models.apply_prompt_template(
-            self.identifier, self._history(history), opts, is_strict
+            self._specifier, self._history(history), opts, is_strict
         )
         return self._session.call(request, **limits)
 
@@ -442,6 +523,10 @@ class LLM(SyncModelHandle):
         on_tool_call_request_failure: (
             Callable[[int, LMStudioPredictionError, int], Any] | None
         ) = None,
+        on_tool_call_request_dequeued: Callable[[int, int], Any] | None = None,
+        on_tool_call_request_finalized: Callable[[int, ToolCallRequest, int], Any] | None = None,
+        on_tool_call_success: Callable[[int, ToolCallResultData, int], Any] | None = None,
+        on_tool_call_result: Callable[[int, ToolCallResultData, int], Any] | None = None,
         on_tool_call_status: Callable[[int, str, int], Any] | None = None,
         on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
         tool_timeout: float | None = None,
@@ -460,8 +545,10 @@ class LLM(SyncModelHandle):
         Args:
             chat: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
             tools: Functions with annotations and a docstring, `ToolFunctionDef`,
-                `RawFunctionTool`, or dicts like these. A parameter annotated `ToolCallContext`
-                gets one.
+                `RawFunctionTool`, or dicts like these or like the tools of OpenAI's API. A
+                parameter annotated `ToolCallContext` gets one. A call of a tool without an
+                implementation ends the loop after its round, and is found in
+                `ActResult.pending_tool_calls`.
             max_prediction_rounds: Rounds at most; in the last of them no tool is offered. None:
                 no limit.
             max_parallel_tool_calls: Tools that run at once; None: all that are asked for.
@@ -481,14 +568,26 @@ class LLM(SyncModelHandle):
                 returns is told to the model (None: the text of the error). It may raise. What the
                 tool raised is the error's ``__cause__``. With no request (None), the error is
                 raised in any case.
-            guard_tool_call: Called with a `GuardToolCallController` before each tool call, which
-                it may allow, change or deny.
+            guard_tool_call: Called with a `GuardToolCallController` when a call has its turn, just
+                before its tool runs; it may allow, change or deny that.
             on_tool_call_request_start: These five are called as in `respond_stream()`, with the
-                round as third argument; the numbers of calls go on over the rounds.
+                round as third argument; the numbers of calls go on over the rounds. What follows
+                here comes after them for each call, in this order.
             on_tool_call_request_name_received: See there.
             on_tool_call_request_argument_fragment_generated: See there.
             on_tool_call_request_end: See there.
             on_tool_call_request_failure: See there.
+            on_tool_call_request_dequeued: Called with the number of a tool call and the round, when
+                it has its turn, if it had to wait for others (see `max_parallel_tool_calls`).
+            on_tool_call_request_finalized: Called with the number, the `ToolCallRequest` and the
+                round, right before the tool runs: after the guard, and with what that has changed.
+                Also for a call that is left pending; not for one that was denied or is invalid.
+            on_tool_call_success: Called with the number, the `ToolCallResultData` and the round,
+                when the tool has returned.
+            on_tool_call_result: Called with the number, the `ToolCallResultData` and the round, for
+                whatever the model is told of a call, once for each that is not left pending: after
+                a success; if the tool failed or was late, the call is invalid, or the guard denied
+                it; and after a cancel. Not in the order of the calls.
             on_tool_call_status: Called with the number of a tool call, what the tool told
                 `ToolCallContext.status()`, and the round.
             on_tool_call_warning: Likewise for `ToolCallContext.warn()`.
@@ -500,9 +599,10 @@ class LLM(SyncModelHandle):
             idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
 
         Returns:
-            The number of rounds, the time, and whether it was cancelled. After a cancel, tools that
-            still run are awaited for the client's `cancel_grace` and then abandoned; each request
-            without a result is answered with "cancelled".
+            The number of rounds, the time, whether it was cancelled, and the calls that are left
+            pending. After a cancel, tools that still run are awaited for the client's
+            `cancel_grace` and then abandoned; each request without a result is answered with
+            "cancelled", and none is pending.
 
         Raises:
             LMStudioPredictionError: A tool call cannot be read, or came in the last round.
@@ -541,6 +641,10 @@ class LLM(SyncModelHandle):
             handle_invalid_tool_request=handle_invalid_tool_request,
             on_tool_call_status=on_tool_call_status,
             on_tool_call_warning=on_tool_call_warning,
+            on_tool_call_request_dequeued=on_tool_call_request_dequeued,
+            on_tool_call_request_finalized=on_tool_call_request_finalized,
+            on_tool_call_success=on_tool_call_success,
+            on_tool_call_result=on_tool_call_result,
         )
         return Act(
             self._session,
@@ -565,13 +669,26 @@ class LLM(SyncModelHandle):
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None,
         preset: str | None,
         response_format: Any = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: str | None = None,
         *,
         completion: bool = False,
+        raw_text: bool = False,
     ) -> PredictionOptions:
-        is_strict = self._session.strict_options
-        return PredictionOptions.read(
-            config, preset, response_format, completion=completion, is_strict=is_strict
+        options = PredictionOptions.read(
+            config,
+            preset,
+            response_format,
+            completion=completion,
+            raw_text=raw_text,
+            is_strict=self._session.strict_options,
         )
+        if tools is None and tool_choice is None:
+            return options
+        # Not needed by programs without tools.
+        from .._agent.tools import described
+
+        return options.offering(None if tools is None else described(tools), tool_choice)
 
     def _predict(
         self,
@@ -589,7 +706,7 @@ class LLM(SyncModelHandle):
         options: PredictionOptions,
         limits: CallLimits,
         *,
-        max_parallel: int,
+        max_parallel: int | None,
         ordered: bool,
         progress: Any,
     ) -> lmstudio.Batch[PredictionResult[Any]]:
@@ -597,20 +714,21 @@ class LLM(SyncModelHandle):
         from .._batch.batch import Batch
         from .._batch.calls import predict_in_background
 
-        named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
 
         def start(
             item: Any, scope: CancelScope
         ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
             own: CallLimits = {**limits, "cancel_event": scope}
             history = to_history(item)
-            return predict_in_background(self._session, options, self._specifier, history, own)
+            return predict_in_background(self._session, options, specifier, history, own)
 
         return Batch(
             self._session,
             start,
             inputs,
             max_parallel=max_parallel,
+            ask_places=models.get_places(specifier),
             ordered=ordered,
             limits=limits,
             progress=progress,

@@ -58,7 +58,7 @@ class _Walk:
         if ref in self._open or ref in self._names:
             return {"$ref": self._name(ref), **rest}
         self._open.append(ref)
-        target = self.expand(_find(self._root, ref))
+        target = self.expand(find_target(self._root, ref))
         self._open.pop()
         if ref in self._names:
             self.kept[self._names[ref]] = target
@@ -101,7 +101,7 @@ def _key(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
 
 
-def _find(root: Any, ref: str) -> Any:
+def find_target(root: Any, ref: str) -> Any:
     """Return what a reference leads to; raise LookupError if that is nothing."""
     start, *parts = ref.split("/")
     node = root

@@ -8,6 +8,7 @@ import attrs
 
 from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
 from .._json.converter import structure
+from .._values.messages import ToolCallRequest
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import (
     AnyPrediction,
@@ -33,10 +34,11 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_content", "_halves", "_kind", "_runs", "prompt_details")
+    __slots__ = ("_content", "_halves", "_kind", "_runs", "prompt_details", "tool_calls")
 
     def __init__(self) -> None:
         self.prompt_details: PromptProcessingDetails | None = None  # the last ones
+        self.tool_calls: list[ToolCallRequest] = []  # those that are whole
         self._content: list[str] = []
         self._halves = Halves()  # of a character
         self._kind = "none"  # the reasoning type of the last fragment; None: markup
@@ -149,6 +151,7 @@ class Accumulator:
             answer=answer,
             response_type=response_type,
             prompt_details=self.prompt_details,
+            tool_calls=list(self.tool_calls),
             **final,
         )
 

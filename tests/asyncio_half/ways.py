@@ -39,6 +39,10 @@ async def complete(bench):
     return await bench.model.complete("hi", cancel_event=NeverSet())
 
 
+async def complete_raw_text(bench):
+    return await bench.model.complete_raw_text("hi", cancel_event=NeverSet())
+
+
 async def wait_for_result(bench):
     stream = await bench.model.respond_stream("hi")
     await stream.start()
@@ -141,6 +145,17 @@ async def act_that_is_cancelled_while_a_tool_runs(bench):
     return await _act(bench, stubborn, cancel_event=token)
 
 
+async def act_with_a_call_that_is_left_pending(bench):
+    ask = {"type": "function", "function": {"name": "ask"}}
+    bench.script(["word "] * 8, delay=0.005, tool_calls=[{"name": "ask"}])
+    return await bench.model.act("Ask.", [ask, add])
+
+
+async def respond_with_tools(bench):
+    bench.script(["word "] * 8, delay=0.005, tool_calls=[{"name": "add"}])
+    return await bench.model.respond("1 + 2?", tools=[add, add_later])
+
+
 async def load(bench):
     await bench.client.llm.load_new_instance("test-vlm", "another", on_load_progress=print_nothing)
     await bench.client.llm.unload("another")
@@ -219,6 +234,7 @@ async def ask_more(bench):
     await model.get_base_prediction_config()
     await model.preload_draft_model("test-vlm")
     await client.llm.estimate_resources("test-vlm")
+    await (await client.embedding.model()).get_base_prediction_config()
     await client.system.notify("A title")
     await client.system.list_downloaded_model_variants("test-llm")
     (downloaded, *_) = await client.llm.list_downloaded()
@@ -230,6 +246,10 @@ async def ask_more(bench):
 async def ask_the_server(bench):
     await bench.client.system.get_version()
     await bench.client.system.get_info()
+    await bench.client.system.start_http_server()
+    await bench.client.system.stop_http_server()
+    await bench.client.repository.lm_link.get_status()
+    await bench.client.repository.lm_link.set_preferred_device("testing-device")
 
 
 async def read_documents(bench):
