@@ -1,5 +1,6 @@
 """The I/O thread by itself: commands, timers, sockets, and its end. It knows no call."""
 
+import queue
 import selectors
 import socket
 import threading
@@ -423,9 +424,11 @@ def test_many_threads_may_start_it_at_once(owner):
     barrier = threading.Barrier(8)
 
     def start():
+        ran_in = queue.SimpleQueue()
         barrier.wait(5)
         owner.reactor.start()
-        return owner.reactor.thread
+        owner.reactor.post(lambda: ran_in.put(threading.get_ident()))
+        return ran_in.get(timeout=5)
 
     threads = {Worker.result(worker) for worker in [Worker(start) for _ in range(8)]}
 
