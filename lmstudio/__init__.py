@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
+    from ._agent.plugin_tool import PluginTool
     from ._agent.tool_context import GuardToolCallController, ToolCallContext
     from ._agent.tools import RawFunctionTool, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
     from ._asyncio.batch import AsyncBatch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ._asyncio.log_stream import (
         AsyncLogStream,
     )
+    from ._asyncio.plugin_tools import AsyncPluginTools
     from ._asyncio.stream import AsyncPredictionStream
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from ._handles.log_stream import (
         LogStream,
     )
+    from ._handles.plugin_tools import PluginTools
     from ._json.converter import AnyLMStudioStruct, DictObject
     from ._json.from_json import ValidationError
     from ._json.json_schema import BaseModel, DictSchema, ModelSchema
@@ -177,6 +180,7 @@ __all__ = [
     "AsyncLLM",
     "AsyncLogStream",
     "AsyncModelHandle",
+    "AsyncPluginTools",
     "AsyncPredictionStream",
     "BackgroundCall",
     "BaseModel",
@@ -250,6 +254,8 @@ __all__ = [
     "ModelSpecifier",
     "ModelSpecifierDict",
     "ParsedDocument",
+    "PluginTool",
+    "PluginTools",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
     "PredictionMessageCallback",

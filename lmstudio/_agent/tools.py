@@ -22,7 +22,7 @@ from .tool_arguments import (
     name_and_doc,
     parameters_of,
 )
-from .tool_context import ToolCallContext
+from .tool_context import TakesContext, ToolCallContext
 
 logger = logging.getLogger(__name__)
 
@@ -322,6 +322,9 @@ def _context_parameter(tool: ToolFunctionDef | RawFunctionTool) -> str | None:
     Raises:
         LMStudioValueError: There are two.
     """
+    implementation: object = tool.implementation
+    if isinstance(implementation, TakesContext):
+        return implementation.context_parameter
     found: list[str] = []
     if isinstance(tool, ToolFunctionDef) and isinstance(tool.parameters, Mapping):
         for key, entry in tool.parameters.items():

@@ -61,11 +61,13 @@ LISTED = {
         "_prediction.stream": "PredictionStream",
         "_batch.batch": "Batch",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
+        "_agent.plugin_tool": "PluginTool",
         "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
         "_asyncio.stream": "AsyncPredictionStream",
         "_asyncio.batch": "AsyncBatch",
         "_asyncio.handle": "AsyncModelHandle",
         "_asyncio.log_stream": "AsyncLogStream",
+        "_asyncio.plugin_tools": "AsyncPluginTools",
         "_asyncio.embedding_model": "AsyncEmbeddingModel",
         "_asyncio.llm": "AsyncLLM",
         "_asyncio.downloaded": """
@@ -76,6 +78,7 @@ LISTED = {
         "_handles.embedding_model": "EmbeddingModel",
         "_handles.handle": "SyncModelHandle",
         "_handles.log_stream": "LogStream",
+        "_handles.plugin_tools": "PluginTools",
         "_handles.llm": "LLM",
         "_client.client": "Client",
         "_client.default_client": """
@@ -100,6 +103,7 @@ _UNLISTED = {
         "_prediction.callbacks": "PromptDetailsCallback",
         "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
         "_requests.documents": "ParsingCallback RetrievalCallback",
+        "_requests.plugins": "ToolReportCallback",
         "_requests.uploads": "UploadProgressCallback",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict

@@ -36,6 +36,7 @@ from .files import AsyncFilesNamespace
 from .handle import AsyncNamespace
 from .llm import AsyncLLM
 from .namespaces import AsyncEmbeddingNamespace, AsyncLlmNamespace
+from .plugins import AsyncPluginsNamespace
 from .repository import AsyncRepositoryNamespace
 from .session import AsyncSession
 from .system import AsyncSystemNamespace
@@ -137,6 +138,7 @@ class AsyncClient:
         self._system = AsyncSystemNamespace(self._llm, self._embedding)
         self._diagnostics = AsyncDiagnosticsNamespace(self._session, find_host)
         self._repository = AsyncRepositoryNamespace(self._session, find_host)
+        self._plugins = AsyncPluginsNamespace(self._session, find_host)
         self._files = AsyncFilesNamespace(
             self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
         )
@@ -213,6 +215,11 @@ class AsyncClient:
     def repository(self) -> AsyncRepositoryNamespace:
         """The models that can be downloaded."""
         return self._repository
+
+    @property
+    def plugins(self) -> AsyncPluginsNamespace:
+        """The plugins and MCP servers, whose tools can be used."""
+        return self._plugins
 
     @property
     def files(self) -> AsyncFilesNamespace:

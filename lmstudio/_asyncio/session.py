@@ -81,10 +81,15 @@ class AsyncSession(Session):
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
         since: float | None = None,
+        inside: Call | None = None,
     ) -> T:
         """Ask for one thing, and return what the answer means; as `Session.call`."""
         call = self.new_call(
-            request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
+            request.endpoint,
+            request.parameter,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            inside=inside,
         )
         return request.result(await self.async_run(call, cancel_event, request.on_packet, since))
 

@@ -31,6 +31,7 @@ from .._handles.files import FilesNamespace
 from .._handles.handle import Namespace
 from .._handles.llm import LLM
 from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
+from .._handles.plugins import PluginsNamespace
 from .._handles.repository import RepositoryNamespace
 from .._handles.system import SystemNamespace
 from .._requests.uploads import UploadProgressCallback
@@ -134,6 +135,7 @@ class Client:
         self._system = SystemNamespace(self._llm, self._embedding)
         self._diagnostics = DiagnosticsNamespace(self._session, find_host)
         self._repository = RepositoryNamespace(self._session, find_host)
+        self._plugins = PluginsNamespace(self._session, find_host)
         self._files = FilesNamespace(
             self._session, find_host, check_count(max_upload_bytes, "max_upload_bytes")
         )
@@ -210,6 +212,11 @@ class Client:
     def repository(self) -> RepositoryNamespace:
         """The models that can be downloaded."""
         return self._repository
+
+    @property
+    def plugins(self) -> PluginsNamespace:
+        """The plugins and MCP servers, whose tools can be used."""
+        return self._plugins
 
     @property
     def files(self) -> FilesNamespace:

@@ -95,6 +95,9 @@ class ClientPort:
         self._start(call, text)
 
     def _start(self, call: Call, text: bytes | FragmentedMessage) -> None:
+        if (end := call.end_from_outside()) is not None:  # it must not go to a new connection
+            self._end(call, end)
+            return
         is_used_up = self.protocol.is_mute and not self.protocol.calls
         if is_used_up or self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
@@ -112,7 +115,8 @@ class ClientPort:
         if not call.has_begun:
             return False
         if call.stop is not None:
-            self.protocol.ending.add(call.id)
+            if call.endpoint.channel:  # else the server says nothing to it
+                self.protocol.ending.add(call.id)
             self._send(call.stop_text())
         return True
 

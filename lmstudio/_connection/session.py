@@ -26,6 +26,7 @@ from .call import END, WAKE, Call, Outcome
 from .connect import Connector
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
+from .inner_call import InnerCall
 from .limits import CallLimits, Limit, call_limits, get_sync_api_timeout
 from .request import Request
 
@@ -160,8 +161,17 @@ class Session:
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
         is_prediction: bool = False,
+        inside: Call | None = None,
     ) -> Call:
         """Prepare a call with the limits that hold for it.
+
+        Args:
+            endpoint: What is called.
+            parameter: Its parameter as JSON data; None if it has none.
+            timeout: Seconds for it.
+            idle_timeout: Seconds of silence of the server.
+            is_prediction: Whether the server's last word is waited for after a cancel.
+            inside: The channel that it is made inside of; None: it is none of these.
 
         Raises:
             LMStudioValueError: A limit is negative or not a number.
@@ -170,6 +180,10 @@ class Session:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
             idle_timeout = get_sync_api_timeout()
+        if inside is not None:
+            limit = self.check_timeout(timeout)
+            silence = check_seconds(idle_timeout, "idle_timeout")
+            return InnerCall(inside, endpoint, parameter, timeout=limit, idle_timeout=silence)
         own = self._own
         last = own.dispatcher
         if last.reactor.has_ended and not self.is_closed:  # it failed
@@ -295,6 +309,7 @@ class Session:
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
         since: float | None = None,
+        inside: Call | None = None,
     ) -> T:
         """Ask for one thing, and return what the answer means.
 
@@ -304,13 +319,18 @@ class Session:
             timeout: Seconds for it.
             idle_timeout: Seconds of silence of the server.
             since: The time from which `timeout` counts, on the monotonic clock; None: now.
+            inside: The channel inside of which it is asked for; None: in none.
 
         Raises:
             LMStudioCancelledError: It was cancelled.
             LMStudioError: Whatever else ended it.
         """
         call = self.new_call(
-            request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
+            request.endpoint,
+            request.parameter,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            inside=inside,
         )
         return request.result(self.run(call, cancel_event, request.on_packet, since))
 

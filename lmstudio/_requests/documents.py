@@ -117,9 +117,12 @@ def retrieve(
         "config": config,
     }
 
+    told: list[RetrievalProgress] = []  # the last one: the end of a step says its 1.0 once more
+
     def take(packet: dict[str, Any]) -> None:
         progress = _progress(packet, sources)
-        if on_progress is not None and progress is not None:
+        if on_progress is not None and progress is not None and told != [progress]:
+            told[:] = [progress]
             runner.run(on_progress, progress)
 
     def read(packet: Any) -> RetrievalResult:
@@ -147,13 +150,20 @@ def retrieval_config(
     if limit is not None:
         values["retrieval.limit"] = check_count(limit, "limit")
     if embedding_model is not None:
-        values["retrieval.embeddingModel"] = check_text(embedding_model, "embedding_model")
+        if not isinstance(embedding_model, str):
+            raise LMStudioValueError(
+                "embedding_model must be the key or the handle of an embedding model; "
+                f"{shown(embedding_model)} was given."
+            )
+        values["retrieval.embeddingModel"] = embedding_model
     if chunk_size is not None or chunk_overlap is not None:
         size = _CHUNK_SIZE if chunk_size is None else check_count(chunk_size, "chunk_size")
-        overlap = as_whole(_CHUNK_OVERLAP if chunk_overlap is None else chunk_overlap)
-        if overlap is None or overlap < 0:
+        usual = min(_CHUNK_OVERLAP, size // 2)
+        overlap = as_whole(usual if chunk_overlap is None else chunk_overlap)
+        if overlap is None or not 0 <= overlap < size:
             raise LMStudioValueError(
-                f"chunk_overlap must be at least 0, or None; {shown(chunk_overlap)} was given."
+                f"chunk_overlap must be at least 0 and smaller than a chunk ({size}), or None; "
+                f"{shown(chunk_overlap)} was given."
             )
         method = {"type": "recursive-v1", "chunkSize": size, "chunkOverlap": overlap}
         values["retrieval.chunkingMethod"] = method

@@ -28,7 +28,8 @@ from .script_file import Script, read_script
 
 _DEFAULT_PORT = 1234
 _MORE = (
-    "The arguments models, hub and replies of a server are given in the script file (--script). "
+    "The arguments models, hub, plugins and replies of a server are given in the script file "
+    "(--script). "
     "There is no --hold: a call that is held waits for a test to answer it, and here is no test."
 )
 
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m lmstudio.testing",
         description="A server that speaks LM Studio's protocol; for this machine unless told so.",
         epilog=_MORE,
+        allow_abbrev=False,  # what is short for one option today may be another's tomorrow
     )
     add = parser.add_argument
     seconds = _value(float, checks.number())
@@ -143,7 +145,7 @@ def _warning(server: Server) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM.
+    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM, or until a client asks for its end.
 
     Args:
         arguments: The command line; that of the process if None.
@@ -170,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if warning := _warning(server):
             print(warning, flush=True)
         # No Event: setting one in a signal handler can deadlock against the wait it interrupts.
-        while not ended:
+        while server.listening and not ended:
             time.sleep(0.1)
     return 0
 

@@ -27,6 +27,8 @@ FILES = {
     "repository.py": "_handles/repository.py",
     "log_stream.py": "_handles/log_stream.py",
     "diagnostics.py": "_handles/diagnostics.py",
+    "plugin_tools.py": "_handles/plugin_tools.py",
+    "plugins.py": "_handles/plugins.py",
     "tool_calls.py": "_agent/tool_calls.py",
     "act.py": "_agent/act.py",
     "batch.py": "_batch/batch.py",
@@ -91,9 +93,10 @@ MORE_COROUTINES = {
     "client.py": ["aclose"],
     "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],
+    "plugin_tools.py": ["open", "call_tool", "_call_tool", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "loading", "documents", "repository", "diagnostics", "system")
+REQUESTS = ("models", "loading", "documents", "repository", "diagnostics", "system", "plugins")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",
@@ -120,6 +123,8 @@ NAMES = {
     "FilesNamespace": "AsyncFilesNamespace",
     "DiagnosticsNamespace": "AsyncDiagnosticsNamespace",
     "LogStream": "AsyncLogStream",
+    "PluginsNamespace": "AsyncPluginsNamespace",
+    "PluginTools": "AsyncPluginTools",
     "UploadedFiles": "AsyncUploadedFiles",
 }
 # After all else, in every file.
@@ -289,6 +294,36 @@ PATCHES = {
     },
     "diagnostics.py": {
         "by ``with``": "by ``async with``",
+    },
+    "plugin_tools.py": {
+        "from .._concurrency.deadline import receiver\n": "",
+        "from .._concurrency.threads import check_may_wait\n": "",
+        "        check_may_wait()\n": "",
+        "\nimport queue\n": "\nimport asyncio\n",
+        "queue.SimpleQueue()": "cast(Any, LoopInbox(asyncio.get_running_loop()))",
+        "receiver(inbox.inbox, None)": "receiver(cast(Any, inbox.inbox), None)",
+        "self._session.start(call, self._events)": (
+            "await self._session.async_start(call, self._events, has_inbox=True)"
+        ),
+        "\nfrom ..errors import": "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import",
+        "def __enter__(self)": "def __aenter__(self)",
+        "def __exit__(": "async def __aexit__(",
+        "self.close()": "await self.aclose()",
+        "def close(self)": "async def aclose(self)",
+        "calls `close()`": "awaits `aclose()`",
+        "``with``": "``async with``",
+        "`with`": "`async with`",
+        ": with client": ": async with client",
+        "another thread": "another task",
+        "Thread safety: all methods may be called from several threads at once; `cancel`, "
+        "`cancelled` and\n    `close` also": (
+            "Thread safety: the tasks of one event loop; `cancel` and `cancelled` anywhere, also"
+        ),
+    },
+    "plugins.py": {
+        "            with client": "            async with client",
+        "                model.act(": "                await model.act(",
+        "opened by ``with``": "opened by ``async with``",
     },
     "client.py": {
         "from .._handles.": "from .",
