@@ -155,9 +155,9 @@ class LMStudioServerError(LMStudioError):
         if details is not None:
             self.server_error = SerializedLMSExtendedError.from_dict(details)
         if self.server_error is not None:
-            said = _describe(self.server_error)
+            words = _describe(self.server_error)
             # Some of LM Studio's own titles begin with these words.
-            message = said if said.startswith(f"{message}: ") else f"{message}: {said}"
+            message = words if words.startswith(f"{message}: ") else f"{message}: {words}"
         super().__init__(message)
 
     @staticmethod
