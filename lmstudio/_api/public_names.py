@@ -59,6 +59,9 @@ LISTED = {
         """,
         "_prediction.stream": "PredictionStream",
         "_batch.batch": "Batch",
+        "_batch.journal": "BatchJournal",
+        "_batch.numbers": "BatchNumbers",
+        "_batch.outcome": "BatchOutcome",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
         "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
         "_asyncio.stream": "AsyncPredictionStream",
@@ -76,6 +79,7 @@ LISTED = {
         "_handles.handle": "SyncModelHandle",
         "_handles.log_stream": "LogStream",
         "_handles.llm": "LLM",
+        "_handles.many": "respond_many",
         "_client.client": "Client",
         "_client.default_client": """
             close_default_client configure_default_client embedding_model get_default_client

@@ -62,6 +62,17 @@ def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
     )
 
 
+def get_places(identifier: str) -> Request[int | None]:
+    """Ask how many predictions a loaded model runs at once; None if the server does not say."""
+    request = get_load_config("llm", identifier)
+
+    def read(fields: Any) -> int | None:
+        places: int | None = getattr(request.read(fields), "max_parallel_predictions", None)
+        return places
+
+    return Request(request.endpoint, request.parameter, read)
+
+
 def get_processing_state(kind: ModelKind, identifier: str) -> Request[ModelProcessingState]:
     """Ask what a loaded model is doing."""
     parameter = {"specifier": named(identifier), "throwIfNotFound": True}
@@ -114,9 +125,18 @@ def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
     return Request(endpoint, parameter, lambda answer: answers.counts(answer, "tokens"))
 
 
+def text_to_embed(text: object) -> str:
+    """Return a text as it is.
+
+    Raises:
+        LMStudioValueError: It is none.
+    """
+    return check_text(text, "The input of embed()")
+
+
 def embed(identifier: str, text: str) -> Request[Sequence[float]]:
     """Ask for the vector of a text."""
-    check_text(text, "The input of embed()")
+    text_to_embed(text)
     parameter = {"modelSpecifier": named(identifier), "inputString": text}
     endpoint = rpc("embedding", "embedString", "Embedding")
     return Request(endpoint, parameter, lambda answer: answers.numbers(answer, "embedding"))

@@ -10,6 +10,7 @@ from helpers import Worker, cancels, creates, eventually, valid_chat
 from robustness.signal_points import OURS, PACKAGE, each_point
 
 import lmstudio as lms
+from lmstudio._batch.batch import _has_ended
 
 pytestmark = pytest.mark.races
 LIMIT = 10.0  # seconds
@@ -25,7 +26,7 @@ def test_a_batch_gives_each_finished_outcome_once(server, model, ordered, wrappe
         batch = model.respond_many(list("abc"), max_parallel=3, ordered=ordered)
         iterator = iter(batch)
         given = [next(iterator)[0]]
-        eventually(lambda: all(outcome.done() for outcome in batch._outcomes.values()))
+        eventually(lambda: all(map(_has_ended, batch._open.values())))
         loop = wrapped(iterator)
         try:
             with interrupted():
