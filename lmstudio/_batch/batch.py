@@ -131,7 +131,8 @@ class Batch(Generic[R]):
         if settings.journal is not None:
             from .journal_file import JournalFile  # here: most batches need not load it
 
-            self._journal = JournalFile(settings.journal, work.kind, self._scope.is_set)
+            is_left = functools.partial(_is_left, weakref.ref(self))
+            self._journal = JournalFile(settings.journal, work.kind, is_left)
         for host in hosts:
             host._session.scopes[id(self._scope)] = self._scope
         self._scope.open(events)
@@ -179,6 +180,7 @@ class Batch(Generic[R]):
         Raises:
             LMStudioRuntimeError: The batch goes on: cancel it first.
         """
+        self._notice_if_left()
         if not self._has_stopped() and (self._inputs is not None or self._under_way()):
             raise LMStudioRuntimeError("The batch goes on: cancel it, or iterate to its end.")
         under_way = {i: task.input for i, task in self._open.items() if i != self._given}
@@ -201,7 +203,7 @@ class Batch(Generic[R]):
         last = None if self._iterator is None else self._iterator()
         if last is iterator:
             return
-        if last is not None and self._goes_on() and not self._scope.is_set():
+        if last is not None and self._goes_on() and not self._has_stopped():
             raise LMStudioRuntimeError(
                 "Another loop over this batch goes on: iterate over it once, and in one thread."
             )
@@ -614,6 +616,11 @@ class _Unfinished:
 def _note_end(news: deque[int], bell: queue.SimpleQueue[Any], index: int, _ended: object) -> None:
     news.append(index)  # first: whoever is woken looks there
     bell.put(None)
+
+
+def _is_left(reference: weakref.ref[Batch[Any]]) -> bool:
+    batch = reference()
+    return batch is None or batch.cancelled()
 
 
 def _has_ended(task: Task[Any]) -> bool:

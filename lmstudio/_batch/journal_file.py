@@ -90,6 +90,7 @@ class JournalFile:
             if isinstance(error, LMStudioValueError):
                 raise
             raise _failed("opened", self._path, error) from error
+        weakref.finalize(self, self._file.close)
         try:
             found = os.fstat(self._file.fileno())
             key = found.st_dev, found.st_ino
@@ -129,6 +130,7 @@ class JournalFile:
                 raise
         except OSError as error:
             raise _failed("read", self._path, error) from error
+        weakref.finalize(self, reader.close)
         self._reader = reader
 
     def _read(self, lines: BufferedReader) -> None:
@@ -150,7 +152,8 @@ class JournalFile:
             if is_last:  # an editor may have taken it
                 self._file.seek(end + len(line))
                 self._file.write(b"\n")
-                end += 1
+                end += len(line) + 1
+                break
             end += len(line)
         self._known, self.unmatched = known, len(known)
         self._end = self._written_from = end
