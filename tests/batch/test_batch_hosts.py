@@ -19,9 +19,13 @@ def short_pauses(monkeypatch):
 
 @pytest.fixture
 def two():
-    with Server() as first, Server() as second:
-        with lms.Client(first.host) as one, lms.Client(second.host) as other:
-            yield first, second, [one.llm.model(), other.llm.model()]
+    with (
+        Server() as first,
+        Server() as second,
+        lms.Client(first.host) as one,
+        lms.Client(second.host) as other,
+    ):
+        yield first, second, [one.llm.model(), other.llm.model()]
 
 
 def test_whoever_is_free_takes_the_next_input(two):
@@ -54,7 +58,7 @@ def test_the_loss_of_one_host_is_its_own(two):
 
 
 def test_a_host_that_refuses_for_good_leaves_and_the_last_ends_the_batch(two):
-    first, second, models = two
+    _, second, models = two
     wrong = [lms.LLM("nothing", model._namespace) for model in models]
     outcomes = list(lms.respond_many([wrong[0], models[1]], [str(n) for n in range(10)]))
     assert {outcome.host for outcome in outcomes} == {second.host}

@@ -1,4 +1,4 @@
-"""A server that is lost or absent is no outcome: a batch waits, asks again, or says what is left."""
+"""A server that is lost or absent is no outcome: a batch waits and asks again, or gives it back."""
 
 import contextlib
 import threading
