@@ -208,7 +208,7 @@ async def what_a_batch_has_not_done(bench):
 
     batch = bench.model.respond_many(inputs(), max_parallel=1)
     async for _ in batch:
-        break
+        batch.cancel()
     return [text async for text in batch.unfinished()]
 
 
