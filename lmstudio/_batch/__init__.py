@@ -7,9 +7,9 @@ The way of an input, all of it in the thread that iterates (`batch`)::
                 |                              background thread            |
                 +---- waiting: lost, refused by one host, or tried again ---+
 
-`tasks` has an input on that way. `hosts` has the places: where is one free, which host rests after a
-loss, which has left, and when the patience is over. `calls` starts an input, and knows what does not
-fit. `verdicts` says what an end means. A line of the `journal_file` (`records` are its lines,
+`tasks` has an input on that way. `hosts` has the places: where is one free, which host rests after
+a loss, which has left, and when the patience is over. `calls` starts an input, and knows what does
+not fit. `verdicts` says what an end means. A line of the `journal_file` (`records` are its lines,
 `journal` names it, `file_lock` keeps others off) is written before its outcome is given. `numbers`
 adds up, `progress` shows it, `outcome` is what the user gets, `options` what he gives.
 

@@ -369,7 +369,7 @@ class Batch(Generic[R]):
         if isinstance(outcome, BaseException):
             outcome = outcome.with_traceback(None)  # which would keep alive all that it has used
         misfit = self._work.misfit(outcome)
-        verdict = judge(outcome, misfit)
+        verdict = judge(outcome, misfit, running.call)
         host.note_end(task, verdict, outcome)
         host.running.discard(task)
         if self._is_sent_again(task, verdict, outcome, misfit):
@@ -387,8 +387,8 @@ class Batch(Generic[R]):
         """Decide whether an input is to be sent again, and count it."""
         if verdict is Verdict.ANSWERED:
             return False
-        if self._has_stopped():
-            return verdict is not Verdict.FAILED  # it has no outcome, and is unfinished
+        if self._has_stopped():  # then it has no outcome, and is unfinished
+            return verdict is not Verdict.FAILED or task.failures < self._settings.retries
         if verdict is Verdict.ABSENT:
             task.attempts -= 1
         elif verdict is Verdict.LOST:
@@ -419,7 +419,7 @@ class Batch(Generic[R]):
         told = self._outcome_of(task, outcome, misfit)
         if told.cancelled:
             self._without[task.index] = task.input
-        elif self._journal is not None and task.key is not None:
+        elif self._journal is not None and task.key is not None and task.attempts:
             self._journal.append(task.index, task.key, record_of(told))
             self._is_dirty = self._journal.wants_sync
         self._tally.add(told)
@@ -546,6 +546,7 @@ class Batch(Generic[R]):
         except LMStudioError as error:
             host.running.discard(task)
             task.running = None
+            task.attempts -= 1
             if not self._has_stopped():
                 self._complete(task, error.with_traceback(None))
 

@@ -22,7 +22,6 @@ from .records import DIGITS, digest_of
 logger = logging.getLogger(__name__)
 
 _BEGINNING = b'{"index": '  # of each line, so that half a line is known for one
-_VALUES = ("content", "embedding", "error")
 
 # Those that are open in this process, by the file's identity.
 _open: weakref.WeakValueDictionary[tuple[int, int], JournalFile] = weakref.WeakValueDictionary()
@@ -273,8 +272,13 @@ def _make(path: str, flags: int) -> int:
 
 def _name_of(record: Any) -> str | int | tuple[str | int]:
     digest, own = record["input"], record.get("id")
-    if len(digest) != DIGITS or not any(name in record for name in _VALUES):
+    forms = {"content": str, "embedding": list, "error": str}
+    forms |= {"stats": dict} if "content" in record else {}
+    are_right = [isinstance(record[name], form) for name, form in forms.items() if name in record]
+    if len(digest) != DIGITS or not are_right or not all(are_right):
         raise ValueError("no record")
+    if "content" in record:
+        record["stats"]["stop_reason"]
     int(digest, 16)
     occurrence = int(record["occurrence"]) if own is None else 1
     return Key(digest, own, occurrence).name

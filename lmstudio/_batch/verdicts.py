@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     LMStudioConnectionLostError,
@@ -14,6 +14,9 @@ from ..errors import (
     LMStudioTimeoutError,
     LMStudioWebsocketError,
 )
+
+if TYPE_CHECKING:
+    from .._connection.call import Call
 
 
 class Verdict(Enum):
@@ -26,12 +29,13 @@ class Verdict(Enum):
     REFUSED = auto()  # this host will refuse all others, too
 
 
-def judge(outcome: Any, misfit: Exception | None) -> Verdict:
+def judge(outcome: Any, misfit: Exception | None, call: Call) -> Verdict:
     """Return what an end means.
 
     Args:
         outcome: The result or the error.
         misfit: Why a structured reply does not fit, if it does not.
+        call: What has ended.
     """
     if not isinstance(outcome, Exception):
         stats = getattr(outcome, "stats", None)
@@ -46,6 +50,8 @@ def judge(outcome: Any, misfit: Exception | None) -> Verdict:
         return Verdict.REFUSED
     if isinstance(outcome, LMStudioServerError):
         return Verdict.REFUSED if outcome._lets_nobody_in else Verdict.FAILED
-    if isinstance(outcome, (LMStudioTimeoutError, LMStudioProtocolError)):
+    if isinstance(outcome, LMStudioTimeoutError):  # it may have passed while connecting
+        return Verdict.FAILED if call.is_sent else Verdict.ABSENT
+    if isinstance(outcome, LMStudioProtocolError):
         return Verdict.FAILED
     return Verdict.ANSWERED  # the input itself, a cancel

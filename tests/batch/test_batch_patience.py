@@ -1,6 +1,7 @@
 """A server that is lost or absent is no outcome: a batch waits and asks again, or gives it back."""
 
 import contextlib
+import socket
 import threading
 
 import pytest
@@ -192,3 +193,14 @@ def test_unfinished_inputs_can_be_given_to_another_batch(server, model):
     rest = batch.unfinished()
     texts = {outcome.input for outcome in model.respond_many(rest)}
     assert texts | {"Question 0"} == {f"Question {number}" for number in range(6)}
+
+
+def test_a_time_limit_that_passes_while_connecting_is_no_outcome_either():
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and no more
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        client = lms.Client(host, connect_timeout=5)
+        batch = lms.LLM("test-llm", client.llm).respond_many(["a"], timeout=0.05, patience=0)
+        with pytest.raises(lms.LMStudioTimeoutError):
+            list(batch)
+        assert list(batch.unfinished()) == ["a"]
+        client.close()

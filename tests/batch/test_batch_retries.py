@@ -89,9 +89,8 @@ def test_what_retry_if_raises_stops_the_batch_and_loses_nothing(server, model):
     batch = model.respond_many(["a", "b"], max_parallel=1, retries=5, retry_if=retry_if)
     with pytest.raises(ZeroDivisionError):
         list(batch)
-    (outcome,) = batch
-    assert isinstance(outcome.error, lms.LMStudioServerError)
-    assert list(batch.unfinished()) == ["b"]
+    assert list(batch) == []
+    assert list(batch.unfinished()) == ["a", "b"]
 
 
 def test_an_input_that_cannot_be_sent_is_not_tried_again(server, model):
@@ -103,3 +102,18 @@ def test_an_input_that_cannot_be_sent_is_not_tried_again(server, model):
 def test_without_retries_there_is_one_try(server, model):
     server.reply("one two", error_after=1)
     assert one(model).attempts == 1
+
+
+def test_what_would_be_tried_again_is_unfinished_after_a_stop(server, model, tmp_path):
+    token = lms.CancelToken()
+    server.reply("one two", error_after=1)
+    batch = model.respond_many(
+        ["a"],
+        retries=3,
+        retry_if=lambda _: token.cancel(),
+        cancel_event=token,
+        journal=tmp_path / "out.jsonl",
+    )
+    assert list(batch) == []
+    assert list(batch.unfinished()) == ["a"]
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
