@@ -345,13 +345,17 @@ class Batch(Generic[R]):
 
     def _running(self) -> int:
         """Take the news, and return how many inputs are under way."""
+        self._take_news()
+        return self._hosts.running
+
+    def _take_news(self) -> None:
+        """Look at what other threads told of the end of inputs."""
         while self._news:  # other threads append; only this thread takes
             # First looked at, then taken: Ctrl-C may come between, and this is repeated.
             task = self._open.get(self._news[0])
             if task is not None:
                 self._settle(task)
             self._news.popleft()
-        return self._hosts.running
 
     def _look_at_all(self) -> None:
         """Find what has ended and nothing told of, since Ctrl-C came in between."""
@@ -459,8 +463,10 @@ class Batch(Generic[R]):
 
     def _start_more(self) -> None:
         """Read inputs and start them, as long as there is room."""
-        self._running()
-        while not self._has_stopped():
+        while True:
+            self._take_news()
+            if self._has_stopped():
+                return
             next_one = self._waiting[0] if self._waiting else None
             host = self._hosts.free(next_one)
             if host is None:
@@ -476,7 +482,6 @@ class Batch(Generic[R]):
                     self._begin(task, host)
                 elif self._next_task() is not None:
                     return
-            self._running()
 
     def _read(self) -> Task[R] | None:
         """Read the next input; it may have its outcome already. None: not now, or no more."""

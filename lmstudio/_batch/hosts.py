@@ -40,6 +40,7 @@ class Host(Generic[R]):
         name: The server, as a user would write it.
         places: How many inputs may run there at once; None: it was not asked yet.
         begin: Starts one.
+        refill: How many places have to be free before any is given, until none is.
         ask_places: Asks for the number of places, if nobody has said it.
         running: Those that do.
         epoch: How often it was lost.
@@ -53,6 +54,8 @@ class Host(Generic[R]):
         places: int | None,
         begin: Begin[R],
         ask_places: Request[int | None] | None = None,
+        *,
+        refill: int = 1,
     ) -> None:
         """Make one of which nothing runs."""
         self._session: Any = session  # of the half that the batch belongs to
@@ -60,6 +63,8 @@ class Host(Generic[R]):
         self.places = places
         self.begin = begin
         self.ask_places = ask_places
+        self.refill = refill
+        self._is_refilled = True
         self.running: set[Task[R]] = set()
         self.epoch = 0
         self.left: LMStudioError | None = None
@@ -78,6 +83,12 @@ class Host(Generic[R]):
         if self._alone is not None and self._alone in self.running:
             return 0
         free = (self.places or 1) - len(self.running)
+        if free < self.refill:  # short work: several are begun at once
+            if free <= 0 or not self._is_refilled:
+                self._is_refilled = False
+                return 0
+        else:
+            self._is_refilled = True
         if task is not None and task.losses >= SUSPECT and self.running:
             return 0
         return free

@@ -88,7 +88,7 @@ class EmbeddingModel(SyncModelHandle):
             return RequestRun(self._session, request, own)
 
         return Batch(
-            [Host(self._session, self._host, places, begin)],
+            [Host(self._session, self._host, places, begin, refill=max(1, places // 2))],
             Work("embed", models.text_to_embed),
             inputs,
             BatchSettings(ordered=ordered, **options),
