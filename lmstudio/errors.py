@@ -1,7 +1,6 @@
 """Every exception of this package.
 
-`LMStudioPredictionError` and `LMStudioUnknownMessageWarning` are there for programs that name
-them; nothing raises them yet.
+`LMStudioUnknownMessageWarning` is there for programs that name it; nothing raises it yet.
 
 The tree::
 
@@ -181,7 +180,32 @@ class LMStudioChannelClosedError(LMStudioServerError):
 
 
 class LMStudioPredictionError(LMStudioServerError):
-    """LM Studio reported a problem with what a prediction produced."""
+    """A problem with what a prediction produced, such as a tool call that cannot be made.
+
+    Of a tool call that failed, what the tool raised is the error's ``__cause__``.
+
+    Attributes:
+        raw_content: Of a tool call: the model's own text of it, or of all its calls, which need not
+            be JSON; None: it is not known.
+        tool_name: Of a tool call: the name of the tool; None: it is not known.
+        tool_arguments: Of a tool call: what the model gave as arguments; None: nothing, or nothing
+            that can be read.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        raw_content: str | None = None,
+        tool_name: str | None = None,
+        tool_arguments: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep what is known of a tool call beside the message."""
+        super().__init__(message, details)
+        self.raw_content = raw_content
+        self.tool_name = tool_name
+        self.tool_arguments = tool_arguments
 
 
 class LMStudioClientError(LMStudioError):

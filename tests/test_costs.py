@@ -123,6 +123,26 @@ print(json.dumps([sorted(sys.modules), threading.active_count()]))
     assert not slow & set(modules)
 
 
+def test_a_program_without_tools_imports_nothing_of_them(server):
+    code = f"""
+import json, sys
+import lmstudio
+with lmstudio.Client("{server.host}") as client:
+    client.llm.model().respond("hi", response_format={{"type": "object"}})
+print(json.dumps(sorted(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+
+    parts = ("_agent", "schema_check", "pattern")
+    assert not [
+        name
+        for name in json.loads(done.stdout)
+        if name.startswith("lmstudio.") and name.endswith(parts)
+    ]
+
+
 def test_a_client_of_many_streams_has_one_thread(server):
     server.hold("predict")
     before = threading.active_count()

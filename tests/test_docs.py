@@ -32,7 +32,12 @@ PROGRAMS = [
     param for param in ALL_PROGRAMS if param.id not in WINDOWS and not WEB.search(param.values[0])
 ]
 # The tools that the programs define, and what the model says to them.
-ARGUMENTS = {"add": {"a": 17, "b": 25}, "search": {"query": "ice"}, "delete": {"path": "/etc/x"}}
+ARGUMENTS = {
+    "add": {"a": 17, "b": 25},
+    "search": {"query": "ice"},
+    "delete": {"path": "/etc/x"},
+    "ask_person": {"question": "When?"},
+}
 
 
 QUICK = 3  # replies to a batch that end by themselves
@@ -40,7 +45,7 @@ QUICK = 3  # replies to a batch that end by themselves
 
 def script(server, program):
     """Script the replies: a call of the program's tool, or more words than any waits for."""
-    defined = re.findall(r"^def (\w+)\(", program, re.MULTILINE)
+    defined = re.findall(r"^(?:def |    name=\")(\w+)", program, re.MULTILINE)
     tool = next((name for name in defined if name in ARGUMENTS), None)
     if "images=" in program:  # for a model that sees
         server.unload("test-llm")

@@ -30,7 +30,7 @@ ROOMS = {
         clock once drain fork threads deadline targets watched event_watcher object_watcher
         cancel_token callback_gate
     """,
-    "_json": "whole annotations converter dereference from_json json_schema",
+    "_json": "whole annotations converter dereference from_json json_schema pattern schema_check",
     "_config": "from_user options option_dicts template_options to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
@@ -41,7 +41,7 @@ ROOMS = {
         server_info
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system",
-    "_background": "callback_queue thread future toolkits",
+    "_background": "tk_poller toolkits callback_queue thread future",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream
@@ -50,7 +50,7 @@ ROOMS = {
         outcome numbers verdicts tasks hosts file_lock records journal journal_file options progress
         calls batch
     """,
-    "_agent": "tool_context tool_arguments tools rules tool_runs tool_calls act",
+    "_agent": "tool_context tool_annotations tool_arguments tools rules tool_runs tool_calls act",
     "_handles": """
         handle embedding_model llm many downloaded namespaces system uploaded_files files repository
         log_stream diagnostics

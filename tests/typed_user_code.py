@@ -293,6 +293,24 @@ def acts(model: lms.LLM) -> None:
     call = lms.run_in_background(model.act, chat, tools, on_done=lambda r: print(r.rounds))
     assert_type(call, lms.BackgroundCall[lms.ActResult])
     model.act(chat, tools, on_tool_call_status="no")  # WRONG
+    assert_type(result.pending_tool_calls, list[lms.ToolCallRequest])
+    openai: dict[str, Any] = {"type": "function", "function": {"name": "ask"}}
+    raw = lms.RawFunctionTool(name="raw", description="It is.", parameters_json_schema={})
+    model.act(
+        chat,
+        [add, openai, raw, {"type": "function", "function": {"name": "look"}}],
+        on_tool_call_result=lambda number, told, index: print(number, told.content, index),
+        handle_invalid_tool_request=explain,
+    )
+    reply = model.respond(chat, tools=[add, raw], tool_choice="required")
+    assert_type(reply.tool_calls, list[lms.ToolCallRequest])
+    model.respond(chat, tools=[add], tool_choice="any")  # WRONG
+    model.respond(chat, tools=openai)  # WRONG
+
+
+def explain(error: lms.LMStudioPredictionError, request: lms.ToolCallRequest | None) -> str:
+    print(error.raw_content, error.tool_name, error.tool_arguments)
+    return str(error) if request is None else request.name
 
 
 def events(model: lms.LLM, token: lms.CancelToken, event: threading.Event) -> None:

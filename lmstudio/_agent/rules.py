@@ -8,7 +8,12 @@ from typing import Any, TypeAlias
 import attrs
 
 from .._api.callbacks import callback_field
-from .._values.messages import AssistantResponse, ToolCallRequest, ToolResultMessage
+from .._values.messages import (
+    AssistantResponse,
+    ToolCallRequest,
+    ToolCallResultData,
+    ToolResultMessage,
+)
 from .._values.results import (
     LlmPredictionFragment,
     PredictionRoundResult,
@@ -23,6 +28,7 @@ InvalidToolRequestHandler: TypeAlias = Callable[
 ]
 GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
 ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
+ToolCallResultCallback: TypeAlias = Callable[[int, ToolCallResultData, int], Any]
 
 ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage"], Any]
 
@@ -76,6 +82,10 @@ class ToolRules:
         handle_invalid_tool_request: Asked what to tell the model of a call that failed.
         on_tool_call_status: Called with what a tool says of itself.
         on_tool_call_warning: Likewise.
+        on_tool_call_request_dequeued: Called when a call that had to wait has its turn.
+        on_tool_call_request_finalized: Called when it is settled what a call will be made with.
+        on_tool_call_success: Called with what a tool returned.
+        on_tool_call_result: Called with what the model is told of a call.
     """
 
     tools: dict[str, Tool]
@@ -90,4 +100,16 @@ class ToolRules:
     )
     on_tool_call_warning: ToolCallReportCallback | None = callback_field(
         "call_id", "text", "round_index"
+    )
+    on_tool_call_request_dequeued: Callable[[int, int], Any] | None = callback_field(
+        "call_id", "round_index"
+    )
+    on_tool_call_request_finalized: Callable[[int, ToolCallRequest, int], Any] | None = (
+        callback_field("call_id", "request", "round_index")
+    )
+    on_tool_call_success: ToolCallResultCallback | None = callback_field(
+        "call_id", "result", "round_index"
+    )
+    on_tool_call_result: ToolCallResultCallback | None = callback_field(
+        "call_id", "result", "round_index"
     )

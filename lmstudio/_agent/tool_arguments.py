@@ -4,49 +4,28 @@ from __future__ import annotations
 
 import builtins
 import copy
-import functools
 import inspect
-from collections.abc import Iterator, Mapping
-from typing import Any, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from .._json.annotations import Field
 from .._json.from_json import from_json
 from .._json.json_schema import object_schema
+from .._json.schema_check import schema_problems
 from ..errors import LMStudioValueError
+from .tool_annotations import annotated_parameters, with_annotations, without_partial
 
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def name_and_doc(f: Any) -> tuple[str | None, str | None]:
     """Return what a function is called, and its docstring, as far as it has them."""
-    function = _without_partial(f)
+    function = without_partial(f)
     name = getattr(function, "__name__", None)
-    doc = function.__doc__ or _with_annotations(function).__doc__
+    doc = function.__doc__ or with_annotations(function).__doc__
     return (None if name == "<lambda>" else name), doc
-
-
-def _without_partial(f: Any) -> Any:
-    return _without_partial(f.func) if isinstance(f, functools.partial) else f
-
-
-def _with_annotations(function: Any) -> Any:
-    """Return what bears the annotations: of an object that can be called, its method."""
-    is_plain = inspect.isroutine(function) or inspect.isclass(function)
-    return function if is_plain else getattr(function, "__call__", function)  # noqa: B004
-
-
-def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
-    """Yield each parameter with its type, or with ``Parameter.empty``.
-
-    Raises:
-        Exception: What Python says of a function without a signature, or of an annotation that
-            cannot be evaluated.
-    """
-    hints = get_type_hints(_with_annotations(_without_partial(f)), include_extras=True)
-    for parameter in inspect.signature(f).parameters.values():
-        yield parameter, hints.get(parameter.name, parameter.empty)
 
 
 def parameters_of(f: Any, name: str) -> dict[str, Any]:
@@ -128,6 +107,35 @@ class Parameters:
                 problems.append(LMStudioValueError(f"{key}: nested too deeply"))
         if problems:
             raise LMStudioValueError("; ".join(map(str, problems))) from problems[0]
+        return values
+
+
+class SchemaParameters:
+    """The parameters of a tool that a JSON Schema describes; read as those of `Parameters` are.
+
+    Thread safety: all threads; nothing changes.
+
+    Attributes:
+        schema: The JSON Schema of an object.
+    """
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        """Take the schema, as JSON data."""
+        self.schema = schema
+
+    def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments as they are.
+
+        Args:
+            arguments: What the model wrote, as JSON data.
+
+        Raises:
+            LMStudioValueError: They do not fit; the text names each place.
+        """
+        values = dict(arguments)
+        problems = schema_problems(values, self.schema)
+        if problems:
+            raise LMStudioValueError("; ".join(problems))
         return values
 
 

@@ -32,7 +32,7 @@ from ..errors import (
     LMStudioTimeoutError,
     LMStudioValueError,
 )
-from .rules import GuardToolCallCallback, ToolCallReportCallback, ToolRules
+from .rules import GuardToolCallCallback, ToolRules
 from .tool_context import GuardToolCallController, Report, ToolCallContext
 from .tool_runs import start_tool
 from .tools import Tool
@@ -46,14 +46,36 @@ _CANCELLED = "cancelled"  # what the model is told of a call that has no result
 class _ToolCall:
     """One call: what the model asked for, and what it is told."""
 
-    __slots__ = ("content", "id", "request", "run", "token")
+    __slots__ = ("content", "has_waited", "id", "is_left", "raw_content", "request", "run", "token")
 
-    def __init__(self, call_id: int, request: ToolCallRequest) -> None:
+    def __init__(self, call_id: int, request: ToolCallRequest, raw_content: str | None) -> None:
         self.id = call_id
         self.request = request
+        self.raw_content = raw_content  # the model's own text
         self.content: str | None = None
+        self.has_waited = False  # for others, before its turn
+        self.is_left = False  # to whoever called act(): nobody here can make it
         self.run: Callable[[], None]
         self.token = ScopedToken()
+
+    def error(self, words: str, cause: Exception | None = None) -> LMStudioPredictionError:
+        """Return what the user's handler is told of a call that failed."""
+        error = LMStudioPredictionError(
+            words,
+            raw_content=self.raw_content,
+            tool_name=self.request.name,
+            tool_arguments=self.request.arguments,
+        )
+        error.__cause__ = cause
+        return error
+
+    def result(self) -> ToolCallResultData:
+        """Return what the model is told."""
+        return ToolCallResultData(
+            content=_CANCELLED if self.content is None else self.content,
+            tool_call_id=self.request.id,
+            name=self.request.name,
+        )
 
 
 class _ToolReport(NamedTuple):
@@ -89,7 +111,7 @@ class ToolCalls:
         self._reports: deque[_ToolReport] = deque()  # appended by the threads of the tools
         self._round_index = round_index
         self._calls: list[_ToolCall] = []
-        self._pending: deque[_ToolCall] = deque()
+        self._queue: deque[_ToolCall] = deque()
         self._running: dict[int, _ToolCall] = {}
 
     @property
@@ -99,41 +121,38 @@ class ToolCalls:
 
     @property
     def results(self) -> list[ToolCallResultData]:
-        """A result for each request, in the same order."""
-        return [
-            ToolCallResultData(
-                content=_CANCELLED if call.content is None else call.content,
-                tool_call_id=call.request.id,
-                name=call.request.name,
-            )
-            for call in self._calls
-        ]
+        """A result for each request that is not left to others, in the same order."""
+        return [call.result() for call in self._calls if not call.is_left]
 
-    def add(self, call_id: int, request: ToolCallRequest) -> None:
+    @property
+    def left(self) -> list[ToolCallRequest]:
+        """The requests that are left to whoever called `act()`, in their order."""
+        return [call.request for call in self._calls if call.is_left]
+
+    def add(self, call_id: int, request: ToolCallRequest, raw_content: str | None) -> None:
         """Take a request, and run its tool as soon as that is allowed.
 
         Raises:
             LMStudioRuntimeError: The guard decided nothing.
-            BaseException: What the guard or the handler of invalid requests raised.
+            BaseException: What a callback raised.
         """
-        call = _ToolCall(call_id, request)
+        call = _ToolCall(call_id, request, raw_content)
         self._calls.append(call)
         tool = self._rules.tools.get(request.name)
         if tool is None:
-            call.content = self.refuse(request, f"Cannot find tool with name {request.name}.")
+            error = call.error(f"Cannot find tool with name {request.name}.")
+            self._answer(call, self.refuse(error, request))
             return
         try:
             arguments = tool.read(request.arguments)
-        except LMStudioValueError as error:
-            words = f"Failed to parse arguments for tool {request.name}: {error}"
-            call.content = self.refuse(request, words, error)
+        except LMStudioValueError as problem:
+            words = f"Failed to parse arguments for tool {request.name}: {problem}"
+            self._answer(call, self.refuse(call.error(words, problem), request))
             return
-        if self._rules.guard_tool_call is not None and not self._scope.is_set():
-            arguments = self._ask(self._rules.guard_tool_call, call, tool, arguments)
-        if call.content is None:
-            call.run = functools.partial(self._start, call, tool, arguments)
-            self._pending.append(call)
-            self._start_pending()
+        call.run = functools.partial(self._take_turn, call, tool, arguments)
+        self._queue.append(call)
+        self._start_queued()
+        call.has_waited = bool(self._queue)  # the last in it is this one
 
     def take_reports(self, *, only_ends: bool = False) -> None:
         """Take what the threads of tools have reported until now.
@@ -154,19 +173,19 @@ class ToolCalls:
         if call.id not in self._running:
             return  # its time was over before
         if kind is Report.ENDED:
-            self._finish(call, value)
+            self._finish(call, value, is_success=True)
         elif kind is Report.FAILED:
             self._fail(call, value)
         elif kind is Report.STATUS:
-            self._tell(self._rules.on_tool_call_status, call, value)
+            self._tell(self._rules.on_tool_call_status, call.id, value)
         elif kind is Report.WARNING:
-            self._tell(self._rules.on_tool_call_warning, call, value)
+            self._tell(self._rules.on_tool_call_warning, call.id, value)
         elif not self._scope.is_set():  # its time is over
             self._fail(call, LMStudioCancelledError())
 
-    def _tell(self, callback: ToolCallReportCallback | None, call: _ToolCall, text: str) -> None:
+    def _tell(self, callback: Callable[..., Any] | None, *arguments: Any) -> None:
         if callback is not None:
-            self._gate.run(callback, call.id, text, self._round_index)
+            self._gate.run(callback, *arguments, self._round_index)
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until all tools have ended or all is cancelled; return False at the deadline."""
@@ -179,17 +198,29 @@ class ToolCalls:
 
     def settle(self, deadline: Deadline) -> None:
         """After a cancel: start nothing more, and give what runs until the deadline to end."""
-        self._pending.clear()
+        self._queue.clear()
         while self._running:
             if not self._take_next(deadline):
                 self.abandon()
+
+    def answer_all(self) -> None:
+        """After a cancel, when nothing runs any more: tell the model that all else is cancelled.
+
+        Raises:
+            BaseException: What a callback raised.
+        """
+        if self._scope.is_set():
+            for call in self._calls:
+                call.is_left = False
+                if call.content is None:
+                    self._answer(call, _CANCELLED)
 
     def abandon(self) -> None:
         """Wait for no tool any more, and keep nothing of what they report from now on."""
         for call in list(self._running.values()):
             call.token.retire()  # it was cancelled; it need not hold what cancelled it
         self._running.clear()
-        self._pending.clear()
+        self._queue.clear()
         self._reports.clear()
 
     def _take_next(self, deadline: Deadline) -> bool:
@@ -204,9 +235,7 @@ class ToolCalls:
         self.take_reports()
         return True
 
-    def refuse(
-        self, request: ToolCallRequest | None, words: str, cause: Exception | None = None
-    ) -> str:
+    def refuse(self, error: LMStudioPredictionError, request: ToolCallRequest | None) -> str:
         """Return what to tell the model of a call that failed; the user's handler has a say.
 
         Raises:
@@ -214,21 +243,46 @@ class ToolCalls:
             BaseException: What the handler raised.
         """
         handler = self._rules.handle_invalid_tool_request
-        if handler is not None:
-            problem = LMStudioPredictionError(words)
-            problem.__cause__ = cause
-            answer = self._gate.run(handler, problem, request)
-            words = words if answer is None else str(answer)
+        answer = None if handler is None else self._gate.run(handler, error, request)
         if request is None:
-            raise LMStudioPredictionError(words) from cause
-        return words
+            fresh = error.fresh()  # the handler may have kept the other
+            fresh.args = error.args if answer is None else (str(answer),)
+            raise fresh
+        return str(error) if answer is None else str(answer)
 
     # -- before a tool runs -------------------------------------------------------------------
+
+    def _start_queued(self) -> None:
+        limit = self._rules.max_parallel
+        while self._queue and (limit is None or len(self._running) < limit):
+            if self._scope.is_set():
+                return
+            self._queue.popleft().run()
+
+    def _take_turn(self, call: _ToolCall, tool: Tool, arguments: dict[str, Any]) -> None:
+        """Run a tool, unless the guard denies it, or it has to be run by others."""
+        if call.has_waited:
+            self._tell(self._rules.on_tool_call_request_dequeued, call.id)
+        if self._rules.guard_tool_call is not None and not self._scope.is_set():
+            arguments = self._ask(self._rules.guard_tool_call, call, tool, arguments)
+        if call.content is None and not self._scope.is_set():
+            self._tell(self._rules.on_tool_call_request_finalized, call.id, call.request)
+        if call.content is not None or self._scope.is_set():
+            return
+        if tool.implementation is None:
+            call.is_left = True
+            return
+        self._running[call.id] = call  # before its thread can report
+        try:
+            self._start(call, tool, tool.implementation, arguments)
+        except LMStudioRuntimeError as error:  # Python starts no thread any more
+            _raise_interrupt(error)
+            self._fail(call, error)
 
     def _ask(
         self, guard: GuardToolCallCallback, call: _ToolCall, tool: Tool, arguments: dict[str, Any]
     ) -> dict[str, Any]:
-        """Let the guard decide; a call that it denies gets its content."""
+        """Let the guard decide; a call that it denies is answered."""
         controller = GuardToolCallController(
             copy.deepcopy(call.request), call.id, self._round_index, self._scope
         )
@@ -242,7 +296,7 @@ class ToolCalls:
             )
         decision, detail = controller._decision
         if decision == "deny":
-            call.content = json.dumps({"error": detail}, ensure_ascii=False, default=str)
+            self._answer(call, json.dumps({"error": detail}, ensure_ascii=False, default=str))
         elif decision == "override":
             call.request = attrs.evolve(call.request, arguments=detail)
             try:
@@ -253,20 +307,13 @@ class ToolCalls:
                 ) from error
         return arguments
 
-    def _start_pending(self) -> None:
-        limit = self._rules.max_parallel
-        while self._pending and (limit is None or len(self._running) < limit):
-            if self._scope.is_set():
-                return
-            call = self._pending.popleft()
-            self._running[call.id] = call  # before its thread can report
-            try:
-                call.run()
-            except LMStudioRuntimeError as error:  # Python starts no thread any more
-                _raise_interrupt(error)
-                self._fail(call, error)
-
-    def _start(self, call: _ToolCall, tool: Tool, arguments: dict[str, Any]) -> None:
+    def _start(
+        self,
+        call: _ToolCall,
+        tool: Tool,
+        implementation: Callable[..., Any],
+        arguments: dict[str, Any],
+    ) -> None:
         report = functools.partial(self._report, call)
         if self._rules.timeout is not None:
             call.token = ScopedToken.after(self._rules.timeout)
@@ -277,7 +324,7 @@ class ToolCalls:
             arguments[tool.context_parameter] = ToolCallContext(
                 call.id, self._round_index, call.token, report
             )
-        start_tool(tool.implementation, arguments, call.token, report)
+        start_tool(implementation, arguments, call.token, report)
 
     def _report(self, call: _ToolCall, kind: Report, value: Any) -> None:
         """Any thread: have something taken by `act()`, as long as it waits for the tool."""
@@ -290,10 +337,17 @@ class ToolCalls:
 
     # -- after it -----------------------------------------------------------------------------
 
-    def _finish(self, call: _ToolCall, content: str) -> None:
+    def _answer(self, call: _ToolCall, content: str, *, is_success: bool = False) -> None:
+        """Settle what the model is told of a call."""
         call.content = content
+        if is_success:
+            self._tell(self._rules.on_tool_call_success, call.id, call.result())
+        self._tell(self._rules.on_tool_call_result, call.id, call.result())
+
+    def _finish(self, call: _ToolCall, content: str, *, is_success: bool = False) -> None:
         self._retire(call)
-        self._start_pending()
+        self._answer(call, content, is_success=is_success)
+        self._start_queued()
 
     def _retire(self, call: _ToolCall) -> None:
         del self._running[call.id]
@@ -312,9 +366,10 @@ class ToolCalls:
             )
         logger.debug("the tool %r failed", call.request.name, exc_info=error)
         self._retire(call)
-        words = self.refuse(call.request, f"Unhandled Python exception: {error!r}", error)
-        call.content = json.dumps(words, ensure_ascii=False)
-        self._start_pending()
+        problem = call.error(f"Unhandled Python exception: {error!r}", error)
+        words = self.refuse(problem, call.request)
+        self._answer(call, json.dumps(words, ensure_ascii=False))
+        self._start_queued()
 
 
 def _raise_interrupt(error: BaseException | None) -> None:

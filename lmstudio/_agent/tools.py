@@ -13,19 +13,23 @@ from .._api.public import public
 from .._api.shown import shown
 from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
-from .tool_arguments import BY_NAME, Parameters, annotated_parameters, name_and_doc, parameters_of
+from .tool_annotations import annotated_parameters
+from .tool_arguments import BY_NAME, Parameters, SchemaParameters, name_and_doc, parameters_of
 from .tool_context import ToolCallContext
 
 logger = logging.getLogger(__name__)
 
 
-class ToolFunctionDefDict(TypedDict):
-    """`ToolFunctionDef` as a dict."""
-
+class _ToolFunctionDefRequired(TypedDict):
     name: str
     description: str
     parameters: Mapping[str, Any]
-    implementation: Callable[..., Any]
+
+
+class ToolFunctionDefDict(_ToolFunctionDefRequired, total=False):
+    """`ToolFunctionDef` as a dict."""
+
+    implementation: Callable[..., Any] | None
 
 
 @attrs.frozen(kw_only=True)
@@ -36,13 +40,15 @@ class ToolFunctionDef:
         name: What the model calls it.
         description: What it does, for the model.
         parameters: The type of each parameter by name, or ``{"type": ..., "default": ...}``.
-        implementation: Called with the arguments by name. What it returns becomes JSON.
+        implementation: Called with the arguments by name. What it returns becomes JSON. None: the
+            tool is described only, and a call of it ends `act()`; see
+            `ActResult.pending_tool_calls`.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
-    implementation: Callable[..., Any]
+    implementation: Callable[..., Any] | None = None
 
     @classmethod
     def from_callable(
@@ -86,19 +92,23 @@ class RawFunctionTool:
     Attributes:
         name: What the model calls it.
         description: What it does, for the model.
-        parameters_json_schema: A schema of an object. Arguments are passed on as they come: nothing
-            is checked but that they are an object.
-        implementation: Called with the arguments by name.
+        parameters_json_schema: A schema of an object. Arguments that do not fit it are refused, and
+            the model is told why; others are passed on as they come. What is checked are types,
+            ``enum``, ``const``, properties, items, ``allOf``, ``anyOf``, ``oneOf``, limits of
+            numbers and lengths, ``pattern``, and ``$ref`` inside the schema.
+        implementation: Called with the arguments by name. None: the tool is described only, and a
+            call of it ends `act()`; see `ActResult.pending_tool_calls`.
     """
 
     name: str
     description: str
     parameters_json_schema: Mapping[str, Any]
-    implementation: Callable[..., Any]
+    implementation: Callable[..., Any] | None = None
 
 
+# A dict is like one of the classes, or like a tool in OpenAI's API.
 ToolDefinition: TypeAlias = (
-    ToolFunctionDef | RawFunctionTool | ToolFunctionDefDict | Callable[..., Any]
+    ToolFunctionDef | RawFunctionTool | ToolFunctionDefDict | Mapping[str, Any] | Callable[..., Any]
 )
 
 
@@ -112,15 +122,15 @@ class Tool:
     Attributes:
         name: What the model calls it.
         definition: What the model is told, as JSON data.
-        implementation: The function.
-        parameters: How its arguments are read; None: they are passed as they come.
+        parameters: How its arguments are read.
+        implementation: The function; None: its calls are left to whoever called `act()`.
         context_parameter: The name of the parameter that takes the context, or None.
     """
 
     name: str
     definition: dict[str, Any]
-    implementation: Callable[..., Any]
-    parameters: Parameters | None = None
+    parameters: Parameters | SchemaParameters
+    implementation: Callable[..., Any] | None = None
     context_parameter: str | None = None
 
     def read(self, arguments: Any) -> dict[str, Any]:
@@ -132,7 +142,7 @@ class Tool:
         arguments = {} if arguments is None else arguments
         if not isinstance(arguments, Mapping):
             raise LMStudioValueError(f"expected an object with arguments, got {shown(arguments)}")
-        return dict(arguments) if self.parameters is None else self.parameters.read(arguments)
+        return self.parameters.read(arguments)
 
 
 def prepare_tools(
@@ -143,6 +153,25 @@ def prepare_tools(
     Raises:
         LMStudioValueError: There is none, or one cannot be used.
     """
+    tools = _by_name(definitions, may_be_async)
+    if not tools:
+        raise LMStudioValueError(
+            "Tool using actions require at least one tool to be defined. "
+            "Without any, use respond()."
+        )
+    return tools
+
+
+def described(definitions: Iterable[ToolDefinition]) -> list[dict[str, Any]]:
+    """Return what a model is told of tools that nobody runs, as JSON data.
+
+    Raises:
+        LMStudioValueError: One cannot be used.
+    """
+    return [tool.definition for tool in _by_name(definitions, may_be_async=True).values()]
+
+
+def _by_name(definitions: Iterable[ToolDefinition], may_be_async: bool) -> dict[str, Tool]:
     if isinstance(definitions, Mapping) or not isinstance(definitions, Iterable):
         raise LMStudioValueError(f"Tools are given as a list; {shown(definitions)} was given.")
     tools: dict[str, Tool] = {}
@@ -154,11 +183,6 @@ def prepare_tools(
                 f"{tool.name!r}."
             )
         tools[tool.name] = tool
-    if not tools:
-        raise LMStudioValueError(
-            "Tool using actions require at least one tool to be defined. "
-            "Without any, use respond()."
-        )
     return tools
 
 
@@ -178,7 +202,7 @@ def _prepare(definition: Any, may_be_async: bool) -> Tool:
     if not isinstance(definition.description, str):
         raise LMStudioValueError(f"The description of the tool {name!r} is no text.")
     description = inspect.cleandoc(definition.description)
-    if not callable(implementation):
+    if implementation is not None and not callable(implementation):
         raise LMStudioValueError(
             f"The implementation of the tool {name!r} is no function: {shown(implementation)}."
         )
@@ -188,27 +212,46 @@ def _prepare(definition: Any, may_be_async: bool) -> Tool:
             "here, so use a plain function."
         )
     context_parameter = _context_parameter(definition)
+    parameters: Parameters | SchemaParameters
     if isinstance(definition, RawFunctionTool):
-        parameters, schema = None, _raw_schema(definition)
+        parameters = SchemaParameters(_raw_schema(definition))
     else:
         parameters = _parameters(definition, context_parameter)
-        schema = parameters.schema
-    function = {"name": name, "description": description, "parameters": schema}
+    function = {"name": name, "description": description, "parameters": parameters.schema}
     wire = {"type": "function", "function": function}
-    return Tool(name, wire, implementation, parameters, context_parameter)
+    return Tool(name, wire, parameters, implementation, context_parameter)
 
 
 def _from_dict(definition: Mapping[str, Any]) -> ToolFunctionDef | RawFunctionTool:
+    if definition.get("type") == "function":
+        return _from_openai(definition)
     is_raw = "parameters_json_schema" in definition
     cls: Any = RawFunctionTool if is_raw else ToolFunctionDef
     names = [field.name for field in attrs.fields(cls)]
-    if set(definition) != set(names):
+    if {"implementation", *definition} != set(names):
         raise LMStudioValueError(
             f"A tool as a dict has the keys {', '.join(names)}; "
             f"this one has {', '.join(map(str, definition)) or 'none'}."
         )
     tool: ToolFunctionDef | RawFunctionTool = cls(**definition)
     return tool
+
+
+def _from_openai(definition: Mapping[str, Any]) -> RawFunctionTool:
+    """Return a tool as OpenAI's API and LM Studio's have it; what has no place here is left out."""
+    function = definition.get("function")
+    if not isinstance(function, Mapping) or "implementation" in definition:
+        raise LMStudioValueError(
+            "A tool as a dict with the type 'function' is {'type': 'function', 'function': "
+            "{'name': ..., 'description': ..., 'parameters': {a JSON Schema}}}; "
+            f"{shown(definition)} was given. With an implementation, it is a RawFunctionTool."
+        )
+    description, schema = function.get("description"), function.get("parameters")
+    return RawFunctionTool(
+        name=function.get("name"),  # type: ignore[arg-type]  # it is checked with the others
+        description="" if description is None else description,
+        parameters_json_schema={} if schema is None else schema,
+    )
 
 
 def _raw_schema(tool: RawFunctionTool) -> dict[str, Any]:
@@ -218,7 +261,7 @@ def _raw_schema(tool: RawFunctionTool) -> dict[str, Any]:
             "properties": {},
             **to_json_data(dict(tool.parameters_json_schema)),
         }
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         schema = {"type": None}
     if schema["type"] != "object":
         raise LMStudioValueError(
@@ -263,7 +306,7 @@ def _context_parameter(tool: ToolFunctionDef | RawFunctionTool) -> str | None:
         for key, entry in tool.parameters.items():
             if _is_context(entry.get("type") if isinstance(entry, Mapping) else entry):
                 found.append(key)
-    with contextlib.suppress(Exception):  # its annotations are its own business
+    with contextlib.suppress(Exception):  # there is none, or its annotations are its own business
         for parameter, tp in annotated_parameters(tool.implementation):
             if _is_context(tp) and parameter.kind in BY_NAME and parameter.name not in found:
                 found.append(parameter.name)

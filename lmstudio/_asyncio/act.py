@@ -91,6 +91,7 @@ class AsyncAct:
         self._next_call_id = 0
         self._rounds = 0
         self._is_cancelled = False
+        self._left: list[ToolCallRequest] = []  # to whoever called act()
 
     async def run(self) -> ActResult:
         """Run until the model asks for no more tools, or one of the events is set.
@@ -125,6 +126,7 @@ class AsyncAct:
             total_time_seconds=monotonic() - self._since,
             cancelled=self._is_cancelled,
             cancel_reason=scope.reason if self._is_cancelled else None,
+            pending_tool_calls=self._left,
         )
 
     async def _round(self, index: int) -> bool:
@@ -163,11 +165,14 @@ class AsyncAct:
         round_result = PredictionRoundResult.from_result(result, index)
         self._call_back(self._callbacks.on_prediction_completed, round_result)
         await self._wait_for(calls, result)
+        calls.answer_all()
         self._tell(result, calls)
         self._call_back(self._callbacks.on_round_end, index)
         if calls.requests and is_last and not self._scope.is_set():
-            calls.refuse(None, "Model requested tool use on final prediction round.")
-        return bool(calls.requests) and not result.cancelled
+            words = "Model requested tool use on final prediction round."
+            calls.refuse(LMStudioPredictionError(words), None)
+        self._left = calls.left
+        return bool(calls.requests) and not self._left and not result.cancelled
 
     async def _wait_for(self, calls: AsyncToolCalls, result: PredictionResult) -> None:
         if not await calls.wait(self._deadline):
@@ -185,8 +190,8 @@ class AsyncAct:
         on_message = self._callbacks.on_message
         if calls.requests:
             requested = self._chat.add_assistant_response(result, calls.requests)
-            answered = self._chat.add_tool_results(calls.results)
-
+            results = calls.results
+            answered = self._chat.add_tool_results(results) if results else None
             if on_message is not None:
                 # Both in one, though close() shuts the gate in between, or a window's thread is
                 # interrupted: that of `run_in_background()` is called by its queue.
@@ -216,13 +221,12 @@ class AsyncAct:
             self._next_call_id = first + at + 1
             self._call_back(callbacks.on_tool_call_request_start, first + at, tool_call_id, index)
 
-        def end(at: int, request: ToolCallRequest) -> None:
-            self._call_back(callbacks.on_tool_call_request_end, first + at, request, index)
-            calls.add(first + at, request)
+        def take(at: int, request: ToolCallRequest, raw_content: str | None) -> None:
+            calls.add(first + at, request, raw_content)
 
         def failure(at: int, error: LMStudioPredictionError) -> None:
             self._call_back(callbacks.on_tool_call_request_failure, first + at, error, index)
-            calls.refuse(None, str(error))
+            calls.refuse(error, None)
 
         return PredictionCallbacks(
             on_first_token=with_index(callbacks.on_first_token),
@@ -236,8 +240,9 @@ class AsyncAct:
             on_tool_call_request_argument_fragment_generated=with_number(
                 callbacks.on_tool_call_request_argument_fragment_generated
             ),
-            on_tool_call_request_end=end,
+            on_tool_call_request_end=with_number(callbacks.on_tool_call_request_end),
             on_tool_call_request_failure=failure,
+            on_request=take,
             on_wake=calls.take_reports,
         )
 
@@ -254,9 +259,11 @@ class AsyncAct:
 
 
 def _tell_both(
-    on_message: ActMessageCallback, requested: AssistantResponse, answered: ToolResultMessage
+    on_message: ActMessageCallback,
+    requested: AssistantResponse,
+    answered: ToolResultMessage | None,
 ) -> None:
-    """Tell of requests and of their results, whatever happens in between.
+    """Tell of requests and of their results, if there are any, whatever happens in between.
 
     A chat with a request that is never answered could not go on. No function of ours stands between
     these lines, since Ctrl-C may come at the beginning of each.
@@ -268,11 +275,12 @@ def _tell_both(
             _tell_again(on_message, requested)
             raise
     finally:
-        try:
-            on_message(answered)
-        except KeyboardInterrupt:
-            _tell_again(on_message, answered)
-            raise
+        if answered is not None:
+            try:
+                on_message(answered)
+            except KeyboardInterrupt:
+                _tell_again(on_message, answered)
+                raise
 
 
 def _tell_again(

@@ -11,6 +11,7 @@ from .._api.callbacks import check_callback, not_the_end
 from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
+from .toolkits import TkDispatcher
 
 
 class _BesideText:
@@ -91,6 +92,9 @@ class CallbackQueue:
         self._text_is_due = False
         self._flushing = Once()  # set while a flush is under way, with what tells it from others
         self._failure = Once()
+        self.is_over = False  # whether the end was told
+        if isinstance(dispatch, TkDispatcher):
+            dispatch._expect(self)
 
     @staticmethod
     def beside_text(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,7 +157,8 @@ class CallbackQueue:
                     _report(error)
             return
 
-    def _run_and_flush(self) -> None:
+    def _run_and_flush(self, *_of_the_window: object) -> None:
+        """Run what is there; some toolkits pass something on, as Kivy's clock does."""
         try:
             self._run_waiting()
         finally:
@@ -172,6 +177,7 @@ class CallbackQueue:
                 if isinstance(item, _End) or not isinstance(item.function, _BesideText):
                     self._give_text()
                 if isinstance(item, _End):
+                    self.is_over = True
                     self._run_end(item)
                 else:
                     self._run(item.function, *item.arguments)

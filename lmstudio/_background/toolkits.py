@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,21 +15,16 @@ from .._api.public import public
 from .._api.shown import shown
 from .._concurrency.cancel_token import CancelToken
 from ..errors import LMStudioRuntimeError, LMStudioValueError
+from .tk_poller import CLOSED_REASON, Operation, poller_of
 
-_CLOSED_REASON = "the window was closed"
-_TK_PERIOD = 20  # milliseconds between two looks at the queue
-_QT_BINDINGS = ("PySide6", "PyQt6")
-
-# Tk ends the process if its interpreter is freed in another thread than its own, and the garbage
-# collector may run in any. So the interpreters of windows that had a dispatcher are kept.
-_tk_interpreters: list[Any] = []
+_QT_BINDINGS = ("PySide6", "PyQt6", "PyQt5")
 
 
 class TkDispatcher:
     """Calls functions in the thread of a Tk window, in order, as ``dispatch=`` wants it.
 
-    A queue is drained by the widget's `after`, every 20 ms. It closes itself when the widget is
-    destroyed.
+    Tk's `after` looks for them: every 20 ms while something runs, every 500 ms while nothing does;
+    once for all dispatchers of a program. It closes itself when the widget is destroyed.
 
     Thread safety: make it in Tk's thread; call it, and `close` it, in any thread.
 
@@ -53,48 +47,27 @@ class TkDispatcher:
                 f"TkDispatcher needs a widget of tkinter, not {shown(widget)}."
             )
         self.closed = CancelToken()
-        self._widget = widget
-        self._waiting: deque[Callable[[], object]] = deque()
-        self._next_look: str | None = None
-        if widget.tk not in _tk_interpreters:
-            _tk_interpreters.append(widget.tk)
-        widget.bind("<Destroy>", self._on_destroy, add=True)
-        self._look()
+        self._poller = poller_of(widget)
+        self._poller.add(self.closed, widget)
 
     def __call__(self, function: Callable[[], object]) -> None:
         """Have ``function()`` called in Tk's thread; do nothing if the window is closed."""
         if not self.closed.is_set():
-            self._waiting.append(function)
+            self._poller.call(self.closed, function)
 
     def close(self) -> None:
         """Call nothing any more, and cancel what runs with this dispatcher. It never blocks."""
-        self.closed.cancel(_CLOSED_REASON)
-        self._waiting.clear()
+        self.closed.cancel(CLOSED_REASON)
 
-    def _on_destroy(self, event: Any) -> None:
-        if event.widget is self._widget:  # children tell their window of their own end
-            self.close()
-            if self._next_look is not None:
-                with suppress(Exception):  # Tk may have forgotten it already
-                    self._widget.after_cancel(self._next_look)
-
-    def _look(self) -> None:
-        """Tk's thread: call what is there, and look again later."""
-        self._next_look = None
-        if self.closed.is_set():
-            return
-        # First, so that a function that raises (Tk reports it) or destroys the window ends nothing.
-        self._next_look = self._widget.after(_TK_PERIOD, self._look)
-        for _ in range(len(self._waiting)):
-            if not self._waiting:  # closed meanwhile
-                return
-            self._waiting.popleft()()
+    def _expect(self, operation: Operation) -> None:
+        """Be ready for what something that begins will have called."""
+        self._poller.expect(operation)
 
 
 class QtDispatcher:
     """Calls functions in the thread of a Qt application, in order, as ``dispatch=`` wants it.
 
-    It works with PySide6 and PyQt6: the one that is imported already, else the one that is
+    It works with PySide6, PyQt6 and PyQt5: the one that is imported already, else the one that is
     installed. It closes itself when `parent` is destroyed or the application is about to quit. A
     window that is only hidden when it is closed should call `close` in its ``closeEvent``.
 
@@ -146,7 +119,7 @@ class QtDispatcher:
 
     def close(self, _destroyed: Any = None) -> None:
         """Call nothing any more, and cancel what runs with this dispatcher. It never blocks."""
-        self.closed.cancel(_CLOSED_REASON)
+        self.closed.cancel(CLOSED_REASON)
 
 
 def _qt_core() -> Any:
@@ -155,7 +128,7 @@ def _qt_core() -> Any:
             return importlib.import_module(f"{name}.QtCore")
         except ImportError:
             continue
-    raise LMStudioRuntimeError(f"QtDispatcher needs one of {' and '.join(_QT_BINDINGS)}.")
+    raise LMStudioRuntimeError(f"QtDispatcher needs one of {', '.join(_QT_BINDINGS)}.")
 
 
 public(TkDispatcher, QtDispatcher)

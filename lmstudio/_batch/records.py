@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from .. import errors
+from .._values.messages import ToolCallRequest
 from .._values.results import LlmPredictionStats, PredictionResult
 from ..errors import LMStudioError
 from .outcome import BatchOutcome
@@ -50,6 +51,8 @@ def record_of(outcome: BatchOutcome[Any]) -> dict[str, Any]:
         record["parsed"] = value.parsed
     if value.answer != value.content:
         record |= {"answer": value.answer, "reasoning_content": value.reasoning_content}
+    if value.tool_calls:
+        record["tool_calls"] = [call.to_dict() for call in value.tool_calls]
     stats = {name: getattr(value.stats, name) for name in _STATS}
     record["stats"] = {name: said for name, said in stats.items() if said is not None}
     return record
@@ -83,6 +86,7 @@ def restore(record: dict[str, Any], response_type: type | None) -> Any:
         answer=record.get("answer", content),
         reasoning_content=record.get("reasoning_content", ""),
         response_type=response_type,
+        tool_calls=[ToolCallRequest.from_dict(call) for call in record.get("tool_calls", ())],
     )
 
 

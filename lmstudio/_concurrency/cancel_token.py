@@ -209,6 +209,8 @@ class CancelToken:
         """
         # Before the claim: wherever Ctrl-C comes, `resume_interrupted` goes on.
         _unfinished[id(self)] = monotonic(), self
+        if reason is True or reason is False:
+            reason = None  # what Qt's `clicked` passes on tells whether a button is checked
         first = False
         reached: dict[int, CancelToken] = {}
         ahead: list[tuple[CancelToken, Any]] = [(self, reason)]

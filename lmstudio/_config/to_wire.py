@@ -29,6 +29,7 @@ ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[A
 
 TOOLS_KEY = "llm.prediction.tools"
 TOOL_CHOICE_KEY = "llm.prediction.toolChoice"
+TOOL_CHOICES = ("auto", "none", "required")
 STRUCTURED_KEY = "llm.prediction.structured"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
 SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
@@ -164,6 +165,48 @@ def with_tools(fields: list[KvField], definitions: Sequence[DictObject] | None) 
         # A call that is required could not be made; also where a preset or the server requires it.
         values[TOOL_CHOICE_KEY] = {"type": "generic", "mode": "auto"}
     return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def offer_tools(
+    fields: list[KvField], definitions: Sequence[DictObject] | None, choice: str | None
+) -> list[KvField]:
+    """Return prediction fields that offer these tools; None, and no `choice`: as they are.
+
+    Args:
+        fields: the fields.
+        definitions: what the model is told of each tool; none at all: no tool is offered.
+        choice: ``auto``, ``none`` or ``required``.
+
+    Raises:
+        LMStudioValueError: they say so themselves, or the choice is none.
+    """
+    if definitions is None and choice is None:
+        return fields
+    keys = {field["key"] for field in fields}
+    if definitions is None:
+        raise LMStudioValueError(
+            "tool_choice says how the model is to use the tools of tools=, and there are none."
+        )
+    if TOOLS_KEY in keys:
+        raise LMStudioValueError(
+            "Cannot specify both tools in the call and rawTools in its config."
+        )
+    if choice is not None and TOOL_CHOICE_KEY in keys:
+        raise LMStudioValueError(
+            "Cannot specify both tool_choice in the call and toolChoice in its config."
+        )
+    if choice is not None and choice not in TOOL_CHOICES:
+        raise LMStudioValueError(
+            f"tool_choice is one of {', '.join(TOOL_CHOICES)}, not {shown(choice)}. LM Studio has "
+            "no way to require a certain tool, but that it is the only one."
+        )
+    if not definitions and choice == "required":
+        raise LMStudioValueError("tool_choice='required' needs a tool; tools=[] has none.")
+    fields = with_tools(fields, definitions or None)
+    if choice is not None and definitions:
+        value = {"type": "generic", "mode": choice}
+        fields = [*fields, {"key": TOOL_CHOICE_KEY, "value": value}]
+    return fields
 
 
 def wants_structured(fields: list[KvField]) -> bool:

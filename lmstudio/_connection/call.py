@@ -158,6 +158,8 @@ class Call:
         It may run in a signal handler or a finaliser, and be interrupted between any two steps:
         each call repeats them all, and the I/O thread looks at the claims by itself as well.
         """
+        if reason is True or reason is False:
+            reason = None  # what Qt's `clicked` passes on tells whether a button is checked
         first = self.claim.set(reason)
         # After the claim: the reader that wakes looks at it, and so does the I/O thread.
         self.inbox.put(WAKE)

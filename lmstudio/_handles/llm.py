@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
@@ -42,6 +42,7 @@ from .._values.messages import (
     AssistantResponse,
     ChatHistoryDataDict,
     ToolCallRequest,
+    ToolCallResultData,
     ToolResultMessage,
 )
 from .._values.model_info import named
@@ -81,6 +82,8 @@ class LLM(SyncModelHandle):
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: Literal["auto", "none", "required"] | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
@@ -109,7 +112,13 @@ class LLM(SyncModelHandle):
             config: Options of the prediction, as an object or a dict; names in camelCase or
                 snake_case.
             preset: The name of a preset of LM Studio.
-            on_message: Called with the whole reply as a message, for `Chat.append`.
+            tools: Tools that the model may ask for, as in `act()`; here they are described only,
+                and run by nobody: what it asks for is in `PredictionResult.tool_calls`. An empty
+                list offers none; None: as the configuration says.
+            tool_choice: Whether it is to call one: "auto" as it likes, "required", or "none".
+                None: as the configuration says.
+            on_message: Called with the whole reply as a message, for `Chat.append`; tool calls that
+                it asks for are part of it, and have to be answered by `Chat.add_tool_results()`.
             on_first_token: Called before the first fragment.
             on_prediction_fragment: Called with each fragment.
             on_prompt_processing_progress: Called with the share of the prompt that is processed,
@@ -117,8 +126,7 @@ class LLM(SyncModelHandle):
             on_prompt_details: Called with `PromptProcessingDetails`: how many tokens the prompt
                 has, how many are processed, and how many need not be. Older servers do not say.
             on_tool_call_request_start: Called with the number of a tool call (from 0) and its
-                id or None, when the model begins to write it. Tools are offered by the option
-                ``raw_tools``; here you call them yourself, in `act()` they are called for you.
+                id or None, when the model begins to write it.
             on_tool_call_request_name_received: Called with the number and the tool's name.
             on_tool_call_request_argument_fragment_generated: Called with the number and the next
                 piece of the arguments' text, which need not be JSON.
@@ -151,7 +159,7 @@ class LLM(SyncModelHandle):
             on_tool_call_request_end=on_tool_call_request_end,
             on_tool_call_request_failure=on_tool_call_request_failure,
         )
-        options = self._options(config, preset, response_format)
+        options = self._options(config, preset, response_format, tools, tool_choice)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return self._predict(options, chat_history(history), callbacks, limits)
 
@@ -162,6 +170,8 @@ class LLM(SyncModelHandle):
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: Literal["auto", "none", "required"] | None = None,
         on_message: PredictionMessageCallback | None = None,
         on_first_token: PredictionFirstTokenCallback | None = None,
         on_prediction_fragment: PredictionFragmentCallback | None = None,
@@ -267,6 +277,8 @@ class LLM(SyncModelHandle):
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: Literal["auto", "none", "required"] | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -287,6 +299,8 @@ class LLM(SyncModelHandle):
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
             preset: The name of a preset of LM Studio.
+            tools: Tools that the model may ask for, which nobody runs, as in `respond()`.
+            tool_choice: Whether it is to call one, as in `respond()`.
             cancel_event: An event, or several, that stop all of it.
             timeout: Seconds for each prediction; None: no limit. (For all of them:
                 ``cancel_event=CancelToken.after(seconds)``.)
@@ -318,7 +332,7 @@ class LLM(SyncModelHandle):
         return self._many(
             inputs,
             chat_history,
-            self._options(config, preset, response_format),
+            self._options(config, preset, response_format, tools, tool_choice),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
             progress=progress,
@@ -460,6 +474,10 @@ class LLM(SyncModelHandle):
         on_tool_call_request_failure: (
             Callable[[int, LMStudioPredictionError, int], Any] | None
         ) = None,
+        on_tool_call_request_dequeued: Callable[[int, int], Any] | None = None,
+        on_tool_call_request_finalized: Callable[[int, ToolCallRequest, int], Any] | None = None,
+        on_tool_call_success: Callable[[int, ToolCallResultData, int], Any] | None = None,
+        on_tool_call_result: Callable[[int, ToolCallResultData, int], Any] | None = None,
         on_tool_call_status: Callable[[int, str, int], Any] | None = None,
         on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
         tool_timeout: float | None = None,
@@ -478,8 +496,10 @@ class LLM(SyncModelHandle):
         Args:
             chat: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
             tools: Functions with annotations and a docstring, `ToolFunctionDef`,
-                `RawFunctionTool`, or dicts like these. A parameter annotated `ToolCallContext`
-                gets one.
+                `RawFunctionTool`, or dicts like these or like the tools of OpenAI's API. A
+                parameter annotated `ToolCallContext` gets one. A call of a tool without an
+                implementation ends the loop after its round, and is found in
+                `ActResult.pending_tool_calls`.
             max_prediction_rounds: Rounds at most; in the last of them no tool is offered. None:
                 no limit.
             max_parallel_tool_calls: Tools that run at once; None: all that are asked for.
@@ -499,14 +519,26 @@ class LLM(SyncModelHandle):
                 returns is told to the model (None: the text of the error). It may raise. What the
                 tool raised is the error's ``__cause__``. With no request (None), the error is
                 raised in any case.
-            guard_tool_call: Called with a `GuardToolCallController` before each tool call, which
-                it may allow, change or deny.
+            guard_tool_call: Called with a `GuardToolCallController` when a call has its turn, just
+                before its tool runs; it may allow, change or deny that.
             on_tool_call_request_start: These five are called as in `respond_stream()`, with the
-                round as third argument; the numbers of calls go on over the rounds.
+                round as third argument; the numbers of calls go on over the rounds. What follows
+                here comes after them for each call, in this order.
             on_tool_call_request_name_received: See there.
             on_tool_call_request_argument_fragment_generated: See there.
             on_tool_call_request_end: See there.
             on_tool_call_request_failure: See there.
+            on_tool_call_request_dequeued: Called with the number of a tool call and the round, when
+                it has its turn, if it had to wait for others (see `max_parallel_tool_calls`).
+            on_tool_call_request_finalized: Called with the number, the `ToolCallRequest` and the
+                round, right before the tool runs: after the guard, and with what that has changed.
+                Also for a call that is left pending; not for one that was denied or is invalid.
+            on_tool_call_success: Called with the number, the `ToolCallResultData` and the round,
+                when the tool has returned.
+            on_tool_call_result: Called with the number, the `ToolCallResultData` and the round, for
+                whatever the model is told of a call, once for each that is not left pending: after
+                a success; if the tool failed or was late, the call is invalid, or the guard denied
+                it; and after a cancel. Not in the order of the calls.
             on_tool_call_status: Called with the number of a tool call, what the tool told
                 `ToolCallContext.status()`, and the round.
             on_tool_call_warning: Likewise for `ToolCallContext.warn()`.
@@ -518,9 +550,10 @@ class LLM(SyncModelHandle):
             idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
 
         Returns:
-            The number of rounds, the time, and whether it was cancelled. After a cancel, tools that
-            still run are awaited for the client's `cancel_grace` and then abandoned; each request
-            without a result is answered with "cancelled".
+            The number of rounds, the time, whether it was cancelled, and the calls that are left
+            pending. After a cancel, tools that still run are awaited for the client's
+            `cancel_grace` and then abandoned; each request without a result is answered with
+            "cancelled", and none is pending.
 
         Raises:
             LMStudioPredictionError: A tool call cannot be read, or came in the last round.
@@ -559,6 +592,10 @@ class LLM(SyncModelHandle):
             handle_invalid_tool_request=handle_invalid_tool_request,
             on_tool_call_status=on_tool_call_status,
             on_tool_call_warning=on_tool_call_warning,
+            on_tool_call_request_dequeued=on_tool_call_request_dequeued,
+            on_tool_call_request_finalized=on_tool_call_request_finalized,
+            on_tool_call_success=on_tool_call_success,
+            on_tool_call_result=on_tool_call_result,
         )
         return Act(
             self._session,
@@ -583,13 +620,21 @@ class LLM(SyncModelHandle):
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None,
         preset: str | None,
         response_format: Any = None,
+        tools: Iterable[lmstudio.ToolDefinition] | None = None,
+        tool_choice: str | None = None,
         *,
         completion: bool = False,
     ) -> PredictionOptions:
         is_strict = self._session.strict_options
-        return PredictionOptions.read(
+        options = PredictionOptions.read(
             config, preset, response_format, completion=completion, is_strict=is_strict
         )
+        if tools is None and tool_choice is None:
+            return options
+        # Not needed by programs without tools.
+        from .._agent.tools import described
+
+        return options.offering(None if tools is None else described(tools), tool_choice)
 
     def _predict(
         self,

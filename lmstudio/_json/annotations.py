@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 
 import attrs
 
+from .._api.numbers import as_bool, as_number
 from .._api.shown import shown
 from ..errors import LMStudioValueError
 
@@ -206,6 +207,23 @@ def json_default(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in fields_of(cls)}
     if isinstance(value, (set, frozenset)):
         return list(value)
+    if hasattr(cls, "isoformat"):
+        return value.isoformat()
     if full_name(cls) in FORMATS:
-        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+        return str(value)
+    if not getattr(value, "shape", ()):  # a number of numpy's, no array of one number
+        for plain in (as_bool(value), as_number(value)):
+            if plain is not None:
+                return plain
+    if hasattr(cls, "to_dict") and hasattr(value, "index"):
+        return _table_as_data(value)
+    if hasattr(cls, "tolist"):
+        return value.tolist()
     raise TypeError(f"JSON has no form for {shown(value)}")
+
+
+def _table_as_data(table: Any) -> Any:
+    """Return a table of pandas as its rows, with what they are called if that says something."""
+    if type(table.index).__name__ != "RangeIndex":
+        table = table.reset_index()
+    return table.tolist() if hasattr(table, "tolist") else table.to_dict(orient="records")

@@ -47,14 +47,18 @@ class _Walk:
             return [self.expand(item) for item in node]
         if not isinstance(node, Mapping):
             return node
-        rest = {key: self._part(key, value) for key, value in node.items() if key != "$ref"}
+        rest = {
+            key: self._part(key, value)
+            for key, value in node.items()
+            if key != "$ref" and not _is_discriminator(key, value)
+        }
         ref = node.get("$ref")
         if not isinstance(ref, str) or not ref.startswith("#"):
             return rest if ref is None else {"$ref": ref, **rest}
         if ref in self._open or ref in self._names:
             return {"$ref": self._name(ref), **rest}
         self._open.append(ref)
-        target = self.expand(_find(self._root, ref))
+        target = self.expand(find_target(self._root, ref))
         self._open.pop()
         if ref in self._names:
             self.kept[self._names[ref]] = target
@@ -79,6 +83,11 @@ class _Walk:
         return self._names[ref]
 
 
+def _is_discriminator(key: str, value: Any) -> bool:
+    """Return whether this says which reference is meant: a note of pydantic's, for OpenAPI."""
+    return key == "discriminator" and isinstance(value, Mapping) and "mapping" in value
+
+
 def _last(ref: str) -> str:
     return ref.rpartition("/")[2]
 
@@ -92,7 +101,7 @@ def _key(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
 
 
-def _find(root: Any, ref: str) -> Any:
+def find_target(root: Any, ref: str) -> Any:
     """Return what a reference leads to; raise LookupError if that is nothing."""
     start, *parts = ref.split("/")
     node = root

@@ -76,7 +76,7 @@ def _read(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
     if origin in SCALARS:
         return _read_scalar(data, tp, where, rules)
     if origin is Literal:
-        return _read_member(data, args, where)
+        return _read_member(data, args, where, rules)
     if is_union(tp):
         return _read_union(data, args, where, rules)
     if origin in ARRAYS:
@@ -84,13 +84,13 @@ def _read(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
     if origin in OBJECTS:
         return _read_object(data, args or (Any, Any), where, rules)
     if full_name(origin) in FORMATS:
-        return _read_formatted(data, origin, where)
+        return _read_formatted(data, origin, where, rules)
     if hasattr(origin, "model_validate"):
         return _call(where, origin.model_validate, data)
     if has_fields(origin):
         return _read_fields(data, origin, where, rules)
     if isinstance(origin, type) and issubclass(origin, enum.Enum):
-        return _read_member(data, origin, where)
+        return _read_member(data, origin, where, rules)
     raise LMStudioValueError(f"JSON has no form for {tp!r}")
 
 
@@ -117,11 +117,17 @@ def _read_scalar(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
     _fail(where, SCALARS[tp], data)
 
 
-def _read_member(data: Any, members: Any, where: str) -> Any:
+def _read_member(data: Any, members: Any, where: str, rules: _Rules) -> Any:
     values = [to_json_data(member) for member in members]
     for value, member in zip(values, members, strict=True):
         if value == data and isinstance(value, bool) == isinstance(data, bool):
             return member
+    if rules.coerce:
+        for value, member in zip(values, members, strict=True):
+            with contextlib.suppress(ValidationError):
+                kind = type(value)
+                if kind in SCALARS and value == _read_scalar(data, kind, where, rules):
+                    return member
     _fail(where, f"one of {', '.join(map(repr, values))}", data)
 
 
@@ -170,7 +176,9 @@ def _read_key(key: str, tp: Any, where: str) -> Any:
     return _read(key, tp, where, _Rules())
 
 
-def _read_formatted(data: Any, tp: Any, where: str) -> Any:
+def _read_formatted(data: Any, tp: Any, where: str, rules: _Rules) -> Any:
+    if rules.coerce and type(data) in (int, float) and full_name(tp) == "decimal.Decimal":
+        data = str(data)  # the shortest that is this number: what the model wrote
     if not isinstance(data, str):
         _fail(where, "string", data)
     if hasattr(tp, "fromisoformat"):

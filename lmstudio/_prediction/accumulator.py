@@ -8,6 +8,7 @@ import attrs
 
 from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
 from .._json.converter import structure
+from .._values.messages import ToolCallRequest
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import (
     AnyPrediction,
@@ -33,10 +34,11 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_content", "_halves", "_kind", "_runs", "prompt_details")
+    __slots__ = ("_content", "_halves", "_kind", "_runs", "prompt_details", "tool_calls")
 
     def __init__(self) -> None:
         self.prompt_details: PromptProcessingDetails | None = None  # the last ones
+        self.tool_calls: list[ToolCallRequest] = []  # those that are whole
         self._content: list[str] = []
         self._halves = Halves()  # of a character
         self._kind = "none"  # the reasoning type of the last fragment; None: markup
@@ -138,17 +140,18 @@ class Accumulator:
             final["stats"] = stats = attrs.evolve(stats, stop_reason="userStopped")
         elif success is None:
             final["stats"] = stats = attrs.evolve(stats, stop_reason=stop_reason or "failed")
-        content, answer = self.content, self.answer
+        content, answer, reasoning = texts = self.content, self.answer, self.reasoning_content
         return PredictionResult(
             content=content,
-            parsed=_parse(content, answer, stats.stop_reason) if structured else content,
+            parsed=_parse(texts, stats.stop_reason) if structured else content,
             cancelled=cancelled,
             cancel_reason=cancel_reason,
             acknowledged=success is not None,
-            reasoning_content=self.reasoning_content,
+            reasoning_content=reasoning,
             answer=answer,
             response_type=response_type,
             prompt_details=self.prompt_details,
+            tool_calls=list(self.tool_calls),
             **final,
         )
 
@@ -169,11 +172,16 @@ def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _parse(content: str, answer: str, stop_reason: str) -> AnyPrediction:
+def _parse(texts: tuple[str, str, str], stop_reason: str) -> AnyPrediction:
+    """Return the JSON object in one of a reply's texts: the whole, its answer, its reasoning.
+
+    A model may reason before it gives its answer, and one that never says that it has done so gives
+    it in there.
+    """
     if stop_reason in _CUT_SHORT:
         return None
-    for text in (content, answer):  # a model may reason before it gives its answer
+    for text in texts:
         parsed = decode(text)
         if isinstance(parsed, dict):
             return parsed
-    return content
+    return texts[0]

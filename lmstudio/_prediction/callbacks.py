@@ -48,4 +48,6 @@ class PredictionCallbacks:
     on_tool_call_request_failure: ToolCallRequestFailureCallback | None = callback_field(
         "call_id", "error"
     )
-    on_wake: Callable[[], None] | None = None  # for act(): something woke the reader
+    # For act(): a whole request, with the model's own text of it; something woke the reader.
+    on_request: Callable[[int, ToolCallRequest, str | None], None] | None = None
+    on_wake: Callable[[], None] | None = None

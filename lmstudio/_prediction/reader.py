@@ -13,7 +13,7 @@ from .._concurrency.callback_gate import CallbackRunner
 from .._concurrency.once import Once
 from .._connection.call import END, WAKE, Call
 from .._json.converter import structure
-from .._values.messages import AssistantResponse, TextData
+from .._values.messages import AssistantResponse, TextData, ToolCallRequest, ToolCallRequestData
 from .._values.results import LlmPredictionFragment, PredictionResult, PromptProcessingDetails
 from ..errors import (
     LMStudioError,
@@ -170,12 +170,20 @@ class Reader:
             raise self._with_partial(self._failure)
         elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
             if self._tool_requests is None:
-                self._tool_requests = ToolRequests(self._callbacks, self._call_back)
+                self._tool_requests = ToolRequests(self._callbacks, self._call_back, self._keep)
             try:
                 self._tool_requests.take(packet)
             except LMStudioProtocolError as error:
                 self._failure = error
                 raise self._with_partial(error) from None
+
+    def _keep(self, request: ToolCallRequest) -> bool:
+        """Keep a whole tool call request for the result, unless a cancel came first."""
+        with self._fold_lock:  # as for a fragment
+            if self._call.claim:
+                return False
+            self._accumulator.tool_calls.append(request)
+        return True
 
     def _take_details(self, data: Any) -> None:
         try:
@@ -211,8 +219,10 @@ class Reader:
         callback = self._callbacks.on_message
         if callback is not None and self._error() is None:
             with self._fold_lock:
-                content = self._accumulator.content
-            self.gate.run(callback, AssistantResponse(content=[TextData(text=content)]))
+                text = TextData(text=self._accumulator.content)
+                requests = list(self._accumulator.tool_calls)
+            calls = [ToolCallRequestData(tool_call_request=request) for request in requests]
+            self.gate.run(callback, AssistantResponse(content=[text, *calls]))
 
     def markdown(self, note: str) -> str:
         """Return the text so far, for a notebook, with a note below it."""

@@ -13,6 +13,7 @@ from .._config.to_wire import (
     KvField,
     ResponseSchema,
     config_stack,
+    offer_tools,
     prediction_config_to_kv,
     wants_structured,
     with_tools,
@@ -79,6 +80,17 @@ class PredictionOptions:
     def with_tools(self, definitions: Sequence[DictObject] | None) -> PredictionOptions:
         """Return options that offer these tools instead of any others; None: no tool."""
         return attrs.evolve(self, fields=with_tools(self.fields, definitions))
+
+    def offering(
+        self, definitions: Sequence[DictObject] | None, choice: str | None
+    ) -> PredictionOptions:
+        """Return options that offer these tools, to be used as `choice` says.
+
+        Raises:
+            LMStudioValueError: The configuration has tools or a choice already, or there is no such
+                choice.
+        """
+        return attrs.evolve(self, fields=offer_tools(self.fields, definitions, choice))
 
     def parameter(self, specifier: dict[str, Any], history: dict[str, Any]) -> dict[str, Any]:
         """Return the parameter of a prediction by a model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import itertools
 import os
@@ -34,6 +35,7 @@ _NAMES = (
 )
 # The modes of Pillow that a PNG keeps; an image of another mode is converted.
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
+_ORIENTATION = 0x0112  # the tag of EXIF that says which side is up
 
 
 class _PillowImage(Protocol):
@@ -141,6 +143,13 @@ def _view_of(src: Any) -> memoryview | None:
         view = memoryview(src)
     except TypeError:
         return None
+    shape = view.shape or (1,)
+    if view.nbytes > max(shape) * view.itemsize:
+        raise LMStudioValueError(
+            f"An array of pixels, here {' x '.join(map(str, shape))}, is no image file. Encode it "
+            "first, with cv2.imencode('.png', array)[1], or give it as a Pillow image, "
+            "Image.fromarray(array)."
+        )
     try:
         return view.cast("B")
     except (TypeError, ValueError):  # it does not lie in one piece, or is of an odd format
@@ -253,15 +262,26 @@ def _saved_image(image: Any) -> tuple[bytes, str | None]:
     """Return an image as the content of a file, and the name of the file that it came from."""
     # A photo would be ten times as big as a PNG, and a JPEG saved with the same tables is as good.
     keeps_jpeg = image.format == "JPEG" and image.mode in ("L", "RGB")
+    stem, _ = os.path.splitext(os.path.basename(str(getattr(image, "filename", None) or "")))
     stream = io.BytesIO()
     try:
         if keeps_jpeg:
-            image.save(stream, "JPEG", quality="keep")
+            image.save(stream, "JPEG", quality="keep", exif=_turned_as(image) or b"")
         else:
+            if _turned_as(image):
+                image = importlib.import_module("PIL.ImageOps").exif_transpose(image)
             if image.mode not in _PNG_MODES:
                 image = image.convert("RGBA" if image.mode.endswith(("a", "A")) else "RGB")
             image.save(stream, "PNG")
     except Exception as error:  # Pillow raises all kinds
         raise LMStudioValueError(f"The image cannot be saved: {error}") from error
-    stem, _ = os.path.splitext(os.path.basename(str(getattr(image, "filename", None) or "")))
     return stream.getvalue(), f"{stem}{'.jpg' if keeps_jpeg else '.png'}" if stem else None
+
+
+def _turned_as(image: Any) -> Any:
+    """Return what a photo says of which side is up, and not where and when it was taken."""
+    told = image.getexif() if hasattr(image, "getexif") else {}
+    kept = type(told)()
+    if _ORIENTATION in told:
+        kept[_ORIENTATION] = told[_ORIENTATION]
+    return kept

@@ -15,6 +15,7 @@ from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
 from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
 from .._json.whole import whole
+from .messages import ToolCallRequest
 from .model_info import LlmInstanceInfo
 
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
@@ -128,6 +129,8 @@ class PredictionResult(Generic[T_co]):
             from it. Copies and pickles lack one that cannot be found by its name.
         prompt_details: how many tokens of the prompt were known from earlier predictions, and how
             many were processed, as the server said last; None if it did not.
+        tool_calls: the calls of tools that the model asked for, those that were whole in time.
+            In ``respond()`` they are yours to make; ``act()`` makes them.
         structured: ``parsed`` is a JSON object.
 
     Thread safety: immutable.
@@ -146,6 +149,7 @@ class PredictionResult(Generic[T_co]):
     answer: str = attrs.field()
     response_type: type | None = attrs.field(default=None, eq=False)
     prompt_details: PromptProcessingDetails | None = None
+    tool_calls: list[ToolCallRequest] = attrs.field(factory=list, hash=False)
     structured: bool = attrs.field(init=False)
     _typed: Once = attrs.field(init=False, factory=Once, eq=False)
 
@@ -226,12 +230,23 @@ class PredictionRoundResult(PredictionResult):
 
 @attrs.frozen(kw_only=True)
 class ActResult:
-    """The end of ``act()``: rounds run, seconds taken, and whether it was cancelled."""
+    """The end of ``act()``.
+
+    Attributes:
+        rounds: predictions made.
+        total_time_seconds: seconds taken.
+        cancelled: it was cancelled.
+        cancel_reason: what the canceller gave as its reason.
+        pending_tool_calls: the calls of tools without an implementation, which ended the loop, as
+            the model asked for them (or as the guard has changed them). With their results in the
+            chat, another ``act()`` goes on. None are left open by a cancel.
+    """
 
     rounds: int
     total_time_seconds: float
     cancelled: bool = False
     cancel_reason: object = None
+    pending_tool_calls: list[ToolCallRequest] = attrs.field(factory=list, hash=False)
 
 
 def as_markdown(answer: str, reasoning: str, note: str) -> str:

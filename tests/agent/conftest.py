@@ -3,6 +3,7 @@
 import pytest
 from agent.act_cancelling import WaitingTools
 from agent.acting import Tools
+from asyncio_half.halves import Loop, Threads
 
 import lmstudio as lms
 
@@ -10,6 +11,14 @@ import lmstudio as lms
 @pytest.fixture
 def tools():
     return Tools()
+
+
+@pytest.fixture(params=[Threads, Loop], ids=lambda half: half.name)
+def half(request, server):
+    """One half, connected to `server`, and then the other."""
+    half = request.param(server)
+    yield half
+    half.end()
 
 
 @pytest.fixture

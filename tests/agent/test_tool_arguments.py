@@ -1,6 +1,8 @@
 """Arguments of tools: what a model wrote becomes what a function takes, or an error it can use."""
 
 import datetime
+import decimal
+import enum
 import json
 import math
 import uuid
@@ -28,6 +30,11 @@ class Strict(lms.BaseModel):
     def __post_init__(self):
         if self.even % 2:
             raise KeyError("odd")
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
 
 
 class Keys(typing_extensions.TypedDict):
@@ -307,3 +314,24 @@ def test_formats_are_read():
     key = uuid.UUID(int=5)
     tool = tool_of(a=datetime.datetime, b=uuid.UUID)
     assert tool.read({"a": "2024-02-03T04:05:00Z", "b": str(key)}) == {"a": when, "b": key}
+
+
+@pytest.mark.parametrize(
+    ("data", "tp", "value"),
+    [
+        ("2", Level, Level.HIGH),
+        ("2", Literal[1, 2], 2),
+        (2, Literal["1", "2"], "2"),
+        ("true", Literal[True], True),
+        (2.5, decimal.Decimal, decimal.Decimal("2.5")),
+        (3, decimal.Decimal | None, decimal.Decimal(3)),
+    ],
+)
+def test_a_number_written_as_a_text_is_read_wherever_a_number_is_meant(data, tp, value):
+    got = read(data, tp)
+    assert (got, type(got)) == (value, type(value))
+
+
+def test_what_is_no_member_is_told_with_those_that_there_are():
+    assert problem({"a": "3"}, a=Level) == "a: expected one of 1, 2, got '3'"
+    assert "expected one of 1, 2" in problem({"a": True}, a=Literal[1, 2])

@@ -117,6 +117,17 @@ RAW = {
         ([{**FINE, "parameters": {"a": "string"}}], "there is RawFunctionTool"),
         ([{}], "keys name, description, parameters, implementation; this one has none"),
         ([{"name": "x", "description": "y"}], "this one has name, description."),
+        (
+            [{"type": "function", "name": "x"}],
+            "with the type 'function' is {'type': 'function', 'f",
+        ),
+        ([{"type": "function", "function": {"description": "y"}}], "is a text; None was given"),
+        ([{"type": "function", "function": {"name": "x", "parameters": 5}}], "tool 'x' is no JSON"),
+        (
+            [{"type": "function", "function": {"name": "x", "description": 5}}],
+            "tool 'x' is no text",
+        ),
+        ([{"type": "function", "function": {}, "implementation": fine}], "it is a RawFunctionTool"),
         ([{**FINE, "strict": True}], "parameters, implementation; this one has name, desc"),
         ([{**RAW, "parameters": {}}], "keys name, description, parameters_json_schema, impl"),
         ([{**RAW, "parameters_json_schema": None}], "is no JSON Schema of an object: None"),

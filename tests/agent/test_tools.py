@@ -287,13 +287,16 @@ def test_a_tool_may_have_any_name():
 
 
 @pytest.mark.parametrize("form", [dict, lambda **entries: lms.RawFunctionTool(**entries)])
-def test_a_raw_tool_is_told_by_its_schema_and_gets_what_comes(form):
+def test_a_raw_tool_is_told_by_its_schema_and_gets_what_fits_it(form):
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "minProperties": 1}
     raw = {key: BY_HAND[key] for key in ("name", "description", "implementation")}
     tool = prepare(form(**raw, parameters_json_schema=schema))
     assert tool.definition["function"]["parameters"] == schema
-    assert tool.read({"a": "x", "z": None}) == {"a": "x", "z": None}
-    assert tool.read(None) == {}
+    assert tool.read({"a": 1, "z": None}) == {"a": 1, "z": None}
+    with pytest.raises(lms.LMStudioValueError, match=r"^a: expected integer, got 'x'$"):
+        tool.read({"a": "x", "z": None})
+    with pytest.raises(lms.LMStudioValueError, match="expected at least 1 properties, got 0"):
+        tool.read(None)
     with pytest.raises(lms.LMStudioValueError, match="expected an object with arguments"):
         tool.read([1])
 

@@ -129,6 +129,17 @@ async def act_that_is_cancelled_while_a_tool_runs(bench):
     return await _act(bench, stubborn, cancel_event=token)
 
 
+async def act_with_a_call_that_is_left_pending(bench):
+    ask = {"type": "function", "function": {"name": "ask"}}
+    bench.script(["word "] * 8, delay=0.005, tool_calls=[{"name": "ask"}])
+    return await bench.model.act("Ask.", [ask, add])
+
+
+async def respond_with_tools(bench):
+    bench.script(["word "] * 8, delay=0.005, tool_calls=[{"name": "add"}])
+    return await bench.model.respond("1 + 2?", tools=[add, add_later])
+
+
 async def load(bench):
     await bench.client.llm.load_new_instance("test-vlm", "another", on_load_progress=print_nothing)
     await bench.client.llm.unload("another")

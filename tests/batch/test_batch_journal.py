@@ -153,6 +153,15 @@ def test_errors_are_outcomes_and_may_be_asked_again(server, model, path):
     assert all(outcome.recorded for outcome in run(model, journal, ["a", "b"]).values())
 
 
+def test_calls_of_tools_come_back(server, model, path):
+    server.reply("Let me see.", tool_calls=[{"name": "add", "arguments": {"a": 1}, "id": "7"}])
+    (first,) = run(model, path, ["a"]).values()
+    (again,) = run(model, path, ["a"]).values()
+    assert again.recorded
+    assert again.result.tool_calls == first.result.tool_calls
+    assert first.result.tool_calls[0].arguments == {"a": 1}
+
+
 def test_vectors_have_a_journal_too(server, client, path):
     model = client.embedding.model()
     first = dict(model.embed_many(["a", "b"], journal=path))

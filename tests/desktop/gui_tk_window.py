@@ -13,6 +13,7 @@ import pytest
 from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until
 
 import lmstudio as lms
+from lmstudio._background import tk_poller
 
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tk_chat.py"
@@ -192,3 +193,52 @@ def test_the_dispatcher_keeps_order_survives_errors_and_ends_with_its_widget(mon
     assert log == [threading.main_thread(), "after the error"]
     assert errors == [ZeroDivisionError]
     assert dispatch.closed.reason == "the window was closed"
+
+
+def looks(root, seconds):
+    """How often Tk looks for functions within a time, while nothing else happens."""
+    count, ends = [0], []
+    poller = tk_poller.poller_of(root)
+    after = poller._after
+
+    def counted(milliseconds):
+        count[0] += 1
+        return after(milliseconds)
+
+    poller._after = counted
+    poller._look_soon()
+    root.after(int(1000 * seconds), lambda: ends.append(True))
+    turn_until(root.update, lambda: ends)
+    del poller._after
+    return count[0]
+
+
+def test_three_hundred_dispatchers_cost_what_one_does_and_seldom_look_when_nothing_runs():
+    root = tkinter.Tk()
+    dispatchers = [lms.TkDispatcher(root) for _ in range(300)]
+    first = looks(root, 1.5)
+    assert looks(root, 1.5) <= 25 + 2 + 3  # those after it was told to look soon, and idle ones
+    assert first <= 25 + 2 + 3
+
+    del dispatchers
+    looks(root, 1)
+    assert tk_poller.poller_of(root)._next_look is None  # nobody can ask for anything
+    log = []
+    lms.TkDispatcher(root)(lambda: log.append("it begins again"))
+    turn_until(root.update, lambda: log)
+    root.destroy()
+
+
+def test_it_looks_often_while_something_runs_and_is_done_with_it_at_the_end(server, client):
+    root = tkinter.Tk()
+    poller = tk_poller.poller_of(root)
+    server.hold("predict")
+    done = []
+    stream = client.llm.model().respond_stream("hi")
+    stream.run_in_background(on_done=done.append, dispatch=lms.TkDispatcher(root))
+    call = server.expect("predict")
+    assert looks(root, 1.5) > 40
+    call.success()
+    turn_until(root.update, lambda: done)
+    turn_until(root.update, lambda: not poller._running)
+    root.destroy()

@@ -7,6 +7,7 @@ import pytest
 from desktop.background import LIMIT
 from helpers import Worker
 
+import lmstudio as lms
 from lmstudio._background.callback_queue import CallbackQueue
 from lmstudio._concurrency.callback_gate import CallbackGate
 
@@ -87,3 +88,27 @@ def test_a_callback_for_each_fragment_does_not_bring_the_text_earlier():
     box.text("3")
     box.run(log.append, "a message")  # in order: the text belongs before it
     assert log[-2:] == ["3", "a message"]
+
+
+def test_a_toolkit_may_pass_something_on_to_what_it_calls(server, model):
+    """As Kivy's `Clock.schedule_once` does, with the seconds that have passed."""
+    calls = queue.SimpleQueue()
+    done = []
+    stream = model.respond_stream("hi")
+    stream.run_in_background(on_done=done.append, dispatch=calls.put)
+    while not done:
+        calls.get(timeout=LIMIT)(0.016)
+    assert done[0].content
+
+
+def test_whether_a_button_is_checked_is_no_reason(server, model):
+    """Qt's `clicked` passes it to what it is connected with."""
+    server.hold("predict")
+    stream = model.respond_stream("hi")
+    stream.cancel(False)
+    token = lms.CancelToken()
+    token.cancel(True)
+
+    assert stream.result().cancel_reason is None
+    assert stream.cancelled()
+    assert token.is_set() and token.reason is None

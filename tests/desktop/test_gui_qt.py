@@ -211,7 +211,7 @@ except lms.LMStudioRuntimeError as error:
     assert done.stderr == ""
     assert done.stdout in (
         "Make the QApplication first, then the QtDispatcher.\n",
-        "QtDispatcher needs one of PySide6 and PyQt6.\n",
+        "QtDispatcher needs one of PySide6, PyQt6, PyQt5.\n",
     )
     monkeypatch.setattr(dispatchers, "_QT_BINDINGS", ("no_such_binding", "nor_this_one"))
     with pytest.raises(lms.LMStudioRuntimeError, match="needs one of no_such_binding"):
@@ -223,7 +223,7 @@ def test_importing_the_dispatchers_imports_no_toolkit():
 import sys
 import lmstudio as lms
 lms.TkDispatcher, lms.QtDispatcher
-print([name for name in ("tkinter", "PySide6", "PyQt6") if name in sys.modules])
+print([name for name in ("tkinter", "PySide6", "PyQt6", "PyQt5") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -189,6 +189,23 @@ def use_tools(model, server):
     server.reply("Done.")
     config = {"toolChoice": {"type": "generic", "mode": "required"}}
     assert model.act("Go.", [add, raw], max_prediction_rounds=2, config=config).rounds == 2
+    ask = {"type": "function", "function": {"name": "ask", "parameters": {"type": "object"}}}
+    chat = lms.Chat.from_history("Go on.")
+    server.reply("Let me ask.", tool_calls=[ToolCall("ask"), calls[0]])
+    result = model.act(chat, [add, ask], on_message=chat.append)
+    chat.add_tool_results(
+        lms.ToolCallResultData(content="yes", tool_call_id=request.id, name=request.name)
+        for request in result.pending_tool_calls
+    )
+    server.reply("Once more.", tool_calls=calls[:2])
+    result = model.respond(chat, tools=[add, raw, ask], tool_choice="required")
+    chat.add_assistant_response(result, result.tool_calls)
+    chat.add_tool_results(
+        lms.ToolCallResultData(content="1", tool_call_id=request.id, name=request.name)
+        for request in result.tool_calls
+    )
+    server.reply("Done.")
+    model.respond(chat, tools=[])
 
 
 def use_repository(client):

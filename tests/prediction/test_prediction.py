@@ -489,6 +489,14 @@ def test_a_structured_reply_is_parsed(server, model):
     assert result.structured
 
 
+def test_a_structured_reply_that_a_model_gives_within_its_reasoning_is_found(server, model):
+    server.reply("", reasoning='{"a": 1}')
+
+    result = model.respond("hi", response_format={"type": "object"})
+
+    assert result.parsed == {"a": 1}
+
+
 def test_unknown_packets_and_missing_optional_fields_are_tolerated(server, model):
     server.hold("predict")
     worker = Worker(model.respond, "hi")

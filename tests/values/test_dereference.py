@@ -1,6 +1,8 @@
 """References in a schema are put in place."""
 
 import copy
+import json
+from typing import Annotated, Literal
 
 import pytest
 
@@ -97,3 +99,24 @@ def test_a_schema_with_a_reference_that_leads_nowhere_is_left_as_it_is(ref):
 def test_a_reference_to_another_document_stays():
     schema = {"items": {"$ref": "https://example.com/a.json", "title": "x"}}
     assert dereference(schema) == schema
+
+
+def test_a_discriminator_does_not_point_to_what_is_gone():
+    pydantic = pytest.importorskip("pydantic")
+
+    class Cat(pydantic.BaseModel):
+        kind: Literal["cat"]
+
+    class Dog(pydantic.BaseModel):
+        kind: Literal["dog"]
+        discriminator: str
+
+    class Pet(pydantic.BaseModel):
+        pet: Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+
+    inlined = dereference(Pet.model_json_schema())
+
+    assert "#/$defs" not in json.dumps(inlined)
+    one, other = inlined["properties"]["pet"]["oneOf"]
+    assert one["properties"]["kind"]["const"] == "cat"
+    assert "discriminator" in other["properties"]

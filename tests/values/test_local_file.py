@@ -409,6 +409,39 @@ def test_an_image_that_was_opened_keeps_its_name(server, client, tmp_path, opene
         assert found.size == (30, 20)
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_of_a_telephone_is_sent_the_right_side_up(server, client, form):
+    pillow = pytest.importorskip("PIL.Image")
+    photo = pillow.new("RGB", (30, 20), "teal")
+    told = photo.getexif()
+    told[0x0112] = 6  # turn it by 90 degrees
+    told[0x010F] = "the maker of the camera"
+    file = io.BytesIO()
+    photo.save(file, form, exif=told)
+
+    with pillow.open(file) as image:
+        client.prepare_image(image)
+
+    with pillow.open(io.BytesIO(stored(server).content)) as sent:
+        tells = dict(sent.getexif())
+        if form == "JPEG":  # the very pixels, and how to turn them
+            assert (sent.size, tells) == ((30, 20), {0x0112: 6})
+        else:
+            assert (sent.size, tells.get(0x0112)) == ((20, 30), None)
+
+
+def test_a_frame_of_a_camera_is_refused_with_the_two_ways_to_encode_it(server, client):
+    numpy = pytest.importorskip("numpy")
+    frame = numpy.zeros((48, 64, 3), numpy.uint8)
+
+    with pytest.raises(lms.LMStudioValueError, match=r"48 x 64 x 3.*cv2\.imencode.*fromarray"):
+        client.prepare_image(frame)
+
+    client.prepare_image(numpy.frombuffer(PNG, numpy.uint8))  # what imencode gives
+    client.prepare_image(numpy.frombuffer(PNG, numpy.uint8).reshape(-1, 1))  # and once gave
+    assert stored(server).content == PNG
+
+
 def test_a_jpeg_that_became_transparent_is_sent_as_png(server, client, tmp_path):
     pillow = pytest.importorskip("PIL.Image")
     pillow.new("RGB", (30, 20), "teal").save(tmp_path / "cat.jpg")

@@ -1,0 +1,135 @@
+"""Looks in Tk's thread for functions to be called there: one for each interpreter of Tk.
+
+Tk cannot be woken by another thread without waiting for it, so it has to look by itself: every
+20 ms while something runs, every 500 ms while nothing does, not at all without a dispatcher.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from .._concurrency.cancel_token import CancelToken
+
+_BUSY = 20  # milliseconds between two looks while something runs
+_IDLE = 500  # each look costs a quarter of a millisecond, nearly all of it Tk's own timer
+_LOOKS_WHEN_BUSY = 25  # so many times it looks again soon after it was given something
+CLOSED_REASON = "the window was closed"
+
+
+class Operation(Protocol):
+    """Something that runs, and will have functions called."""
+
+    @property
+    def is_over(self) -> bool: ...
+
+
+class TkPoller:
+    """Calls functions in the thread of one interpreter of Tk, in order.
+
+    Thread safety: `call` and `expect` for all threads; the rest for Tk's thread.
+    """
+
+    def __init__(self, root: Any) -> None:
+        """Serve the widgets below a `tkinter.Tk`."""
+        # Tk ends the process if its interpreter is freed in another thread than its own, and the
+        # garbage collector may run in any: this keeps it, and `_pollers` keeps this.
+        self.interpreter = root.tk
+        self._root = root
+        self._command = root.register(self._look)  # once, not for each look
+        self._thread = threading.get_ident()
+        self._waiting: deque[tuple[CancelToken, Callable[[], object]]] = deque()
+        self._begun: deque[weakref.ref[Operation]] = deque()
+        self._running: list[weakref.ref[Operation]] = []
+        self._open: dict[str, weakref.WeakSet[CancelToken]] = {}  # by the names of widgets in Tk
+        self._next_look: str | None = None
+        self._looks_soon = 0
+        self._is_over = False
+
+    def add(self, closed: CancelToken, widget: Any) -> None:
+        """Cancel a token when a widget is destroyed, and begin to look."""
+        name = str(widget)
+        if name not in self._open:
+            self._open[name] = weakref.WeakSet()
+            widget.bind("<Destroy>", self._on_destroy, add=True)
+        self._open[name].add(closed)
+        self._look_soon()
+
+    def call(self, closed: CancelToken, function: Callable[[], object]) -> None:
+        """Have ``function()`` called, unless the token is cancelled by then."""
+        self._waiting.append((closed, function))
+
+    def expect(self, operation: Operation) -> None:
+        """Look often while something runs."""
+        if self._is_over:
+            return
+        self._begun.append(weakref.ref(operation))
+        if threading.get_ident() == self._thread:
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        self._looks_soon = _LOOKS_WHEN_BUSY
+        if self._next_look is not None:
+            self.interpreter.call("after", "cancel", self._next_look)
+        self._next_look = self._after(_BUSY)
+
+    def _after(self, milliseconds: int) -> str:
+        name: str = self.interpreter.call("after", milliseconds, self._command)
+        return name
+
+    def _look(self) -> None:
+        """Call what is there, and look again later."""
+        self._next_look = None
+        while self._begun:
+            self._running.append(self._begun.popleft())
+        self._running = [operation for operation in self._running if _runs(operation)]
+        if self._waiting or self._running:
+            self._looks_soon = _LOOKS_WHEN_BUSY
+        if not self._looks_soon and not any(self._open.values()):
+            return  # the next dispatcher begins again
+        # First, so that a function that raises (Tk reports it) or destroys the window ends nothing.
+        self._next_look = self._after(_BUSY if self._looks_soon else _IDLE)
+        self._looks_soon = max(0, self._looks_soon - 1)
+        for _ in range(len(self._waiting)):
+            if not self._waiting:  # one of them has destroyed the window
+                return
+            closed, function = self._waiting.popleft()
+            if not closed.is_set():
+                function()
+
+    def _on_destroy(self, event: Any) -> None:
+        # Children tell their window of their own end, too.
+        for closed in tuple(self._open.pop(str(event.widget), ())):
+            closed.cancel(CLOSED_REASON)
+        if event.widget is self._root:
+            self._is_over = True
+            self._waiting.clear()
+            if self._next_look is not None:
+                with suppress(Exception):  # Tk may have forgotten it already
+                    self.interpreter.call("after", "cancel", self._next_look)
+                self._next_look = None
+            self._root = None  # the window of a user need not live for ever
+
+
+def _runs(reference: weakref.ref[Operation]) -> bool:
+    operation = reference()
+    return operation is not None and not operation.is_over
+
+
+_pollers: list[TkPoller] = []
+
+
+def poller_of(widget: Any) -> TkPoller:
+    """Return the one that serves a widget, in Tk's thread."""
+    for poller in _pollers:
+        if poller.interpreter is widget.tk:
+            return poller
+    root = widget.nametowidget(".")
+    poller = TkPoller(root)
+    root.bind("<Destroy>", poller._on_destroy, add=True)
+    _pollers.append(poller)
+    return poller
