@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import weakref
 from _thread import get_ident
 from collections import deque
@@ -123,6 +124,7 @@ class AsyncBatch(Generic[R]):
         self._error: BaseException | None = None  # raised at the end
         self._has_failed = False  # no host is there any more
         self._count = 0  # of inputs that were read
+        self._fresh: deque[Any] = deque()  # an input that was read, until it is in the next
         self._open: dict[int, Task[R]] = {}  # by index, until given
         self._waiting: deque[Task[R]] = deque()  # those of them that are to be sent again
         self._news: deque[int] = deque()  # the indices of those that have ended
@@ -194,7 +196,8 @@ class AsyncBatch(Generic[R]):
             raise LMStudioRuntimeError("The batch goes on: cancel it, or iterate to its end.")
         under_way = {i: task.input for i, task in self._open.items() if i != self._given}
         begun = sorted({**self._without, **under_way}.items())
-        return _Unfinished(deque(item for _, item in begun), self._inputs)
+        fresh = [] if self._count in self._open else list(self._fresh)
+        return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
 
     def __aiter__(self) -> AsyncIterator[BatchOutcome[R]]:
         """Return an iterator, an object of its own.
@@ -502,19 +505,24 @@ class AsyncBatch(Generic[R]):
         if self._inputs is None or len(self._open) >= self._most_open():
             return None
         try:
+            # In one step of C, so that Ctrl-C does not lose what was read.
             if isinstance(self._inputs, AsyncIterator):
-                item = await anext(self._inputs)
+                self._fresh.append(await anext(self._inputs))
             else:
-                item = next(self._inputs)
-        except (StopIteration, StopAsyncIteration):
-            self._inputs = None
-            return None
+                self._fresh.extend(itertools.islice(self._inputs, 1))
+        except StopAsyncIteration:
+            pass
         except Exception as error:
             self._error = error  # first: an iterator that has raised is at its end
             self._inputs = None
             return None
+        if not self._fresh:
+            self._inputs = None
+            return None
+        item = self._fresh[0]
         task: Task[R] = Task(self._count, item)
         self._open[task.index] = task
+        self._fresh.popleft()
         self._count += 1
         to_prompt = self._settings.to_prompt
         prompt = item if to_prompt is None else to_prompt(item)
@@ -572,6 +580,10 @@ class AsyncBatch(Generic[R]):
             task.attempts -= 1
             if not self._has_stopped():
                 self._complete(task, error.with_traceback(None))
+        except BaseException:
+            if task.running is not None:  # it may not have been started, and so would never end
+                task.running.call.cancel(_INTERRUPTED)
+            raise
 
     # -- the end ------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import queue
 import weakref
 from _thread import get_ident
@@ -114,6 +115,7 @@ class Batch(Generic[R]):
         self._error: BaseException | None = None  # raised at the end
         self._has_failed = False  # no host is there any more
         self._count = 0  # of inputs that were read
+        self._fresh: deque[Any] = deque()  # an input that was read, until it is in the next
         self._open: dict[int, Task[R]] = {}  # by index, until given
         self._waiting: deque[Task[R]] = deque()  # those of them that are to be sent again
         self._news: deque[int] = deque()  # the indices of those that have ended
@@ -185,7 +187,8 @@ class Batch(Generic[R]):
             raise LMStudioRuntimeError("The batch goes on: cancel it, or iterate to its end.")
         under_way = {i: task.input for i, task in self._open.items() if i != self._given}
         begun = sorted({**self._without, **under_way}.items())
-        return _Unfinished(deque(item for _, item in begun), self._inputs)
+        fresh = [] if self._count in self._open else list(self._fresh)
+        return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
 
     def __iter__(self) -> Iterator[BatchOutcome[R]]:
         """Return an iterator, an object of its own.
@@ -488,16 +491,19 @@ class Batch(Generic[R]):
         if self._inputs is None or len(self._open) >= self._most_open():
             return None
         try:
-            item = next(self._inputs)
-        except StopIteration:
-            self._inputs = None
-            return None
+            # In one step of C, so that Ctrl-C does not lose what was read.
+            self._fresh.extend(itertools.islice(self._inputs, 1))
         except Exception as error:
             self._error = error  # first: an iterator that has raised is at its end
             self._inputs = None
             return None
+        if not self._fresh:
+            self._inputs = None
+            return None
+        item = self._fresh[0]
         task: Task[R] = Task(self._count, item)
         self._open[task.index] = task
+        self._fresh.popleft()
         self._count += 1
         to_prompt = self._settings.to_prompt
         prompt = item if to_prompt is None else to_prompt(item)
@@ -554,6 +560,10 @@ class Batch(Generic[R]):
             task.attempts -= 1
             if not self._has_stopped():
                 self._complete(task, error.with_traceback(None))
+        except BaseException:
+            if task.running is not None:  # it may not have been started, and so would never end
+                task.running.call.cancel(_INTERRUPTED)
+            raise
 
     # -- the end ------------------------------------------------------------------------------
 

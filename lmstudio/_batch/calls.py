@@ -102,7 +102,7 @@ class RequestRun(Generic[R]):
         """Return the result or the error."""
         try:
             return self._request.result(self.call.answer())
-        except BaseException as error:
+        except Exception as error:  # and not Ctrl-C: this can be repeated
             return not_the_end(error)
 
 

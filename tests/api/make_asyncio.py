@@ -239,11 +239,13 @@ PATCHES = {
             "                aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)\n"
             "            )"
         ),
-        "            item = next(self._inputs)\n": (
+        "            self._fresh.extend(itertools.islice(self._inputs, 1))\n": (
             "            if isinstance(self._inputs, AsyncIterator):\n"
-            "                item = await anext(self._inputs)\n"
+            "                self._fresh.append(await anext(self._inputs))\n"
             "            else:\n"
-            "                item = next(self._inputs)\n"
+            "                self._fresh.extend(itertools.islice(self._inputs, 1))\n"
+            "        except StopAsyncIteration:\n"
+            "            pass\n"
         ),
         "    def _note_iterator(": WRITE_FOR + "    def _note_iterator(",
         "            call.cancel_when_dropped(self)\n": (
