@@ -29,17 +29,17 @@ def test_what_ran_on_a_lost_connection_is_asked_again(server, model):
 
 def test_a_server_that_comes_back_goes_on_with_the_batch(client):
     with Host() as host, lms.Client(host.host) as own:
-        source = iter([f"Question {number}" for number in range(20)])
+        source = iter([f"Question {number}" for number in range(60)])
         batch = own.llm.model().respond_many(source, max_parallel=2, ordered=True)
         taken = [next(batch) for _ in range(5)]
         host.kill()
         worker = Worker(list, batch)
         eventually(lambda: all(one.epoch for one in batch._hosts))  # it was noticed
         assert worker.is_alive()
-        assert batch._count <= 9  # nothing is read while it is away
+        assert batch._count <= 30  # what is away is given no more inputs
         host.start()
         taken += worker.result(30)
-        assert [index for index, _ in taken] == list(range(20))
+        assert [index for index, _ in taken] == list(range(60))
         assert all(outcome.error is None for outcome in taken)
         assert all(outcome.attempts <= 2 for outcome in taken)
 
