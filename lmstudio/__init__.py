@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         RetrievalProgress,
         RetrievalResult,
     )
+    from ._values.lm_link import LmLinkLastError, LmLinkPeer, LmLinkStatus
     from ._values.local_file import LocalFileInput
     from ._values.log_events import (
         DiagnosticsLogEvent,
@@ -241,6 +242,9 @@ __all__ = [
     "LlmPredictionFragment",
     "LlmPredictionStats",
     "LlmStructuredPredictionSetting",
+    "LmLinkLastError",
+    "LmLinkPeer",
+    "LmLinkStatus",
     "LocalFileInput",
     "LogStream",
     "ModelInfo",

@@ -31,14 +31,14 @@ ROOMS = {
         cancel_token callback_gate
     """,
     "_json": "whole annotations converter dereference from_json json_schema pattern schema_check",
-    "_config": "from_user options option_dicts template_options to_wire from_wire",
+    "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery call silence protocol reactor port dispatcher session scope
     """,
     "_values": """
-        messages chat_input openai_messages chat local_file model_info results log_events documents
-        server_info
+        messages chat_input openai_messages chat local_file devices model_info results log_events
+        documents server_info lm_link
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system",
     "_background": "tk_poller toolkits callback_queue thread future",
@@ -52,13 +52,13 @@ ROOMS = {
     """,
     "_agent": "tool_context tool_annotations tool_arguments tools rules tool_runs tool_calls act",
     "_handles": """
-        handle embedding_model llm many downloaded namespaces system uploaded_files files repository
-        log_stream diagnostics
+        handle embedding_model llm many downloaded namespaces system uploaded_files files lm_link
+        repository log_stream diagnostics
     """,
     "_asyncio": """
         inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model
-        llm downloaded namespaces system uploaded_files files repository log_stream diagnostics
-        client
+        llm downloaded namespaces system uploaded_files files lm_link repository log_stream
+        diagnostics client
     """,
     "_client": "client default_client run_in_background",
 }
@@ -74,7 +74,7 @@ TESTING_ROOMS = {
     """,
     "_endpoints": """
         held_tokens stop_strings reasoning_tags generation predict load models files repository
-        system diagnostics handlers success
+        lm_link system diagnostics handlers success
     """,
     "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",

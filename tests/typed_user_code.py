@@ -206,6 +206,10 @@ def streams(model: lms.LLM) -> None:
     stream.add_done_callback(lambda ended: print(ended.result().typed))
     plain = model.complete_stream("Once")
     assert_type(plain, lms.PredictionStream[None])
+    raw = model.complete_raw_text_stream("Once", response_format=Person)
+    assert_type(raw, lms.PredictionStream[Person])
+    assert_type(model.complete_raw_text("Once").typed, None)
+    model.complete_raw_text("Once", on_tool_call_request_end=print)  # WRONG
     running = model.respond_stream("Where?", response_format=Place).run_in_background(
         on_done=lambda result: print(result.typed and result.typed.city)
     )
@@ -253,6 +257,17 @@ async def several_async(models: list[lms.AsyncLLM]) -> None:
     assert_type(batch, lms.AsyncBatch[lms.PredictionResult[Person]])
     async for outcome in batch:
         assert_type(outcome, lms.BatchOutcome[lms.PredictionResult[Person]])
+
+
+def devices(client: lms.Client) -> None:
+    model = client.llm.model("a", device_identifier=None)
+    client.llm.unload(model.identifier, device_identifier=model.get_info().device_identifier)
+    client.llm.model("a", device_identifier=5)  # WRONG
+    status = client.repository.lm_link.get_status()
+    assert_type(status, lms.LmLinkStatus)
+    assert_type([peer.device_identifier for peer in status.peers], list[str])
+    client.prepare_image("a.png", on_progress=lambda share: print(share.hex()))
+    client.prepare_image("a.png", on_progress=lambda: None)  # WRONG
 
 
 class Window:

@@ -72,8 +72,8 @@ def _evaluated(annotation: Any, name: str, function: Any) -> Any:
             around = _around(function, missing)
             if around is None:
                 raise LMStudioValueError(
-                    f"nothing is known of {missing!r} in the annotation of {name!r}: define it at "
-                    "the top of the module, or leave out 'from __future__ import annotations' there"
+                    f"name {missing!r} is not defined, for the annotation of {name!r}; "
+                    "define it at the top of the function's module"
                 ) from None
             names[missing] = around
 

@@ -31,6 +31,7 @@ LISTED = {
         "_values.documents": """
             DocumentParser ParsedDocument RetrievalEntry RetrievalProgress RetrievalResult
         """,
+        "_values.lm_link": "LmLinkLastError LmLinkPeer LmLinkStatus",
         "_values.log_events": "DiagnosticsLogEvent DiagnosticsLogEventData",
         "_values.local_file": "LocalFileInput",
         "_values.messages": """
@@ -103,6 +104,7 @@ _UNLISTED = {
         "_prediction.callbacks": "PromptDetailsCallback",
         "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
         "_requests.documents": "ParsingCallback RetrievalCallback",
+        "_requests.uploads": "UploadProgressCallback",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict
             AssistantResponseInput ChatMessageInput SystemPromptDict SystemPromptInput

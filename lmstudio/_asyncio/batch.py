@@ -20,7 +20,7 @@ from .._background.thread import check_other_thread
 from .._batch.calls import Work
 from .._batch.hosts import CAUSE, Host, Hosts
 from .._batch.numbers import BatchNumbers, Tally
-from .._batch.options import BatchSettings, Progress
+from .._batch.options import PLACES, BatchSettings, Progress
 from .._batch.outcome import BatchOutcome
 from .._batch.progress import show_progress
 from .._batch.records import record_of, restore
@@ -41,7 +41,6 @@ R = TypeVar("R")
 
 _AHEAD = 3  # for each place: how many more may be begun and not yet given, ...
 _AHEAD_IN_ORDER = 1000  # ... and where they wait for one before them
-_PLACES = 4  # where the server does not say how many it has
 _ASK_PLACES = 5.0  # seconds in which it may say so
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
@@ -327,7 +326,7 @@ class AsyncBatch(Generic[R]):
                     )
                 except LMStudioError:  # it is asked for answers, too, and that will tell
                     pass
-            host.places = host.places or _PLACES
+            host.places = host.places or PLACES
 
     def _numbers_now(self) -> BatchNumbers:
         return self.numbers

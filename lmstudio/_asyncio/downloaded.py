@@ -16,6 +16,7 @@ from .._requests.loading import (
     ModelLoadingCallback,
     ModelResolvedCallback,
 )
+from .._values.devices import DeviceIdentifier
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import AsyncEmbeddingModel
 from .handle import AsyncModelHandle, AsyncNamespace
@@ -73,6 +74,7 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         *,
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -80,12 +82,15 @@ class AsyncDownloadedModel(Generic[H, C, I]):
     ) -> H:
         """Return a handle of this model, loading it if it is not loaded.
 
-        See `AsyncClient.llm.model()` for the arguments and what it raises.
+        See `AsyncClient.llm.model()` for the arguments and what it raises. A model of another
+        device of
+        LM Link is loaded there.
         """
         return await self._namespace.model(
             self.model_key,
             ttl=ttl,
             config=config,
+            device_identifier=self._device(device_identifier),
             on_load_progress=on_load_progress,
             on_load_resolved=on_load_resolved,
             on_load_eviction=on_load_eviction,
@@ -98,6 +103,7 @@ class AsyncDownloadedModel(Generic[H, C, I]):
         ttl: int | None = DEFAULT_TTL,
         instance_identifier: str | None = None,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -105,18 +111,24 @@ class AsyncDownloadedModel(Generic[H, C, I]):
     ) -> H:
         """Load this model once more, and return a handle of the new instance.
 
-        See `AsyncClient.llm.load_new_instance()` for the arguments and what it raises.
+        See `AsyncClient.llm.load_new_instance()` for the arguments and what it raises. A model of
+        another device of LM Link is loaded there.
         """
         return await self._namespace.load_new_instance(
             self.model_key,
             instance_identifier,
             ttl=ttl,
             config=config,
+            device_identifier=self._device(device_identifier),
             on_load_progress=on_load_progress,
             on_load_resolved=on_load_resolved,
             on_load_eviction=on_load_eviction,
             **limits,
         )
+
+    def _device(self, wanted: DeviceIdentifier) -> DeviceIdentifier:
+        own = self.info.device_identifier
+        return own if wanted is ... and own is not None else wanted
 
     async def variants(self, **limits: Unpack[CallLimits]) -> Sequence[Self]:
         """Return the variants of this model that are there for loading, each as a model.

@@ -12,11 +12,10 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import Unpack
 from .._api.checks import check_count
 from .._api.public import public
-from .._batch.options import BatchOptions, BatchSettings, Progress
+from .._batch.options import PLACES, BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
-from .._values.model_info import named
 from .handle import AsyncModelHandle
 
 if TYPE_CHECKING:
@@ -46,14 +45,24 @@ class AsyncEmbeddingModel(AsyncModelHandle):
 
         Endpoint: rpc ``embedString``.
         """
-        request = functools.partial(models.embed, self.identifier)
+        request = functools.partial(models.embed, self._specifier)
         return await self._for_texts(request, input, "embed", limits)
+
+    async def get_base_prediction_config(self, **limits: Unpack[CallLimits]) -> dict[str, Any]:
+        """Return the settings with which texts are embedded, by LM Studio's keys.
+
+        Those are the model's own, and what is set for it in LM Studio; usually there are none.
+
+        Endpoint: rpc ``getBasePredictionConfig``.
+        """
+        request = models.get_base_embedding_config(self._specifier)
+        return await self._session.async_call(request, **limits)
 
     def embed_many(
         self,
         inputs: Iterable[Any] | AsyncIterable[Any],
         *,
-        max_parallel: int = 4,
+        max_parallel: int | None = None,
         chunk: int = 16,
         ordered: bool = False,
         cancel_event: CancelEvent = None,
@@ -79,13 +88,13 @@ class AsyncEmbeddingModel(AsyncModelHandle):
         from .._batch.hosts import Host
         from .batch import AsyncBatch
 
-        named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
         limits = call_limits(cancel_event, timeout, idle_timeout)
-        places = check_count(max_parallel, "max_parallel", or_none=False)
+        places = check_places(max_parallel) or PLACES
         places *= check_count(chunk, "chunk", or_none=False)
 
         def begin(text: Any, scope: CancelScope) -> RequestRun[Sequence[float]]:
-            request = models.embed(self.identifier, text)
+            request = models.embed(specifier, text)
             own: CallLimits = {**limits, "cancel_event": scope}
             return RequestRun(self._session, request, own)
 

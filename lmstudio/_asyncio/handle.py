@@ -15,7 +15,12 @@ from .._config.to_wire import ModelKind
 from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._requests import models
-from .._values.model_info import ModelInstanceInfo, ModelProcessingState, named
+from .._values.devices import DeviceIdentifier
+from .._values.model_info import (
+    ModelInstanceInfo,
+    ModelProcessingState,
+    named,
+)
 from ..errors import LMStudioValueError
 from .session import AsyncSession
 
@@ -34,7 +39,7 @@ class AsyncNamespace:
         self,
         session: AsyncSession,
         find_host: Callable[[], str | None],
-        restore: Callable[[str, str | None, str], Any],
+        restore: Callable[..., Any],
     ) -> None:
         """Offer what a session can reach; `AsyncClient` makes namespaces.
 
@@ -42,7 +47,7 @@ class AsyncNamespace:
             session: The session with the server.
             find_host: Returns the server's host, as a user would write it.
             restore: What a pickled handle calls in its new process, with the kind of model, the
-                host and the identifier.
+                host, the identifier, and the device if the handle names one.
         """
         self._session = session
         self._find_host = find_host
@@ -72,15 +77,29 @@ class AsyncModelHandle:
         identifier: The name of the loaded model, as `lms ps` shows it.
     """
 
-    def __init__(self, model_identifier: str, namespace: AsyncNamespace) -> None:
-        """Refer to a loaded model; `AsyncClient.llm` and `AsyncClient.embedding` make handles."""
+    def __init__(
+        self,
+        model_identifier: str,
+        namespace: AsyncNamespace,
+        device_identifier: DeviceIdentifier = ...,
+    ) -> None:
+        """Refer to a loaded model; `AsyncClient.llm` and `AsyncClient.embedding` make handles.
+
+        Args:
+            model_identifier: The name of the loaded model.
+            namespace: `AsyncClient.llm` or `AsyncClient.embedding`.
+            device_identifier: The device of LM Link that has it; None: the server itself; ``...``:
+                whichever the server finds first.
+        """
         self.identifier = model_identifier
+        self._device = device_identifier
         self._namespace = namespace
         self._host = namespace._find_host()
 
     def __repr__(self) -> str:
-        """Show the identifier."""
-        return f"{type(self).__name__}(identifier={self.identifier!r})"
+        """Show the identifier, and the device if there is one."""
+        device = f", device_identifier={self._device!r}" if isinstance(self._device, str) else ""
+        return f"{type(self).__name__}(identifier={self.identifier!r}{device})"
 
     def __eq__(self, other: object) -> bool:
         """Two handles are equal if they name the same model of the same server."""
@@ -94,10 +113,12 @@ class AsyncModelHandle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle host and identifier; a token comes from the new process's environment."""
-        return self._namespace._restore, (self._namespace.kind, self._host, self.identifier)
+        device = () if self._device is ... else (self._device,)
+        arguments = (self._namespace.kind, self._host, self.identifier, *device)
+        return self._namespace._restore, arguments
 
-    def _key(self) -> tuple[str, str | None, str]:
-        return self._namespace.kind, self._host, self.identifier
+    def _key(self) -> tuple[str, str | None, str, DeviceIdentifier]:
+        return self._namespace.kind, self._host, self.identifier, self._device
 
     @property
     def _session(self) -> AsyncSession:
@@ -105,7 +126,7 @@ class AsyncModelHandle:
 
     @property
     def _specifier(self) -> dict[str, Any]:
-        return named(self.identifier)
+        return named(self.identifier, self._device)
 
     async def _for_texts(
         self,
@@ -129,16 +150,15 @@ class AsyncModelHandle:
 
         Endpoint: rpc ``unloadModel``.
         """
-        await self._session.async_call(
-            models.unload(self._namespace.kind, self.identifier), **limits
-        )
+        request = models.unload(self._namespace.kind, self.identifier, self._device)
+        await self._session.async_call(request, **limits)
 
     async def get_info(self, **limits: Unpack[CallLimits]) -> ModelInstanceInfo:
         """Return what the server says about the model.
 
         Endpoint: rpc ``getModelInfo``.
         """
-        request = models.get_info(self._namespace.kind, self.identifier)
+        request = models.get_info(self._namespace.kind, self._specifier)
         return await self._session.async_call(request, **limits)
 
     async def get_load_config(self, **limits: Unpack[CallLimits]) -> AnyLoadConfig:
@@ -146,7 +166,7 @@ class AsyncModelHandle:
 
         Endpoint: rpc ``getLoadConfig``.
         """
-        request = models.get_load_config(self._namespace.kind, self.identifier)
+        request = models.get_load_config(self._namespace.kind, self._specifier)
         return await self._session.async_call(request, **limits)
 
     async def get_processing_state(self, **limits: Unpack[CallLimits]) -> ModelProcessingState:
@@ -156,7 +176,7 @@ class AsyncModelHandle:
 
         Endpoint: rpc ``getInstanceProcessingState``.
         """
-        request = models.get_processing_state(self._namespace.kind, self.identifier)
+        request = models.get_processing_state(self._namespace.kind, self._specifier)
         return await self._session.async_call(request, **limits)
 
     async def get_context_length(self, **limits: Unpack[CallLimits]) -> int:
@@ -164,7 +184,7 @@ class AsyncModelHandle:
 
         Endpoint: rpc ``getModelInfo``.
         """
-        request = models.get_context_length(self._namespace.kind, self.identifier)
+        request = models.get_context_length(self._namespace.kind, self._specifier)
         return await self._session.async_call(request, **limits)
 
     async def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
@@ -172,7 +192,7 @@ class AsyncModelHandle:
 
         Endpoint: rpc ``countTokens``.
         """
-        request = models.count_tokens(self._namespace.kind, self.identifier, input)
+        request = models.count_tokens(self._namespace.kind, self._specifier, input)
         return await self._session.async_call(request, **limits)
 
     @overload
@@ -192,7 +212,7 @@ class AsyncModelHandle:
 
         Endpoint: rpc ``tokenize``.
         """
-        request = functools.partial(models.tokenize, self._namespace.kind, self.identifier)
+        request = functools.partial(models.tokenize, self._namespace.kind, self._specifier)
         return await self._for_texts(request, input, "tokenize", limits)
 
 

@@ -20,6 +20,8 @@ from .._requests.loading import (
     ModelLoadingCallback,
     ModelResolvedCallback,
 )
+from .._requests.models import Loaded
+from .._values.devices import DeviceIdentifier
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
@@ -55,7 +57,7 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
     """
 
     @abstractmethod
-    def _handle(self, identifier: str) -> H:
+    def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> H:
         """Return a handle of a loaded model."""
 
     async def model(
@@ -65,6 +67,7 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         *,
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -79,6 +82,10 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
             ttl: Seconds that the model stays loaded when idle; None: for ever. Only for a model
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
+            device_identifier: The device of LM Link that is to have it, as models' infos and
+                `AsyncClient.repository.lm_link` name them; None: the server itself. By default LM
+                Studio
+                looks at the preferred device, then at the server itself, then at the others.
             on_load_progress: Called on the event loop with the share that is loaded, from 0 to 1.
             on_load_resolved: Called on the event loop when the server begins to load, with what it
                 says of the model, and the keys of all models that the name may mean, if it is
@@ -104,17 +111,26 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         if model_key is None:
             load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
             try:
-                return self._handle(
-                    await self._session.async_call(models.loaded_model(self.kind), **limits)
+                found = await self._session.async_call(
+                    models.loaded_model(self.kind, device_identifier), **limits
                 )
             except LMStudioModelNotFoundError as error:
                 raise _nothing_loaded(self.kind, error) from None
+            return self._found(found, device_identifier)
         key = check_key(model_key, "A model key")
         events = LoadEvents(
             self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
         )
-        request = loading.get_or_load(self.kind, key, ttl, config, events, is_strict=is_strict)
-        return await self._load(request, events, limits)
+        request = loading.get_or_load(
+            self.kind,
+            key,
+            ttl,
+            config,
+            events,
+            device_identifier=device_identifier,
+            is_strict=is_strict,
+        )
+        return await self._load(request, events, device_identifier, limits)
 
     async def load_new_instance(
         self,
@@ -123,6 +139,7 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         *,
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -147,23 +164,35 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
             ttl,
             config,
             events,
+            device_identifier=device_identifier,
             is_strict=self._session.strict_options,
         )
         limits = call_limits(cancel_event, timeout, idle_timeout)
-        return await self._load(request, events, limits)
+        return await self._load(request, events, device_identifier, limits)
 
-    async def _load(self, request: Request[str], events: LoadEvents, limits: CallLimits) -> H:
-        identifier = await self._session.async_call(request, **limits)
+    async def _load(
+        self,
+        request: Request[Loaded],
+        events: LoadEvents,
+        device_identifier: DeviceIdentifier,
+        limits: CallLimits,
+    ) -> H:
+        found = await self._session.async_call(request, **limits)
         events.report(1.0)
-        return self._handle(identifier)
+        return self._found(found, device_identifier)
+
+    def _found(self, found: Loaded, wanted: DeviceIdentifier = ...) -> H:
+        """Return a handle of a model that was found: on another device, or where it was wanted."""
+        identifier, device = found
+        return self._handle(identifier, wanted if device is None else device)
 
     async def list_loaded(self, **limits: Unpack[CallLimits]) -> Sequence[H]:
         """Return handles of the models that are loaded.
 
         Endpoint: rpc ``listLoaded``.
         """
-        identifiers = await self._session.async_call(models.list_loaded(self.kind), **limits)
-        return [self._handle(identifier) for identifier in identifiers]
+        found = await self._session.async_call(models.list_loaded(self.kind), **limits)
+        return list(map(self._found, found))
 
     async def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[D]:
         """Return the models of this kind that are there for loading.
@@ -176,13 +205,19 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         return [self._downloaded(info) for info in infos]
 
     async def estimate_resources(
-        self, model_key: str, config: C | None = None, **limits: Unpack[CallLimits]
+        self,
+        model_key: str,
+        config: C | None = None,
+        *,
+        device_identifier: DeviceIdentifier = ...,
+        **limits: Unpack[CallLimits],
     ) -> EstimatedResourcesUsage:
         """Return how much memory a model would take, without loading it.
 
         Args:
             model_key: The key of a model that is there for loading.
             config: The options with which it would be loaded, as in `model()`.
+            device_identifier: The device that would have it, as in `model()`.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
 
         Raises:
@@ -192,7 +227,11 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         Endpoint: rpc ``estimateModelUsage``.
         """
         request = loading.estimate_resources(
-            self.kind, model_key, config, is_strict=self._session.strict_options
+            self.kind,
+            model_key,
+            config,
+            device_identifier=device_identifier,
+            is_strict=self._session.strict_options,
         )
         return await self._session.async_call(request, **limits)
 
@@ -200,15 +239,27 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
     def _downloaded(self, info: I) -> D:
         """Return a model that is there for loading."""
 
-    async def unload(self, model_identifier: str, **limits: Unpack[CallLimits]) -> None:
+    async def unload(
+        self,
+        model_identifier: str,
+        *,
+        device_identifier: DeviceIdentifier = ...,
+        **limits: Unpack[CallLimits],
+    ) -> None:
         """Unload a model.
+
+        Args:
+            model_identifier: The name of the loaded model.
+            device_identifier: The device that has it, as in `model()`.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
 
         Raises:
             LMStudioModelNotFoundError: No model of that name is loaded.
 
         Endpoint: rpc ``unloadModel``.
         """
-        await self._session.async_call(models.unload(self.kind, model_identifier), **limits)
+        request = models.unload(self.kind, model_identifier, device_identifier)
+        await self._session.async_call(request, **limits)
 
     async def get_model_info(
         self, model_specifier: AnyModelSpecifier, **limits: Unpack[CallLimits]
@@ -232,8 +283,8 @@ class AsyncLlmNamespace(AsyncModelNamespace[AsyncLLM, LlmLoadOptions, LlmInfo, A
 
     kind = "llm"
 
-    def _handle(self, identifier: str) -> AsyncLLM:
-        return AsyncLLM(identifier, self)
+    def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> AsyncLLM:
+        return AsyncLLM(identifier, self, device_identifier)
 
     def _downloaded(self, info: LlmInfo) -> AsyncDownloadedLlm:
         return AsyncDownloadedLlm(info, self)
@@ -251,8 +302,10 @@ class AsyncEmbeddingNamespace(
 
     kind = "embedding"
 
-    def _handle(self, identifier: str) -> AsyncEmbeddingModel:
-        return AsyncEmbeddingModel(identifier, self)
+    def _handle(
+        self, identifier: str, device_identifier: DeviceIdentifier = ...
+    ) -> AsyncEmbeddingModel:
+        return AsyncEmbeddingModel(identifier, self, device_identifier)
 
     def _downloaded(self, info: EmbeddingModelInfo) -> AsyncDownloadedEmbeddingModel:
         return AsyncDownloadedEmbeddingModel(info, self)

@@ -15,6 +15,7 @@ from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
 from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
 from .handle import namespace_text
+from .lm_link import AsyncLmLinkNamespace
 from .session import AsyncSession
 
 
@@ -28,10 +29,16 @@ class AsyncRepositoryNamespace:
         """Offer what a session can reach; `AsyncClient` makes namespaces."""
         self._session = session
         self._find_host = find_host
+        self._lm_link = AsyncLmLinkNamespace(session, find_host)
 
     def __repr__(self) -> str:
         """Show the server."""
         return namespace_text(self, self._find_host())
+
+    @property
+    def lm_link(self) -> AsyncLmLinkNamespace:
+        """The devices that LM Link connects."""
+        return self._lm_link
 
     async def search_models(
         self,

@@ -27,7 +27,7 @@ from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .calls import Work
 from .hosts import CAUSE, Host, Hosts
 from .numbers import BatchNumbers, Tally
-from .options import BatchSettings, Progress
+from .options import PLACES, BatchSettings, Progress
 from .outcome import BatchOutcome
 from .progress import show_progress
 from .records import record_of, restore
@@ -38,7 +38,6 @@ R = TypeVar("R")
 
 _AHEAD = 3  # for each place: how many more may be begun and not yet given, ...
 _AHEAD_IN_ORDER = 1000  # ... and where they wait for one before them
-_PLACES = 4  # where the server does not say how many it has
 _ASK_PLACES = 5.0  # seconds in which it may say so
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
@@ -313,7 +312,7 @@ class Batch(Generic[R]):
                     )
                 except LMStudioError:  # it is asked for answers, too, and that will tell
                     pass
-            host.places = host.places or _PLACES
+            host.places = host.places or PLACES
 
     def _numbers_now(self) -> BatchNumbers:
         return self.numbers

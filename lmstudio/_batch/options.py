@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .journal import BatchJournal
 
 PATIENCE = 300.0  # seconds
+PLACES = 4  # where nobody says how many inputs may run at once
 
 Progress: TypeAlias = (
     Literal["rich", "tqdm"]

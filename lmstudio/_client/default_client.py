@@ -25,6 +25,8 @@ from .._requests.loading import (
     ModelLoadingCallback,
     ModelResolvedCallback,
 )
+from .._requests.uploads import UploadProgressCallback
+from .._values.devices import DeviceIdentifier
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .client import Client
@@ -177,6 +179,7 @@ def llm(
     *,
     ttl: int | None = DEFAULT_TTL,
     config: LlmLoadModelConfig | lmstudio.LlmLoadModelConfigDict | None = None,
+    device_identifier: DeviceIdentifier = ...,
     on_load_progress: ModelLoadingCallback | None = None,
     on_load_resolved: ModelResolvedCallback | None = None,
     on_load_eviction: ModelEvictedCallback | None = None,
@@ -190,6 +193,7 @@ def llm(
         model_key,
         ttl=ttl,
         config=config,
+        device_identifier=device_identifier,
         on_load_progress=on_load_progress,
         on_load_resolved=on_load_resolved,
         on_load_eviction=on_load_eviction,
@@ -203,6 +207,7 @@ def embedding_model(
     *,
     ttl: int | None = DEFAULT_TTL,
     config: EmbeddingLoadModelConfig | lmstudio.EmbeddingLoadModelConfigDict | None = None,
+    device_identifier: DeviceIdentifier = ...,
     on_load_progress: ModelLoadingCallback | None = None,
     on_load_resolved: ModelResolvedCallback | None = None,
     on_load_eviction: ModelEvictedCallback | None = None,
@@ -216,6 +221,7 @@ def embedding_model(
         model_key,
         ttl=ttl,
         config=config,
+        device_identifier=device_identifier,
         on_load_progress=on_load_progress,
         on_load_resolved=on_load_resolved,
         on_load_eviction=on_load_eviction,
@@ -224,13 +230,17 @@ def embedding_model(
 
 
 def prepare_image(
-    src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+    src: LocalFileInput,
+    name: str | None = None,
+    *,
+    on_progress: UploadProgressCallback | None = None,
+    **limits: Unpack[CallLimits],
 ) -> FileHandle:
     """Upload an image to the default client's server, and return a handle for a chat.
 
     See `Client.files.prepare_image()` for the arguments and what it raises.
     """
-    return _default_client().prepare_image(src, name, **limits)
+    return _default_client().prepare_image(src, name, on_progress=on_progress, **limits)
 
 
 @overload

@@ -76,8 +76,21 @@ class Reported(Config):
     configuration, as if made by hand.
     """
 
-    __slots__ = ("_reported",)
+    __slots__ = ("_originals", "_reported")
+    # Options that rules are about, by name, as they were reported.
     _reported: dict[str, Any]
+    # Where an option says less than the server: by key, the option's name and value, and what the
+    # server said, which holds as long as the option has that value.
+    _originals: dict[str, tuple[str, Any, Any]]
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what the server said, by key, of such options that were not changed since."""
+        return {
+            key: said
+            for key, (name, value, said) in getattr(self, "_originals", {}).items()
+            # False and 0 are equal.
+            if type(now := getattr(self, name)) is type(value) and now == value
+        }
 
 
 C = TypeVar("C", bound=Config)
@@ -122,9 +135,9 @@ def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
         if field.default is attrs.NOTHING and field.name not in checked:
             raise LMStudioValueError(f"{cls.__name__} needs {field.name!r}.")
     read = cls(**checked)
-    reported = getattr(config, "_reported", None)
-    if reported is not None and isinstance(read, Reported):
-        read._reported = reported
+    for memory in Reported.__slots__:
+        if hasattr(config, memory):
+            setattr(read, memory, getattr(config, memory))
     return read
 
 
@@ -152,7 +165,12 @@ def _checked(name: str, value: Any, hint: Any, cls: type[Config], is_strict: boo
 
 def fits(name: str, value: Any, cls: Any) -> bool:
     """Tell whether an option of ``cls`` takes this value, which is no dict of options."""
-    return any([_fitted(value, member) is not _NO_FIT for member in _members(_hints(cls)[name])])
+    if any([_fitted(value, member) is not _NO_FIT for member in _members(_hints(cls)[name])]):
+        own: Any = type(value)
+        return not isinstance(value, Config) or all(
+            fits(field.name, getattr(value, field.name), own) for field in attrs.fields(own)
+        )
+    return False
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar, overload
 import attrs
 
 from ..errors import LMStudioProtocolError
-from .from_user import Config, fits
+from .from_user import Config, Reported, fits
+from .load_rules import ruled_values
 from .options import (
     AnyLoadConfig,
     EmbeddingLoadModelConfig,
@@ -18,9 +19,16 @@ from .options import (
     LlmPredictionConfig,
     LlmStructuredPredictionSetting,
 )
-from .to_wire import GPU_SPLIT_KEY, SPLIT_STRATEGIES, STRUCTURED_KEY, ModelKind, ruled_values
+from .to_wire import (
+    GPU_SPLIT_KEY,
+    SPLIT_STRATEGIES,
+    STRUCTURED_KEY,
+    ModelKind,
+    gpu_split,
+    said_by,
+)
 
-C = TypeVar("C", bound=Config)
+C = TypeVar("C", bound=Reported)
 
 _ENGINES = ("llama", "mlx", "yuzu", "vllm")
 _GPU_DEFAULTS = {"ratio": "max", "num_cpu_expert_layers_ratio": "off"}
@@ -29,12 +37,14 @@ _GPU_DEFAULTS = {"ratio": "max", "num_cpu_expert_layers_ratio": "off"}
 def kv_to_prediction_config(kv_config: object) -> LlmPredictionConfig:
     """Return the prediction options that a server's list of fields means.
 
-    Keys without a name here go to ``raw``, and so do values of an unexpected type.
+    Keys without a name here go to ``raw``, and so do values of an unexpected type. What an option
+    does not say of its value is kept beside it, so that nothing is lost on the way back.
 
     Raises:
         LMStudioProtocolError: it is no such list.
     """
-    return _read_back(_by_key(kv_config), LlmPredictionConfig)
+    values = kv_by_key(kv_config)
+    return _read_back(values, LlmPredictionConfig, set(values))
 
 
 @overload
@@ -55,7 +65,8 @@ def kv_to_load_config(
     """Return the load options that a server's list of fields means.
 
     Keys without a name here go to ``raw``, and so do values of an unexpected type. The result can
-    be used for loading a model again: a configuration knows what of it was reported.
+    be used for loading a model again: a configuration knows what of it was reported, also what an
+    option does not say of its value.
 
     Args:
         kv_config: ``{"fields": [{"key": ..., "value": ...}, ...]}``.
@@ -68,13 +79,13 @@ def kv_to_load_config(
     """
     cls: type[AnyLoadConfig]
     cls = EmbeddingLoadModelConfig if kind == "embedding" else LlmLoadModelConfig
-    values = _by_key(kv_config)
+    values = kv_by_key(kv_config)
     given = set(values)
     if defaults:
         # Those reported come first: of several keys of one option the first counts.
         values = values | _defaults(cls, values) | values
     gpu = _read_gpu(values, cls)
-    config = _read_back(values, cls)
+    config = _read_back(values, cls, given)
     config.gpu = gpu
     if isinstance(config, LlmLoadModelConfig):
         config._reported = ruled_values(config)
@@ -83,7 +94,12 @@ def kv_to_load_config(
     return config
 
 
-def _by_key(kv_config: object) -> dict[str, Any]:
+def kv_by_key(kv_config: object) -> dict[str, Any]:
+    """Return the values in a server's list of fields, by key.
+
+    Raises:
+        LMStudioProtocolError: it is no such list.
+    """
     fields = kv_config.get("fields") if isinstance(kv_config, Mapping) else None
     if not isinstance(fields, (list, tuple)):  # a text would be a sequence, too
         raise LMStudioProtocolError("Unexpected data: a configuration without a list of fields.")
@@ -103,20 +119,38 @@ def _ratio_keys(cls: type[AnyLoadConfig]) -> dict[str, str]:
     return keys
 
 
-def _read_back(values: dict[str, Any], cls: type[C]) -> C:
+def _read_back(values: dict[str, Any], cls: type[C], given: set[str]) -> C:
+    """Return a configuration; what was `given` by the server is remembered if it says more."""
     config = cls()
     attributes = _attributes_by_key(cls)
-    raw = {}
+    raw, originals = {}, {}
     for key, value in values.items():
         attribute = attributes.get(key)
         option = attribute and _from_wire(key, value, attribute.metadata["off"])
         if attribute is None or not (option is None or fits(attribute.name, option, cls)):
             raw[key] = value
-        elif getattr(config, attribute.name) is None:
+            continue
+        if getattr(config, attribute.name) is None:
             setattr(config, attribute.name, option)
+        option = getattr(config, attribute.name)
+        is_simple = option is value and not isinstance(value, (Mapping, list))
+        if key in given and not is_simple and not _is_in(value, said_by(attribute, option)):
+            # Copies, where the option has parts that may be changed.
+            originals[key] = (attribute.name, copy.deepcopy(option), copy.deepcopy(value))
     if raw:
         config.raw = raw  # type: ignore[attr-defined]
+    if originals:
+        config._originals = originals
     return config
+
+
+def _is_in(value: Any, whole: Any) -> bool:
+    """Tell whether a value is all there; of an object, there may be more."""
+    if value == whole:
+        return True
+    if isinstance(value, Mapping) and isinstance(whole, Mapping):
+        return all(key in whole and _is_in(part, whole[key]) for key, part in value.items())
+    return False
 
 
 def _from_wire(key: str, value: Any, off: Any) -> Any:
@@ -167,13 +201,19 @@ def _read_gpu(values: dict[str, Any], cls: type[AnyLoadConfig]) -> GpuSetting | 
         strategy = split.get("strategy")
         strategy = "favorMainGpu" if strategy == "priorityOrder" else strategy
         priority, disabled = split.get("priority") or [], split.get("disabledGpus") or []
-        if (
-            strategy in SPLIT_STRATEGIES
-            and all(fits("disabled_gpus", gpus, GpuSetting) for gpus in (priority, disabled))
-            and len(priority) <= 1
+        if strategy in SPLIT_STRATEGIES and all(
+            fits("disabled_gpus", gpus, GpuSetting) for gpus in (priority, disabled)
         ):
-            del values[GPU_SPLIT_KEY]
-            gpu.split_strategy = strategy
-            gpu.main_gpu = next(iter(priority), None)
-            gpu.disabled_gpus = disabled
+            read = GpuSetting(
+                split_strategy=strategy,
+                main_gpu=next(iter(priority), None),
+                disabled_gpus=disabled,
+            )
+            if _is_in(split, gpu_split(read)):
+                del values[GPU_SPLIT_KEY]
+                gpu = attrs.evolve(
+                    read,
+                    ratio=gpu.ratio,
+                    num_cpu_expert_layers_ratio=gpu.num_cpu_expert_layers_ratio,
+                )
     return gpu if gpu != GpuSetting() else None

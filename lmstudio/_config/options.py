@@ -84,18 +84,18 @@ class LlmStructuredPredictionSetting(Config):
     gbnf_grammar: str | None = None
 
 
-@attrs.define(kw_only=True, repr=False)
-class LlmPredictionConfig(Config):
+@attrs.define(kw_only=True, repr=False, getstate_setstate=False)
+class LlmPredictionConfig(Reported):
     """The options of a prediction. None is "not given": the server decides.
 
     False switches an option off where its type says so. ``raw`` takes settings that have no name
     here: a dict from key to value, or a list of ``{"key": ..., "value": ...}``; the named options
-    win over it.
+    win over it. A configuration that a server reported is sent as it was, but for what was changed.
 
     Thread safety: plain data; do not change it while a call reads it.
     """
 
-    # How much, and when to stop.
+    # How much (at least 1; -1 is False), and when to stop.
     max_tokens: int | Off | None = _option("llm.prediction.maxPredictedTokens", off=1, means_off=-1)
     stop_strings: list[str] | None = _option("llm.prediction.stopStrings")
     tool_call_stop_strings: list[str] | None = _option("llm.prediction.toolCallStopStrings")
@@ -245,7 +245,8 @@ class LlmLoadModelConfig(Reported):
         },
     )
 
-    # Speculative decoding in llama.cpp: with the model's own prediction heads, or a draft model.
+    # Speculative decoding in llama.cpp: with the model's own prediction heads (mtp), or with a
+    # draft model (simple, and which).
     speculative_draft_mtp: bool | None = _option(
         "llm.load.llama.speculativeDecoding.draftMtp", default=False
     )
@@ -293,8 +294,8 @@ class LlmLoadModelConfig(Reported):
     raw: PlainDict | list[Any] | None = None
 
 
-@attrs.define(kw_only=True, repr=False)
-class EmbeddingLoadModelConfig(Config):
+@attrs.define(kw_only=True, repr=False, getstate_setstate=False)
+class EmbeddingLoadModelConfig(Reported):
     """The options of loading an embedding model. None is "not given": the server decides.
 
     False and ``raw`` are as in ``LlmPredictionConfig``.

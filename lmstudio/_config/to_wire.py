@@ -10,11 +10,12 @@ import attrs
 
 from .._api.numbers import as_number, as_whole
 from .._api.shown import shown
-from .._json.converter import DictObject, unstructure
+from .._json.converter import DictObject, camel_case, camel_keys, unstructure
 from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
 from ..errors import LMStudioValueError
-from .from_user import Config, read_config
+from .from_user import Config, Reported, read_config
+from .load_rules import settle
 from .options import (
     EmbeddingLoadModelConfig,
     GpuSetting,
@@ -31,16 +32,13 @@ TOOLS_KEY = "llm.prediction.tools"
 TOOL_CHOICE_KEY = "llm.prediction.toolChoice"
 TOOL_CHOICES = ("auto", "none", "required")
 STRUCTURED_KEY = "llm.prediction.structured"
+LOGIT_BIAS_KEY = "llm.prediction.llama.logitBias"
+MAX_TOKENS_KEY = "llm.prediction.maxPredictedTokens"
+STOP_STRINGS_KEY = "llm.prediction.stopStrings"
+REASONING_BUDGET_KEY = "llm.prediction.reasoning.budgetTokens"
 GPU_SPLIT_KEY = "load.gpuSplitConfig"
 SPLIT_STRATEGIES = ("evenly", "favorMainGpu", "priorityOrder", "tensor", "custom")
 _SCHEMA_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
-_DRAFTING = (
-    "speculative_draft_mtp",
-    "speculative_draft_simple",
-    "speculative_draft_model",
-    "speculative_draft_min_tokens",
-    "speculative_draft_max_tokens",
-)
 
 
 def prediction_config_to_kv(
@@ -61,6 +59,7 @@ def prediction_config_to_kv(
         LMStudioValueError: a value of the wrong type, or the form of the reply given twice.
     """
     options = read_config(config, LlmPredictionConfig, is_strict)
+    kept = _kept(config)
     if response_format is not None:
         if options.structured is not None:
             raise LMStudioValueError(
@@ -69,9 +68,11 @@ def prediction_config_to_kv(
         options.structured = structured_setting(response_format, is_strict)
     if options.structured is not None and options.structured.json_schema is not None:
         options.structured.json_schema = dereference(options.structured.json_schema)
-    if options.logit_bias is not None:
+    if options.logit_bias is not None and LOGIT_BIAS_KEY not in kept:
         options.logit_bias = [_token_bias(pair) for pair in options.logit_bias]
-    return _with_raw(_named_fields(options), options.raw)
+    if MAX_TOKENS_KEY not in kept:
+        _check_max_tokens(options.max_tokens)
+    return _with_raw(_named_fields(options) | kept, options.raw)
 
 
 def structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredPredictionSetting:
@@ -119,15 +120,15 @@ def load_config_to_kv(
         embedding = read_config(config, EmbeddingLoadModelConfig, is_strict)
         if embedding.gpu and embedding.gpu.num_cpu_expert_layers_ratio is not None:
             raise LMStudioValueError("num_cpu_expert_layers_ratio is for language models only.")
-        return _with_raw(_gpu_fields(embedding) | _named_fields(embedding), embedding.raw)
+        fields = _gpu_fields(embedding) | _named_fields(embedding) | _kept(config)
+        return _with_raw(fields, embedding.raw)
     options = read_config(config, LlmLoadModelConfig, is_strict)
     reported: dict[str, Any] = getattr(config, "_reported", {})
     if options.prompt_template == reported.get("prompt_template"):
         # Only filled in: sent along, it would replace the template of the model itself.
         options.prompt_template = None
-    _settle_auto_fit(options, reported)
-    _settle_drafting(options, reported)
-    return _with_raw(_named_fields(options) | _gpu_fields(options), options.raw)
+    settle(options, reported)
+    return _with_raw(_named_fields(options) | _gpu_fields(options) | _kept(config), options.raw)
 
 
 def config_stack(fields: list[KvField], *, completion: bool = False) -> dict[str, Any]:
@@ -164,6 +165,27 @@ def with_tools(fields: list[KvField], definitions: Sequence[DictObject] | None) 
         values[TOOLS_KEY] = {"type": "none"}
         # A call that is required could not be made; also where a preset or the server requires it.
         values[TOOL_CHOICE_KEY] = {"type": "generic", "mode": "auto"}
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def for_raw_text(fields: list[KvField]) -> list[KvField]:
+    """Return prediction fields for the continuation of a raw text.
+
+    Raises:
+        LMStudioValueError: They ask for what there is in chats only.
+    """
+    values = {field["key"]: field["value"] for field in fields}
+    if TOOLS_KEY in values or TOOL_CHOICE_KEY in values:
+        raise LMStudioValueError(
+            "Tools are not supported in complete_raw_text(). Use respond() or act() for tool use."
+        )
+    budget = values.get(REASONING_BUDGET_KEY)
+    if isinstance(budget, Mapping) and budget.get("checked"):
+        raise LMStudioValueError(
+            "Reasoning budgets are not supported in complete_raw_text(). Use respond() or act()."
+        )
+    # Without this those of a preset would hold, which are meant for chats.
+    values.setdefault(STOP_STRINGS_KEY, [])
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
@@ -231,6 +253,18 @@ def _token_bias(pair: Any) -> list[Any]:
     return [token_id, "-inf" if is_never else number]
 
 
+def _check_max_tokens(number: int | None) -> None:
+    if number is not None and number is not False and number < 1 and number != -1:
+        raise LMStudioValueError(
+            "LlmPredictionConfig.max_tokens must be greater than or equal to 1, or False for no "
+            f"limit (-1 means the same), not {number}."
+        )
+
+
+def _kept(config: object) -> dict[str, Any]:
+    return config._kept() if isinstance(config, Reported) else {}
+
+
 def _named_fields(config: Config) -> dict[str, Any]:
     fields = {}
     for attribute in attrs.fields(type(config)):
@@ -240,6 +274,20 @@ def _named_fields(config: Config) -> dict[str, Any]:
                 off = value == attribute.metadata["means_off"]
                 fields[key] = _to_wire(False if off else value, attribute.metadata["off"])
     return fields
+
+
+def said_by(attribute: Any, value: Any) -> Any:
+    """Return what is sent for the value of an option, which a server has reported.
+
+    None if that depends on more, as on checks that need not hold for what a server reports.
+    """
+    if attribute.name == "structured" and value.type == "none":
+        return {"type": "none"}
+    if attribute.name in ("structured", "logit_bias", "max_tokens") and value is not False:
+        return None
+    if isinstance(value, (Mapping, list)):
+        value = camel_keys({attribute.name: value})[camel_case(attribute.name)]
+    return _to_wire(value, attribute.metadata["off"])
 
 
 def _to_wire(value: Any, off: Any) -> Any:
@@ -288,62 +336,6 @@ def _checked_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return dict(schema)
 
 
-def ruled_values(options: LlmLoadModelConfig) -> dict[str, Any]:
-    """Return the values that the rules between options are about, by name."""
-    return {
-        "auto_fit": options.auto_fit,
-        **_pinning(options),
-        **{name: getattr(options, name) for name in _DRAFTING},
-    }
-
-
-def _pinning(options: LlmLoadModelConfig) -> dict[str, Any]:
-    gpu = options.gpu or GpuSetting()
-    return {
-        "context_length": options.context_length,
-        "gpu_strict_vram_cap": options.gpu_strict_vram_cap,
-        "gpu.ratio": gpu.ratio,
-        "gpu.num_cpu_expert_layers_ratio": gpu.num_cpu_expert_layers_ratio,
-        "gpu.main_gpu": gpu.main_gpu,
-        "gpu.split_strategy": gpu.split_strategy,
-    }
-
-
-def _settle_auto_fit(options: LlmLoadModelConfig, reported: dict[str, Any]) -> None:
-    """Switch auto_fit off where an option would be of no use with it.
-
-    What a server reported of a model that it fitted is no contradiction: it goes back as it is. But
-    an option that was changed since then is meant, like one of a configuration made by hand.
-    """
-    given = {name: value for name, value in _pinning(options).items() if value is not None}
-    if options.auto_fit == reported.get("auto_fit"):
-        if any(value != reported.get(name) for name, value in given.items()):
-            options.auto_fit = False
-    elif given and options.auto_fit:
-        raise LMStudioValueError(
-            f"auto_fit=True contradicts {', '.join(given)}: the server would choose it itself."
-        )
-    elif given:
-        options.auto_fit = False
-
-
-def _settle_drafting(options: LlmLoadModelConfig, reported: dict[str, Any]) -> None:
-    """Choosing a way of drafting switches the others off, unless they are given too."""
-    if all(getattr(options, name) == reported.get(name) for name in _DRAFTING):
-        return  # as the server reported it, or nothing of the kind
-    if any(getattr(options, name) is not None for name in _DRAFTING[:3]):
-        for name in ("draft_dflash_sidecar", "draft_dspark_sidecar", "draft_mtp_sidecar"):
-            if getattr(options, name) is None:
-                setattr(options, name, False)
-    least, most = options.speculative_draft_min_tokens, options.speculative_draft_max_tokens
-    if least is not None and most is not None and least > most:
-        raise LMStudioValueError(
-            f"speculative_draft_min_tokens ({least}) exceeds speculative_draft_max_tokens ({most})."
-        )
-    if options.speculative_draft_model and options.speculative_draft_simple is False:
-        raise LMStudioValueError("speculative_draft_model needs speculative_draft_simple.")
-
-
 def _gpu_fields(config: LlmLoadModelConfig | EmbeddingLoadModelConfig) -> dict[str, Any]:
     gpu = config.gpu
     if gpu is None:
@@ -359,11 +351,16 @@ def _gpu_fields(config: LlmLoadModelConfig | EmbeddingLoadModelConfig) -> dict[s
         )
     # With a mere ratio the split that the user chose in LM Studio stays in force.
     if gpu.main_gpu is not None or gpu.split_strategy is not None or gpu.disabled_gpus:
-        strategy = gpu.split_strategy or "evenly"
-        fields[GPU_SPLIT_KEY] = {
-            "strategy": "priorityOrder" if strategy == "favorMainGpu" else strategy,
-            "disabledGpus": list(gpu.disabled_gpus or ()),
-            "priority": [] if gpu.main_gpu is None else [gpu.main_gpu],
-            "customRatio": [],
-        }
+        fields[GPU_SPLIT_KEY] = gpu_split(gpu)
     return fields
+
+
+def gpu_split(gpu: GpuSetting) -> dict[str, Any]:
+    """Return how a model is split, as LM Studio takes it."""
+    strategy = gpu.split_strategy or "evenly"
+    return {
+        "strategy": "priorityOrder" if strategy == "favorMainGpu" else strategy,
+        "disabledGpus": list(gpu.disabled_gpus or ()),
+        "priority": [] if gpu.main_gpu is None else [gpu.main_gpu],
+        "customRatio": [],
+    }

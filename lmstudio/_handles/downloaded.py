@@ -15,6 +15,7 @@ from .._requests.loading import (
     ModelLoadingCallback,
     ModelResolvedCallback,
 )
+from .._values.devices import DeviceIdentifier
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
 from .embedding_model import EmbeddingModel
 from .handle import Namespace, SyncModelHandle
@@ -72,6 +73,7 @@ class DownloadedModel(Generic[H, C, I]):
         *,
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -79,12 +81,14 @@ class DownloadedModel(Generic[H, C, I]):
     ) -> H:
         """Return a handle of this model, loading it if it is not loaded.
 
-        See `Client.llm.model()` for the arguments and what it raises.
+        See `Client.llm.model()` for the arguments and what it raises. A model of another device of
+        LM Link is loaded there.
         """
         return self._namespace.model(
             self.model_key,
             ttl=ttl,
             config=config,
+            device_identifier=self._device(device_identifier),
             on_load_progress=on_load_progress,
             on_load_resolved=on_load_resolved,
             on_load_eviction=on_load_eviction,
@@ -97,6 +101,7 @@ class DownloadedModel(Generic[H, C, I]):
         ttl: int | None = DEFAULT_TTL,
         instance_identifier: str | None = None,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -104,18 +109,24 @@ class DownloadedModel(Generic[H, C, I]):
     ) -> H:
         """Load this model once more, and return a handle of the new instance.
 
-        See `Client.llm.load_new_instance()` for the arguments and what it raises.
+        See `Client.llm.load_new_instance()` for the arguments and what it raises. A model of
+        another device of LM Link is loaded there.
         """
         return self._namespace.load_new_instance(
             self.model_key,
             instance_identifier,
             ttl=ttl,
             config=config,
+            device_identifier=self._device(device_identifier),
             on_load_progress=on_load_progress,
             on_load_resolved=on_load_resolved,
             on_load_eviction=on_load_eviction,
             **limits,
         )
+
+    def _device(self, wanted: DeviceIdentifier) -> DeviceIdentifier:
+        own = self.info.device_identifier
+        return own if wanted is ... and own is not None else wanted
 
     def variants(self, **limits: Unpack[CallLimits]) -> Sequence[Self]:
         """Return the variants of this model that are there for loading, each as a model.

@@ -8,7 +8,12 @@ from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit
 from .._connection.session import Session
-from .._requests.uploads import Upload, upload_request
+from .._requests.uploads import (
+    Upload,
+    UploadProgress,
+    UploadProgressCallback,
+    upload_request,
+)
 from .._values.local_file import LocalFileInput, open_local_file
 from .._values.messages import FileHandle
 from .handle import namespace_text
@@ -44,6 +49,7 @@ class FilesNamespace(UploadedFiles):
         src: LocalFileInput,
         name: str | None = None,
         *,
+        on_progress: UploadProgressCallback | None = None,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
@@ -61,6 +67,10 @@ class FilesNamespace(UploadedFiles):
                 JPEG, as JPEG).
             name: What it is called on the server; None: the name of the file. Where there is
                 none, the first bytes decide, as in ``image.png``.
+            on_progress: Called in this thread with the share that is sent, from 0 to 1: with 0
+                before the first byte, with each hundredth, and with 1 when the server has taken
+                the file. What it raises stops the upload and is raised here. The file waits for
+                it.
             cancel_event: An event, or several, that stop the upload.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds in which the server neither takes nor says anything; None: no
@@ -77,6 +87,7 @@ class FilesNamespace(UploadedFiles):
 
         Endpoint: rpc ``files/uploadFileBase64``.
         """
+        progress = UploadProgress(on_progress, self._session.callback_gate)
         with open_local_file(src, name, self._max_bytes) as file:
             request = upload_request(file.name)
             call = self._session.new_call(
@@ -87,13 +98,20 @@ class FilesNamespace(UploadedFiles):
             def make_frame(_room: object) -> None:
                 if call.outcome is None:  # else the marker is older than the end
                     upload.make()
+                    progress.report(upload.share)
 
             handle = request.result(self._session.run(call, cancel_event, make_frame))
             self._session.note_upload(handle.identifier)
+            progress.finish()
             return handle
 
     def prepare_file(
-        self, src: LocalFileInput, name: str | None = None, **limits: Unpack[CallLimits]
+        self,
+        src: LocalFileInput,
+        name: str | None = None,
+        *,
+        on_progress: UploadProgressCallback | None = None,
+        **limits: Unpack[CallLimits],
     ) -> FileHandle:
         """Upload a file of any type, such as a document, and return a handle.
 
@@ -102,4 +120,4 @@ class FilesNamespace(UploadedFiles):
 
         Endpoint: rpc ``files/uploadFileBase64``.
         """
-        return self.prepare_image(src, name, **limits)
+        return self.prepare_image(src, name, on_progress=on_progress, **limits)

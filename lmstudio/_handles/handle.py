@@ -15,7 +15,12 @@ from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.session import Session
 from .._requests import models
-from .._values.model_info import ModelInstanceInfo, ModelProcessingState, named
+from .._values.devices import DeviceIdentifier
+from .._values.model_info import (
+    ModelInstanceInfo,
+    ModelProcessingState,
+    named,
+)
 from ..errors import LMStudioValueError
 
 T = TypeVar("T")
@@ -33,7 +38,7 @@ class Namespace:
         self,
         session: Session,
         find_host: Callable[[], str | None],
-        restore: Callable[[str, str | None, str], Any],
+        restore: Callable[..., Any],
     ) -> None:
         """Offer what a session can reach; `Client` makes namespaces.
 
@@ -41,7 +46,7 @@ class Namespace:
             session: The session with the server.
             find_host: Returns the server's host, as a user would write it.
             restore: What a pickled handle calls in its new process, with the kind of model, the
-                host and the identifier.
+                host, the identifier, and the device if the handle names one.
         """
         self._session = session
         self._find_host = find_host
@@ -71,15 +76,29 @@ class SyncModelHandle:
         identifier: The name of the loaded model, as `lms ps` shows it.
     """
 
-    def __init__(self, model_identifier: str, namespace: Namespace) -> None:
-        """Refer to a loaded model; `Client.llm` and `Client.embedding` make handles."""
+    def __init__(
+        self,
+        model_identifier: str,
+        namespace: Namespace,
+        device_identifier: DeviceIdentifier = ...,
+    ) -> None:
+        """Refer to a loaded model; `Client.llm` and `Client.embedding` make handles.
+
+        Args:
+            model_identifier: The name of the loaded model.
+            namespace: `Client.llm` or `Client.embedding`.
+            device_identifier: The device of LM Link that has it; None: the server itself; ``...``:
+                whichever the server finds first.
+        """
         self.identifier = model_identifier
+        self._device = device_identifier
         self._namespace = namespace
         self._host = namespace._find_host()
 
     def __repr__(self) -> str:
-        """Show the identifier."""
-        return f"{type(self).__name__}(identifier={self.identifier!r})"
+        """Show the identifier, and the device if there is one."""
+        device = f", device_identifier={self._device!r}" if isinstance(self._device, str) else ""
+        return f"{type(self).__name__}(identifier={self.identifier!r}{device})"
 
     def __eq__(self, other: object) -> bool:
         """Two handles are equal if they name the same model of the same server."""
@@ -93,10 +112,12 @@ class SyncModelHandle:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle host and identifier; a token comes from the new process's environment."""
-        return self._namespace._restore, (self._namespace.kind, self._host, self.identifier)
+        device = () if self._device is ... else (self._device,)
+        arguments = (self._namespace.kind, self._host, self.identifier, *device)
+        return self._namespace._restore, arguments
 
-    def _key(self) -> tuple[str, str | None, str]:
-        return self._namespace.kind, self._host, self.identifier
+    def _key(self) -> tuple[str, str | None, str, DeviceIdentifier]:
+        return self._namespace.kind, self._host, self.identifier, self._device
 
     @property
     def _session(self) -> Session:
@@ -104,7 +125,7 @@ class SyncModelHandle:
 
     @property
     def _specifier(self) -> dict[str, Any]:
-        return named(self.identifier)
+        return named(self.identifier, self._device)
 
     def _for_texts(
         self,
@@ -128,14 +149,15 @@ class SyncModelHandle:
 
         Endpoint: rpc ``unloadModel``.
         """
-        self._session.call(models.unload(self._namespace.kind, self.identifier), **limits)
+        request = models.unload(self._namespace.kind, self.identifier, self._device)
+        self._session.call(request, **limits)
 
     def get_info(self, **limits: Unpack[CallLimits]) -> ModelInstanceInfo:
         """Return what the server says about the model.
 
         Endpoint: rpc ``getModelInfo``.
         """
-        request = models.get_info(self._namespace.kind, self.identifier)
+        request = models.get_info(self._namespace.kind, self._specifier)
         return self._session.call(request, **limits)
 
     def get_load_config(self, **limits: Unpack[CallLimits]) -> AnyLoadConfig:
@@ -143,7 +165,7 @@ class SyncModelHandle:
 
         Endpoint: rpc ``getLoadConfig``.
         """
-        request = models.get_load_config(self._namespace.kind, self.identifier)
+        request = models.get_load_config(self._namespace.kind, self._specifier)
         return self._session.call(request, **limits)
 
     def get_processing_state(self, **limits: Unpack[CallLimits]) -> ModelProcessingState:
@@ -153,7 +175,7 @@ class SyncModelHandle:
 
         Endpoint: rpc ``getInstanceProcessingState``.
         """
-        request = models.get_processing_state(self._namespace.kind, self.identifier)
+        request = models.get_processing_state(self._namespace.kind, self._specifier)
         return self._session.call(request, **limits)
 
     def get_context_length(self, **limits: Unpack[CallLimits]) -> int:
@@ -161,7 +183,7 @@ class SyncModelHandle:
 
         Endpoint: rpc ``getModelInfo``.
         """
-        request = models.get_context_length(self._namespace.kind, self.identifier)
+        request = models.get_context_length(self._namespace.kind, self._specifier)
         return self._session.call(request, **limits)
 
     def count_tokens(self, input: str, **limits: Unpack[CallLimits]) -> int:
@@ -169,7 +191,7 @@ class SyncModelHandle:
 
         Endpoint: rpc ``countTokens``.
         """
-        request = models.count_tokens(self._namespace.kind, self.identifier, input)
+        request = models.count_tokens(self._namespace.kind, self._specifier, input)
         return self._session.call(request, **limits)
 
     @overload
@@ -189,7 +211,7 @@ class SyncModelHandle:
 
         Endpoint: rpc ``tokenize``.
         """
-        request = functools.partial(models.tokenize, self._namespace.kind, self.identifier)
+        request = functools.partial(models.tokenize, self._namespace.kind, self._specifier)
         return self._for_texts(request, input, "tokenize", limits)
 
 

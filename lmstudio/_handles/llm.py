@@ -34,6 +34,7 @@ from .._prediction.request import (
     chat_history,
     check_files,
     completion_history,
+    raw_prompt,
 )
 from .._prediction.stream import PredictionStream
 from .._requests import models
@@ -45,7 +46,6 @@ from .._values.messages import (
     ToolCallResultData,
     ToolResultMessage,
 )
-from .._values.model_info import named
 from .._values.results import (
     ActResult,
     LlmPredictionFragment,
@@ -266,13 +266,79 @@ class LLM(SyncModelHandle):
         """
         return LLM.complete_stream(**locals()).wait_for_result()
 
+    def complete_raw_text_stream(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionStream[T]:
+        """Prepare a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The model is given the text as it is. `complete_stream()`, which every server knows, sends
+        it as a chat with a template that lets it through. The arguments, and what is returned, are
+        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
+        the `stop_strings` that `config` gives hold, none of a preset.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used. An older server, which does not know
+                the endpoint, is an `LMStudioServerError` when the stream is read.
+        """
+        callbacks = PredictionCallbacks(
+            on_message=on_message,
+            on_first_token=on_first_token,
+            on_prediction_fragment=on_prediction_fragment,
+            on_prompt_processing_progress=on_prompt_processing_progress,
+            on_prompt_details=on_prompt_details,
+        )
+        text = raw_prompt(prompt)
+        options = self._options(config, preset, response_format, raw_text=True)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return self._predict(options, text, callbacks, limits)
+
+    def complete_raw_text(
+        self,
+        prompt: str,
+        *,
+        response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
+        config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
+        preset: str | None = None,
+        on_message: PredictionMessageCallback | None = None,
+        on_first_token: PredictionFirstTokenCallback | None = None,
+        on_prediction_fragment: PredictionFragmentCallback | None = None,
+        on_prompt_processing_progress: PromptProcessingCallback | None = None,
+        on_prompt_details: PromptDetailsCallback | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> PredictionResult[T]:
+        """Return a continuation of a text by the endpoint that newer servers have for it.
+
+        Endpoint: channel ``completeRawText``.
+
+        The same as ``complete_raw_text_stream(...).result()``, see there; and see `respond()` for
+        what it raises.
+        """
+        return LLM.complete_raw_text_stream(**locals()).wait_for_result()
+
     # -- many predictions ---------------------------------------------------------------------
 
     def respond_many(
         self,
         inputs: Iterable[Any],
         *,
-        max_parallel: int | None = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -294,7 +360,7 @@ class LLM(SyncModelHandle):
                 is read in the iterating thread.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
                 many at once as the model was loaded for, and queues the others. None: as many as
-                that, if the server says it, else 4.
+                that, which the first step asks for; 4 if the server does not say.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
@@ -343,7 +409,7 @@ class LLM(SyncModelHandle):
         self,
         inputs: Iterable[Any],
         *,
-        max_parallel: int | None = 4,
+        max_parallel: int | None = None,
         ordered: bool = False,
         response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -377,7 +443,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``getBasePredictionConfig``.
         """
-        request = models.get_base_prediction_config(self.identifier)
+        request = models.get_base_prediction_config(self._specifier)
         return self._session.call(request, **limits)
 
     def preload_draft_model(self, draft_model_key: str, **limits: Unpack[CallLimits]) -> None:
@@ -394,7 +460,7 @@ class LLM(SyncModelHandle):
 
         Endpoint: rpc ``preloadDraftModel``.
         """
-        request = models.preload_draft_model(self.identifier, draft_model_key)
+        request = models.preload_draft_model(self._specifier, draft_model_key)
         self._session.call(request, **limits)
 
     # -- templates and agents -----------------------------------------------------------------
@@ -415,8 +481,8 @@ class LLM(SyncModelHandle):
         """
         if isinstance(input, str):
             return super().count_tokens(input, **limits)
-        template = models.apply_prompt_template(self.identifier, self._history(input))
-        count = functools.partial(models.count_tokens, "llm", self.identifier)
+        template = models.apply_prompt_template(self._specifier, self._history(input))
+        count = functools.partial(models.count_tokens, "llm", self._specifier)
         return self._session.call_two(template, count, **limits)
 
     def apply_prompt_template(
@@ -440,7 +506,7 @@ class LLM(SyncModelHandle):
         """
         is_strict = self._session.strict_options
         request = models.apply_prompt_template(
-            self.identifier, self._history(history), opts, is_strict
+            self._specifier, self._history(history), opts, is_strict
         )
         return self._session.call(request, **limits)
 
@@ -624,10 +690,15 @@ class LLM(SyncModelHandle):
         tool_choice: str | None = None,
         *,
         completion: bool = False,
+        raw_text: bool = False,
     ) -> PredictionOptions:
-        is_strict = self._session.strict_options
         options = PredictionOptions.read(
-            config, preset, response_format, completion=completion, is_strict=is_strict
+            config,
+            preset,
+            response_format,
+            completion=completion,
+            raw_text=raw_text,
+            is_strict=self._session.strict_options,
         )
         if tools is None and tool_choice is None:
             return options
@@ -677,13 +748,13 @@ class LLM(SyncModelHandle):
         from .._batch.calls import PredictionRun
         from .._batch.hosts import Host
 
-        specifier = named(self.identifier)  # one that is refused is told here, not for each input
+        specifier = self._specifier  # one that is refused is told here, not for each input
 
         def begin(history: Any, scope: CancelScope) -> PredictionRun:
             own: CallLimits = {**limits, "cancel_event": scope}
             return PredictionRun(self._session, options, specifier, history, own)
 
-        ask = None if places is not None else models.get_places(self.identifier)
+        ask = None if places is not None else models.get_places(specifier)
         return Host(self._session, self._host, places, begin, ask)
 
 

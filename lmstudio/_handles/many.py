@@ -31,7 +31,7 @@ def respond_many(
     models: Iterable[LLM],
     inputs: Iterable[Any],
     *,
-    max_parallel: int | None = 4,
+    max_parallel: int | None = None,
     ordered: bool = False,
     response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -47,7 +47,7 @@ def respond_many(
     models: Iterable[AsyncLLM],
     inputs: Iterable[Any] | AsyncIterable[Any],
     *,
-    max_parallel: int | None = 4,
+    max_parallel: int | None = None,
     ordered: bool = False,
     response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -62,7 +62,7 @@ def respond_many(
     models: Iterable[Any],
     inputs: Iterable[Any] | AsyncIterable[Any],
     *,
-    max_parallel: int | None = 4,
+    max_parallel: int | None = None,
     ordered: bool = False,
     response_format: type[T] | LlmStructuredPredictionSetting | DictSchema | None = None,
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
@@ -83,7 +83,8 @@ def respond_many(
         models: Handles of language models, as ``client.llm.model()`` gives them: all of `Client`
             objects, or all of `AsyncClient` objects.
         inputs: What `LLM.respond_many()` takes.
-        max_parallel: How many predictions are under way at once at each of the models.
+        max_parallel: How many predictions are under way at once at each of the models; None: as
+            many as each was loaded for, or 4 where the server does not say.
         ordered: As in `LLM.respond_many()`, like all that follows.
         response_format: A JSON schema, or a class that gives one.
         config: Options of the predictions.

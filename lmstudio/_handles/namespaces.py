@@ -19,6 +19,8 @@ from .._requests.loading import (
     ModelLoadingCallback,
     ModelResolvedCallback,
 )
+from .._requests.models import Loaded
+from .._values.devices import DeviceIdentifier
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
@@ -54,7 +56,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
     """
 
     @abstractmethod
-    def _handle(self, identifier: str) -> H:
+    def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> H:
         """Return a handle of a loaded model."""
 
     def model(
@@ -64,6 +66,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         *,
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -78,6 +81,9 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
             ttl: Seconds that the model stays loaded when idle; None: for ever. Only for a model
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
+            device_identifier: The device of LM Link that is to have it, as models' infos and
+                `Client.repository.lm_link` name them; None: the server itself. By default LM Studio
+                looks at the preferred device, then at the server itself, then at the others.
             on_load_progress: Called in this thread with the share that is loaded, from 0 to 1.
             on_load_resolved: Called in this thread when the server begins to load, with what it
                 says of the model, and the keys of all models that the name may mean, if it is
@@ -103,15 +109,26 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         if model_key is None:
             load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
             try:
-                return self._handle(self._session.call(models.loaded_model(self.kind), **limits))
+                found = self._session.call(
+                    models.loaded_model(self.kind, device_identifier), **limits
+                )
             except LMStudioModelNotFoundError as error:
                 raise _nothing_loaded(self.kind, error) from None
+            return self._found(found, device_identifier)
         key = check_key(model_key, "A model key")
         events = LoadEvents(
             self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
         )
-        request = loading.get_or_load(self.kind, key, ttl, config, events, is_strict=is_strict)
-        return self._load(request, events, limits)
+        request = loading.get_or_load(
+            self.kind,
+            key,
+            ttl,
+            config,
+            events,
+            device_identifier=device_identifier,
+            is_strict=is_strict,
+        )
+        return self._load(request, events, device_identifier, limits)
 
     def load_new_instance(
         self,
@@ -120,6 +137,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         *,
         ttl: int | None = DEFAULT_TTL,
         config: C | None = None,
+        device_identifier: DeviceIdentifier = ...,
         on_load_progress: ModelLoadingCallback | None = None,
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
@@ -144,23 +162,35 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
             ttl,
             config,
             events,
+            device_identifier=device_identifier,
             is_strict=self._session.strict_options,
         )
         limits = call_limits(cancel_event, timeout, idle_timeout)
-        return self._load(request, events, limits)
+        return self._load(request, events, device_identifier, limits)
 
-    def _load(self, request: Request[str], events: LoadEvents, limits: CallLimits) -> H:
-        identifier = self._session.call(request, **limits)
+    def _load(
+        self,
+        request: Request[Loaded],
+        events: LoadEvents,
+        device_identifier: DeviceIdentifier,
+        limits: CallLimits,
+    ) -> H:
+        found = self._session.call(request, **limits)
         events.report(1.0)
-        return self._handle(identifier)
+        return self._found(found, device_identifier)
+
+    def _found(self, found: Loaded, wanted: DeviceIdentifier = ...) -> H:
+        """Return a handle of a model that was found: on another device, or where it was wanted."""
+        identifier, device = found
+        return self._handle(identifier, wanted if device is None else device)
 
     def list_loaded(self, **limits: Unpack[CallLimits]) -> Sequence[H]:
         """Return handles of the models that are loaded.
 
         Endpoint: rpc ``listLoaded``.
         """
-        identifiers = self._session.call(models.list_loaded(self.kind), **limits)
-        return [self._handle(identifier) for identifier in identifiers]
+        found = self._session.call(models.list_loaded(self.kind), **limits)
+        return list(map(self._found, found))
 
     def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[D]:
         """Return the models of this kind that are there for loading.
@@ -171,13 +201,19 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         return [self._downloaded(info) for info in infos]
 
     def estimate_resources(
-        self, model_key: str, config: C | None = None, **limits: Unpack[CallLimits]
+        self,
+        model_key: str,
+        config: C | None = None,
+        *,
+        device_identifier: DeviceIdentifier = ...,
+        **limits: Unpack[CallLimits],
     ) -> EstimatedResourcesUsage:
         """Return how much memory a model would take, without loading it.
 
         Args:
             model_key: The key of a model that is there for loading.
             config: The options with which it would be loaded, as in `model()`.
+            device_identifier: The device that would have it, as in `model()`.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
 
         Raises:
@@ -187,7 +223,11 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         Endpoint: rpc ``estimateModelUsage``.
         """
         request = loading.estimate_resources(
-            self.kind, model_key, config, is_strict=self._session.strict_options
+            self.kind,
+            model_key,
+            config,
+            device_identifier=device_identifier,
+            is_strict=self._session.strict_options,
         )
         return self._session.call(request, **limits)
 
@@ -195,15 +235,27 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
     def _downloaded(self, info: I) -> D:
         """Return a model that is there for loading."""
 
-    def unload(self, model_identifier: str, **limits: Unpack[CallLimits]) -> None:
+    def unload(
+        self,
+        model_identifier: str,
+        *,
+        device_identifier: DeviceIdentifier = ...,
+        **limits: Unpack[CallLimits],
+    ) -> None:
         """Unload a model.
+
+        Args:
+            model_identifier: The name of the loaded model.
+            device_identifier: The device that has it, as in `model()`.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
 
         Raises:
             LMStudioModelNotFoundError: No model of that name is loaded.
 
         Endpoint: rpc ``unloadModel``.
         """
-        self._session.call(models.unload(self.kind, model_identifier), **limits)
+        request = models.unload(self.kind, model_identifier, device_identifier)
+        self._session.call(request, **limits)
 
     def get_model_info(
         self, model_specifier: AnyModelSpecifier, **limits: Unpack[CallLimits]
@@ -227,8 +279,8 @@ class LlmNamespace(ModelNamespace[LLM, LlmLoadOptions, LlmInfo, DownloadedLlm]):
 
     kind = "llm"
 
-    def _handle(self, identifier: str) -> LLM:
-        return LLM(identifier, self)
+    def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> LLM:
+        return LLM(identifier, self, device_identifier)
 
     def _downloaded(self, info: LlmInfo) -> DownloadedLlm:
         return DownloadedLlm(info, self)
@@ -246,8 +298,8 @@ class EmbeddingNamespace(
 
     kind = "embedding"
 
-    def _handle(self, identifier: str) -> EmbeddingModel:
-        return EmbeddingModel(identifier, self)
+    def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> EmbeddingModel:
+        return EmbeddingModel(identifier, self, device_identifier)
 
     def _downloaded(self, info: EmbeddingModelInfo) -> DownloadedEmbeddingModel:
         return DownloadedEmbeddingModel(info, self)

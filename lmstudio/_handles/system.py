@@ -104,6 +104,47 @@ class SystemNamespace:
         """
         self._session.call(system.notify(title, description, no_auto_dismiss), **limits)
 
+    def start_http_server(
+        self,
+        port: int | None = None,
+        *,
+        cors: bool | None = None,
+        network_interface: str | None = None,
+        **limits: Unpack[CallLimits],
+    ) -> None:
+        """Start LM Studio's HTTP server, as its Developer page and ``lms server start`` do.
+
+        Programs of other computers, and those that speak HTTP, connect to it. A client that has
+        found LM Studio on this computer by itself does not need it.
+
+        Args:
+            port: Its port, from 1 to 65535; None: as it is set in LM Studio.
+            cors: Let every web page use it; None: as it is set.
+            network_interface: The address that it listens on: ``127.0.0.1`` for programs of its own
+                computer, ``0.0.0.0`` for those of others, too; None: as it is set.
+            **limits: `cancel_event`, `timeout`, `idle_timeout`.
+
+        Raises:
+            LMStudioServerError: The server cannot do it, or is too old.
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: rpc ``system/startHttpServer``.
+        """
+        self._session.call(system.start_http_server(port, cors, network_interface), **limits)
+
+    def stop_http_server(self, **limits: Unpack[CallLimits]) -> None:
+        """Stop LM Studio's HTTP server, if it runs.
+
+        Clients that are connected by it lose their connections; this one too, if it is.
+
+        Raises:
+            LMStudioServerError: The server cannot do it, or is too old.
+            LMStudioConnectionLostError: This client was connected by it.
+
+        Endpoint: rpc ``system/stopHttpServer``.
+        """
+        self._session.call(system.stop_http_server(), **limits)
+
     def request_shutdown(self, **limits: Unpack[CallLimits]) -> None:
         """Ask the server to end, for all its clients.
 

@@ -13,6 +13,7 @@ from .._config.to_wire import (
     KvField,
     ResponseSchema,
     config_stack,
+    for_raw_text,
     offer_tools,
     prediction_config_to_kv,
     wants_structured,
@@ -27,6 +28,7 @@ from ..errors import LMStudioRuntimeError, LMStudioValueError
 
 PREDICT = channel("llm", "predict", "The prediction", "Chat response", "success")
 COMPLETE = channel("llm", "predict", "The prediction", "Completion", "success")
+RAW_TEXT = channel("llm", "completeRawText", "The prediction", "Completion", "success")
 
 
 @attrs.frozen(kw_only=True)
@@ -36,13 +38,15 @@ class PredictionOptions:
     Attributes:
         fields: The options as LM Studio takes them.
         preset: The name of a preset of LM Studio.
-        completion: Continue the text as it is, without a chat template.
+        completion: Continue a text as it is, without a chat template.
+        raw_text: Continue a text by the endpoint that newer servers have for it.
         response_type: The class that a structured reply becomes.
     """
 
     fields: list[KvField]
     preset: str | None = None
     completion: bool = False
+    raw_text: bool = False
     response_type: type | None = None
 
     @classmethod
@@ -53,6 +57,7 @@ class PredictionOptions:
         response_format: ResponseSchema | None = None,
         *,
         completion: bool = False,
+        raw_text: bool = False,
         is_strict: bool = False,
     ) -> PredictionOptions:
         """Read what users give; options that do not exist are an error if this `is_strict`.
@@ -60,16 +65,20 @@ class PredictionOptions:
         Raises:
             LMStudioValueError: An option, or the form of the reply, cannot be used.
         """
+        fields = prediction_config_to_kv(config, response_format, is_strict)
         return cls(
-            fields=prediction_config_to_kv(config, response_format, is_strict),
+            fields=for_raw_text(fields) if raw_text else fields,
             preset=preset,
             completion=completion,
+            raw_text=raw_text,
             response_type=response_class(response_format),
         )
 
     @property
     def endpoint(self) -> Endpoint:
         """What is called."""
+        if self.raw_text:
+            return RAW_TEXT
         return COMPLETE if self.completion else PREDICT
 
     @property
@@ -93,10 +102,10 @@ class PredictionOptions:
         return attrs.evolve(self, fields=offer_tools(self.fields, definitions, choice))
 
     def parameter(self, specifier: dict[str, Any], history: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameter of a prediction by a model."""
+        """Return the parameter of a prediction by a model; of raw text, `history` has the text."""
         parameter: dict[str, Any] = {
             "modelSpecifier": specifier,
-            "history": history,
+            **(history if self.raw_text else {"history": history}),
             "predictionConfigStack": config_stack(self.fields, completion=self.completion),
         }
         if self.preset is not None:
@@ -120,16 +129,29 @@ def completion_history(prompt: str) -> dict[str, Any]:
     Raises:
         LMStudioValueError: It is no text.
     """
+    return chat_history(_check_prompt(prompt))
+
+
+def raw_prompt(prompt: str) -> dict[str, Any]:
+    """Return the text that stands in the place of a history where raw text is continued.
+
+    Raises:
+        LMStudioValueError: It is no text.
+    """
+    return {"rawPrompt": _check_prompt(prompt)}
+
+
+def _check_prompt(prompt: str) -> str:
     if not isinstance(prompt, str):
         raise LMStudioValueError(f"A completion prompt is a string; {shown(prompt)} was given.")
-    return chat_history(prompt)
+    return prompt
 
 
 def files_in(history: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the files in a chat, which is JSON data."""
+    """Return the files in a chat, which is JSON data; a raw text has none."""
     return [
         part
-        for message in history["messages"]
+        for message in history.get("messages", ())
         for part in message["content"]
         if part.get("type") == "file"
     ]

@@ -17,6 +17,7 @@ from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
 from .._json.converter import DictObject, structure
+from .._values.devices import DeviceIdentifier, on_device
 from .._values.model_info import (
     EstimatedMemoryUsage,
     EstimatedResourcesUsage,
@@ -25,7 +26,7 @@ from .._values.model_info import (
 )
 from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
-from .models import identifier_of
+from .models import Loaded, loaded
 
 logger = logging.getLogger(__name__)
 
@@ -127,15 +128,17 @@ def get_or_load(
     config: LoadConfig,
     events: LoadEvents,
     *,
+    device_identifier: DeviceIdentifier = ...,
     is_strict: bool,
-) -> Request[str]:
-    """Ask for the identifier of a model, which is loaded if it is not yet."""
+) -> Request[Loaded]:
+    """Ask for a model, which is loaded if it is not yet."""
     events.model_key = key
-    parameter = _with_load_options({"identifier": key}, "loadTtlMs", kind, ttl, config, is_strict)
+    parameter = {"identifier": key, **on_device(device_identifier)}
+    parameter = _with_load_options(parameter, "loadTtlMs", kind, ttl, config, is_strict)
     endpoint = channel(
         kind, "getOrLoad", "Loading the model", "Model get/load", "alreadyLoaded", "loadSuccess"
     )
-    return Request(endpoint, parameter, _identifier_in, events.take)
+    return Request(endpoint, parameter, _loaded_in, events.take)
 
 
 def load_new_instance(
@@ -146,16 +149,17 @@ def load_new_instance(
     config: LoadConfig,
     events: LoadEvents,
     *,
+    device_identifier: DeviceIdentifier = ...,
     is_strict: bool,
-) -> Request[str]:
-    """Ask for the identifier of a new instance of a model."""
+) -> Request[Loaded]:
+    """Ask for a new instance of a model."""
     events.model_key = key
-    parameter = {"modelKey": check_key(key, "A model key")}
+    parameter = {"modelKey": check_key(key, "A model key"), **on_device(device_identifier)}
     if identifier is not None:
         parameter["identifier"] = check_key(identifier, "instance_identifier")
     parameter = _with_load_options(parameter, "ttlMs", kind, ttl, config, is_strict)
     endpoint = channel(kind, "loadModel", "Loading the model", "Model load", "success")
-    return Request(endpoint, parameter, _identifier_in, events.take)
+    return Request(endpoint, parameter, _loaded_in, events.take)
 
 
 def _with_load_options(
@@ -177,18 +181,24 @@ def _with_load_options(
     return parameter
 
 
-def _identifier_in(packet: Any) -> str:
-    return identifier_of(packet.get("info"))
+def _loaded_in(packet: Any) -> Loaded:
+    return loaded(packet.get("info"))
 
 
 def estimate_resources(
-    kind: ModelKind, key: str, config: LoadConfig, *, is_strict: bool
+    kind: ModelKind,
+    key: str,
+    config: LoadConfig,
+    *,
+    device_identifier: DeviceIdentifier = ...,
+    is_strict: bool,
 ) -> Request[EstimatedResourcesUsage]:
     """Ask how much memory a model would take."""
     fields = load_config_to_kv(config, kind, is_strict)
     parameter = {
         "modelKey": check_key(key, "A model key"),
         "loadConfigStack": config_stack(fields),
+        **on_device(device_identifier),
     }
 
     def read(usage: Any) -> EstimatedResourcesUsage:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .._api.checks import check_key, check_text
-from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
+from .._config.from_wire import kv_by_key, kv_to_load_config, kv_to_prediction_config
 from .._config.options import (
     AnyLoadConfig,
     LlmPredictionConfig,
@@ -17,18 +17,21 @@ from .._config.to_wire import ModelKind
 from .._connection.endpoints import rpc
 from .._connection.request import Request
 from .._json.converter import structure
+from .._values.devices import DeviceIdentifier, on_device
 from .._values.model_info import (
     AnyModelSpecifier,
     EmbeddingModelInfo,
     LlmInfo,
     ModelInstanceInfo,
     ModelProcessingState,
-    named,
     specifier_to_wire,
 )
 from . import answers
 
 T = TypeVar("T")
+# The identifier of a loaded model, and the device that has it; None: the server itself.
+Loaded: TypeAlias = tuple[str, str | None]
+Specifier: TypeAlias = dict[str, Any]  # names a loaded model, as JSON data; `named` makes it
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +45,9 @@ def get_info(kind: ModelKind, specifier: AnyModelSpecifier) -> Request[ModelInst
     return Request(endpoint, parameter, lambda info: structure(info, ModelInstanceInfo))
 
 
-def get_context_length(kind: ModelKind, identifier: str) -> Request[int]:
+def get_context_length(kind: ModelKind, model: Specifier) -> Request[int]:
     """Ask how many tokens a loaded model takes at once; -1 if the server does not say."""
-    parameter = {"specifier": named(identifier), "throwIfNotFound": True}
+    parameter = {"specifier": model, "throwIfNotFound": True}
 
     def read(info: Any) -> int:
         said = answers.field(info, "contextLength") is not None
@@ -53,29 +56,32 @@ def get_context_length(kind: ModelKind, identifier: str) -> Request[int]:
     return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, read)
 
 
-def get_load_config(kind: ModelKind, identifier: str) -> Request[AnyLoadConfig]:
+def get_load_config(kind: ModelKind, model: Specifier) -> Request[AnyLoadConfig]:
     """Ask for the configuration with which a model was loaded, defaults included."""
     return Request(
         rpc(kind, "getLoadConfig", "Reading the load configuration"),
-        {"specifier": named(identifier)},
+        {"specifier": model},
         lambda fields: kv_to_load_config(fields, kind, defaults=True),
     )
 
 
-def get_places(identifier: str) -> Request[int | None]:
-    """Ask how many predictions a loaded model runs at once; None if the server does not say."""
-    request = get_load_config("llm", identifier)
+def get_places(model: Specifier) -> Request[int | None]:
+    """Ask how many predictions a loaded language model runs at once; the others are queued.
+
+    None if the server does not say.
+    """
 
     def read(fields: Any) -> int | None:
-        places: int | None = getattr(request.read(fields), "max_parallel_predictions", None)
-        return places
+        places = kv_by_key(fields).get("llm.load.numParallelSessions")
+        return places if type(places) is int and places > 0 else None
 
-    return Request(request.endpoint, request.parameter, read)
+    endpoint = rpc("llm", "getLoadConfig", "Reading the load configuration")
+    return Request(endpoint, {"specifier": model}, read)
 
 
-def get_processing_state(kind: ModelKind, identifier: str) -> Request[ModelProcessingState]:
+def get_processing_state(kind: ModelKind, model: Specifier) -> Request[ModelProcessingState]:
     """Ask what a loaded model is doing."""
-    parameter = {"specifier": named(identifier), "throwIfNotFound": True}
+    parameter = {"specifier": model, "throwIfNotFound": True}
 
     def read(state: Any) -> ModelProcessingState:
         return ModelProcessingState(
@@ -86,41 +92,52 @@ def get_processing_state(kind: ModelKind, identifier: str) -> Request[ModelProce
     return Request(endpoint, parameter, read)
 
 
-def get_base_prediction_config(identifier: str) -> Request[LlmPredictionConfig]:
+def get_base_prediction_config(model: Specifier) -> Request[LlmPredictionConfig]:
     """Ask for the options of a prediction that gives none."""
-    return Request(
-        rpc("llm", "getBasePredictionConfig", "Reading the prediction configuration"),
-        {"specifier": named(identifier)},
-        kv_to_prediction_config,
-    )
+    return _base_prediction_config("llm", model, kv_to_prediction_config)
 
 
-def preload_draft_model(identifier: str, draft_model_key: str) -> Request[None]:
+def get_base_embedding_config(model: Specifier) -> Request[dict[str, Any]]:
+    """Ask for the settings of an embedding model, which have no names here, by key."""
+    return _base_prediction_config("embedding", model, kv_by_key)
+
+
+def _base_prediction_config(
+    kind: ModelKind, model: Specifier, read: Callable[[Any], T]
+) -> Request[T]:
+    endpoint = rpc(kind, "getBasePredictionConfig", "Reading the prediction configuration")
+    return Request(endpoint, {"specifier": model}, read)
+
+
+def preload_draft_model(model: Specifier, draft_model_key: str) -> Request[None]:
     """Ask to load the draft model that predictions of a model will use."""
     key = check_key(draft_model_key, "The key of a draft model")
-    parameter = {"specifier": named(identifier), "draftModelKey": key}
+    parameter = {"specifier": model, "draftModelKey": key}
     endpoint = rpc("llm", "preloadDraftModel", "Loading the draft model")
     return Request(endpoint, parameter, lambda _: None)
 
 
-def unload(kind: ModelKind, identifier: str) -> Request[None]:
+def unload(
+    kind: ModelKind, identifier: str, device_identifier: DeviceIdentifier = ...
+) -> Request[None]:
     """Ask to unload a model."""
-    parameter = {"identifier": check_key(identifier, "A model identifier")}
+    parameter: dict[str, Any] = {"identifier": check_key(identifier, "A model identifier")}
+    parameter |= on_device(device_identifier)
     return Request(rpc(kind, "unloadModel", "Unloading the model"), parameter, lambda _: None)
 
 
-def count_tokens(kind: ModelKind, identifier: str, text: str) -> Request[int]:
+def count_tokens(kind: ModelKind, model: Specifier, text: str) -> Request[int]:
     """Ask how many tokens a text is."""
     check_text(text, "The input of count_tokens()")
-    parameter = {"specifier": named(identifier), "inputString": text}
+    parameter = {"specifier": model, "inputString": text}
     endpoint = rpc(kind, "countTokens", "Counting tokens")
     return Request(endpoint, parameter, lambda answer: answers.count(answer, "tokenCount"))
 
 
-def tokenize(kind: ModelKind, identifier: str, text: str) -> Request[list[int]]:
+def tokenize(kind: ModelKind, model: Specifier, text: str) -> Request[list[int]]:
     """Ask for the tokens of a text."""
     check_text(text, "The input of tokenize()")
-    parameter = {"specifier": named(identifier), "inputString": text}
+    parameter = {"specifier": model, "inputString": text}
     endpoint = rpc(kind, "tokenize", "Tokenizing")
     return Request(endpoint, parameter, lambda answer: answers.counts(answer, "tokens"))
 
@@ -134,23 +151,23 @@ def text_to_embed(text: object) -> str:
     return check_text(text, "The input of embed()")
 
 
-def embed(identifier: str, text: str) -> Request[Sequence[float]]:
+def embed(model: Specifier, text: str) -> Request[Sequence[float]]:
     """Ask for the vector of a text."""
     text_to_embed(text)
-    parameter = {"modelSpecifier": named(identifier), "inputString": text}
+    parameter = {"modelSpecifier": model, "inputString": text}
     endpoint = rpc("embedding", "embedString", "Embedding")
     return Request(endpoint, parameter, lambda answer: answers.numbers(answer, "embedding"))
 
 
 def apply_prompt_template(
-    identifier: str,
+    model: Specifier,
     history: dict[str, Any],
     opts: Mapping[str, Any] | None = None,
     is_strict: bool = False,
 ) -> Request[str]:
     """Ask for the text that a model would be given for a chat."""
     parameter = {
-        "specifier": named(identifier),
+        "specifier": model,
         "history": history,
         "predictionConfigStack": {"layers": []},
         "opts": template_options(opts, is_strict),
@@ -162,16 +179,17 @@ def apply_prompt_template(
 # -- lists --------------------------------------------------------------------------------------
 
 
-def loaded_model(kind: ModelKind) -> Request[str]:
-    """Ask for the identifier of any model that is loaded."""
-    parameter = {"specifier": {"type": "query", "query": {}}, "throwIfNotFound": True}
-    return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, identifier_of)
+def loaded_model(kind: ModelKind, device_identifier: DeviceIdentifier = ...) -> Request[Loaded]:
+    """Ask for any model that is loaded."""
+    specifier = {"type": "query", "query": on_device(device_identifier)}
+    parameter = {"specifier": specifier, "throwIfNotFound": True}
+    return Request(rpc(kind, "getModelInfo", "Looking for the model"), parameter, loaded)
 
 
-def list_loaded(kind: ModelKind) -> Request[list[str]]:
-    """Ask for the identifiers of the models of a kind that are loaded."""
+def list_loaded(kind: ModelKind) -> Request[list[Loaded]]:
+    """Ask for the models of a kind that are loaded."""
     endpoint = rpc(kind, "listLoaded", "Listing the loaded models")
-    return Request(endpoint, None, lambda infos: list(map(identifier_of, _listed(infos))))
+    return Request(endpoint, None, lambda infos: list(map(loaded, _listed(infos))))
 
 
 def list_downloaded(*kinds: ModelKind) -> Request[list[LlmInfo | EmbeddingModelInfo]]:
@@ -197,9 +215,10 @@ def _infos_of(kinds: Sequence[ModelKind]) -> Callable[[Any], list[LlmInfo | Embe
     return read
 
 
-def identifier_of(info: Any) -> str:
-    """Return the identifier in what the server says about a loaded model."""
-    return answers.text(info, "identifier")
+def loaded(info: Any) -> Loaded:
+    """Return what names a loaded model, out of what the server says about it."""
+    device = answers.field(info, "deviceIdentifier")
+    return answers.text(info, "identifier"), device if isinstance(device, str) else None
 
 
 def _listed(infos: Any) -> list[dict[str, Any]]:

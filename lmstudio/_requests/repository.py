@@ -1,4 +1,4 @@
-"""Requests about the repository: searching for models, their download options, downloading."""
+"""Requests about the repository: searching for models, downloading them; LM Link."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .._concurrency.callback_gate import CallbackRunner
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
 from .._json.converter import structure
+from .._values.lm_link import LmLinkStatus
 from .._values.model_info import (
     DownloadProgressUpdate,
     ModelSearchResultDownloadOptionData,
@@ -81,6 +82,20 @@ def download(
 
     endpoint = channel("repository", "downloadModel", "The download", "Model download", "success")
     return Request(endpoint, {"downloadIdentifier": identifier}, read, take)
+
+
+def get_lm_link_status() -> Request[LmLinkStatus]:
+    """Ask how LM Link is."""
+    endpoint = rpc("repository", "lmLinkStatus", "Asking for the status of LM Link")
+    return Request(endpoint, None, lambda status: structure(status, LmLinkStatus))
+
+
+def set_preferred_device(device_identifier: str) -> Request[None]:
+    """Let LM Studio look for models on a device first."""
+    if not check_text(device_identifier, "device_identifier"):
+        raise LMStudioValueError("device_identifier is empty.")
+    endpoint = rpc("repository", "lmLinkSetPreferredDevice", "Preferring the device")
+    return Request(endpoint, {"deviceIdentifier": device_identifier}, lambda _: None)
 
 
 def _texts(formats: object) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._api.checks import check_flag, check_text
+from .._api.checks import check_count, check_flag, check_text
 from .._connection.endpoints import rpc
 from .._connection.request import Request
 from .._values.server_info import ServerInfo, ServerVersion
@@ -19,6 +19,27 @@ def notify(title: str, description: str | None, no_auto_dismiss: bool) -> Reques
     if check_flag(no_auto_dismiss, "no_auto_dismiss"):
         parameter["noAutoDismiss"] = True
     return Request(rpc("system", "notify", "The notification"), parameter, lambda _: None)
+
+
+def start_http_server(
+    port: int | None, cors: bool | None, network_interface: str | None
+) -> Request[None]:
+    """Ask to open the server that speaks HTTP; None stands for what is set in LM Studio."""
+    parameter: dict[str, Any] = {}
+    if port is not None:
+        parameter["port"] = check_count(port, "port", most=65535)
+    if cors is not None:
+        parameter["cors"] = check_flag(cors, "cors")
+    if network_interface is not None:
+        parameter["networkInterface"] = check_text(network_interface, "network_interface")
+    endpoint = rpc("system", "startHttpServer", "Starting the HTTP server")
+    return Request(endpoint, parameter, lambda _: None)
+
+
+def stop_http_server() -> Request[None]:
+    """Ask to close the server that speaks HTTP."""
+    endpoint = rpc("system", "stopHttpServer", "Stopping the HTTP server")
+    return Request(endpoint, None, lambda _: None)
 
 
 def request_shutdown() -> Request[None]:

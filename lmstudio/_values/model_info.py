@@ -10,6 +10,7 @@ from .._api.public import public_module
 from .._api.shown import shown
 from .._json.converter import DictObject, LMStudioStruct, camel_keys, unstructure
 from ..errors import LMStudioValueError
+from .devices import DeviceIdentifier, on_device
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -313,12 +314,16 @@ class DownloadProgressUpdate(LMStudioStruct):
 
 @attrs.define(kw_only=True, repr=False)
 class ModelQuery(LMStudioStruct):
-    """Which loaded model a request means; fields that are None match every model."""
+    """Which loaded model a request means; fields that are None match every model.
+
+    (In a dict, a ``device_identifier`` that is None means the server itself.)
+    """
 
     domain: str | None = None
     identifier: str | None = None
     path: str | None = None
     vision: bool | None = None
+    device_identifier: str | None = None
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -374,11 +379,11 @@ def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
     return wire
 
 
-def named(identifier: str) -> dict[str, Any]:
-    """Return how a request names a loaded model by its identifier.
+def named(identifier: str, device_identifier: DeviceIdentifier = ...) -> dict[str, Any]:
+    """Return how a request names a loaded model by its identifier, and by its device.
 
     Raises:
         LMStudioValueError: LM Studio takes no such identifier.
     """
     check_key(identifier, "The identifier of a model")
-    return {"type": "query", "query": {"identifier": identifier}}
+    return {"type": "query", "query": {"identifier": identifier, **on_device(device_identifier)}}

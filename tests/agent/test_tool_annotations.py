@@ -62,7 +62,7 @@ def test_a_name_that_nobody_knows_is_told_with_the_parameter_and_what_to_do():
 
         return search
 
-    with pytest.raises(lms.LMStudioValueError, match=r"'Query' in .* of 'query'.*top of"):
+    with pytest.raises(lms.LMStudioValueError, match=r"'Query' is not .* of 'query'; .*top of"):
         parameters(make())
 
 

@@ -18,6 +18,7 @@ MOST = 400  # suspensions of one operation: more, and it never ends by itself
 NEVER_WAITS = {
     "await AsyncLLM.respond_stream(**locals())",
     "await AsyncLLM.complete_stream(**locals())",
+    "await AsyncLLM.complete_raw_text_stream(**locals())",
     "await self.aclose()",  # of a stream; that of a client is reached
 }
 # What ends the server, and so the test.

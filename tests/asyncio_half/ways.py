@@ -27,6 +27,10 @@ async def complete(bench):
     return await bench.model.complete("hi", cancel_event=NeverSet())
 
 
+async def complete_raw_text(bench):
+    return await bench.model.complete_raw_text("hi", cancel_event=NeverSet())
+
+
 async def wait_for_result(bench):
     stream = await bench.model.respond_stream("hi")
     await stream.start()
@@ -242,6 +246,7 @@ async def ask_more(bench):
     await model.get_base_prediction_config()
     await model.preload_draft_model("test-vlm")
     await client.llm.estimate_resources("test-vlm")
+    await (await client.embedding.model()).get_base_prediction_config()
     await client.system.notify("A title")
     await client.system.list_downloaded_model_variants("test-llm")
     (downloaded, *_) = await client.llm.list_downloaded()
@@ -253,6 +258,10 @@ async def ask_more(bench):
 async def ask_the_server(bench):
     await bench.client.system.get_version()
     await bench.client.system.get_info()
+    await bench.client.system.start_http_server()
+    await bench.client.system.stop_http_server()
+    await bench.client.repository.lm_link.get_status()
+    await bench.client.repository.lm_link.set_preferred_device("testing-device")
 
 
 async def read_documents(bench):

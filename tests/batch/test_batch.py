@@ -401,7 +401,7 @@ def test_embeddings_of_many_texts(server, client):
     batch = model.embed_many(iter("abc"), max_parallel=2, ordered=True)
     worker = Worker(list, batch)
     server.expect("embedString").result({"embedding": [1.0]})
-    eventually(lambda: batch._count == 3)
+    eventually(lambda: batch.numbers.done == 1)
     batch.cancel("enough")
     (first, second, third) = worker.result()
     assert first == (0, [1.0])
@@ -425,6 +425,7 @@ def test_embeddings_of_many_texts(server, client):
         ({"ahead": 0}, "ahead must be at least 1"),
         ({"to_prompt": "x"}, "to_prompt must be a function"),
         ({"journal": 3}, "journal must be a path or a BatchJournal"),
+        ({"max_parallel": 1.5}, "max_parallel must be at least 1"),
         ({"ordered": "x"}, "ordered must be True or False; 'x' was given"),
         ({"ordered": None}, "ordered must be True or False"),
         ({"timeout": "1"}, "timeout must be a number of seconds"),

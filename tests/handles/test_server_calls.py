@@ -181,6 +181,22 @@ def test_the_options_of_a_prediction_that_gives_none(server, model):
     assert config.context_overflow_policy == "truncateMiddle"
 
 
+def test_the_settings_of_an_embedding_model_come_by_their_keys(server, client, embedder):
+    assert embedder.get_base_prediction_config() == {}
+    (message,) = server.received(endpoint="getBasePredictionConfig", path="embedding")
+    specifier = {"type": "query", "query": {"identifier": "test-embedding"}}
+    assert message["parameter"] == {"specifier": specifier}
+
+    server.hold("getBasePredictionConfig")
+    for answer in ({"fields": [{"key": "a.b", "value": {"checked": True}}]}, {"fields": 5}, None):
+        worker = Worker(embedder.get_base_prediction_config)
+        server.expect("getBasePredictionConfig").result(answer)
+        if answer and answer["fields"] != 5:
+            assert worker.result() == {"a.b": {"checked": True}}
+        else:
+            assert isinstance(worker.error(), lms.LMStudioProtocolError)
+
+
 def test_a_draft_model_is_loaded_beforehand(server, model):
     assert model.preload_draft_model("test-vlm") is None
 
@@ -222,6 +238,30 @@ def test_a_notification_is_sent_with_what_was_given(server, client):
     for arguments, options in (((5,), {}), (("a", 5), {}), (("a",), {"no_auto_dismiss": "yes"})):
         with pytest.raises(lms.LMStudioValueError):
             client.system.notify(*arguments, **options)
+
+
+def test_the_http_server_is_started_with_what_was_given_and_stopped(server, client):
+    assert client.system.start_http_server() is None
+    client.system.start_http_server(1234, cors=False, network_interface="0.0.0.0")
+    assert client.system.stop_http_server() is None
+
+    assert [m["parameter"] for m in server.received(endpoint="startHttpServer", path="system")] == [
+        {},
+        {"port": 1234, "cors": False, "networkInterface": "0.0.0.0"},
+    ]
+    assert sent(server, "stopHttpServer", "system") == "absent"
+    for arguments in ({"port": 0}, {"port": 65536}, {"cors": 1}, {"network_interface": 5}):
+        with pytest.raises(lms.LMStudioValueError, match=next(iter(arguments))):
+            client.system.start_http_server(**arguments)
+
+
+def test_a_port_that_is_taken_is_the_servers_error(server, client):
+    server.hold("startHttpServer")
+    worker = Worker(client.system.start_http_server, 1234)
+    server.expect("startHttpServer").error("Port 1234 is in use")
+
+    assert isinstance(worker.error(), lms.LMStudioServerError)
+    assert "Port 1234 is in use" in str(worker.error())
 
 
 def test_a_shutdown_is_asked_for_without_a_parameter(server, client):
@@ -286,12 +326,16 @@ def test_a_task_asks_all_the_same():
         state = await model.get_processing_state()
         usage = await client.embedding.estimate_resources("test-embedding")
         config = await model.get_base_prediction_config()
+        embedding = await client.embedding.model()
+        settings = await embedding.get_base_prediction_config()
         await model.preload_draft_model("test-vlm")
         await client.system.notify("Ready", no_auto_dismiss=True)
         file = await client.prepare_image(b"\x89PNG\r\n\x1a\n")
         path = await client.files.get_file_path(file)
         version = await client.system.get_version()
         info = await client.system.get_info()
+        await client.system.start_http_server(port=1234)
+        await client.system.stop_http_server()
         await client.system.request_shutdown()
         return [
             [type(one) for one in variants] == [lms.AsyncDownloadedLlm] * 2,
@@ -299,6 +343,7 @@ def test_a_task_asks_all_the_same():
             state == lms.ModelProcessingState(status="idle", queued=0),
             usage.memory.total_bytes > 0,
             config.temperature == 0.8,
+            settings == {},
             path.endswith(file.identifier),
             (info.version, version.build) == ("0.4.0", 1),
         ]
@@ -310,4 +355,6 @@ def test_a_task_asks_all_the_same():
     with Server() as server:
         assert all(asyncio.run(run(server.host)))
         assert len(server.received(endpoint="notify")) == 1
+        assert len(server.received(endpoint="startHttpServer")) == 1
+        assert len(server.received(endpoint="stopHttpServer")) == 1
         assert len(server.received(endpoint="requestShutdown")) == 1

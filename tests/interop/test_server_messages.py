@@ -60,8 +60,21 @@ CALLS = {
         "stopHttpServer": [ABSENT],
         "requestShutdown": [ABSENT],
     },
+    "repository": {
+        "lmLinkSetPreferredDevice": [
+            {"deviceIdentifier": "testing-device"},
+            {"deviceIdentifier": "nowhere"},
+        ],
+        "lmLinkStatus": [ABSENT],
+    },
 }
-IN_REPOSITORY = ("searchModels", "getModelDownloadOptions", "downloadModel")  # so far
+IN_REPOSITORY = (  # so far
+    "searchModels",
+    "getModelDownloadOptions",
+    "downloadModel",
+    "lmLinkStatus",
+    "lmLinkSetPreferredDevice",
+)
 PREDICTION = {"modelSpecifier": ANY, "predictionConfigStack": NO_CONFIG}
 CHAT = [
     {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},

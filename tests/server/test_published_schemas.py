@@ -101,6 +101,8 @@ def repository(server):
     identifier = {"type": "catalog", "identifier": "testing/tiny-llm"}
     yield "getModelDownloadOptions", {"modelSearchResultIdentifier": identifier}
     yield "channel downloadModel", {"downloadIdentifier": "testing/tiny-llm"}
+    yield "lmLinkSetPreferredDevice", {"deviceIdentifier": "testing-device"}
+    yield "lmLinkStatus", None
 
 
 def check(schema, value, where):

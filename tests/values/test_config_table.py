@@ -150,7 +150,12 @@ def test_a_plain_prediction_option_is_written_as_it_is_and_read_back(option, val
 
 @pytest.mark.parametrize(("option", "value", "key", "off"), PREDICTION_CHECKBOX)
 def test_a_prediction_option_with_a_checkbox_can_be_set_and_switched_off(option, value, key, off):
-    for given_value, checked, wire in ((value, True, value), (0, True, 0), (False, False, off)):
+    least = 1 if option == "maxTokens" else 0
+    for given_value, checked, wire in (
+        (value, True, value),
+        (least, True, least),
+        (False, False, off),
+    ):
         fields = prediction({option: given_value})
         assert fields == {key: {"checked": checked, "value": wire}}
         read = kv_to_prediction_config(as_fields(fields))

@@ -1,12 +1,14 @@
 """Configurations come from the wire; and whatever goes there comes back."""
 
+import copy
+import pickle
 import typing
 
 import attrs
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from values.config_fields import as_fields, load, reported, split
+from values.config_fields import as_fields, load, prediction, reported, split
 
 from lmstudio._config.from_wire import kv_to_load_config, kv_to_prediction_config
 from lmstudio._config.options import (
@@ -20,6 +22,11 @@ from lmstudio._config.options import (
 )
 from lmstudio._config.to_wire import load_config_to_kv, prediction_config_to_kv
 from lmstudio.errors import LMStudioProtocolError
+
+
+def repickled(value):
+    return pickle.loads(pickle.dumps(value))
+
 
 # -- the way back -----------------------------------------------------------------------------
 
@@ -60,6 +67,58 @@ def test_keys_without_a_name_go_to_raw():
     assert config == LlmPredictionConfig(temperature=1, raw={"llm.prediction.quantum": {"a": 1}})
 
 
+def test_what_an_option_does_not_say_of_a_report_goes_back_until_it_is_changed():
+    limit = {"checked": False, "value": 1000}
+    schema = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object"}}}
+    fields = {
+        "llm.prediction.maxPredictedTokens": limit,
+        "llm.prediction.logProbs": {"checked": False, "value": 5},
+        "llm.prediction.llama.logitBias": [[1.5, 2]],
+        "llm.prediction.structured": {"type": "json", "jsonSchema": schema, "new": 1},
+    }
+    config = kv_to_prediction_config(as_fields(fields))
+    assert (config.max_tokens, config.log_probs, config.raw) == (False, False, None)
+    for same in (config, copy.copy(config), copy.deepcopy(config), repickled(config)):
+        assert same == config
+        assert prediction(same) == fields
+
+    config.max_tokens, config.log_probs, config.logit_bias = 7, 0, None
+    config.structured.gbnf_grammar = "x"
+    assert prediction(config) == {
+        "llm.prediction.maxPredictedTokens": {"checked": True, "value": 7},
+        "llm.prediction.logProbs": {"checked": True, "value": 0},
+        "llm.prediction.structured": {
+            "type": "json",
+            "jsonSchema": {"type": "object"},
+            "gbnfGrammar": "x",
+        },
+    }
+
+
+def test_what_is_made_of_a_reported_config_is_made_by_hand():
+    fields = {"llm.prediction.maxPredictedTokens": {"checked": False, "value": 1000}}
+    config = kv_to_prediction_config(as_fields(fields))
+    off = {"llm.prediction.maxPredictedTokens": {"checked": False, "value": 1}}
+    for made in (attrs.evolve(config), config.to_dict(), LlmPredictionConfig(max_tokens=False)):
+        assert prediction(made) == off
+
+
+def test_a_form_of_a_reply_that_is_none_goes_to_raw():
+    fields = {"llm.prediction.structured": {"type": "json", "jsonSchema": 5}}
+    config = kv_to_prediction_config(as_fields(fields))
+    assert (config.structured, config.raw) == (None, fields)
+    assert prediction(config) == fields
+
+
+def test_engines_that_do_not_agree_on_auto_fit_keep_theirs():
+    fields = {"llm.load.llama.autoFit": True, "llm.load.mlx.autoFit": False}
+    config = kv_to_load_config(as_fields(fields), "llm")
+    assert config.auto_fit is True
+    assert load(config) == {**fields, "llm.load.yuzu.autoFit": True}
+    config.auto_fit = False
+    assert set(load(config).values()) == {False}
+
+
 def test_a_gpu_split_comes_back_as_gpu_options_or_whole_if_it_cannot():
     def read(value):
         return kv_to_load_config(as_fields({"load.gpuSplitConfig": value}), "llm")
@@ -70,6 +129,7 @@ def test_a_gpu_split_comes_back_as_gpu_options_or_whole_if_it_cannot():
     for value in (
         split("priorityOrder", priority=[1, 0]),
         {**split("custom"), "customRatio": [1, 2]},
+        {**split("evenly"), "new": 1},
     ):
         config = read(value)
         assert (config.gpu, config.raw) == (None, {"load.gpuSplitConfig": value})
@@ -158,12 +218,14 @@ gpus = st.builds(
 )
 
 
-token_biases = st.none() | st.lists(
-    st.tuples(st.integers(0), st.integers() | st.just("-inf")).map(list)
-)
+checked = {
+    "logit_bias": st.none()
+    | st.lists(st.tuples(st.integers(0), st.integers() | st.just("-inf")).map(list)),
+    "max_tokens": st.sampled_from([None, False, 1, 100]),
+}
 
 
-@given(configs(LlmPredictionConfig, logit_bias=token_biases))
+@given(configs(LlmPredictionConfig, **checked))
 def test_prediction_options_survive_the_way_there_and_back(config):
     assert kv_to_prediction_config({"fields": prediction_config_to_kv(config)}) == config
 
@@ -183,7 +245,8 @@ def test_embedding_load_options_survive_the_way_there_and_back(config):
     )
 )
 def test_load_options_survive_the_way_there_and_back(config):
-    assume(not config.speculative_draft_model or config.speculative_draft_simple is not False)
+    assume(bool(config.speculative_draft_model) == bool(config.speculative_draft_simple))
+    assume(not (config.speculative_draft_mtp and config.speculative_draft_simple))
     fields = load_config_to_kv(config, "llm")
     read = kv_to_load_config({"fields": fields}, "llm")
     assert load_config_to_kv(read, "llm") == fields
@@ -224,7 +287,7 @@ def test_any_report_goes_back_as_it_is(fields, auto_fit, defaults):
     assert reported(back, defaults) == config
 
 
-@given(configs(LlmPredictionConfig, logit_bias=token_biases))
+@given(configs(LlmPredictionConfig, **checked))
 def test_both_spellings_and_the_object_mean_the_same(config):
     fields = prediction_config_to_kv(config)
     names = [field.name for field in attrs.fields(LlmPredictionConfig)]

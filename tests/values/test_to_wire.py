@@ -17,7 +17,7 @@ from values.config_fields import (
     split,
 )
 
-from lmstudio._config.from_wire import kv_to_load_config
+from lmstudio._config.from_wire import kv_to_load_config, kv_to_prediction_config
 from lmstudio._config.options import GpuSetting, LlmLoadModelConfig, LlmStructuredPredictionSetting
 from lmstudio._config.to_wire import config_stack, prediction_config_to_kv, wants_structured
 from lmstudio.errors import LMStudioOptionWarning, LMStudioValueError
@@ -94,8 +94,8 @@ def test_contradictory_drafting_options_of_a_server_go_back_as_they_are():
     fields = {DRAFT + "draftModel": "d", DRAFT + "draftMinTokens": 9}
     config = reported(fields)
     assert load(config).items() >= fields.items()
-    config.speculative_draft_max_tokens = 4
-    with pytest.raises(LMStudioValueError, match="exceeds"):
+    config.speculative_draft_simple = True
+    with pytest.raises(LMStudioValueError, match=r"draft_min_tokens \(9\) must be less than or"):
         load(config)
 
 
@@ -161,25 +161,71 @@ def test_an_unknown_split_strategy_is_an_error_that_lists_the_known_ones():
         load({"gpu": {"splitStrategy": "fair"}})
 
 
+SIMPLE = {"speculativeDraftSimple": True, "speculativeDraftModel": "d"}
+
+
 @pytest.mark.parametrize(
-    ("option", "key", "value"),
+    ("options", "fields"),
     [
-        ("speculativeDraftMtp", "draftMtp", True),
-        ("speculativeDraftSimple", "draftSimple", True),
-        ("speculativeDraftModel", "draftModel", "d"),
+        ({"speculativeDraftMtp": True}, {DRAFT + "draftMtp": True}),
+        ({"speculativeDraftModel": ""}, {DRAFT + "draftModel": ""}),
+        (SIMPLE, {DRAFT + "draftSimple": True, DRAFT + "draftModel": "d"}),
     ],
 )
-def test_choosing_a_way_of_drafting_switches_the_sidecars_off(option, key, value):
-    assert load({option: value}) == {DRAFT + key: value, **NO_SIDECARS}
-    both = load({option: value, "draftMtpSidecar": True})
-    assert both == {DRAFT + key: value, **NO_SIDECARS, DRAFT + "draftMtpSidecar": True}
+def test_choosing_a_way_of_drafting_switches_the_sidecars_off(options, fields):
+    assert load(options) == {**fields, **NO_SIDECARS}
+    both = load({**options, "draftMtpSidecar": True})
+    assert both == {**fields, **NO_SIDECARS, DRAFT + "draftMtpSidecar": True}
 
 
-def test_contradictory_drafting_options_are_errors():
-    with pytest.raises(LMStudioValueError, match=r"draft_min_tokens \(5\) exceeds"):
-        load({"speculativeDraftMinTokens": 5, "speculativeDraftMaxTokens": 4})
-    with pytest.raises(LMStudioValueError, match="needs speculative_draft_simple"):
-        load({"speculativeDraftModel": "d", "speculativeDraftSimple": False})
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            {"speculativeDraftMinTokens": 5, "speculativeDraftMaxTokens": 4},
+            r"speculative_draft_min_tokens \(5\) must be less than or equal to "
+            r"speculative_draft_max_tokens \(4\)",
+        ),
+        (
+            {**SIMPLE, "speculativeDraftMtp": True},
+            "speculative_draft_mtp and speculative_draft_simple cannot both be enabled",
+        ),
+        (
+            {"speculativeDraftSimple": True},
+            "speculative_draft_simple requires a non-empty speculative_draft_model",
+        ),
+        (
+            {"speculativeDraftSimple": True, "speculativeDraftModel": ""},
+            "speculative_draft_simple requires a non-empty speculative_draft_model",
+        ),
+        (
+            {"speculativeDraftModel": "d"},
+            "requires an explicit supported draft type; use speculative_draft_simple",
+        ),
+        (
+            {"speculativeDraftModel": "d", "speculativeDraftSimple": False},
+            "requires an explicit supported draft type; use speculative_draft_simple",
+        ),
+    ],
+)
+def test_contradictory_drafting_options_are_errors_with_the_javascript_clients_reasons(
+    options, reason
+):
+    with pytest.raises(LMStudioValueError, match=reason):
+        load(options)
+
+
+@pytest.mark.parametrize("number", [0, -2, -100])
+def test_a_limit_of_no_token_is_an_error(number):
+    with pytest.raises(LMStudioValueError, match=r"max_tokens must be greater than or equal to 1"):
+        prediction({"maxTokens": number})
+    reply = {"llm.prediction.maxPredictedTokens": {"checked": True, "value": number}}
+    assert prediction(kv_to_prediction_config(as_fields(reply))) == reply  # a server's own word
+
+
+def test_minus_one_is_no_limit():
+    off = {"llm.prediction.maxPredictedTokens": {"checked": False, "value": 1}}
+    assert prediction({"maxTokens": -1}) == prediction({"max_tokens": False}) == off
 
 
 @pytest.mark.parametrize(

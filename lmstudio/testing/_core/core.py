@@ -63,7 +63,7 @@ class Core:
         self.numbers = itertools.count()
         # The loop thread alone:
         self.hub = list(options.hub)
-        self.loading: dict[str, Loading] = {}
+        self.loading: dict[tuple[str, str | None], Loading] = {}  # by key and device
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}
         self.log_channels: frozenset[Channel] = frozenset()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from .._engines.models_on_disk import Domain, Model, fit
 from .._protocol import errors
+from .._protocol.json_checks import MISSING
 from .prediction import Prediction
 
 
@@ -55,6 +56,13 @@ class Instance:
             if field["key"].endswith(".load.contextLength") and field.get("value"):
                 return int(field["value"])
         return min(4096, self.model.max_context_length)
+
+    def places(self, most: int) -> int:
+        """How many predictions run at once: what the load config says, else `most`."""
+        for field in self.fields:
+            if field["key"] == "llm.load.numParallelSessions" and field.get("value"):
+                return int(field["value"])
+        return most
 
     @property
     def queued(self) -> int:
@@ -131,6 +139,7 @@ class Registry:
 
     def __init__(self, models: Sequence[Model], changed: Callable[[], None]) -> None:
         self.models: list[Model] = list(models)
+        self.preferred_device: Any = MISSING  # of LM Link; None is the server itself
         self._instances: dict[str, Instance] = {}
         self._changed = changed
 
@@ -140,29 +149,43 @@ class Registry:
             one for one in self._instances.values() if domain is None or one.model.type == domain
         ]
 
-    def model(self, key: str, domain: Domain) -> Model:
-        """Return the downloaded model of the domain that goes by the name."""
-        model = self.any_model(key, domain)
+    def model(self, key: str, domain: Domain, device: Any = MISSING) -> Model:
+        """Return the downloaded model of the domain that goes by the name, on a device or any."""
+        model = self.any_model(key, domain, device)
         if model.type != domain:
             raise errors.domain_mismatch(key, model.type, domain)
         return model
 
-    def any_model(self, key: str, domain: Domain | None = None) -> Model:
+    def any_model(self, key: str, domain: Domain | None = None, device: Any = MISSING) -> Model:
         """Return the downloaded model that goes by the name, of the domain if one of it does."""
-        found = [one for one in self.models if fit(one, key)]
+        found = [one for one in self.models if fit(one, key) and _is_on(one, device)]
         if not found:
             raise errors.path_not_found(key, [one.key for one in self.models])
-        return max(found, key=lambda one: (one.type == domain, fit(one, key), one.key == key))
+
+        def rank(one: Model) -> tuple[Any, ...]:
+            return one.type == domain, fit(one, key), one.key == key, self._nearness(one)
+
+        return max(found, key=rank)
+
+    def _nearness(self, model: Model) -> int:
+        """Return where a model is looked for: on the preferred device, here, then elsewhere."""
+        if model.device_identifier == self.preferred_device:
+            return 2
+        return int(model.device_identifier is None)
 
     def get(self, identifier: str, domain: Domain) -> Instance | None:
         """Return the instance with exactly this identifier."""
         found = self._instances.get(identifier)
         return found if found is not None and found.model.type == domain else None
 
-    def named(self, name: str, domain: Domain) -> Instance | None:
+    def named(self, name: str, domain: Domain, device: Any = MISSING) -> Instance | None:
         """Return the instance that goes by the name: by its identifier, or as its model does."""
-        found = [one for one in self.loaded(domain) if one.fit(name)]
-        return max(found, key=lambda one: (one.fit(name), one.last_used or 0), default=None)
+        found = [one for one in self.loaded(domain) if one.fit(name) and _is_on(one.model, device)]
+        return max(found, key=lambda one: self._rank(one, name), default=None)
+
+    def _rank(self, instance: Instance, name: str) -> tuple[int, ...]:
+        nearness = self._nearness(instance.model)
+        return instance.fit(name), nearness, instance.last_used or 0
 
     def find(self, domain: Domain, specifier: dict[str, Any]) -> Instance:
         """Return the instance that a specifier means, or raise the error for the client."""
@@ -177,7 +200,7 @@ class Registry:
         if not matches:
             raise errors.no_model_matching_query(query, [one.identifier for one in instances])
         wanted = query.get("identifier", query.get("path", ""))
-        return max(matches, key=lambda one: (one.fit(wanted), one.last_used or 0))
+        return max(matches, key=lambda one: self._rank(one, wanted))
 
     def is_taken(self, identifier: str) -> bool:
         """Whether a loaded instance has the identifier."""
@@ -218,10 +241,10 @@ class Registry:
             one.stop("modelUnloaded")
         self._changed()
 
-    def unload(self, identifier: str, domain: Domain) -> None:
-        """Unload the instance with the identifier."""
+    def unload(self, identifier: str, domain: Domain, device: Any = MISSING) -> None:
+        """Unload the instance with the identifier, if it is on the device."""
         instance = self.get(identifier, domain)
-        if instance is None:
+        if instance is None or not _is_on(instance.model, device):
             raise errors.identifier_not_found(identifier, list(self._instances))
         self.remove(instance)
 
@@ -248,5 +271,10 @@ def _matches(instance: Instance, query: dict[str, Any], domain: Domain) -> bool:
         and (identifier is None or instance.fit(identifier) > 0)
         and (path is None or fit(instance.model, path) > 0)
         and (query.get("vision") is None or query["vision"] == instance.model.vision)
-        and query.get("deviceIdentifier") is None
+        and _is_on(instance.model, query.get("deviceIdentifier", MISSING))
     )
+
+
+def _is_on(model: Model, device: Any) -> bool:
+    """Whether a model is on a device; None is the server itself, MISSING any."""
+    return device is MISSING or device == model.device_identifier

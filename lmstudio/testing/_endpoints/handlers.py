@@ -8,7 +8,7 @@ from typing import Any
 from .._core.channel import Channel
 from .._core.core import Core
 from .._engines.models_on_disk import Domain
-from . import diagnostics, files, load, models, predict, repository, system
+from . import diagnostics, files, lm_link, load, models, predict, repository, system
 
 # Returns the result, or an awaitable of it; MISSING for an endpoint that returns nothing.
 Answer = Callable[[Core, Domain, Any], Any]
@@ -59,6 +59,8 @@ CALLS: dict[str, dict[str, Answer]] = {
     "repository": {
         "searchModels": repository.search,
         "getModelDownloadOptions": repository.download_options,
+        "lmLinkStatus": lm_link.status,
+        "lmLinkSetPreferredDevice": lm_link.set_preferred_device,
     },
 }
 

@@ -10,6 +10,7 @@ from .._core.core import Core, Loading
 from .._core.registry import Instance
 from .._engines.models_on_disk import Domain, Model
 from .._protocol import errors
+from .._protocol.json_checks import MISSING
 from .._protocol.packets import merge_layers, ratio
 
 STEPS = 3
@@ -19,7 +20,8 @@ JIT_TTL_MS = 3_600_000  # what LM Studio gives a model that it loads just in tim
 async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
     """Serve `loadModel`: always a new instance. After a cancel the channel just closes."""
     registry = core.registry
-    model = registry.model(parameter["modelKey"], domain_of(channel))
+    device = parameter.get("deviceIdentifier", MISSING)
+    model = registry.model(parameter["modelKey"], domain_of(channel), device)
     wanted = parameter.get("identifier")
     if wanted is not None and registry.is_taken(wanted):
         raise errors.identifier_taken(wanted)
@@ -37,12 +39,13 @@ async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) ->
 async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
     """Serve `getOrLoad`: an instance that is loaded, or a load just in time."""
     registry, domain, identifier = core.registry, domain_of(channel), parameter["identifier"]
-    found = registry.named(identifier, domain)
+    device = parameter.get("deviceIdentifier", MISSING)
+    found = registry.named(identifier, domain, device)
     if found is not None:
         channel.send({"type": "alreadyLoaded", "info": found.info()})
         return
-    model = registry.model(identifier, domain)
-    loading = core.loading.get(model.key)
+    model = registry.model(identifier, domain, device)
+    loading = core.loading.get(_place(model))
     if loading is None:
         _unload_others(core, channel)
         loading = _start(core, model, registry.free_identifier(identifier), parameter)
@@ -78,14 +81,18 @@ def _start(core: Core, model: Model, identifier: str, parameter: dict[str, Any])
         return core.registry.add(model, identifier, fields, ttl_ms, jit=True)
 
     loading = Loading(model, identifier, channels, asyncio.ensure_future(load()))
-    core.loading[model.key] = loading
+    core.loading[_place(model)] = loading
     loading.task.add_done_callback(lambda done: _forget(core, loading))
     return loading
 
 
 def _forget(core: Core, loading: Loading) -> None:
-    if core.loading.get(loading.model.key) is loading:
-        del core.loading[loading.model.key]
+    if core.loading.get(_place(loading.model)) is loading:
+        del core.loading[_place(loading.model)]
+
+
+def _place(model: Model) -> tuple[str, str | None]:
+    return model.key, model.device_identifier
 
 
 def domain_of(channel: Channel) -> Domain:

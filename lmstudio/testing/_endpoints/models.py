@@ -57,7 +57,8 @@ def get_processing_state(core: Core, domain: Domain, parameter: Any) -> Any:
 
 def estimate_model_usage(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `estimateModelUsage`: the file's size, and 1 KB for each token of context."""
-    model = core.registry.model(parameter["modelKey"], domain)
+    device = parameter.get("deviceIdentifier", MISSING)
+    model = core.registry.model(parameter["modelKey"], domain, device)
     fields = merge_layers(parameter["loadConfigStack"])
     context = Instance(model, model.key, fields, None, False).context_length * 1024
     return {
@@ -76,7 +77,8 @@ def estimate_model_usage(core: Core, domain: Domain, parameter: Any) -> Any:
 
 def unload_model(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `unloadModel`."""
-    core.registry.unload(parameter["identifier"], domain)
+    device = parameter.get("deviceIdentifier", MISSING)
+    core.registry.unload(parameter["identifier"], domain, device)
     return MISSING
 
 

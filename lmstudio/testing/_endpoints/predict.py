@@ -109,7 +109,7 @@ async def _in_turn(
     core: Core, channel: Channel, instance: Instance, generation: Generation
 ) -> None:
     try:
-        entered = await instance.enter(core.parallel, generation.stopped)
+        entered = await instance.enter(instance.places(core.parallel), generation.stopped)
     except asyncio.CancelledError:
         generation.record.note_end(None, "connection lost")
         raise

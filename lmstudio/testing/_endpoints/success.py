@@ -10,6 +10,7 @@ from .._core.prediction import Prediction
 from .._core.registry import Instance
 from .._engines.models_on_disk import Domain
 from .._protocol.errors import EndpointError
+from .._protocol.json_checks import MISSING
 from .._protocol.names import PREDICTIONS
 from .._protocol.packets import merge_layers
 from .load import domain_of
@@ -70,11 +71,12 @@ def _loaded(core: Core, parameter: dict[str, Any], domain: Domain) -> Instance:
     """The instance that the client asked for: really loaded, so that it can go on with it."""
     key = str(parameter.get("modelKey") or parameter.get("identifier"))
     identifier = str(parameter.get("identifier") or core.registry.free_identifier(key))
-    found = core.registry.named(identifier, domain)
+    device = parameter.get("deviceIdentifier", MISSING)
+    found = core.registry.named(identifier, domain, device)
     if found is not None:
         return found
     try:
-        model = core.registry.model(key, domain)
+        model = core.registry.model(key, domain, device)
     except EndpointError as problem:
         raise AssertionError(f"success() needs a downloaded model to describe: {problem}") from None
     ttl = parameter.get("ttlMs", parameter.get("loadTtlMs"))

@@ -33,6 +33,7 @@ class Model:
         vision: Whether images are understood (LLMs only).
         trained_for_tool_use: Whether the model was trained for tools (LLMs only).
         variants: Keys of the variants, the first one selected; empty for none.
+        device_identifier: The device of LM Link that has it; the server itself if not given.
 
     Raises:
         TypeError: A value is of the wrong type.
@@ -56,6 +57,7 @@ class Model:
     vision: bool = False
     trained_for_tool_use: bool = False
     variants: tuple[str, ...] = ()
+    device_identifier: str | None = None
 
     def __attrs_post_init__(self) -> None:
         for field, check in _CHECKS.items():
@@ -76,7 +78,7 @@ class Model:
             "path": self.file_path(),
             "sizeBytes": self.size_bytes,
             "indexedModelIdentifier": self.file_path(),
-            "deviceIdentifier": None,
+            "deviceIdentifier": self.device_identifier,
             "maxContextLength": self.max_context_length,
         }
         if self.params is not None:
@@ -140,6 +142,7 @@ _CHECKS: dict[str, checks.Check] = {
     "vision": checks.flag,
     "trained_for_tool_use": checks.flag,
     "variants": checks.several(checks.text, "a list of texts"),
+    "device_identifier": checks.optional(checks.text),
 }
 
 TEST_LLM = Model(

@@ -176,6 +176,8 @@ RPCS: dict[str, dict[str, c.Shape]] = {
                 "type", {"catalog": c.obj(identifier=STRING), "hf": c.obj(identifier=STRING)}
             )
         ),
+        "lmLinkStatus": VOID,
+        "lmLinkSetPreferredDevice": c.obj(deviceIdentifier=STRING),
     },
 }
 
@@ -237,10 +239,8 @@ UNHANDLED_RPCS: dict[str, frozenset[str]] = {
             "installLocalPlugin",
             "getModelCatalog",
             "fuzzyFindStaffPicks",
-            "lmLinkStatus",
             "lmLinkSetDisabled",
             "lmLinkUpdateDeviceName",
-            "lmLinkSetPreferredDevice",
         }
     )
 }

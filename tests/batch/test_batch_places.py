@@ -1,0 +1,148 @@
+"""How many inputs of a batch run at once, when nobody says it: as many as the model has places."""
+
+import asyncio
+
+import pytest
+from helpers import Worker, eventually
+
+import lmstudio as lms
+from lmstudio.testing import Server
+
+KEY = "llm.load.numParallelSessions"
+
+
+@pytest.fixture
+def narrow(client):
+    """A model that was loaded for two predictions at once."""
+    return client.llm.load_new_instance("test-llm", config={"max_parallel_predictions": 2})
+
+
+def first_pair(batch):
+    return Worker(lambda: next(batch))
+
+
+def runs_at_once(server, batch, number):
+    """Wait until so many inputs run, and see that no other was read; then end all."""
+    worker = first_pair(batch)
+    calls = [server.expect("predict") for _ in range(number)]
+    assert batch._count == number
+    batch.cancel()
+    for call in calls:
+        call.expect_cancel()
+        call.success("userStopped")
+    worker.result()
+    list(batch)
+
+
+def asked(server):
+    return server.received("rpcCall", endpoint="getLoadConfig")
+
+
+def test_a_model_is_asked_once_for_its_places_and_all_are_used(server, narrow):
+    server.hold("predict")
+    runs_at_once(server, narrow.respond_many(["hi"] * 9), 2)
+
+    (message,) = asked(server)
+    assert message["parameter"] == {
+        "specifier": {"type": "query", "query": {"identifier": narrow.identifier}}
+    }
+    runs_at_once(server, narrow.complete_many(["hi"] * 9, max_parallel=None), 2)
+
+
+def test_four_run_where_the_server_does_not_say(server, model):
+    server.hold("predict")
+    runs_at_once(server, model.respond_many(["hi"] * 9), 4)
+
+
+def test_a_number_that_is_given_is_not_asked_for(server, narrow):
+    server.hold("predict")
+    runs_at_once(server, narrow.respond_many(["hi"] * 9, max_parallel=3), 3)
+    assert not asked(server)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"fields": [{"key": KEY, "value": value}]}
+        for value in (0, -1, 2.5, True, "2", None, {"checked": True, "value": 2})
+    ]
+    + [{"fields": []}, {}, None, "2"],
+)
+def test_what_is_no_number_of_places_stands_for_four(server, model, answer):
+    server.hold("predict")
+    server.hold("getLoadConfig")
+    batch = model.respond_many(["hi"] * 9)
+    worker = first_pair(batch)
+    server.expect("getLoadConfig").result(answer)
+    calls = [server.expect("predict") for _ in range(4)]
+    assert batch._count == 4
+    for call in calls:
+        call.success()
+    worker.result()
+    batch.cancel()
+
+
+def test_an_error_of_the_question_is_no_error_of_the_batch(server, model):
+    server.hold("getLoadConfig")
+    batch = model.respond_many(["a", "b"])
+    worker = Worker(lambda: dict(batch))
+    server.expect("getLoadConfig").error("Not today")
+
+    outcomes = worker.result()
+
+    assert [type(outcomes[index]) for index in (0, 1)] == [lms.PredictionResult] * 2
+
+
+def test_a_batch_that_is_cancelled_before_its_start_asks_nothing(server, model):
+    token = lms.CancelToken()
+    token.cancel()
+    assert list(model.respond_many(["a"], cancel_event=token)) == []
+    assert not asked(server)
+
+
+def test_a_batch_is_cancelled_while_it_asks(server, model):
+    server.hold("getLoadConfig")
+    token = lms.CancelToken()
+    worker = Worker(lambda: list(model.respond_many(["a", "b"], cancel_event=token)))
+    server.expect("getLoadConfig")
+
+    token.cancel("enough")
+
+    assert worker.result() == []
+    assert not server.predictions
+
+
+def test_an_embedding_model_is_not_asked(server, client):
+    embedding = client.embedding.model()
+    server.hold("embedString")
+    batch = embedding.embed_many(["a"] * 9, chunk=1)
+    worker = first_pair(batch)
+    calls = [server.expect("embedString") for _ in range(4)]
+    eventually(lambda: batch._count == 4)
+    for call in calls:
+        call.result({"embedding": [1.0]})
+    assert worker.result()[1] == [1.0]
+    batch.cancel()
+    list(batch)
+    assert not asked(server)
+
+
+def test_a_task_uses_all_places_too():
+    async def run(server):
+        async with lms.AsyncClient(server.host) as client:
+            config = {"max_parallel_predictions": 2}
+            model = await client.llm.load_new_instance("test-llm", config=config)
+            server.reply("word " * 100_000, delay=0.001, repeat=2)
+            batch = model.respond_many(["hi"] * 9)
+            task = asyncio.ensure_future(anext(batch))
+            await asyncio.to_thread(server.wait_prediction, 1)
+            assert batch._count == 2
+            batch.cancel()
+            await task
+            return [pair async for pair in batch]
+
+    with Server() as server:
+        assert len(asyncio.run(asyncio.wait_for(run(server), 20.0))) == 1
+        assert len(asked(server)) == 1
+        for prediction in server.predictions:
+            prediction.wait_finished()
