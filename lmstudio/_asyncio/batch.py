@@ -409,7 +409,7 @@ class AsyncBatch(Generic[R]):
             return False
         if self._has_stopped():  # then it has no outcome, and is unfinished
             return verdict is not Verdict.FAILED or task.failures < self._settings.retries
-        if verdict is Verdict.ABSENT:
+        if verdict in (Verdict.ABSENT, Verdict.REFUSED):
             task.attempts -= 1
         elif verdict is Verdict.LOST:
             task.losses += 1

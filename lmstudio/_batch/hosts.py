@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from .._concurrency.clock import monotonic
-from ..errors import LMStudioError
+from ..errors import LMStudioError, LMStudioModelNotFoundError
 from .tasks import Running, Task
 from .verdicts import Verdict
 
@@ -25,6 +25,7 @@ R = TypeVar("R")
 
 FIRST_PAUSE = 0.1  # seconds before a lost host is tried again; each time twice as long ...
 LONGEST_PAUSE = 15.0  # ... but not longer than this
+_AWAY = (Verdict.LOST, Verdict.ABSENT, Verdict.REFUSED)
 # Losses after which an input may be their cause, and runs alone; and of one that is the cause.
 SUSPECT, CAUSE = 3, 6
 
@@ -103,9 +104,12 @@ class Host(Generic[R]):
         """Learn from the end of an input. May be repeated: a loss counts once."""
         if task.epoch != self.epoch or self.left is not None:
             return
-        if verdict is Verdict.REFUSED:
+        is_back = self._down_since is not None  # but has answered nothing yet
+        if verdict is Verdict.REFUSED and not (
+            is_back and isinstance(error, LMStudioModelNotFoundError)  # it may be loading it
+        ):
             self.left = error
-        elif verdict in (Verdict.LOST, Verdict.ABSENT) and isinstance(error, LMStudioError):
+        elif verdict in _AWAY and isinstance(error, LMStudioError):
             now = monotonic()
             if error.partial is not None and error.partial.content:  # it was there until now
                 self._down_since, self._pause = None, FIRST_PAUSE

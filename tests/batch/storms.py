@@ -36,8 +36,8 @@ class Host:
         self._options = options
         self.server = None
 
-    def start(self):
-        self.server = Server(port=self.port, **self._options)
+    def start(self, **options):
+        self.server = Server(port=self.port, **self._options, **options)
 
     def kill(self):
         if self.server is not None:

@@ -44,6 +44,23 @@ def test_a_server_that_comes_back_goes_on_with_the_batch(client):
         assert all(outcome.attempts <= 2 for outcome in taken)
 
 
+def test_a_server_that_comes_back_without_its_model_is_waited_for():
+    with Host() as host, lms.Client(host.host) as own:
+        host.server.hold("predict")
+        batch = own.llm.model().respond_many(["a", "b"])
+        worker = Worker(list, batch)
+        host.server.expect("predict")
+        host.kill()
+        host.start(loaded=[])
+        (one,) = batch._hosts
+        eventually(lambda: isinstance(one._last_error, lms.LMStudioModelNotFoundError))
+        assert worker.is_alive()
+        host.server.load("test-llm")
+        outcomes = worker.result()
+        assert [outcome.error for outcome in outcomes] == [None, None]
+        assert all(outcome.attempts <= 2 for outcome in outcomes)
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 def test_without_patience_the_batch_ends_at_once_and_says_what_is_left(ordered):
     with Host() as host, lms.Client(host.host) as client:
