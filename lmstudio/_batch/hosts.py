@@ -79,6 +79,11 @@ class Host(Generic[R]):
         """Whether it takes inputs at all."""
         return self.left is None and self._rests_until <= now
 
+    @property
+    def is_down(self) -> bool:
+        """Whether it was lost and has answered nothing since."""
+        return self._down_since is not None
+
     def free(self, task: Task[R] | None) -> int:
         """Return how many more may run there; `task` is the next one, if it is known."""
         if self._alone is not None and self._alone in self.running:
@@ -104,10 +109,9 @@ class Host(Generic[R]):
         """Learn from the end of an input. May be repeated: a loss counts once."""
         if task.epoch != self.epoch or self.left is not None:
             return
-        is_back = self._down_since is not None  # but has answered nothing yet
-        if verdict is Verdict.REFUSED and not (
-            is_back and isinstance(error, LMStudioModelNotFoundError)  # it may be loading it
-        ):
+        # One that has come back may be loading its model.
+        may_load = self.is_down and isinstance(error, LMStudioModelNotFoundError)
+        if verdict is Verdict.REFUSED and not may_load:
             self.left = error
         elif verdict in _AWAY and isinstance(error, LMStudioError):
             now = monotonic()
@@ -165,7 +169,7 @@ class Hosts(Generic[R]):
             free = host.free(task)
             if free > most and host.is_ready(now):
                 best, most = host, free
-        return best
+        return None if best is not None and best.is_down and self._all_given_up(now) else best
 
     def seconds_to_rest(self) -> float:
         """Return how long nothing can be begun, because of pauses; 0 if there is none."""
@@ -174,11 +178,11 @@ class Hosts(Generic[R]):
         return min(resting, default=0.0)
 
     def failure(self) -> LMStudioError | None:
-        """Return why the batch cannot go on, if it cannot: the last host's reason."""
-        now, found = monotonic(), None
-        for host in self._all:
-            why = host.given_up(now, self._patience)
-            if why is None or host.running:
-                return None
-            found = why
-        return found
+        """Return why the batch cannot go on, if it cannot."""
+        now = monotonic()
+        if self.running or not self._all_given_up(now):
+            return None
+        return self._all[-1].given_up(now, self._patience)
+
+    def _all_given_up(self, now: float) -> bool:
+        return all(host.given_up(now, self._patience) is not None for host in self._all)

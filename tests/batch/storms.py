@@ -1,8 +1,10 @@
 """Servers that answer with what they are asked, fail now and then, are killed and come again."""
 
+import gc
 import random
 import threading
 import time
+import warnings
 
 from helpers import free_port
 
@@ -44,6 +46,10 @@ class Host:
             self.server.drop_all()
             self.server.close()
             self.server = None
+            # asyncio loses sight of what connects while its server is closed.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
 
     def __enter__(self):
         self.start()

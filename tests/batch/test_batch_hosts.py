@@ -50,6 +50,7 @@ def test_the_loss_of_one_host_is_its_own(two):
     worker = Worker(list, batch)
     for _ in range(2):
         first.expect("predict")
+    first.drop_all()
     first.close()
     outcomes = worker.result()
     assert sorted(outcome.index for outcome in outcomes) == list(range(20))

@@ -1,7 +1,6 @@
 """Servers are killed through a batch, and so is the process itself: each input has one outcome."""
 
 import collections
-import gc
 import json
 import os
 import random
@@ -20,8 +19,6 @@ from lmstudio._batch import hosts as _hosts
 
 LIMIT = 50.0  # seconds of one run of the program
 SIZES = [300, pytest.param(5_000, marks=[pytest.mark.long, pytest.mark.timeout(400)])]
-# asyncio loses sight of what connects while its server is closed.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 def questions(count):
@@ -32,8 +29,6 @@ def questions(count):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(_hosts, "LONGEST_PAUSE", 0.2)
-    yield
-    gc.collect()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
