@@ -1,4 +1,4 @@
-"""What open streams cost while nothing comes: read by the background thread, or only started."""
+"""What waits and costs nothing: open streams while nothing comes, and lights in windows."""
 
 import threading
 from time import perf_counter, process_time, sleep
@@ -17,6 +17,9 @@ BACKGROUND = "in the background, nothing has come"
 AFTER_ONE = "in the background, a fragment each has come"
 STARTED = "only started, a fragment each has come"
 CASES = {BACKGROUND: (SILENT, True), AFTER_ONE: (ONE, True), STARTED: (ONE, False)}
+CLIENTS = 100
+LIGHT_SECONDS = 30.0  # in which each is asked for a sign of life twice
+LIT, DARK = "connected", "the server is gone, and looked for"
 NO_JOBS = "none any more: one has ended in the background"
 
 
@@ -45,6 +48,24 @@ def no_jobs(variant, host, seconds):
     stream = clients.model(host).respond_stream("bench:burst:1")
     stream.run_in_background().result()
     return share(seconds)
+
+
+def lights(variant, host, clients, seconds, is_there):
+    """Percent of a core that so many clients take, each of which has a light in a window."""
+    import lmstudio
+
+    told = []
+    lit = [lmstudio.Client(host if is_there else "127.0.0.1:9") for _ in range(clients)]
+    for client in lit:
+        client.on_connection_change(told.append)
+    while len(told) < clients:
+        sleep(0.005)
+    if not is_there:
+        sleep(seconds)  # until the pauses between two tries have grown
+    found = share(seconds)
+    assert told == [is_there] * clients
+    assert all(client.is_connected is is_there for client in lit)
+    return found
 
 
 def share(seconds):
@@ -90,4 +111,35 @@ def measure(rounds, scale):
     what = "1,000 idle background streams: a core's share"
     met = percent <= MOST
     section.verdicts.append(Verdict(what, f"{percent:.2f} %", f"at most {MOST:g} %", met))
+    measure_lights(section, rounds, scale)
     return section
+
+
+def measure_lights(section, rounds, scale):
+    """Clients that are told whether they are connected."""
+    count, seconds = scale(CLIENTS), scale(LIGHT_SECONDS * 10) / 10
+
+    def case(is_there):
+        def run():
+            with common.load_server() as host:
+                arguments = {"clients": count, "seconds": seconds, "is_there": is_there}
+                return common.run_child(OURS, lights, host=host, **arguments)
+
+        return run
+
+    found = common.in_turn(min(rounds, 3), {LIT: case(True), DARK: case(False)})
+    section.text.append(
+        f"The same of {count} idle clients that are told when they are connected "
+        f"(`on_connection_change`), in {seconds:g} s:"
+    )
+    rows = [
+        [words, common.spread(samples, "percent", 2), common.spread(samples, "threads", 0)]
+        for words, samples in found.items()
+    ]
+    section.table(["clients", "%", "threads"], rows)
+    for words, samples in found.items():
+        percent = common.median(samples, "percent")
+        what = f"100 idle clients with a light, {words}: a core's share"
+        section.verdicts.append(
+            Verdict(what, f"{percent:.2f} %", f"at most {MOST:g} %", percent <= MOST)
+        )

@@ -159,6 +159,8 @@ class Connection:
             self.out.append(say.answer(match[1], match[2], size))
         elif b'"authVersion"' in text:
             self.out.append(say.frame(b'{"success":true}'))
+        elif b'"alive"' in text:
+            pass  # a channel that is open, and no more
         elif b'"channelCreate"' in text:
             wanted = say.COMMAND.search(text) or (b"", b"burst", b"100")
             self.begin(int(say.CHANNEL.search(text)[1]), wanted[1].decode(), int(wanted[2]))

@@ -70,7 +70,7 @@ def ask(model: lms.LLM, question: str, stop: threading.Event, stop_at: str) -> N
 
 def main() -> int:
     """Stop an agent twice, then let it answer."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("--host", help="host:port of an LM Studio")
     host = parser.parse_args().host
     with contextlib.ExitStack() as stack:

@@ -12,7 +12,7 @@ QUESTION = "Say in three words what this is about: "
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("file", type=argparse.FileType("r"))
     parser.add_argument("--host", help="host:port of an LM Studio")
     parser.add_argument("--parallel", type=int, default=4)

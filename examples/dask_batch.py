@@ -44,7 +44,7 @@ def run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("hosts", nargs="+", metavar="HOST", help="host:port of an LM Studio")
     models = [lms.Client(host).llm.model() for host in parser.parse_args().hosts]
     questions = [f"Say in one word what {number} times {number} is." for number in range(100)]

@@ -82,7 +82,7 @@ def stop_before_the_first_token(model: lms.LLM) -> None:
 
 def main() -> int:
     """Run both parts."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("--host", help="host:port of an LM Studio")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:

@@ -136,7 +136,7 @@ class ChatWindow(tk.Tk):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--host", help="host:port of an LM Studio")
     client = lms.Client(parser.parse_args().host)
     try:

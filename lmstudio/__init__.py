@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "2.0.0.dev0"
 
 if TYPE_CHECKING:
+    from ._agent.plugin_tool import PluginTool
     from ._agent.tool_context import GuardToolCallController, ToolCallContext
     from ._agent.tools import RawFunctionTool, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict
     from ._asyncio.batch import AsyncBatch
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from ._asyncio.log_stream import (
         AsyncLogStream,
     )
+    from ._asyncio.plugin_tools import AsyncPluginTools
     from ._asyncio.stream import AsyncPredictionStream
+    from ._background.connection_watch import ConnectionWatch
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     )
     from ._config.to_wire import ResponseSchema
     from ._connection.limits import get_sync_api_timeout, set_sync_api_timeout
+    from ._connection.start_local import start_local
     from ._handles.downloaded import AnyDownloadedModel, DownloadedEmbeddingModel, DownloadedLlm
     from ._handles.embedding_model import EmbeddingModel
     from ._handles.handle import SyncModelHandle
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
         LogStream,
     )
     from ._handles.many import respond_many
+    from ._handles.plugin_tools import PluginTools
     from ._json.converter import AnyLMStudioStruct, DictObject
     from ._json.from_json import ValidationError
     from ._json.json_schema import BaseModel, DictSchema, ModelSchema
@@ -181,6 +186,7 @@ __all__ = [
     "AsyncLLM",
     "AsyncLogStream",
     "AsyncModelHandle",
+    "AsyncPluginTools",
     "AsyncPredictionStream",
     "BackgroundCall",
     "BaseModel",
@@ -193,6 +199,7 @@ __all__ = [
     "ChatHistoryData",
     "ChatHistoryDataDict",
     "Client",
+    "ConnectionWatch",
     "DiagnosticsLogEvent",
     "DiagnosticsLogEventData",
     "DictObject",
@@ -257,6 +264,8 @@ __all__ = [
     "ModelSpecifier",
     "ModelSpecifierDict",
     "ParsedDocument",
+    "PluginTool",
+    "PluginTools",
     "PredictionFirstTokenCallback",
     "PredictionFragmentCallback",
     "PredictionMessageCallback",
@@ -303,6 +312,7 @@ __all__ = [
     "respond_many",
     "run_in_background",
     "set_sync_api_timeout",
+    "start_local",
 ]
 
 # By public name, in which file it is defined; read from there when the first name is used.

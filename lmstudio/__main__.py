@@ -43,12 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lmstudio",
         description="Chat at the terminal, answer a file, find out what is wrong.",
+        allow_abbrev=False,
     )
     parser.add_argument("--host", help=HOST)
     programs = parser.add_subparsers(dest="program", required=True, metavar="chat|batch|doctor")
 
     def add(name: str, help: str, description: str) -> argparse.ArgumentParser:
-        program = programs.add_parser(name, help=help, description=description)
+        program = programs.add_parser(name, help=help, description=description, allow_abbrev=False)
         program.add_argument("--host", help=HOST, default=argparse.SUPPRESS)
         return program
 

@@ -156,7 +156,9 @@ class LMStudioServerError(LMStudioError):
         if details is not None:
             self.server_error = SerializedLMSExtendedError.from_dict(details)
         if self.server_error is not None:
-            message = f"{message}: {_describe(self.server_error)}"
+            words = _describe(self.server_error)
+            # Some of LM Studio's own titles begin with these words.
+            message = words if words.startswith(f"{message}: ") else f"{message}: {words}"
         super().__init__(message)
 
     @staticmethod
@@ -277,17 +279,63 @@ _LONGEST = 1000  # characters of one thing that a server says; all of it is in `
 def _describe(error: SerializedLMSExtendedError) -> str:
     """Return the server's words in the order in which a person wants them."""
     title = str(error.title or error.root_title or "Unknown error")
-    if error.root_title and error.root_title != error.title:
+    if error.root_title and not title.startswith(str(error.root_title)):
         title = f"{error.root_title}: {title}"
     lines = [_cut(title)]
     if error.cause is not None:
         lines.append(f"Cause: {_cut(str(error.cause))}")
     if error.suggestion is not None:
         lines.append(f"Suggestion: {_cut(str(error.suggestion))}")
-    for label, data in (("Details", error.display_data), ("Error data", error.error_data)):
-        if data is not None:
-            lines.append(f"{label}: {_shown(data)}")
+    if error.display_data is not None:
+        lines.append(_explained(error.display_data) or f"Details: {_shown(error.display_data)}")
+    if error.error_data is not None:
+        lines.append(f"Error data: {_shown(error.error_data)}")
     return "\n  ".join(lines)
+
+
+# What the details of these codes list, and under which names.
+_LISTED = {
+    "generic.pathNotFound": ("Downloaded", "path", "availablePathsSample", "totalModels"),
+    "generic.identifierNotFound": (
+        *("Loaded", "identifier", "loadedModelsSample", "totalLoadedModels"),
+    ),
+    "generic.noModelMatchingQuery": (
+        *("Loaded", "query", "loadedModelsSample", "totalLoadedModels"),
+    ),
+}
+
+
+def _explained(data: Any) -> str | None:
+    """Return what the details of an error mean, if that is known."""
+    code = data.get("code") if isinstance(data, Mapping) else None
+    if code == "generic.domainMismatch":
+        path, domain = data.get("path"), data.get("actualDomain")
+        kind = {"llm": "a language model", "embedding": "an embedding model"}.get(str(domain))
+        if isinstance(path, str) and kind is not None:
+            return f"It is {kind}, which is loaded by client.{domain}.model({_cut(path)!r})."
+    if code not in _LISTED:
+        return None
+    label, wanted, sample, total = _LISTED[code]
+    names, name, count = data.get(sample), data.get(wanted), data.get(total)
+    name = name.get("identifier") if isinstance(name, Mapping) else name
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+        return None
+    if isinstance(name, str):
+        names = _nearest_first(names, name)
+    more = f" and {count - len(names)} more" if type(count) is int and count > len(names) else ""
+    return _cut(f"{label}: {', '.join(names) or 'none'}{more}.")
+
+
+def _nearest_first(names: list[str], wanted: str) -> list[str]:
+    import difflib  # most programs need not load it here
+
+    matcher = difflib.SequenceMatcher(b=wanted.lower())
+
+    def likeness(name: str) -> float:
+        matcher.set_seq1(name.lower()[:_LONGEST])
+        return matcher.ratio()
+
+    return sorted(names, key=likeness, reverse=True)
 
 
 def _cut(text: str) -> str:

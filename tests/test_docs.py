@@ -13,6 +13,7 @@ from desktop.gui import virtual_screen
 
 import lmstudio as lms
 from lmstudio._connection import discovery as _discovery
+from lmstudio.testing import Plugin, Server, Tool
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,6 +41,10 @@ ARGUMENTS = {
 }
 
 
+PLUGIN = Plugin(
+    identifier="mcp/playwright",
+    tools=[Tool(name="browser_navigate", status=["loading"], result="")],
+)
 QUICK = 3  # replies to a batch that end by themselves
 
 
@@ -47,6 +52,8 @@ def script(server, program):
     """Script the replies: a call of the program's tool, or more words than any waits for."""
     defined = re.findall(r"^(?:def |    name=\")(\w+)", program, re.MULTILINE)
     tool = next((name for name in defined if name in ARGUMENTS), None)
+    if "plugins.tools(" in program:
+        tool = "browser_navigate"
     if "images=" in program:  # for a model that sees
         server.unload("test-llm")
         server.load("test-vlm")
@@ -56,9 +63,16 @@ def script(server, program):
     elif tool is None:
         server.reply("word " * 2000, delay=0.002, repeat=3)
     else:
-        server.reply("Let me.", tool_calls=[{"name": tool, "arguments": ARGUMENTS[tool]}])
+        server.reply("Let me.", tool_calls=[{"name": tool, "arguments": ARGUMENTS.get(tool, {})}])
         server.reply("Done.")
     return tool
+
+
+@pytest.fixture
+def server():
+    """An embedded LM Studio with the MCP server of the docs."""
+    with Server(plugins=[PLUGIN]) as server:
+        yield server
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

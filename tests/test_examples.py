@@ -43,6 +43,26 @@ def test_the_tests_of_the_example_application_pass(tmp_path):
     assert run_pytest(folder) >= 9
 
 
+def test_the_agent_is_stopped_in_the_middle_of_a_call_of_an_mcp_server(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / "agent_plugin.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *lines = done.stdout.splitlines()
+    assert first == "tools: search"
+    assert lines[:3] == [f"  tool 0: searching shelf {shelf} of 100" for shelf in (1, 2, 3)]
+    assert lines[-3:] == [
+        "rounds 1, cancelled True: cancel_event was set",
+        "chat system, user, assistant, tool",
+        "the server saw: search({'query': 'light'}) aborted",
+    ]
+
+
 def test_the_tests_on_the_page_about_testing_pass(tmp_path):
     page = (ROOT / "docs" / "testing.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -34,14 +34,15 @@ ROOMS = {
     "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
-        connect discovery call silence protocol reactor port dispatcher session scope
+        connect discovery trusted_files installation call inner_call silence protocol reactor
+        reported port connection_state dispatcher session scope start_local
     """,
     "_values": """
         messages chat_input openai_messages chat local_file devices model_info results log_events
         documents server_info lm_link
     """,
-    "_requests": "answers models loading repository uploads documents diagnostics system",
-    "_background": "tk_poller toolkits callback_queue thread future",
+    "_requests": "answers models loading repository uploads documents diagnostics system plugins",
+    "_background": "tk_poller toolkits callback_queue thread future connection_watch",
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream
@@ -50,31 +51,37 @@ ROOMS = {
         outcome numbers verdicts tasks hosts file_lock records journal journal_file options progress
         calls batch
     """,
-    "_agent": "tool_context tool_annotations tool_arguments tools rules tool_runs tool_calls act",
+    "_agent": """
+        tool_context tool_annotations tool_arguments tools plugin_tool rules tool_runs tool_calls
+        act
+    """,
     "_handles": """
         handle embedding_model llm many downloaded namespaces system uploaded_files files lm_link
-        repository log_stream diagnostics
+        repository log_stream diagnostics plugin_tools plugins
     """,
     "_asyncio": """
         inbox events session iterator stream tool_runs tool_calls act batch handle embedding_model
         llm downloaded namespaces system uploaded_files files lm_link repository log_stream
-        diagnostics client
+        diagnostics plugin_tools plugins client
     """,
     "_client": "client default_client run_in_background",
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
-    "_protocol": "public log json_checks argument_checks errors shapes names packets",
+    "_protocol": """
+        public log json_checks argument_checks origins errors shapes names packets
+    """,
     "_engines": """
-        models_on_disk engine generated schema_reply scripted make_reply llama_http llama_request
-        llama_stream llama
+        models_on_disk plugins engine generated schema_reply schema_check scripted make_reply
+        llama_http llama_request llama_stream llama
     """,
     "_core": """
-        loop_thread workers changes connection channel prediction journal registry options core
+        loop_thread workers changes connection channel prediction tool_run journal registry options
+        core
     """,
     "_endpoints": """
         held_tokens stop_strings reasoning_tags generation predict load models files repository
-        lm_link system diagnostics handlers success
+        lm_link system diagnostics plugins handlers success
     """,
     "_calls": "auth session call holds origin listener",
     "": "server script_file pytest_plugin",

@@ -14,6 +14,7 @@ import lmstudio as lms
 from lmstudio._handles.diagnostics import DiagnosticsNamespace
 from lmstudio._handles.files import FilesNamespace
 from lmstudio._handles.namespaces import EmbeddingNamespace, LlmNamespace
+from lmstudio._handles.plugins import PluginsNamespace
 from lmstudio._handles.repository import AvailableModel, ModelDownloadOption, RepositoryNamespace
 from lmstudio._handles.system import SystemNamespace
 
@@ -25,6 +26,7 @@ UNNAMED = [
     RepositoryNamespace,
     FilesNamespace,
     DiagnosticsNamespace,
+    PluginsNamespace,
     AvailableModel,
     ModelDownloadOption,
 ]

@@ -397,6 +397,30 @@ def server_tells(client: lms.Client, model: lms.LLM, stop: threading.Event) -> N
     client.llm.model("key", on_load_resolved=lambda info, ambiguous: print(info, len(ambiguous)))
 
 
+def plugins(client: lms.Client, model: lms.LLM, stop: threading.Event) -> None:
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    with client.plugins.tools("mcp/a", config={"x": 1}, working_directory="/") as tools:
+        assert_type(tools, lms.PluginTools)
+        for tool in tools:
+            assert_type(tool, lms.PluginTool)
+        model.act("hi", [*tools, add], cancel_event=stop)
+        model.act("hi", tools)
+        tools.call_tool("name", {"a": 1}, on_status=print, cancel_event=stop, timeout=1)
+        tools.call_tool("name", [1])  # WRONG
+    client.plugins.tools(5)  # WRONG
+    client.plugins.tool("mcp/a")  # WRONG
+
+
+async def plugins_in_tasks(client: lms.AsyncClient, model: lms.AsyncLLM) -> None:
+    async with client.plugins.tools("mcp/a") as tools:
+        assert_type(tools, lms.AsyncPluginTools)
+        await model.act("hi", [*tools])
+        print(await tools.call_tool("name"))
+
+
 async def server_tells_tasks(client: lms.AsyncClient) -> None:
     async with client.diagnostics.stream_logs() as logs:
         async for event in logs:

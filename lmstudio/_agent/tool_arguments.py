@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from .._api.shown import shortened, shown
 from .._json.annotations import Field
 from .._json.from_json import from_json
 from .._json.json_schema import object_schema
@@ -17,6 +18,7 @@ from .._json.schema_check import schema_problems
 from ..errors import LMStudioValueError
 from .tool_annotations import annotated_parameters, with_annotations, without_partial
 
+_WRAP_IT = "Write a function around it, with annotated parameters and a docstring."
 BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -25,7 +27,12 @@ def name_and_doc(f: Any) -> tuple[str | None, str | None]:
     function = without_partial(f)
     name = getattr(function, "__name__", None)
     doc = function.__doc__ or with_annotations(function).__doc__
-    return (None if name == "<lambda>" else name), doc
+    return (None if is_lambda(f) else name), doc
+
+
+def is_lambda(f: Any) -> bool:
+    """Return whether it is a function without a name."""
+    return getattr(without_partial(f), "__name__", None) == "<lambda>"
 
 
 def parameters_of(f: Any, name: str) -> dict[str, Any]:
@@ -37,15 +44,18 @@ def parameters_of(f: Any, name: str) -> dict[str, Any]:
     try:
         annotated = list(annotated_parameters(f))
     except Exception as error:
+        # Python says so of functions of C that tell nothing of themselves.
+        hint = f". {_WRAP_IT}" if type(error) is ValueError else ""
         raise LMStudioValueError(
-            f"The parameters of the tool {name!r} cannot be read: {error}"
+            f"The parameters of the tool {name!r} cannot be read: {error}{hint}"
         ) from error
     parameters: dict[str, Any] = {}
     for parameter, tp in annotated:
         key, default = parameter.name, parameter.default
         if parameter.kind not in BY_NAME:
             raise LMStudioValueError(
-                f"The tool {name!r} takes {parameter}: a model can only name arguments."
+                f"The tool {name!r} takes {shortened(str(parameter))}: a model can only name "
+                f"arguments. {_WRAP_IT}"
             )
         if tp is parameter.empty:
             hint = " (of a class, give the method of an object)" if key == "self" else ""
@@ -146,17 +156,17 @@ def _field(key: object, entry: Any) -> Field:
         LMStudioValueError: The name cannot be that of an argument, or there is no such type.
     """
     if not isinstance(key, str) or not key.isidentifier():
-        raise LMStudioValueError(f"{key!r} cannot be the name of a parameter")
+        raise LMStudioValueError(f"{shown(key)} cannot be the name of a parameter")
     if not isinstance(entry, Mapping):
         entry = {"type": entry}
     if "type" not in entry:
-        raise LMStudioValueError(f"the parameter {key!r} has no 'type'")
+        raise LMStudioValueError(f"the parameter {shown(key)} has no 'type'")
     tp = entry["type"]
     if isinstance(tp, str):
         tp = getattr(builtins, tp, None)
         if not isinstance(tp, type):
             raise LMStudioValueError(
                 f"the type of the parameter {key!r} is a Python type, as int, not "
-                f"{entry['type']!r} (for a JSON Schema there is RawFunctionTool)"
+                f"{shown(entry['type'])} (for a JSON Schema there is RawFunctionTool)"
             )
     return Field(key, key, tp, "default" not in entry, entry.get("default", attrs.NOTHING))

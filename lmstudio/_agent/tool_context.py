@@ -81,6 +81,13 @@ class ToolCallContext:
         self._report(Report.WARNING, text)
 
 
+class TakesContext:
+    """An implementation that takes its context under a name that no argument of a tool has."""
+
+    __slots__ = ()
+    context_parameter = "lmstudio.ToolCallContext"
+
+
 class GuardToolCallController:
     """One tool call that waits for permission: call `allow`, `deny`, or the third method, once.
 

@@ -10,12 +10,19 @@ import attrs
 
 from .._api.backports import Self
 from .._api.public import public
-from .._api.shown import shown
+from .._api.shown import shortened, shown
 from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
 from .tool_annotations import annotated_parameters
-from .tool_arguments import BY_NAME, Parameters, SchemaParameters, name_and_doc, parameters_of
-from .tool_context import ToolCallContext
+from .tool_arguments import (
+    BY_NAME,
+    Parameters,
+    SchemaParameters,
+    is_lambda,
+    name_and_doc,
+    parameters_of,
+)
+from .tool_context import TakesContext, ToolCallContext
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +73,15 @@ class ToolFunctionDef:
         """
         own_name, doc = name_and_doc(f)
         name = own_name if name is None else name
+        if not callable(f):
+            raise LMStudioValueError(f"A tool is made of a function; {shown(f)} was given.")
         if not isinstance(name, str):
+            hint = ""
+            if is_lambda(f):
+                hint = " Or write a function by def, since a lambda has no annotations either."
             raise LMStudioValueError(
                 f"The tool {shown(f)} has no name; use ToolFunctionDef.from_callable(f, name=...)."
+                f"{hint}"
             )
         description = doc if description is None else description
         if not description:
@@ -172,8 +185,12 @@ def described(definitions: Iterable[ToolDefinition]) -> list[dict[str, Any]]:
 
 
 def _by_name(definitions: Iterable[ToolDefinition], may_be_async: bool) -> dict[str, Tool]:
-    if isinstance(definitions, Mapping) or not isinstance(definitions, Iterable):
-        raise LMStudioValueError(f"Tools are given as a list; {shown(definitions)} was given.")
+    is_one = isinstance(definitions, (str, bytes, Mapping))
+    if is_one or not isinstance(definitions, Iterable):
+        name = getattr(definitions, "__name__", None) or "function"
+        raise LMStudioValueError(
+            f"Tools are given as a list, as [{name}]; {shown(definitions)} was given."
+        )
     tools: dict[str, Tool] = {}
     for definition in definitions:
         tool = _prepare(definition, may_be_async)
@@ -198,13 +215,17 @@ def _prepare(definition: Any, may_be_async: bool) -> Tool:
         definition = ToolFunctionDef.from_callable(definition)
     name, implementation = definition.name, definition.implementation
     if not isinstance(name, str) or not name:
-        raise LMStudioValueError(f"The name of a tool is a text; {name!r} was given.")
+        raise LMStudioValueError(f"The name of a tool is a text; {shown(name)} was given.")
     if not isinstance(definition.description, str):
         raise LMStudioValueError(f"The description of the tool {name!r} is no text.")
     description = inspect.cleandoc(definition.description)
     if implementation is not None and not callable(implementation):
         raise LMStudioValueError(
             f"The implementation of the tool {name!r} is no function: {shown(implementation)}."
+        )
+    if inspect.isgeneratorfunction(implementation) or inspect.isasyncgenfunction(implementation):
+        raise LMStudioValueError(
+            f"The tool {name!r} yields its results, and a model gets one: return them, as a list."
         )
     if is_async(implementation) and not may_be_async:
         raise LMStudioValueError(
@@ -231,7 +252,7 @@ def _from_dict(definition: Mapping[str, Any]) -> ToolFunctionDef | RawFunctionTo
     if {"implementation", *definition} != set(names):
         raise LMStudioValueError(
             f"A tool as a dict has the keys {', '.join(names)}; "
-            f"this one has {', '.join(map(str, definition)) or 'none'}."
+            f"this one has {shortened(', '.join(map(str, definition))) or 'none'}."
         )
     tool: ToolFunctionDef | RawFunctionTool = cls(**definition)
     return tool
@@ -301,6 +322,9 @@ def _context_parameter(tool: ToolFunctionDef | RawFunctionTool) -> str | None:
     Raises:
         LMStudioValueError: There are two.
     """
+    implementation: object = tool.implementation
+    if isinstance(implementation, TakesContext):
+        return implementation.context_parameter
     found: list[str] = []
     if isinstance(tool, ToolFunctionDef) and isinstance(tool.parameters, Mapping):
         for key, entry in tool.parameters.items():

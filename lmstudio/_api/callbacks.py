@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from ..errors import LMStudioValueError
-from .shown import shown
+from .shown import shortened, shown
 
 
 def check_callable(name: str, callback: object) -> None:
@@ -50,6 +50,17 @@ def check_callback(name: str, callback: object, *gets: str) -> None:
         raise LMStudioValueError(
             f"{name} is called with {_listed(gets)}; {_shown(callback)} cannot be: {error}."
         ) from None
+
+
+def check_given_callback(name: str, callback: object, *gets: str) -> None:
+    """Do so where None is none either.
+
+    Raises:
+        LMStudioValueError: It is no function, or one with another signature.
+    """
+    if callback is None:
+        raise LMStudioValueError(f"{name} must be a function; None was given.")
+    check_callback(name, callback, *gets)
 
 
 def _is_coroutine_function(callback: object) -> bool:
@@ -104,4 +115,4 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def _shown(callback: Any) -> str:
     name = getattr(callback, "__qualname__", None)
-    return f"{name}{_signature(callback)}" if name else shown(callback)
+    return shortened(f"{name}{_signature(callback)}") if name else shown(callback)

@@ -42,7 +42,8 @@ def check_count(value: object, name: str, *, most: int | None = None, or_none: b
         return None
     count = as_whole(value)
     if count is None or count < 1 or (most is not None and count > most):
-        wanted = "at least 1" if most is None else f"a whole number from 1 to {most}"
+        wanted = "a whole number of at least 1" if count is None else "at least 1"
+        wanted = wanted if most is None else f"a whole number from 1 to {most}"
         raise LMStudioValueError(
             f"{name} must be {wanted}{', or None' if or_none else ''}; {shown(value)} was given."
         )
@@ -68,8 +69,18 @@ def check_text(value: object, what: str) -> str:
         LMStudioValueError: It is something else.
     """
     if not isinstance(value, str):
-        raise LMStudioValueError(f"{what} must be a string; {shown(value)} was given.")
+        raise LMStudioValueError(
+            f"{what} must be a string; {shown(value)} was given.{name_of(value)}"
+        )
     return value
+
+
+def name_of(value: object) -> str:
+    """Return a sentence about the string that names what was given instead of it; or nothing."""
+    for name in ("identifier", "model_key"):  # of handles, and of models that are downloaded
+        if isinstance(getattr(value, name, None), str):
+            return f" Its {name} is one: {shown(getattr(value, name))}."
+    return ""
 
 
 def check_key(value: object, what: str) -> str:

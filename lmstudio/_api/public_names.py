@@ -27,6 +27,7 @@ LISTED = {
         """,
         "_config.to_wire": "ResponseSchema",
         "_connection.limits": "get_sync_api_timeout set_sync_api_timeout",
+        "_connection.start_local": "start_local",
         "_values.chat": "Chat",
         "_values.documents": """
             DocumentParser ParsedDocument RetrievalEntry RetrievalProgress RetrievalResult
@@ -54,6 +55,7 @@ LISTED = {
         "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
         "_background.toolkits": "QtDispatcher TkDispatcher",
         "_background.future": "BackgroundCall",
+        "_background.connection_watch": "ConnectionWatch",
         "_prediction.callbacks": """
             PredictionFirstTokenCallback PredictionFragmentCallback PredictionMessageCallback
             PromptProcessingCallback
@@ -64,11 +66,13 @@ LISTED = {
         "_batch.numbers": "BatchNumbers",
         "_batch.outcome": "BatchOutcome",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
+        "_agent.plugin_tool": "PluginTool",
         "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
         "_asyncio.stream": "AsyncPredictionStream",
         "_asyncio.batch": "AsyncBatch",
         "_asyncio.handle": "AsyncModelHandle",
         "_asyncio.log_stream": "AsyncLogStream",
+        "_asyncio.plugin_tools": "AsyncPluginTools",
         "_asyncio.embedding_model": "AsyncEmbeddingModel",
         "_asyncio.llm": "AsyncLLM",
         "_asyncio.downloaded": """
@@ -79,6 +83,7 @@ LISTED = {
         "_handles.embedding_model": "EmbeddingModel",
         "_handles.handle": "SyncModelHandle",
         "_handles.log_stream": "LogStream",
+        "_handles.plugin_tools": "PluginTools",
         "_handles.llm": "LLM",
         "_handles.many": "respond_many",
         "_client.client": "Client",
@@ -104,6 +109,7 @@ _UNLISTED = {
         "_prediction.callbacks": "PromptDetailsCallback",
         "_requests.loading": "ModelEvictedCallback ModelLoadingCallback ModelResolvedCallback",
         "_requests.documents": "ParsingCallback RetrievalCallback",
+        "_requests.plugins": "ToolReportCallback",
         "_requests.uploads": "UploadProgressCallback",
         "_values.messages": """
             AnyAssistantResponseInput AnyChatMessageInput AnyUserMessageInput AssistantResponseDict

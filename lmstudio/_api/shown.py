@@ -6,14 +6,25 @@ A value of a user's whose `repr()` or `str()` raises must not replace the error 
 from __future__ import annotations
 
 import traceback
+import types
 
 _MOST = 300  # characters
+_HEAD = 16  # bytes that are shown of more
 
 
-def shown(value: object) -> str:
-    """Return a value that was given, for the text of an error."""
+def shown(value: object, most: int = _MOST) -> str:
+    """Return a value that was given, for the text of an error; at most so many characters of it.
+
+    Of bytes only the first are shown; what was to be awaited says so.
+    """
     try:
-        return shortened(repr(value))
+        if isinstance(value, types.CoroutineType):
+            return f"a coroutine (write 'await' before {shortened(value.__qualname__)}())"
+        if isinstance(value, (bytes, bytearray)) and len(value) > _HEAD:
+            return f"{bytes(value[:_HEAD])!r}... ({len(value):,} bytes)"
+        text = shortened(repr(value), most)
+        is_future = hasattr(type(value), "_asyncio_future_blocking")  # how asyncio knows them
+        return f"{text} (write 'await' before it)" if is_future else text
     except Exception as error:
         return f"<{type(value).__name__}, whose repr() raised {type(error).__name__}>"
 

@@ -6,10 +6,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+    Sized,
+)
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from .._api.backports import Self
@@ -32,9 +41,10 @@ from .._concurrency.deadline import Deadline, DeadlinePassed
 from .._concurrency.threads import check_may_wait
 from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
+from .._values.chat import Chat
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .events import close_scope, in_thread, open_scope_at_once
-from .inbox import LoopInbox, receiver
+from .inbox import LoopInbox, receiver, running_loop
 from .session import AsyncSession
 
 R = TypeVar("R")
@@ -96,11 +106,12 @@ class AsyncBatch(Generic[R]):
                 journal.
             LMStudioOSError: The journal cannot be opened.
         """
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(
+        if isinstance(inputs, (str, bytes, dict, Chat)) or not isinstance(
             inputs, (Iterable, AsyncIterable)
         ):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
+                f"{_hint_for(inputs)}"
             )
         events = check_events(limits.get("cancel_event"))
         for host in hosts:
@@ -133,7 +144,7 @@ class AsyncBatch(Generic[R]):
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
         self._tally = Tally(total)
         self._is_dirty = False  # whether the journal has lines that may not be on the disk
-        self._bell: LoopInbox = LoopInbox(asyncio.get_running_loop())  # wakes the iterating thread
+        self._bell: LoopInbox = LoopInbox(running_loop())  # wakes the iterating thread
         self._scope = CancelScope(session, cast(Any, self._bell))
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         self._thread = 0  # in which that is
@@ -209,6 +220,11 @@ class AsyncBatch(Generic[R]):
         """Say what to write instead."""
         raise TypeError("Write 'async for' for an AsyncBatch.")
 
+    def __await__(self) -> Generator[None, None, Self]:
+        """Return the batch itself, without waiting: it may be awaited, and nobody has to."""
+        yield from ()
+        return self
+
     def _note_iterator(self, iterator: _BatchIterator[R]) -> None:
         """Let an iterator be the one by whose end the batch is left.
 
@@ -271,6 +287,7 @@ class AsyncBatch(Generic[R]):
         check_other_thread()
         check_may_wait()
         fork.check_process(self._process, "batch")
+        self._bell.check_loop()
         try:
             self._notice_if_left()
             self._forget_given()
@@ -601,6 +618,17 @@ class AsyncBatch(Generic[R]):
                 self._error = None  # last: Ctrl-C in what stands above must not lose it
 
 
+def _hint_for(inputs: Any) -> str:
+    """Return a sentence about what was meant; or nothing."""
+    if isinstance(inputs, (str, dict, Chat)):
+        return " Put a single input into a list: [input]."
+    if isinstance(inputs, (types.FunctionType, types.MethodType)):
+        return f" Call it: {inputs.__name__}()."
+    if isinstance(inputs, AsyncIterable):
+        return " The models of an AsyncClient take what comes by 'async for'."
+    return ""
+
+
 class _BatchIterator(Generic[R]):
     """The iterator of a ``for`` loop over a batch."""
 
@@ -618,6 +646,7 @@ class _BatchIterator(Generic[R]):
     async def __anext__(self) -> BatchOutcome[R]:
         batch = self._batch
         try:
+            batch._bell.check_loop()
             batch._note_iterator(self)
             outcome = await batch._take()
             batch._given = outcome[0]  # the last step, as in the batch itself

@@ -1,4 +1,7 @@
-"""What may cancel a call of an event loop: `asyncio.Event` too, which its own loop watches."""
+"""What may cancel a call of an event loop: `asyncio.Event` too, which its own loop watches.
+
+And how a loop and threads call each other.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from .._concurrency.threads import start_daemon
 from .._concurrency.watched import is_plain
 from .._connection.scope import CancelScope
 from ..errors import LMStudioRuntimeError
-from .inbox import LoopInbox
+from .inbox import LoopInbox, running_loop
 
 T = TypeVar("T")
 
@@ -156,6 +159,11 @@ def close_scope(scope: CancelScope) -> None:
         watch.end()
 
 
+def calls_here() -> Callable[[Callable[[], object]], object]:
+    """Return what has a function called on the loop that runs here, from any thread."""
+    return running_loop().call_soon_threadsafe
+
+
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Return ``function(*arguments)``, called in a thread of its own.
 
@@ -165,7 +173,7 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
         LMStudioRuntimeError: Python starts no threads any more.
         BaseException: What it raised.
     """
-    answers = LoopInbox(asyncio.get_running_loop())
+    answers = LoopInbox(running_loop())
 
     def work() -> None:
         try:

@@ -17,6 +17,7 @@ from .._requests.uploads import UploadProgressCallback
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
 from .events import attach_events, in_thread
+from .inbox import running_loop
 from .session import AsyncSession
 from .uploaded_files import AsyncUploadedFiles
 
@@ -114,7 +115,7 @@ class _Progress:
         self._callback = callback
         self._runner = runner
         self._token = token
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._failure: BaseException | None = None
 
     def tell(self, share: float) -> None:

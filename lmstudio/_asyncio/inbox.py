@@ -18,6 +18,21 @@ from .._concurrency.deadline import Deadline, DeadlinePassed
 from ..errors import LMStudioRuntimeError
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that runs here.
+
+    Raises:
+        LMStudioRuntimeError: None does.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise LMStudioRuntimeError(
+            "No event loop of asyncio runs here: call this in a coroutine, which asyncio.run() "
+            "runs, or use a Client."
+        ) from None
+
+
 class _Bell:
     """The one bell of an event loop, which lives as long as one of the inboxes that share it."""
 
@@ -110,13 +125,26 @@ class LoopInbox:
         except IndexError:
             raise DeadlinePassed from None
 
+    def check_loop(self) -> None:
+        """Check that its own loop runs here.
+
+        Raises:
+            LMStudioRuntimeError: Another one does.
+        """
+        if running_loop() is not self._loop:
+            raise LMStudioRuntimeError(
+                "A stream, a batch or a log is read in the event loop in which it was made, and "
+                "another one runs here. Handles and clients work in any loop."
+            )
+
     async def wait(self, deadline: Deadline | None = None) -> bool:
         """Wait until there is an item; return False at the deadline.
 
         Raises:
-            LMStudioRuntimeError: Another task waits.
+            LMStudioRuntimeError: Another task waits, or this is another loop.
         """
         while not self._items:
+            self.check_loop()
             if self._waiter is not None:
                 raise LMStudioRuntimeError("Another task waits for the same: let one do so.")
             seconds = None if deadline is None else deadline.remaining()

@@ -564,10 +564,10 @@ class AsyncLLM(AsyncModelHandle):
         Args:
             chat: A `Chat`, a dict ``{"messages": [...]}``, or the text of a user message.
             tools: Functions with annotations and a docstring, `ToolFunctionDef`,
-                `RawFunctionTool`, or dicts like these or like the tools of OpenAI's API. A
-                parameter annotated `ToolCallContext` gets one. A call of a tool without an
-                implementation ends the loop after its round, and is found in
-                `ActResult.pending_tool_calls`.
+                `RawFunctionTool`, or dicts like these or like the tools of OpenAI's API; and those
+                of a plugin or an MCP server: see `AsyncClient.plugins`. A parameter annotated
+                `ToolCallContext` gets one. A call of a tool without an implementation ends the loop
+                after its round, and is found in `ActResult.pending_tool_calls`.
             max_prediction_rounds: Rounds at most; in the last of them no tool is offered. None:
                 no limit.
             max_parallel_tool_calls: Tools that run at once; None: all that are asked for.

@@ -159,6 +159,8 @@ class AsyncLogStream:
         Raises:
             LMStudioRuntimeError: Another one does.
         """
+        if self._is_started:
+            cast(Any, self._call.inbox).check_loop()
         reads = self._reads.setdefault(0, weakref.ref(iterator))
         if reads() is iterator:
             self._call.cancel_when_dropped(iterator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from .._connection.limits import Limit, call_limits
 from .._connection.request import Request
 from .._connection.session import FEW_CALLS, MANY_CALLS, Session
 from .events import attach_events
-from .inbox import LoopInbox
+from .inbox import LoopInbox, running_loop
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -37,7 +36,7 @@ class AsyncSession(Session):
         has_inbox: bool = False,
     ) -> None:
         """Send a call, as `start` does; what comes for it is put into a `LoopInbox`."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if not has_inbox:
             call.inbox = cast(Any, LoopInbox(loop))
         call.is_left = loop.is_closed
@@ -82,10 +81,15 @@ class AsyncSession(Session):
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
         since: float | None = None,
+        inside: Call | None = None,
     ) -> T:
         """Ask for one thing, and return what the answer means; as `Session.call`."""
         call = self.new_call(
-            request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
+            request.endpoint,
+            request.parameter,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            inside=inside,
         )
         return request.result(await self.async_run(call, cancel_event, request.on_packet, since))
 

@@ -18,7 +18,7 @@ from .._prediction.prediction import Prediction
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
-from .inbox import LoopInbox
+from .inbox import LoopInbox, running_loop
 from .iterator import AT_ONCE, AsyncFragmentIterator
 from .session import AsyncSession
 
@@ -69,7 +69,7 @@ class AsyncPredictionStream(Prediction[T_co]):
         """Prepare a prediction; handles do, nobody else needs to."""
         super().__init__(*arguments, **options)
         self._is_read = False  # by a task in `wait_for_result()`
-        self._inbox = LoopInbox(asyncio.get_running_loop())
+        self._inbox = LoopInbox(running_loop())
         self._call.inbox = cast(Any, self._inbox)  # of which others only `put`
 
     # -- control ------------------------------------------------------------------------------
@@ -197,6 +197,7 @@ class AsyncPredictionStream(Prediction[T_co]):
             LMStudioError: Whatever ended the prediction; each call raises a new exception.
         """
         limit = check_seconds(timeout, "timeout")
+        self._check_loop()  # outside: who is refused does not cancel it
         try:
             await self._begin()
             is_over = await self._wait(Deadline(limit))
@@ -218,6 +219,7 @@ class AsyncPredictionStream(Prediction[T_co]):
 
     async def _begin(self) -> bool:
         """Start it; return False if that was done before."""
+        self._check_loop()
         call, me = self._call, object()
         fork.check_process(call.dispatcher.process, "stream")
         if not self._is_started.set(me):
@@ -234,6 +236,15 @@ class AsyncPredictionStream(Prediction[T_co]):
             if call.outcome is not None:  # it ended before it was sent
                 call.owners.clear()
         return True
+
+    def _check_loop(self) -> None:
+        """Check that it is read in the loop in which it was made, unless it has been read.
+
+        Raises:
+            LMStudioRuntimeError: Another one runs here.
+        """
+        if not self._reader.is_at_end:
+            self._inbox.check_loop()
 
     async def _wait(self, deadline: Deadline) -> bool:
         """Wait for the outcome, reading here if nobody else does; return False at the deadline."""
@@ -288,7 +299,12 @@ class AsyncPredictionStream(Prediction[T_co]):
             self._call.notify()
 
     def _is_free_for(self, iterator: AsyncFragmentIterator) -> bool:
-        """Let an iterator be what reads for good; return False if something else does."""
+        """Let an iterator be what reads for good; return False if something else does.
+
+        Raises:
+            LMStudioRuntimeError: This is another loop.
+        """
+        self._inbox.check_loop()
         if self._is_read and not self._has_nothing_to_read():
             return False
         reads = self._reads.setdefault(0, weakref.ref(iterator))

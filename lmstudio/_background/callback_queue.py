@@ -63,6 +63,7 @@ class CallbackQueue:
         on_text: Callable[[str], Any] | None,
         on_done: Callable[[Any], Any] | None,
         on_error: Callable[[BaseException], Any] | None,
+        rests: bool = False,
     ) -> None:
         """Make an empty one.
 
@@ -73,6 +74,7 @@ class CallbackQueue:
             on_text: Called with what `text` was given.
             on_done: Called at the end with the result, unless it is an error.
             on_error: Called at the end with an error: the operation's, or that of a callback.
+            rests: It goes on for long, has little to say, and that may come half a second late.
 
         Raises:
             LMStudioValueError: `dispatch`, or a callback, is no function.
@@ -92,7 +94,7 @@ class CallbackQueue:
         self._text_is_due = False
         self._flushing = Once()  # set while a flush is under way, with what tells it from others
         self._failure = Once()
-        self.is_over = False  # whether the end was told
+        self.is_over = rests  # whether a window need not look often: the end was told, or it rests
         if isinstance(dispatch, TkDispatcher):
             dispatch._expect(self)
 

@@ -27,7 +27,6 @@ from .._concurrency.clock import monotonic
 from .._concurrency.fork import PerProcess
 from .._concurrency.once import Once
 from .._concurrency.threads import start_daemon
-from .._connection.call import Call
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
 logger = logging.getLogger(__name__)
@@ -39,13 +38,30 @@ WAITS_FOR_ITSELF = (
 _LOOK_AGAIN = 1.0  # seconds after which this looks at jobs that rest, even if nothing rang
 
 
+class Source(Protocol):
+    """What has news for a job: a call, or something like it.
+
+    Attributes:
+        inbox: What its news are put into.
+        waiters: Who is woken at its end.
+    """
+
+    inbox: Any
+    waiters: deque[queue.SimpleQueue[None]]
+
+    @property
+    def outcome(self) -> object:
+        """How it ended, or None."""
+        ...
+
+
 class Job(Protocol):
     """Something that this thread reads."""
 
     interval: float  # seconds between two polls
 
     @property
-    def call(self) -> Call | None:
+    def call(self) -> Source | None:
         """The call whose packets and end give it a poll; None: it is polled all the time."""
         ...
 

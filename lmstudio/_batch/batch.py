@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import itertools
 import queue
+import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, NoReturn, TypeVar
 
 from .._api.backports import Self
@@ -23,6 +24,7 @@ from .._concurrency.threads import check_may_wait
 from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
 from .._connection.session import Session
+from .._values.chat import Chat
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
 from .calls import Work
 from .hosts import CAUSE, Host, Hosts
@@ -91,9 +93,10 @@ class Batch(Generic[R]):
                 journal.
             LMStudioOSError: The journal cannot be opened.
         """
-        if isinstance(inputs, (str, bytes, dict)) or not isinstance(inputs, Iterable):
+        if isinstance(inputs, (str, bytes, dict, Chat)) or not isinstance(inputs, Iterable):
             raise LMStudioValueError(
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
+                f"{_hint_for(inputs)}"
             )
         events = check_events(limits.get("cancel_event"))
         for host in hosts:
@@ -579,6 +582,17 @@ class Batch(Generic[R]):
                 raise self._error
             finally:
                 self._error = None  # last: Ctrl-C in what stands above must not lose it
+
+
+def _hint_for(inputs: Any) -> str:
+    """Return a sentence about what was meant; or nothing."""
+    if isinstance(inputs, (str, dict, Chat)):
+        return " Put a single input into a list: [input]."
+    if isinstance(inputs, (types.FunctionType, types.MethodType)):
+        return f" Call it: {inputs.__name__}()."
+    if isinstance(inputs, AsyncIterable):
+        return " The models of an AsyncClient take what comes by 'async for'."
+    return ""
 
 
 class _BatchIterator(Generic[R]):

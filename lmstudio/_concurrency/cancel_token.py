@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeAlias
 
 from .._api.backports import Self
-from .._api.callbacks import not_the_end
+from .._api.callbacks import check_given_callback, not_the_end
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._api.shown import shown, worded
@@ -178,7 +178,11 @@ class CancelToken:
 
         What it raises is raised by `cancel()`; where a watched event or the time of `after()`
         cancelled the token, it is only logged, at debug level.
+
+        Raises:
+            LMStudioValueError: It cannot be called so.
         """
+        check_given_callback("on_cancel()'s callback", callback)
         self._callbacks.append(callback)
         # Added first, looked at second, as in `wait`. Both threads may run callbacks then: each is
         # taken from the deque by one of them.
@@ -298,7 +302,8 @@ def check_events(events: Any) -> list[Any]:
     """
     if events is None:
         return []
-    if callable(getattr(events, "is_set", None)) or isinstance(events, (str, bytes)):
+    is_one = isinstance(events, (str, bytes)) or hasattr(events, "cancel")  # as a stream has it
+    if is_one or callable(getattr(events, "is_set", None)):
         events = [events]
     try:
         sources = list(events)

@@ -13,6 +13,7 @@ import attrs
 
 from .._api.backports import Self
 from .._api.numbers import as_bool, as_number, as_whole
+from .._api.shown import shown
 from .._api.warn import warn_of_option
 from .._json.annotations import type_hints
 from .._json.converter import DictObject, LMStudioStruct, camel_case, camel_keys
@@ -96,7 +97,9 @@ class Reported(Config):
 C = TypeVar("C", bound=Config)
 
 
-def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
+def read_config(
+    config: object, cls: type[C], is_strict: bool = False, what: str = "A configuration"
+) -> C:
     """Return ``config`` as a new, checked instance of ``cls``; reading it again changes nothing.
 
     Args:
@@ -104,6 +107,7 @@ def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
         cls: one of the configuration classes.
         is_strict: an option that does not exist is an error; otherwise it is left out, and the
             caller is warned.
+        what: What it is, for the error.
 
     Raises:
         LMStudioValueError: an option given twice, or a value of the wrong type.
@@ -119,11 +123,15 @@ def read_config(config: object, cls: type[C], is_strict: bool = False) -> C:
                 tell_of_unknown_option(key, cls, is_strict)
                 continue
             if name in values:
-                raise LMStudioValueError(f"{cls.__name__} option {name!r} is given twice.")
+                raise LMStudioValueError(
+                    f"{cls.__name__} option {name!r} is given twice, as {camel_case(name)!r} too: "
+                    "write one of the two."
+                )
             values[name] = value
     elif config is not None:
+        hint = f" Write {config.__name__}(...)." if config is cls else ""
         raise LMStudioValueError(
-            f"A configuration is a {cls.__name__} or a dict, not {_short(config)}."
+            f"{what} is a dict of options or a {cls.__name__}, not {_short(config)}.{hint}"
         )
     hints = _hints(table)
     checked = {
@@ -155,7 +163,7 @@ def _checked(name: str, value: Any, hint: Any, cls: type[Config], is_strict: boo
     members = [member for member in _members(hint) if member is not type(None)]
     for member in members:
         if isinstance(member, type) and issubclass(member, Config):
-            return read_config(value, member, is_strict)
+            return read_config(value, member, is_strict, f"{cls.__name__}.{name}")
     fitted = next((v for m in members if (v := _fitted(value, m)) is not _NO_FIT), _NO_FIT)
     if fitted is _NO_FIT:
         words = " or ".join(_word(member) for member in members)
@@ -212,9 +220,7 @@ def _word(hint: Any) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return f"{text} ({type(value).__name__})"
+    return f"{shown(value, 60)} ({type(value).__name__})"
 
 
 # -- options that do not exist ------------------------------------------------------------------
@@ -228,8 +234,8 @@ def tell_of_unknown_option(key: object, cls: type[Config], is_strict: bool) -> N
     """
     hint = _hint(key, cls)
     if is_strict:
-        raise LMStudioValueError(f"Unknown option {key!r}: {hint}.")
-    warn_of_option(f"The option {key!r} does not exist and is left out: {hint}.")
+        raise LMStudioValueError(f"Unknown option {shown(key)}: {hint}.")
+    warn_of_option(f"The option {shown(key)} does not exist and is left out: {hint}.")
 
 
 def _hint(key: object, cls: Any) -> str:

@@ -36,8 +36,8 @@ def template_options(opts: Any, is_strict: bool = False) -> dict[str, Any]:
     for key in set(options) - set(_NAMES):
         words = f"apply_prompt_template() takes {', '.join(_NAMES)}"
         if is_strict:
-            raise LMStudioValueError(f"Unknown option {key!r}: {words}.")
-        warn_of_option(f"The option {key!r} does not exist and is left out: {words}.")
+            raise LMStudioValueError(f"Unknown option {shown(key)}: {words}.")
+        warn_of_option(f"The option {shown(key)} does not exist and is left out: {words}.")
         del options[key]
     for name in _NAMES[:2]:
         if name in options:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_origin
 
 import attrs
 
 from .._api.numbers import as_number, as_whole
 from .._api.shown import shown
+from .._json.annotations import has_fields
 from .._json.converter import DictObject, camel_case, camel_keys, unstructure
 from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
@@ -95,9 +96,25 @@ def structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredPr
     if schema is not None:
         return LlmStructuredPredictionSetting(type="json", json_schema=schema)
     raise LMStudioValueError(
-        f"Failed to parse response format: {shown(response_format)}. It takes a JSON Schema with a "
-        "'type', a class with model_json_schema(), an attrs class, a dataclass, a TypedDict, or an "
-        "LlmStructuredPredictionSetting."
+        f"Failed to parse response format: {shown(response_format)}. "
+        f"{_what_is_one(response_format)}"
+    )
+
+
+def _what_is_one(given: Any) -> str:
+    """Return what is a form of a reply, to somebody who gave something else."""
+    cls = type(given)
+    if has_fields(cls) or hasattr(cls, "model_json_schema"):
+        return f"It takes the class itself, {cls.__name__}, and no object of it."
+    if isinstance(given, Mapping):
+        return "A JSON Schema has a 'type', as {'type': 'object', 'properties': {...}}."
+    if isinstance(given, str):
+        return "A JSON Schema is given as a dict, which json.loads() makes of a text."
+    if isinstance(given, list) or get_origin(given) is list:
+        return "For a list of things it takes a class with a field that is such a list."
+    return (
+        "It takes a JSON Schema with a 'type', a class with model_json_schema(), an attrs class, a "
+        "dataclass, a TypedDict, or an LlmStructuredPredictionSetting."
     )
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import uuid
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import attrs
 
@@ -107,15 +107,15 @@ def _read_host(secret: Secret[Any]) -> Address | str:
         if scheme not in _PORT_OF_SCHEME:
             raise ValueError("its scheme is none of http, https, ws, wss")
         parts = urlsplit(stripped if scheme else f"//{stripped}")
-        host, port = parts.hostname, parts.port
-        if not host or any(c.isspace() for c in stripped):
+        if any(c.isspace() for c in stripped):
+            raise ValueError("it has a space in it")
+        host, port = parts.hostname, _port_of(parts)
+        if not host:
             raise ValueError("it names no host")
         if parts.username is not None or parts.password is not None:
             raise ValueError("it has a user name")
         if parts.query or parts.fragment:
             raise ValueError("it has a query or a fragment")
-        if port == 0:
-            raise ValueError("its port is 0")
         if ":" in host:
             host = host.replace("%25", "%")  # a zone, as URLs write it
         elif not host.isascii():
@@ -128,6 +128,16 @@ def _read_host(secret: Secret[Any]) -> Address | str:
     return Address(
         host, port or _PORT_OF_SCHEME[scheme], secure=scheme in ("https", "wss"), prefix=prefix
     )
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:  # in the words of urllib
+        port = 0
+    if port == 0:
+        raise ValueError("its port is no number from 1 to 65535")
+    return port
 
 
 class Identity:

@@ -266,11 +266,18 @@ class Call:
             LMStudioValueError: The parameter holds something that JSON has no word for.
         """
         if self.message is None:
-            text = _message(self.endpoint.start_message(self.id, self.parameter))
+            text = _message(self._start_message())
             if isinstance(text, bytes):
                 return text
             self.message = text
         return self.message
+
+    def _start_message(self) -> dict[str, Any]:
+        return self.endpoint.start_message(self.id, self.parameter)
+
+    def end_from_outside(self) -> Outcome | None:
+        """How it ends since what it belongs to has ended, if it does; for the I/O thread."""
+        return None
 
     @property
     def has_begun(self) -> bool:

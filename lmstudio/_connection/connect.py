@@ -160,7 +160,9 @@ class Connector:
         return Connected(wire.socket, reader, packet.reveal()["clientIdentifier"])
 
     def _refused(self, words: str) -> LMStudioServerError:
-        suggestion = "If it wants an API token, pass api_token= or set LM_API_TOKEN."
+        suggestion = "Pass api_token=, or set LM_API_TOKEN."
+        if "token" not in words.lower():  # each version of the server has its own words
+            suggestion = "If it wants an API token, pass api_token= or set LM_API_TOKEN."
         if self.identity.source is not None:
             suggestion = f"Check the API token. ({self.identity.source} was used.)"
             if _IS_GONE in words:

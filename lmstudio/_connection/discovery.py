@@ -11,7 +11,7 @@ import queue
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._api.numbers import is_whole
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
@@ -23,9 +23,23 @@ from .route import Route, reason_of
 from .wire import Attempt
 
 _PROBE_SECONDS = 1.0
-_GREETING = "/lmstudio-greeting"
 _MAX_ANSWER = 4096  # bytes of an answer that are looked at
 _MOST_INFO = 4096  # bytes of a file of LM Studio's
+
+
+class _Question(NamedTuple):
+    """What is asked for over HTTP, and whether the JSON object that comes is that of LM Studio."""
+
+    path: str
+    is_answered_by: Callable[[dict[str, Any]], bool]
+
+
+def _is_status(answer: dict[str, Any]) -> bool:
+    return isinstance(answer.get("package"), str) and isinstance(answer.get("version"), str)
+
+
+_GREETING = _Question("/lmstudio-greeting", lambda answer: answer.get("lmstudio") is True)
+_STATUS = _Question("/lms-status", _is_status)
 
 
 class Discovery:
@@ -83,8 +97,8 @@ class Discovery:
         check_may_wait()
         address = self.find(deadline)
         if self.given is not None:
-            greeting, reason = _ask(address, _GREETING, deadline, self._route)
-            if greeting.get("lmstudio") is not True:
+            greeting, reason = _ask(address, _GREETING.path, deadline, self._route)
+            if not _GREETING.is_answered_by(greeting):
                 raise LMStudioWebsocketError(
                     f"LM Studio is not reachable at {address.api_host}: "
                     f"{reason or 'what answers there is no LM Studio.'}"
@@ -94,13 +108,17 @@ class Discovery:
 
 def is_lm_studio(address: Address, deadline: Deadline) -> bool:
     """Return whether an LM Studio greets us there within a second (``GET /lmstudio-greeting``)."""
-    greeting, _ = _ask(address, _GREETING, deadline.at_most(_PROBE_SECONDS), Route())
-    return greeting.get("lmstudio") is True
+    return _answers(address, _GREETING, deadline)
+
+
+def _answers(address: Address, question: _Question, deadline: Deadline) -> bool:
+    answer, _ = _ask(address, question.path, deadline.at_most(_PROBE_SECONDS), Route())
+    return question.is_answered_by(answer)
 
 
 def server_version(address: Address, deadline: Deadline) -> str | None:
     """Return the version that an LM Studio says it has, or None."""
-    status, _ = _ask(address, "/lms-status", deadline.at_most(_PROBE_SECONDS), Route())
+    status, _ = _ask(address, _STATUS.path, deadline.at_most(_PROBE_SECONDS), Route())
     version = status.get("version")
     return version if isinstance(version, str) else None
 
@@ -111,9 +129,22 @@ def find_local(deadline: Deadline) -> Address | None:
     Raises:
         LMStudioWebsocketError: ``LMS_API_SERVER_INFO_PATH`` names a server that does not answer.
     """
+    return _find_local(_GREETING, deadline)
+
+
+def find_started(deadline: Deadline) -> Address | None:
+    """Return the LM Studio that runs on this machine, or None; it has told its status.
+
+    Raises:
+        LMStudioWebsocketError: ``LMS_API_SERVER_INFO_PATH`` names a server that does not answer.
+    """
+    return _find_local(_STATUS, deadline)
+
+
+def _find_local(question: _Question, deadline: Deadline) -> Address | None:
     chosen = os.environ.get("LMS_API_SERVER_INFO_PATH")
     hint = _read_info_file(chosen)
-    if hint is not None and is_lm_studio(hint, deadline):
+    if hint is not None and _answers(hint, question, deadline):
         return hint
     if chosen:
         raise LMStudioWebsocketError(
@@ -121,31 +152,42 @@ def find_local(deadline: Deadline) -> Address | None:
             f"{chosen!r}, and no LM Studio answers where that file says. Start it, or unset the "
             "variable."
         )
-    return find_first([Address("127.0.0.1", port) for port in DEFAULT_PORTS], deadline)
+    places = [Address("127.0.0.1", port) for port in DEFAULT_PORTS]
+    return _find_first(places, question, deadline)
 
 
-def _home() -> Path:
-    """LM Studio's home folder."""
-    user = Path.home().resolve()
-    pointed = _read_small_file(user / ".lmstudio-home-pointer").strip()
+def home_pointer() -> Path:
+    """Return where LM Studio may have noted its home folder.
+
+    Raises:
+        OSError: The user's home folder leads nowhere.
+        RuntimeError: Nobody knows it.
+    """
+    return Path.home().resolve() / ".lmstudio-home-pointer"
+
+
+def lm_studio_home() -> Path:
+    """Return LM Studio's home folder; raises as `home_pointer` does."""
+    pointer = home_pointer()
+    pointed = read_small_file(pointer).strip()
     if pointed:
         return Path(pointed)
-    old = user / ".cache" / "lm-studio"
-    return old if os.path.exists(old) else user / ".lmstudio"
+    old = pointer.parent / ".cache" / "lm-studio"
+    return old if os.path.exists(old) else pointer.parent / ".lmstudio"
 
 
 def _read_info_file(chosen: str | None) -> Address | None:
     """Return where LM Studio's file says the server is; None if there is none that says it."""
     try:
-        path = Path(chosen) if chosen else _home() / ".internal" / "http-server.json"
-        port = json.loads(_read_small_file(path))["port"]
+        path = Path(chosen) if chosen else lm_studio_home() / ".internal" / "http-server.json"
+        port = json.loads(read_small_file(path))["port"]
     # A home folder may be another user's, go round in circles, or be known to nobody.
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None
     return Address("127.0.0.1", port) if is_whole(port) and 1 <= port <= 65535 else None
 
 
-def _read_small_file(path: Path) -> str:
+def read_small_file(path: Path) -> str:
     """Return the text of a file, or nothing if it is no file, cannot be read, or is big."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
@@ -217,8 +259,10 @@ def _get_json(address: Address, path: str, route: Route, attempt: Attempt) -> di
     return value if isinstance(value, dict) else {}
 
 
-def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | None:
-    """Return the first of these local addresses where an LM Studio greets us; asks all at once.
+def _find_first(
+    addresses: Iterable[Address], question: _Question, deadline: Deadline
+) -> Address | None:
+    """Return the first of these local addresses where an LM Studio answers; asks all at once.
 
     Raises:
         LMStudioRuntimeError: Python starts no threads any more (it is exiting).
@@ -229,7 +273,7 @@ def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | No
     try:
         for address in addresses:
             attempts.append(Attempt(limit.remaining()))
-            _start_probe(_probe_port, address, attempts[-1], answers)
+            _start_probe(_probe_port, address, question, attempts[-1], answers)
         receive = receiver(answers, limit)
         for _ in attempts:
             answer: Address | None = receive()
@@ -244,12 +288,15 @@ def find_first(addresses: Iterable[Address], deadline: Deadline) -> Address | No
 
 
 def _probe_port(
-    address: Address, attempt: Attempt, answers: queue.SimpleQueue[Address | None]
+    address: Address,
+    question: _Question,
+    attempt: Attempt,
+    answers: queue.SimpleQueue[Address | None],
 ) -> None:
     """Answer, whatever happens; ends with the attempt."""
     answer: Address | None = None
     try:
-        if _get_json(address, _GREETING, Route(), attempt).get("lmstudio") is True:
+        if question.is_answered_by(_get_json(address, question.path, Route(), attempt)):
             answer = address
     except BaseException:  # as good as no answer
         pass

@@ -16,6 +16,7 @@ from .._concurrency.cancel_token import resume_interrupted
 from .._concurrency.clock import monotonic
 from ..errors import LMStudioClientError, LMStudioError, LMStudioTimeoutError
 from .call import END, WAKE, Call, CancelOnDrop, Outcome
+from .connection_state import ConnectionState
 from .frames import FragmentedMessage
 from .port import ClientPort
 from .reactor import Reactor, close_copy
@@ -34,8 +35,9 @@ _REST = 60.0  # seconds between them with nothing open
 class Dispatcher:
     """The open calls of one client.
 
-    Thread safety: `open` is added to by all threads, and `dropped` by weak references; everything
-    else is for the I/O thread, which others ask by `reactor.post`.
+    Thread safety: `open` is added to by all threads, and `dropped` by weak references;
+    `state.is_connected` may be read by all. Everything else is for the I/O thread, which others ask
+    by `reactor.post`.
     """
 
     def __init__(self, connector: Connector) -> None:
@@ -46,6 +48,7 @@ class Dispatcher:
         self.open: dict[int, Call] = {}
         self._connector = connector
         self._ports: dict[str, ClientPort] = {}
+        self.state = ConnectionState(self)
         self._heard_models = HeardModels()
         self._closing: Deadline | None = None
         self._failure: LMStudioError | None = None
@@ -126,6 +129,7 @@ class Dispatcher:
     def finish(self, failure: LMStudioError | None) -> None:
         """End everything: the thread ends."""
         self._failure = failure
+        self.state.close(has_failed=failure is not None)
         for port in self._ports.values():
             port.close(self._closed_error(), flush=False)
         for call in list(self.open.values()):
@@ -153,7 +157,9 @@ class Dispatcher:
         path = call.endpoint.path
         port = self._ports.get(path)
         if port is None:
-            port = self._ports[path] = ClientPort(path, self.reactor, self._connector, self.end)
+            port = self._ports[path] = ClientPort(
+                path, self.reactor, self._connector, self.end, self.state.changed
+            )
         return port
 
     def write_on(self, path: str) -> None:
@@ -240,6 +246,7 @@ class Dispatcher:
         """Leave, at the latest at the deadline."""
         self._closing = deadline
         self._sweep_by(0.0)
+        self.state.close()
         for call in list(self.open.values()):  # also what was started since the caller looked
             call.cancel(CLOSED_REASON)
 

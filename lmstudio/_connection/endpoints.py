@@ -20,6 +20,9 @@ class Endpoint:
         finals: The types of the packets that are the outcome of a channel.
         stop: The type of the packet that stops a channel when it is opened. None: there is none, so
             that it is only forgotten here, and goes on in the server until its connection ends.
+        ready: The type of the packet from which on a channel stands open for calls inside it, and
+            may rest as long as it likes; None: it has no such state.
+        is_awaited: Somebody waits for its outcome; otherwise it is a channel that is kept open.
     """
 
     path: str
@@ -29,6 +32,8 @@ class Endpoint:
     channel: bool = False
     finals: frozenset[str] = frozenset()
     stop: str | None = None
+    ready: str | None = None
+    is_awaited: bool = True
 
     def start_message(self, call_id: int, parameter: Any) -> dict[str, Any]:
         """Return the message that starts a call. A parameter of None is left out, as it must be."""
@@ -48,7 +53,24 @@ def rpc(path: str, name: str, label: str | None = None) -> Endpoint:
 
 
 def channel(
-    path: str, name: str, label: str, notice: str, *finals: str, stop: str | None = "cancel"
+    path: str,
+    name: str,
+    label: str,
+    notice: str,
+    *finals: str,
+    stop: str | None = "cancel",
+    ready: str | None = None,
+    is_awaited: bool = True,
 ) -> Endpoint:
     """Return a channel that ends with one of the packets `finals`, and is stopped by `stop`."""
-    return Endpoint(path, name, label, notice, channel=True, finals=frozenset(finals), stop=stop)
+    outcomes = frozenset(finals)
+    return Endpoint(path, name, label, notice, True, outcomes, stop, ready, is_awaited)
+
+
+def call_inside(path: str, name: str, label: str, *finals: str, stop: str) -> Endpoint:
+    """Return what a call inside a channel asks for: see `InnerCall`.
+
+    The packet that starts one has the type `name`, that which stops it `stop`, those that are its
+    outcome are `finals`; each has the number of the call as its ``callId``.
+    """
+    return Endpoint(path, name, label, finals=frozenset(finals), stop=stop)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .._api.shown import Failure, shortened
+from .._api.shown import Failure
 from .._concurrency.clock import monotonic
 from ..errors import (
     LMStudioChannelClosedError,
@@ -21,7 +21,6 @@ from ..errors import (
     LMStudioError,
     LMStudioProtocolError,
     LMStudioRuntimeError,
-    LMStudioServerError,
     LMStudioWebsocketError,
 )
 from .call import Call, Outcome
@@ -30,6 +29,7 @@ from .frames import FragmentedMessage
 from .json_limits import SHORT, check_json
 from .protocol import OUTCOME, PACKET, Kind, Protocol
 from .reactor import Reactor
+from .reported import refused, reported
 from .transport import Transport
 from .wire import Attempt
 
@@ -54,6 +54,7 @@ class ClientPort:
         reactor: Reactor,
         connector: Connector,
         end: Callable[[Call, Outcome], None],
+        changed: Callable[[], None],
     ) -> None:
         """Start without a connection.
 
@@ -62,11 +63,14 @@ class ClientPort:
             reactor: The thread that all of this runs in.
             connector: Opens connections.
             end: Called with a call that has ended, and how it did.
+            changed: Called when the connection was opened or lost, and when a channel that is only
+                kept open was written.
         """
         self.path = path
         self._reactor = reactor
         self._connector = connector
         self._end = end
+        self._changed = changed
         self.protocol = Protocol()
         self.transport: Transport | None = None
         self._client_identifier = ""  # who we are to the server
@@ -79,13 +83,14 @@ class ClientPort:
         self.heard = 0.0  # when the server was heard last
         self._answer_due: float | None = None  # when the answer to a ping must have come
         self._plan: object = None  # to look for life; None while nothing is awaited
+        self._is_watched = False  # whether to look for life though nobody waits
         self._leaves_at: float | None = None  # when it stops to read; set once all is written
 
     # -- calls --------------------------------------------------------------------------------
 
     def start(self, call: Call, text: bytes | FragmentedMessage) -> None:
         """Write a call's first message, or keep it until the connection is open."""
-        if self.transport is not None and not self.protocol.calls:
+        if self.transport is not None and self.protocol.is_idle:
             # It may have ended: what is not written can still go to a new connection.
             try:
                 if self.transport.has_news():
@@ -95,7 +100,10 @@ class ClientPort:
         self._start(call, text)
 
     def _start(self, call: Call, text: bytes | FragmentedMessage) -> None:
-        is_used_up = self.protocol.is_mute and not self.protocol.calls
+        if (end := call.end_from_outside()) is not None:  # it must not go to a new connection
+            self._end(call, end)
+            return
+        is_used_up = self.protocol.is_mute and self.protocol.is_idle
         if is_used_up or self.transport is None or self.transport.is_busy or self._is_in_doubt():
             self._waiting.append((call, text))  # what is not written can still be withdrawn
             if (is_used_up or self.transport is None) and self._attempt is None:
@@ -112,7 +120,8 @@ class ClientPort:
         if not call.has_begun:
             return False
         if call.stop is not None:
-            self.protocol.ending.add(call.id)
+            if call.endpoint.channel:  # else the server says nothing to it
+                self.protocol.ending.add(call.id)
             self._send(call.stop_text())
         return True
 
@@ -149,6 +158,8 @@ class ClientPort:
             self.send_on(call)
             if self._plan is None:
                 self._look_at(monotonic() + SILENCE)
+            if not call.endpoint.is_awaited:
+                self._changed()
 
     def _send(self, text: bytes | FragmentedMessage) -> None:
         if self.transport is not None:
@@ -166,12 +177,19 @@ class ClientPort:
 
         What was not written can go to a new connection; what was written must not be sent twice.
         """
-        if not self.protocol.calls and self._answer_due is None:
+        is_idle = self.protocol.is_idle
+        if is_idle and self._answer_due is None:
             now = monotonic()
             if now - self.heard > SILENCE:
                 self._ask(now, _QUICK_ANSWER)
-        is_asked = self._answer_due is not None and not self.protocol.calls
+        is_asked = self._answer_due is not None and is_idle
         return is_asked or self.transport is None  # the ping could not be written
+
+    def keep_in_touch(self, is_watched: bool) -> None:
+        """Say whether to look for life even while nobody waits for an answer."""
+        self._is_watched = is_watched
+        if is_watched and self.transport is not None and self._plan is None:
+            self._look_at(self.heard + SILENCE)
 
     def _ask(self, now: float, limit: float) -> None:
         if self.transport is not None:
@@ -200,7 +218,7 @@ class ClientPort:
                     "The next call connects again."
                 )
             )
-        elif not self.protocol.calls:
+        elif self.transport is None or (self.protocol.is_idle and not self._is_watched):
             self._plan = None
         elif now >= self.heard + SILENCE:  # as it was planned: a difference is rounded otherwise
             self._ask(now, _ANSWER)
@@ -210,7 +228,7 @@ class ClientPort:
     def was_away(self, seconds: float) -> None:
         """Give the server more time, since nobody listened for a while."""
         self._is_disturbed = True
-        if self.protocol.calls:  # else an old connection is in doubt after that
+        if not self.protocol.is_idle:  # else an old connection is in doubt after that
             self.heard += seconds
         if self._answer_due is not None:
             self._answer_due += seconds
@@ -249,6 +267,7 @@ class ClientPort:
                 outcome.socket.close()
         elif isinstance(outcome, Connected):
             self._attempt = None
+            kept_open = list(self.protocol.calls.values())
             if self.transport is not None:
                 logger.debug("%s: replacing a connection that ran out of warnings", self.path)
                 self._drop()
@@ -258,6 +277,9 @@ class ClientPort:
             self.heard = monotonic()
             self._interest = selectors.EVENT_READ
             self._reactor.register(outcome.socket, self)
+            self._changed()
+            for call in kept_open:  # it is opened once more
+                self._end(call, Outcome())
             self._start_waiting()
             # What came together with the welcome is in the reader or in OpenSSL already, and
             # select() would not tell of it. After the calls were written: a connection that ends
@@ -300,6 +322,7 @@ class ClientPort:
         """End every call on this connection; the next call opens a new one."""
         calls = list(self.protocol.calls.values())
         self._drop()
+        self._changed()
         logger.debug("%s: %s, %d calls failed", self.path, type(error).__name__, len(calls))
         for call in calls:
             self._end(call, Outcome(error=error))
@@ -334,6 +357,7 @@ class ClientPort:
                 if self.transport.is_busy or self._lingers():
                     return True
         self._drop()
+        self._changed()
         return False
 
     def _lingers(self) -> bool:
@@ -428,17 +452,13 @@ class ClientPort:
         if kind is OUTCOME:
             self._end(call, Outcome(data))
         elif kind is Kind.ERROR:
-            details = data if isinstance(data, dict) else {"title": str(data)}
-            error = LMStudioServerError.from_details(f"{call.endpoint.notice} error", details)
-            if not call.endpoint.channel:  # all of these begin with "RPC error"
-                error.args = (f"{error}\n  {label} failed.",)
-            self._end(call, Outcome(error=error))
+            self._end(call, Outcome(error=reported(call, data)))
         elif kind is Kind.CLOSED:
             words = f"{label} failed: LM Studio closed the channel before the outcome."
             self._end(call, Outcome(error=LMStudioChannelClosedError(words)))
         else:
             for unanswered in data.calls:
-                self._end(unanswered, Outcome(error=_refused(unanswered, data.text)))
+                self._end(unanswered, Outcome(error=refused(unanswered, data.text)))
 
 
 def _decode_odd(payload: bytes) -> Any:
@@ -454,14 +474,4 @@ def _files_are_gone(names: list[str]) -> LMStudioError:
     return LMStudioRuntimeError(
         f"LM Studio does not have {', '.join(map(repr, names))} any more: it keeps the files of a "
         "guest until his last connection closes. Upload them again, for example by prepare_image()."
-    )
-
-
-def _refused(call: Call, text: str) -> LMStudioError:
-    is_own = not text.startswith("Received ")
-    text = shortened(text)  # it repeats the whole parameter
-    if is_own:
-        return LMStudioProtocolError(f"{call.endpoint.label} failed: {text}.")
-    return LMStudioServerError(
-        f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"
     )

@@ -67,6 +67,11 @@ class Protocol:
         """Whether the server has stopped warning on this connection."""
         return self.warnings >= MAX_WARNINGS
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for an answer; a channel that is only kept open is none."""
+        return not any(call.endpoint.is_awaited for call in self.calls.values())
+
     def receive(self, message: Any) -> Received:
         """Return what a decoded message is: its kind, the call and its data."""
         try:

@@ -62,21 +62,47 @@ class InboxWaker:
         return True
 
 
-class CancelScope(ScopedToken):
-    """What cancels one `act()` or one batch; it remembers when, and which event is broken.
+class EventToken(ScopedToken):
+    """A token that events cancel; it remembers which of them is broken.
 
     Attributes:
-        waker: Wakes the thread that waits.
         failure: What an event's `is_set()` raised.
     """
 
-    __slots__ = ("_scopes", "failure", "waker")
+    __slots__ = ("failure",)
+
+    def __init__(self) -> None:
+        """Make a token that is not set."""
+        super().__init__()
+        self.failure: BaseException | None = None
+
+    def check_events(self) -> None:
+        """Raise if it was cancelled because an event is broken.
+
+        Raises:
+            LMStudioRuntimeError: One is.
+        """
+        if self.failure is not None:
+            raise watch_error(self.failure)
+
+    def _watch_failed(self, error: BaseException) -> None:
+        self.failure = error
+        super()._watch_failed(error)
+
+
+class CancelScope(EventToken):
+    """What cancels one `act()` or one batch; it remembers when, too.
+
+    Attributes:
+        waker: Wakes the thread that waits.
+    """
+
+    __slots__ = ("_scopes", "waker")
 
     def __init__(self, session: Session, inbox: queue.SimpleQueue[Any]) -> None:
         """Make a token that is not set; `inbox` is what the thread reads that has to be woken."""
         super().__init__()
         self._scopes = session.scopes  # not the session, which a tool could keep alive by its token
-        self.failure: BaseException | None = None
         self.waker = InboxWaker(inbox)
         # Of a target only `cancel` is called.
         self._link(self.waker)  # type: ignore[arg-type]
@@ -98,16 +124,3 @@ class CancelScope(ScopedToken):
     def follow_interrupted(self) -> None:
         """Follow a token whose own `cancel()` was interrupted by Ctrl-C."""
         resume_interrupted()
-
-    def check_events(self) -> None:
-        """Raise if it was cancelled because an event is broken.
-
-        Raises:
-            LMStudioRuntimeError: One is.
-        """
-        if self.failure is not None:
-            raise watch_error(self.failure)
-
-    def _watch_failed(self, error: BaseException) -> None:
-        self.failure = error
-        super()._watch_failed(error)

@@ -24,8 +24,10 @@ from .._concurrency.threads import check_may_wait, may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
 from .call import END, WAKE, Call, Outcome
 from .connect import Connector
+from .connection_state import Listeners
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
+from .inner_call import InnerCall
 from .limits import CallLimits, Limit, call_limits, get_sync_api_timeout
 from .request import Request
 
@@ -55,6 +57,7 @@ class _Share:
         uploads: The identifiers of files that it has put onto the server, the last ones, and who
             it was to the server then.
         inherited: Those of the processes that it was forked off.
+        listeners: What a user has asked to be told, by identity; nobody else holds these.
     """
 
     def __init__(self, session: Session, parent: _Share | None) -> None:
@@ -65,6 +68,7 @@ class _Share:
         self.successors: dict[Dispatcher, Dispatcher] = {}
         self.uploads: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED_UPLOADS)
         self.inherited: frozenset[str] = frozenset()
+        self.listeners = Listeners()
         if parent is not None:
             self.inherited = parent.inherited.union(identifier for identifier, _ in parent.uploads)
 
@@ -129,6 +133,16 @@ class Session:
         return self._own.scopes
 
     @property
+    def listeners(self) -> Listeners:
+        """What lives as long as this process's share of the session, or is taken out."""
+        return self._own.listeners
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection to the server is open, as far as is known here."""
+        return not self.is_closed and self.dispatcher.state.is_connected
+
+    @property
     def inherited_uploads(self) -> frozenset[str]:
         """The files that belong to another identity: that of a guest who is the parent process."""
         is_guest = self._connector.identity.source is None
@@ -160,8 +174,17 @@ class Session:
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
         is_prediction: bool = False,
+        inside: Call | None = None,
     ) -> Call:
         """Prepare a call with the limits that hold for it.
+
+        Args:
+            endpoint: What is called.
+            parameter: Its parameter as JSON data; None if it has none.
+            timeout: Seconds for it.
+            idle_timeout: Seconds of silence of the server.
+            is_prediction: Whether the server's last word is waited for after a cancel.
+            inside: The channel that it is made inside of; None: it is none of these.
 
         Raises:
             LMStudioValueError: A limit is negative or not a number.
@@ -170,19 +193,28 @@ class Session:
             idle_timeout = self._idle_timeout
         if idle_timeout is ...:
             idle_timeout = get_sync_api_timeout()
-        own = self._own
-        last = own.dispatcher
-        if last.reactor.has_ended and not self.is_closed:  # it failed
-            # One C call decides: a finaliser may come here in the middle of it.
-            own.dispatcher = own.successors.setdefault(last, self._new_dispatcher())
+        if inside is not None:
+            limit = self.check_timeout(timeout)
+            silence = check_seconds(idle_timeout, "idle_timeout")
+            return InnerCall(inside, endpoint, parameter, timeout=limit, idle_timeout=silence)
         return Call(
-            own.dispatcher,
+            self.working_dispatcher,
             endpoint,
             parameter,
             timeout=self.check_timeout(timeout),
             idle_timeout=check_seconds(idle_timeout, "idle_timeout"),
             grace=self.cancel_grace if is_prediction else 0.0,
         )
+
+    @property
+    def working_dispatcher(self) -> Dispatcher:
+        """What looks after the calls of this process, a new one if its thread has failed."""
+        own = self._own
+        last = own.dispatcher
+        if last.reactor.has_ended and not self.is_closed:  # it failed
+            # One C call decides: a finaliser may come here in the middle of it.
+            own.dispatcher = own.successors.setdefault(last, self._new_dispatcher())
+        return own.dispatcher
 
     def check_timeout(self, timeout: Limit) -> float | None:
         """Return the seconds that a `timeout` argument stands for, or None for no limit.
@@ -295,6 +327,7 @@ class Session:
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
         since: float | None = None,
+        inside: Call | None = None,
     ) -> T:
         """Ask for one thing, and return what the answer means.
 
@@ -304,13 +337,18 @@ class Session:
             timeout: Seconds for it.
             idle_timeout: Seconds of silence of the server.
             since: The time from which `timeout` counts, on the monotonic clock; None: now.
+            inside: The channel inside of which it is asked for; None: in none.
 
         Raises:
             LMStudioCancelledError: It was cancelled.
             LMStudioError: Whatever else ended it.
         """
         call = self.new_call(
-            request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
+            request.endpoint,
+            request.parameter,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            inside=inside,
         )
         return request.result(self.run(call, cancel_event, request.on_packet, since))
 

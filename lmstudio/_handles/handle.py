@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._api.backports import Unpack
 from .._api.public import public
@@ -24,6 +24,12 @@ from .._values.model_info import (
 from ..errors import LMStudioValueError
 
 T = TypeVar("T")
+
+# What newcomers look for on a model of the other kind.
+_OF_ONE_KIND = (
+    ("llm", "a language model", ("respond", "respond_stream", "respond_many", "complete", "act")),
+    ("embedding", "an embedding model", ("embed", "embed_many")),
+)
 
 
 class Namespace:
@@ -79,7 +85,7 @@ class SyncModelHandle:
     def __init__(
         self,
         model_identifier: str,
-        namespace: Namespace,
+        namespace: Namespace | None = None,
         device_identifier: DeviceIdentifier = ...,
     ) -> None:
         """Refer to a loaded model; `Client.llm` and `Client.embedding` make handles.
@@ -89,11 +95,29 @@ class SyncModelHandle:
             namespace: `Client.llm` or `Client.embedding`.
             device_identifier: The device of LM Link that has it; None: the server itself; ``...``:
                 whichever the server finds first.
+
+        Raises:
+            LMStudioValueError: There is no namespace, which only a client has.
         """
+        if namespace is None:
+            raise LMStudioValueError(
+                "A handle comes from a client: client.llm.model('key') or "
+                "client.embedding.model('key')."
+            )
         self.identifier = model_identifier
         self._device = device_identifier
         self._namespace = namespace
         self._host = namespace._find_host()
+
+    if not TYPE_CHECKING:  # a type checker would take any name for one that exists
+
+        def __getattr__(self, name):
+            """Say whose method it is, if it is one of the other kind of models."""
+            words = f"{type(self).__name__!r} object has no attribute {name!r}"
+            for kind, what, names in _OF_ONE_KIND:
+                if name in names:
+                    words += f": {what} has it, as client.{kind}.model('key') returns one"
+            raise AttributeError(words, name=name, obj=self)
 
     def __repr__(self) -> str:
         """Show the identifier, and the device if there is one."""

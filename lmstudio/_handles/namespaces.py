@@ -87,7 +87,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
             on_load_progress: Called in this thread with the share that is loaded, from 0 to 1.
             on_load_resolved: Called in this thread when the server begins to load, with what it
                 says of the model, and the keys of all models that the name may mean, if it is
-                ambiguous; otherwise with an empty list.
+                ambiguous, which it says to `load_new_instance()` only; otherwise an empty list.
             on_load_eviction: Called in this thread with what the server says of a model that it
                 unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
@@ -245,12 +245,13 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         """Unload a model.
 
         Args:
-            model_identifier: The name of the loaded model.
+            model_identifier: The identifier of a loaded model, exactly, as its handle has it: the
+                other names by which `model()` finds a model do not do.
             device_identifier: The device that has it, as in `model()`.
             **limits: `cancel_event`, `timeout`, `idle_timeout`.
 
         Raises:
-            LMStudioModelNotFoundError: No model of that name is loaded.
+            LMStudioModelNotFoundError: No model of that identifier is loaded.
 
         Endpoint: rpc ``unloadModel``.
         """

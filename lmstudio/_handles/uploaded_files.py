@@ -13,6 +13,7 @@ from .._requests.documents import ParsingCallback, RetrievalCallback, file_ident
 from .._values.documents import DocumentParser, ParsedDocument, RetrievalResult
 from .._values.messages import FileHandle
 from ..errors import LMStudioRuntimeError
+from .embedding_model import EmbeddingModel
 
 
 class UploadedFiles:
@@ -100,7 +101,7 @@ class UploadedFiles:
         files: Iterable[FileHandle],
         *,
         limit: int | None = None,
-        embedding_model: str | None = None,
+        embedding_model: str | EmbeddingModel | None = None,
         chunk_size: int | None = None,
         chunk_overlap: int | None = None,
         database_file: str | None = None,
@@ -118,11 +119,12 @@ class UploadedFiles:
             query: What is looked for.
             files: Handles of the files, as `prepare_file()` returns them.
             limit: How many pieces at most; None: LM Studio's 5.
-            embedding_model: The key of the embedding model; None: LM Studio's own.
+            embedding_model: The key of the embedding model, or its handle; None: LM Studio's own.
             chunk_size: Size of a chunk; None: LM Studio's 512.
-            chunk_overlap: How much two chunks share; None: LM Studio's 100.
+            chunk_overlap: How much two chunks share, less than a chunk; None: LM Studio's 100, or
+                half a chunk if that is less.
             database_file: A file on the server's machine in which the vectors are kept; None: none.
-            on_progress: Called in this thread with `RetrievalProgress`, for each step of each file.
+            on_progress: Called in this thread with each new `RetrievalProgress`.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds of silence of the server; None: no limit.
@@ -130,12 +132,16 @@ class UploadedFiles:
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.
             LMStudioTimeoutError: A time limit passed; the server was told to stop.
-            LMStudioServerError: The server does not have one of the files, or cannot read it.
+            LMStudioServerError: The server does not have one of the files, or cannot read it, or
+                the model does not embed.
+            LMStudioModelNotFoundError: The server does not have the embedding model.
             LMStudioWebsocketError: The server cannot be reached, or the connection was lost.
             LMStudioValueError: An argument cannot be used.
 
         Endpoint: channel ``files/retrieve``.
         """
+        if isinstance(embedding_model, EmbeddingModel):
+            embedding_model = embedding_model.identifier
         config = documents.retrieval_config(
             limit, embedding_model, chunk_size, chunk_overlap, database_file
         )

@@ -20,6 +20,7 @@ from typing import (
 import attrs
 
 from .._api.public import public
+from .._api.shown import shown
 from ..errors import LMStudioValueError
 from .annotations import (
     ARRAYS,
@@ -189,7 +190,7 @@ class _Definitions:
             form = FORMATS[full_name(origin)]
             return {"type": "string", **({"format": form} if form else {})}
         if not isinstance(origin, type):
-            raise LMStudioValueError(f"there is no JSON Schema for {tp!r}")
+            raise LMStudioValueError(f"there is no JSON Schema for {shown(tp)}")
         if hasattr(origin, "model_json_schema") and not has_fields(origin):
             return self._foreign(origin.model_json_schema())
         return {"$ref": f"#/$defs/{self._define(origin)}"}
@@ -225,7 +226,7 @@ class _Definitions:
             return {**schema, "enum": [to_json_data(member) for member in cls]}
         if has_fields(cls):
             return {**schema, **self.object(fields_of(cls), cls.__name__)}
-        raise LMStudioValueError(f"there is no JSON Schema for {cls!r}")
+        raise LMStudioValueError(f"there is no JSON Schema for {shown(cls)}")
 
     def _foreign(self, schema: DictSchema) -> dict[str, Any]:
         """Return what another library says of its class, without the parts that are recursive."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, NoReturn
 
 from .._api.backports import Self
-from .._api.callbacks import check_callback
+from .._api.callbacks import check_given_callback
 from .._concurrency import fork
 from .._concurrency.cancel_token import check_events
 from .._concurrency.drain import drain
@@ -141,7 +141,7 @@ class Prediction(Generic[T_co]):
         Raises:
             LMStudioValueError: It cannot be called so.
         """
-        check_callback("add_done_callback()'s callback", callback, "stream")
+        check_given_callback("add_done_callback()'s callback", callback, "stream")
         self._done_callbacks.append(callback)
         # Added first, looked at second: who tells the end marks it first and runs these second.
         if self._end_is_told:

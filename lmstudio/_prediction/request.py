@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from .._api.checks import check_text
 from .._api.shown import shown
 from .._config.options import LlmPredictionConfig
 from .._config.to_wire import (
@@ -23,6 +24,7 @@ from .._connection.endpoints import Endpoint, channel
 from .._json.converter import DictObject
 from .._json.from_json import response_class
 from .._values.chat import Chat
+from .._values.chat_input import hint_for_history
 from .._values.messages import ChatHistoryDataDict
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 
@@ -65,6 +67,8 @@ class PredictionOptions:
         Raises:
             LMStudioValueError: An option, or the form of the reply, cannot be used.
         """
+        if preset is not None:
+            check_text(preset, "preset")
         fields = prediction_config_to_kv(config, response_format, is_strict)
         return cls(
             fields=for_raw_text(fields) if raw_text else fields,
@@ -143,8 +147,15 @@ def raw_prompt(prompt: str) -> dict[str, Any]:
 
 def _check_prompt(prompt: str) -> str:
     if not isinstance(prompt, str):
-        raise LMStudioValueError(f"A completion prompt is a string; {shown(prompt)} was given.")
+        raise _no_prompt(prompt)
     return prompt
+
+
+def _no_prompt(given: Any) -> LMStudioValueError:
+    hint = hint_for_history(given)
+    if isinstance(given, (Chat, Mapping, list, tuple)):
+        hint = " For a chat there is respond(), for several texts complete_many()."
+    return LMStudioValueError(f"A completion prompt is a string; {shown(given)} was given.{hint}")
 
 
 def files_in(history: dict[str, Any]) -> list[dict[str, Any]]:

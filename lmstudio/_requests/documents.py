@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,8 +38,19 @@ def file_identifier(file: FileHandle | str) -> str:
     Raises:
         LMStudioValueError: It is neither a handle nor an identifier.
     """
-    return check_text(
-        file.identifier if isinstance(file, FileHandle) else file, "A file's identifier"
+    if isinstance(file, FileHandle):
+        return file.identifier
+    # An identifier is the name of a file in LM Studio's own folder.
+    if not isinstance(file, str) or "/" in file or "\\" in file:
+        raise _no_handle(file)
+    return file
+
+
+def _no_handle(file: Any) -> LMStudioValueError:
+    src = shown(os.fspath(file)) if isinstance(file, (str, os.PathLike)) else "src"
+    return LMStudioValueError(
+        f"A file is given by its handle, which client.files.prepare_file({src}) returns when it "
+        f"has uploaded the file; {shown(file)} was given."
     )
 
 
@@ -94,22 +106,23 @@ def retrieve(
 ) -> Request[RetrievalResult]:
     """Ask for the pieces of files that fit a query; `config` is made by `retrieval_config`."""
     check_callback("on_progress", on_progress, "progress")
-    sources = list(files) if isinstance(files, Iterable) else [files]
+    is_one = isinstance(files, (str, bytes, os.PathLike)) or not isinstance(files, Iterable)
+    sources: list[Any] = [files] if is_one else list(files)
     for file in sources:
         if not isinstance(file, FileHandle):
-            raise LMStudioValueError(
-                "The files of a retrieval are handles, as prepare_file() returns them; "
-                f"{shown(file)} was given."
-            )
+            raise _no_handle(file)
     parameter = {
         "query": check_text(query, "query"),
         "fileIdentifiers": [file.identifier for file in sources],
         "config": config,
     }
 
+    told: list[RetrievalProgress] = []  # the last one: the end of a step says its 1.0 once more
+
     def take(packet: dict[str, Any]) -> None:
         progress = _progress(packet, sources)
-        if on_progress is not None and progress is not None:
+        if on_progress is not None and progress is not None and told != [progress]:
+            told[:] = [progress]
             runner.run(on_progress, progress)
 
     def read(packet: Any) -> RetrievalResult:
@@ -137,13 +150,20 @@ def retrieval_config(
     if limit is not None:
         values["retrieval.limit"] = check_count(limit, "limit")
     if embedding_model is not None:
-        values["retrieval.embeddingModel"] = check_text(embedding_model, "embedding_model")
+        if not isinstance(embedding_model, str):
+            raise LMStudioValueError(
+                "embedding_model must be the key or the handle of an embedding model; "
+                f"{shown(embedding_model)} was given."
+            )
+        values["retrieval.embeddingModel"] = embedding_model
     if chunk_size is not None or chunk_overlap is not None:
         size = _CHUNK_SIZE if chunk_size is None else check_count(chunk_size, "chunk_size")
-        overlap = as_whole(_CHUNK_OVERLAP if chunk_overlap is None else chunk_overlap)
-        if overlap is None or overlap < 0:
+        usual = min(_CHUNK_OVERLAP, size // 2)
+        overlap = as_whole(usual if chunk_overlap is None else chunk_overlap)
+        if overlap is None or not 0 <= overlap < size:
             raise LMStudioValueError(
-                f"chunk_overlap must be at least 0, or None; {shown(chunk_overlap)} was given."
+                f"chunk_overlap must be at least 0 and smaller than a chunk ({size}), or None; "
+                f"{shown(chunk_overlap)} was given."
             )
         method = {"type": "recursive-v1", "chunkSize": size, "chunkOverlap": overlap}
         values["retrieval.chunkingMethod"] = method

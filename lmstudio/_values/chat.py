@@ -11,11 +11,13 @@ from typing import Any, Literal, cast, get_args, overload
 
 from .._api.backports import Self
 from .._api.public import public
-from .._api.shown import shown
+from .._api.shown import shortened, shown, worded
 from .._json.converter import format_json, unstructure
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .chat_input import (
     as_parts,
+    hint_for_history,
+    hint_for_message,
     image_part,
     prompt_text,
     response_part,
@@ -129,9 +131,8 @@ class Chat:
             messages: Any = history.get("messages") if isinstance(history, Mapping) else None
             if isinstance(messages, (str, Mapping)) or not isinstance(messages, Iterable):
                 raise LMStudioValueError(
-                    f"Expected {cls.__name__}, ChatHistoryData, or a dict with a 'messages' key "
-                    f"and a list of messages, or a text, not {shown(history)}. "
-                    "Chat.from_openai() reads a list of messages as OpenAI's API has them."
+                    f"Expected {cls.__name__}, ChatHistoryData, or a dict with a 'messages' key, "
+                    f"or a text, not {shown(history)}.{hint_for_history(history)}"
                 )
             for entry in messages:
                 chat.add_entry(*role_and_content(entry))
@@ -170,7 +171,7 @@ class Chat:
         """
         try:
             history = json.loads(text)
-        except ValueError as exc:
+        except (TypeError, ValueError) as exc:
             raise LMStudioValueError(f"A saved chat must be JSON: {exc}.") from None
         if not isinstance(history, dict):
             raise LMStudioValueError("A saved chat is a JSON object with messages.")
@@ -248,7 +249,12 @@ class Chat:
             chat = type(self)()
             chat._history = copy.deepcopy(ChatHistoryData(messages=self._history.messages[index]))
             return chat
-        return self._history.messages[index]
+        try:
+            return self._history.messages[index]
+        except TypeError:
+            raise TypeError(
+                f"The messages of a chat have numbers, as in chat[-1]; {shown(index)} was given."
+            ) from None
 
     def __eq__(self, other: object) -> bool:
         return self._history == other._history if isinstance(other, Chat) else NotImplemented
@@ -400,7 +406,9 @@ class Chat:
         """
         if not isinstance(message, (dict, *get_args(AnyChatMessage))):
             raise LMStudioValueError(
-                f"{shown(message)} is not a valid chat entry: that is a dict or a message object."
+                f"{shown(message)} is not a valid chat entry: that is a dict, as "
+                "{'role': 'user', 'content': 'text'}, or a message object."
+                f"{hint_for_message(message)}"
             )
         if id(message) in told_again:
             last = self._history.messages[-1] if self._history.messages else None
@@ -429,7 +437,8 @@ class Chat:
             return self.add_tool_results(parts)
         if role not in ("system", "assistant"):
             raise LMStudioValueError(
-                f"Unknown history role: {role}. It is system, user, assistant or tool."
+                f"Unknown history role: {shortened(worded(role))}. It is system, user, assistant "
+                "or tool."
             )
         if role == "assistant":
             if not parts:
@@ -503,7 +512,7 @@ class Chat:
             LMStudioValueError: an argument has no such form.
             LMStudioRuntimeError: the last message is a response.
         """
-        requests = map(tool_call_request, tool_call_requests)
+        requests = map(tool_call_request, as_parts(tool_call_requests))
         return self._add_response([response_text(response), *requests])
 
     def _add_response(
@@ -520,7 +529,7 @@ class Chat:
         Raises:
             LMStudioValueError: one is not a tool result.
         """
-        message = ToolResultMessage(content=[tool_call_result(result) for result in results])
+        message = ToolResultMessage(content=[tool_call_result(part) for part in as_parts(results)])
         self._history.messages.append(message)
         return message
 

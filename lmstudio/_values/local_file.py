@@ -33,6 +33,7 @@ _NAMES = (
     (4, b"ftyphei", "image.heic"),
     (0, b"%PDF-", "document.pdf"),
 )
+_URLS = ("http://", "https://", "data:")
 # The modes of Pillow that a PNG keeps; an image of another mode is converted.
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 _ORIENTATION = 0x0112  # the tag of EXIF that says which side is up
@@ -87,7 +88,7 @@ def open_local_file(
     if isinstance(src, (str, os.PathLike)):
         path = os.fsdecode(src)
         with _open(path) as file:
-            yield _from_stream(file, name or os.path.basename(path), repr(path), max_bytes)
+            yield _from_stream(file, name or os.path.basename(path), shown(path), max_bytes)
     elif (view := _view_of(src)) is not None:
         with view:  # whoever owns the buffer may change its size again afterwards
             yield _from_view(view, name, "The data", max_bytes)
@@ -98,21 +99,27 @@ def open_local_file(
         file = cast(BinaryIO, src)
         yield _from_stream(file, name or _name_of(file), repr(file), max_bytes)
     else:
+        given = shown(src) if hasattr(src, "__await__") else type(src).__name__
         raise LMStudioValueError(
             "Expected file-like object, filesystem path, or data buffer, or an image of Pillow; "
-            f"{type(src).__name__} was given."
+            f"{given} was given."
         )
 
 
 def _open(path: str) -> BinaryIO:
+    if path.startswith(_URLS) and not os.path.exists(path):
+        raise LMStudioOSError(
+            f"Error while reading {shown(path)}: it is a URL, and nothing is fetched. Give the "
+            "content as bytes."
+        )
     try:
         if stat.S_ISREG(os.stat(path).st_mode):
             return open(path, "rb")
     except (OSError, ValueError) as error:  # ValueError: no file can have such a name
-        raise _unreadable(repr(path), error) from error
+        raise _unreadable(shown(path), error) from error
     # A pipe could make opening it wait for ever, and a device has no end.
     raise LMStudioOSError(
-        f"Error while reading {path!r}: it is a directory or a device, not a file."
+        f"Error while reading {shown(path)}: it is a directory or a device, not a file."
     )
 
 

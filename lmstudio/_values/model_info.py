@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
-from .._api.checks import check_key
+from .._api.checks import check_key, name_of
 from .._api.public import public_module
 from .._api.shown import shown
 from .._json.converter import DictObject, LMStudioStruct, camel_keys, unstructure
@@ -368,6 +368,7 @@ def specifier_to_wire(specifier: AnyModelSpecifier) -> dict[str, Any]:
     if not isinstance(data, Mapping):
         raise LMStudioValueError(
             f"A model is named by a string, query or dict, not {shown(specifier)}."
+            f"{name_of(specifier)}"
         )
     data = camel_keys(data)
     wire: dict[str, Any] = data if "type" in data else {"type": "query", "query": data}

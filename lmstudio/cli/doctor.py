@@ -205,7 +205,8 @@ def _nobody(lms: Any) -> str:
         )
     return (
         "No LM Studio answers on this machine. Start it, and switch on its local server "
-        "(or: lms server start). Is it elsewhere? Pass --host host:port."
+        "(or: lms server start; in a program: lmstudio.start_local()). Is it elsewhere? "
+        "Pass --host host:port."
     )
 
 

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from ._calls.call import Call
     from ._core.connection import Connection
     from ._core.prediction import Prediction
+    from ._core.tool_run import ToolRun
     from ._engines.engine import Engine, Fault, Finish, GenerationRequest, Token, ToolCall
     from ._engines.generated import GeneratedEngine
     from ._engines.llama import LlamaEngine, find_smollm2
     from ._engines.models_on_disk import Model
+    from ._engines.plugins import Plugin, Tool
     from ._engines.scripted import Reply, ScriptedEngine
     from .server import Server
 
@@ -27,12 +29,15 @@ __all__ = [
     "GenerationRequest",
     "LlamaEngine",
     "Model",
+    "Plugin",
     "Prediction",
     "Reply",
     "ScriptedEngine",
     "Server",
     "Token",
+    "Tool",
     "ToolCall",
+    "ToolRun",
     "find_smollm2",
 ]
 
@@ -42,10 +47,12 @@ _HOMES = {
     "_calls.call": ["Call"],
     "_core.connection": ["Connection"],
     "_core.prediction": ["Prediction"],
+    "_core.tool_run": ["ToolRun"],
     "_engines.engine": ["Engine", "Fault", "Finish", "GenerationRequest", "Token", "ToolCall"],
     "_engines.generated": ["GeneratedEngine"],
     "_engines.llama": ["LlamaEngine", "find_smollm2"],
     "_engines.models_on_disk": ["Model"],
+    "_engines.plugins": ["Plugin", "Tool"],
     "_engines.scripted": ["Reply", "ScriptedEngine"],
     "server": ["Server"],
 }

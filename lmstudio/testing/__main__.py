@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
+import json
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,7 +32,8 @@ from .script_file import Script, read_script
 
 _DEFAULT_PORT = 1234
 _MORE = (
-    "The arguments models, hub and replies of a server are given in the script file (--script). "
+    "The arguments models, hub, plugins and replies of a server are given in the script file "
+    "(--script). "
     "There is no --hold: a call that is held waits for a test to answer it, and here is no test."
 )
 
@@ -38,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m lmstudio.testing",
         description="A server that speaks LM Studio's protocol; for this machine unless told so.",
         epilog=_MORE,
+        allow_abbrev=False,  # what is short for one option today may be another's tomorrow
     )
     add = parser.add_argument
     seconds = _value(float, checks.number())
@@ -66,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", action="append", dest="presets", metavar="NAME", help=preset)
     add("--parallel", type=count, metavar="N", help="predictions that one model runs at once")
     version = "version that the server claims (0.4.0)"
+    info = "file to note the port in while it runs, as LM Studio's .internal/http-server.json"
+    add("--info-file", metavar="FILE", help=info)
     add("--server-version", dest="version", metavar="VERSION", help=version)
     return parser
 
@@ -142,8 +150,27 @@ def _warning(server: Server) -> str | None:
     )
 
 
+@contextlib.contextmanager
+def _noted(server: Server, file: str | None) -> Iterator[None]:
+    """Note in a file where the server is, as long as it is there."""
+    if file is None:
+        yield
+        return
+    path = Path(file)
+    text = json.dumps({"host": "127.0.0.1", "pid": os.getpid(), "port": server.port})
+    whole = path.with_name(f"{path.name}.{os.getpid()}")
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(path)  # nobody ever reads the half of it
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if path.read_text(encoding="utf-8") == text:  # else another one has taken its place
+                path.unlink()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM.
+    """Run a server until Ctrl-C, Ctrl-Break or SIGTERM, or until a client asks for its end.
 
     Args:
         arguments: The command line; that of the process if None.
@@ -160,17 +187,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # the last one is Windows', and no other's
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), end)
-    try:
-        server = _server(options)
-    except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:
-        print(f"lmstudio.testing: {problem}", file=sys.stderr)
-        return 1
-    with server:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(_server(options))
+            stack.enter_context(_noted(server, options.info_file))
+        except (OSError, ImportError, RuntimeError, TypeError, ValueError) as problem:
+            print(f"lmstudio.testing: {problem}", file=sys.stderr)
+            return 1
         print(f"listening on {server.host}", flush=True)
         if warning := _warning(server):
             print(warning, flush=True)
         # No Event: setting one in a signal handler can deadlock against the wait it interrupts.
-        while not ended:
+        while server.listening and not ended:
             time.sleep(0.1)
     return 0
 

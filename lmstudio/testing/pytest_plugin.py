@@ -78,7 +78,7 @@ def _start(marker: pytest.Mark | None) -> Server:
 def _check_marker(marker: pytest.Mark, server: type[Server]) -> None:
     import inspect
 
-    from ._protocol.argument_checks import nearest
+    from ._protocol.argument_checks import choice
 
     known = list(inspect.signature(server).parameters)
     problem = None
@@ -87,10 +87,7 @@ def _check_marker(marker: pytest.Mark, server: type[Server]) -> None:
         problem = f"expected arguments with names, got {given}; there is {', '.join(known)}"
     for name in marker.kwargs:
         if name not in known:
-            hint = nearest(name, known)
-            problem = f"there is no argument {name!r}; {hint}"
-            if not hint.startswith("there is"):
-                problem += f" (there is {', '.join(known)})"
+            problem = f"there is no argument {name!r}; {choice(name, known)}"
     if problem is not None:
         pytest.fail(f"@pytest.mark.lmstudio_server: {problem}", pytrace=False)
 

@@ -15,12 +15,15 @@ import attrs
 from ._core.options import Options
 from ._engines.make_reply import make_replies
 from ._engines.models_on_disk import Model
+from ._engines.plugins import Plugin, Tool
 from ._protocol import argument_checks as checks
 from .server import Server
 
-_SECTIONS = ("server", "models", "hub", "replies")
+_SECTIONS = ("server", "models", "hub", "plugins", "replies")
 # Lists of models have sections of their own, and an engine or a test cannot be in a file.
-_NOT_IN_FILES = ("self", "engine", "models", "hub", "hold", "stats")
+_SHOWN = 60  # characters of a line that is wrong
+_NOT_IN_FILES = ("self", "engine", "models", "hub", "plugins", "hold", "stats")
+_NOT_OF_A_TOOL = ("implementation", "hold")  # likewise
 
 
 @attrs.frozen
@@ -54,13 +57,15 @@ def read_script(path: str) -> Script:
     _check_names(path, "section", content, _SECTIONS)
     settings = content.get("server", {})
     _check_names(f"{path}, server", "setting", settings, _arguments(Server))
+    defaults = {name: one.default for name, one in inspect.signature(Server).parameters.items()}
     with _place(f"{path}, server"):
-        defaults = inspect.signature(Server).parameters.items()
-        Options(**{**{name: one.default for name, one in defaults}, **settings})
+        Options(**{**defaults, **settings})
     settings = dict(settings)
-    for section in ("models", "hub"):
+    for section, read in (("models", _model), ("hub", _model), ("plugins", _plugin)):
         if section in content:
-            settings[section] = _entries(path, section, content, _model)
+            settings[section] = _entries(path, section, content, read)
+            with _place(path):
+                Options(**{**defaults, section: settings[section]})
     return Script(settings, _entries(path, "replies", content, _reply))
 
 
@@ -68,15 +73,28 @@ def _parse(path: str) -> Any:
     with open(path, "rb") as file:
         data = file.read()
     try:
-        if os.path.splitext(path)[1].lower() == ".json":
-            return json.loads(data)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise ValueError(f"{path}, line {line}: this is no text in UTF-8") from None
+    if os.path.splitext(path)[1].lower() == ".json":
         try:
-            tomllib: Any = importlib.import_module("tomllib")
-        except ModuleNotFoundError:
-            raise ValueError("TOML needs Python 3.11 or newer; use JSON here") from None
-        return tomllib.loads(data.decode())
-    except ValueError as problem:
-        raise ValueError(f"{path}: {problem}") from None
+            return json.loads(text)
+        except json.JSONDecodeError as problem:
+            line, shown = problem.lineno, (text.splitlines() or [""])[problem.lineno - 1 :][:1]
+            raise ValueError(
+                f"{path}, line {line}: this is no JSON ({problem.msg}, in column {problem.colno} "
+                f"of {''.join(shown)[:_SHOWN]!r}); TOML needs a name that ends in .toml"
+            ) from None
+    try:
+        tomllib: Any = importlib.import_module("tomllib")
+    except ModuleNotFoundError:
+        raise ValueError(f"{path}: TOML needs Python 3.11 or newer; use JSON here") from None
+    try:
+        return tomllib.loads(text)
+    except ValueError as problem:  # it says the line
+        hint = "JSON needs a name that ends in .json"
+        raise ValueError(f"{path}: this is no TOML: {problem}; {hint}") from None
 
 
 def _entries(
@@ -100,6 +118,21 @@ def _model(where: str, entry: Any) -> Model:
         raise TypeError("a model needs a key")
     lists = {name: tuple(value) for name, value in entry.items() if isinstance(value, list)}
     return Model(**{**entry, **lists})
+
+
+def _plugin(where: str, entry: Any) -> Plugin:
+    _check_names(where, "field", entry, [field.name for field in attrs.fields(Plugin)])
+    if "identifier" not in entry:
+        raise TypeError("a plugin needs an identifier")
+    return Plugin(**{**entry, "tools": _entries(where, "tools", entry, _tool)})
+
+
+def _tool(where: str, entry: Any) -> Tool:
+    fields = [field.name for field in attrs.fields(Tool) if field.name not in _NOT_OF_A_TOOL]
+    _check_names(where, "field", entry, fields)
+    if "name" not in entry:
+        raise TypeError("a tool needs a name")
+    return Tool(**entry)
 
 
 def _reply(where: str, entry: Any) -> dict[str, Any]:
@@ -141,8 +174,6 @@ def _place(where: str) -> Iterator[None]:
 def _check_names(where: str, kind: str, given: Any, allowed: Sequence[str]) -> None:
     if not isinstance(given, dict):
         raise _Placed(f"{where}: expected {kind}s with values, got {given!r}")
-    unknown = [name for name in given if name not in allowed]
-    if unknown:
-        raise _Placed(
-            f"{where}: there is no {kind} {', '.join(unknown)}; there is {', '.join(allowed)}"
-        )
+    for name in given:
+        if name not in allowed:
+            raise _Placed(f"{where}: there is no {kind} {name!r}; {checks.choice(name, allowed)}")

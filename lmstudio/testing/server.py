@@ -14,9 +14,11 @@ from ._core.core import Core
 from ._core.loop_thread import logger
 from ._core.options import Options
 from ._core.prediction import Prediction
+from ._core.tool_run import ToolRun
 from ._engines.engine import Engine, Token, ToolCall
 from ._engines.make_reply import make_replies
 from ._engines.models_on_disk import DEFAULT_HUB, Model, first_of_each
+from ._engines.plugins import Plugin
 from ._engines.scripted import ScriptedEngine
 from ._protocol import argument_checks as checks
 from ._protocol.errors import EndpointError
@@ -25,6 +27,7 @@ from ._protocol.public import public
 T = TypeVar("T")
 
 
+@checks.names_checked
 @public
 class Server:
     """A server that speaks LM Studio's protocol on a loopback socket.
@@ -41,6 +44,7 @@ class Server:
         loaded: Keys of the models that are loaded from the start; by default the first LLM and
             the first embedding model.
         hub: The models that can be searched and downloaded.
+        plugins: The plugins and MCP servers, whose tools clients may use.
         token: API token, or tokens, that a client must have ("sk-lm-" and 8 letters or digits, a
             colon, 20 more); None to let everybody in.
         allow_origins: Web pages that may connect besides those of localhost, as
@@ -74,6 +78,7 @@ class Server:
         models: Sequence[Model] | None = None,
         loaded: Iterable[str] | None = None,
         hub: Sequence[Model] = DEFAULT_HUB,
+        plugins: Sequence[Plugin] = (),
         token: str | Sequence[str] | None = None,
         auth: Literal["normal", "refuse", "silent"] = "normal",
         auth_timeout: float = 10.0,
@@ -121,6 +126,15 @@ class Server:
     host = api_host
 
     @property
+    def listening(self) -> bool:
+        """Whether clients can come in: until `close()`, or until one has asked for the end.
+
+        A client ends the server by `request_shutdown()`: the connections are closed, and what it
+        has recorded stays.
+        """
+        return self._listener.is_open
+
+    @property
     def tokens(self) -> list[str]:
         """The API tokens that let a client in; empty if everybody may come in."""
         return list(self._core.options.tokens)
@@ -140,6 +154,11 @@ class Server:
     def predictions(self) -> list[Prediction]:
         """All predictions that clients have asked for, in order."""
         return list(self._core.journal.predictions)
+
+    @property
+    def tool_runs(self) -> list[ToolRun]:
+        """All calls of plugins' tools that clients have made, in order."""
+        return list(self._core.journal.tool_runs)
 
     def reply(
         self,
@@ -237,8 +256,9 @@ class Server:
         """Load a model as the app's user would, by hand.
 
         Args:
-            key: Key of a downloaded model.
-            identifier: Identifier of the instance; made from the key if not given.
+            key: Key of a downloaded model, or another name of it, as a variant.
+            identifier: Identifier of the instance; the model's key if not given, with ":2" or so if
+                that is taken.
 
         Returns:
             The identifier.
@@ -246,24 +266,27 @@ class Server:
         Raises:
             ValueError: There is no such model, or the identifier is taken.
         """
+        checks.text("key", key)
+        checks.optional(checks.text)("identifier", identifier)
         return self._core.loop.call(lambda: self._load(key, identifier))
 
     def unload(self, identifier: str) -> None:
         """Unload a model as the app's user would; its predictions end with "modelUnloaded".
 
         Args:
-            identifier: Identifier of a loaded instance.
+            identifier: Identifier of a loaded instance, exactly: no other name of the model.
 
         Raises:
             ValueError: There is no such instance.
         """
+        checks.text("identifier", identifier)
         registry = self._core.registry
 
         def unload() -> None:
             found = [one for one in registry.loaded() if one.identifier == identifier]
             if not found:
-                loaded = ", ".join(one.identifier for one in registry.loaded())
-                raise ValueError(f"no model {identifier!r} is loaded, only: {loaded or 'none'}")
+                loaded = ", ".join(one.identifier for one in registry.loaded()) or "none"
+                raise ValueError(f"no model {identifier!r} is loaded; the identifiers: {loaded}")
             registry.remove(found[0])
 
         self._core.loop.call(unload)
@@ -341,10 +364,28 @@ class Server:
         Raises:
             AssertionError: It did not come in time.
         """
+        checks.whole()("index", index)
         found = self._core.changes.wait(
             lambda: self.predictions[index : index + 1],
             timeout,
             lambda: f"expected prediction {index}, but {self._core.journal.summary()}",
+        )
+        return found[0]
+
+    def wait_tool_run(self, index: int = 0, timeout: float = 5.0) -> ToolRun:
+        """Wait for the call number `index` (from 0) of a plugin's tool, and return it.
+
+        Args:
+            index: Its place in `tool_runs`.
+            timeout: Seconds.
+
+        Raises:
+            AssertionError: It did not come in time.
+        """
+        found = self._core.changes.wait(
+            lambda: self.tool_runs[index : index + 1],
+            timeout,
+            lambda: f"expected tool run {index}, but {self._core.journal.summary()}",
         )
         return found[0]
 
@@ -384,14 +425,19 @@ class Server:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "listening"
+        state = "listening" if self.listening else "closed"
         return f"<lmstudio.testing.Server {self.host}, {state}>"
 
     def _load(self, key: str, identifier: str | None = None) -> str:
         registry = self._core.registry
         try:
-            model = registry.any_model(key)
-            return registry.add(model, identifier or registry.free_identifier(key), []).identifier
+            found = registry.any_model(key)
         except EndpointError as problem:
             keys = ", ".join(one.key for one in registry.models)
             raise ValueError(f"{problem} (the downloaded models: {keys})") from None
+        try:
+            free = registry.free_identifier(found.model.key)
+            return registry.add(found, identifier or free, []).identifier
+        except EndpointError as problem:
+            loaded = ", ".join(one.identifier for one in registry.loaded())
+            raise ValueError(f"{problem} (the loaded ones: {loaded})") from None

@@ -8,6 +8,11 @@ import lmstudio as lms
 from lmstudio._agent.tools import prepare_tools
 
 
+def yielding(a: int):
+    """Count."""
+    yield a
+
+
 def no_docstring(a: int):
     return a
 
@@ -78,11 +83,11 @@ RAW = {
     ("tools", "words"),
     [
         ([], "at least one tool to be defined. Without any, use respond()"),
-        (fine, "given as a list; <function fine"),
-        (FINE, "given as a list; {'name'"),
-        (None, "given as a list; None"),
-        (lms.ToolFunctionDef(**FINE), "given as a list; ToolFunctionDef("),
-        ("fine", "a RawFunctionTool or a dict like one; 'f' was given"),
+        (fine, "given as a list, as [fine]; <function fine"),
+        (FINE, "given as a list, as [function]; {'name'"),
+        (None, "given as a list, as [function]; None"),
+        (lms.ToolFunctionDef(**FINE), "given as a list, as [function]; ToolFunctionDef("),
+        ("fine", "given as a list, as [function]; 'fine' was given"),
         ([None], "a RawFunctionTool or a dict like one; None was given"),
         ([fine, FINE], "two tools with the name 'fine'"),
         ([no_docstring], "'no_docstring' has no description; give the function a docstring"),
@@ -90,13 +95,17 @@ RAW = {
         ([Holder.method], "'self' of the tool 'method' has no annotation"),
         ([Holder.method], "give the method of an object"),
         ([many], "takes *args: int: a model can only name arguments"),
+        ([print], "Write a function around it, with annotated param"),
         ([by_any_name], "takes **kwargs: int: a model can only name arguments"),
         ([by_position], "'by_position' takes a: int: a model can only name arguments"),
         ([unknown_type], "'unknown_type' cannot be read: name 'Unknown' is not defined"),
+        ([yielding], "The tool 'yielding' yields its results, and a model gets one: return them"),
         ([no_json], "'no_json' cannot be offered: parameters.a: there is no JSON Schema for"),
         ([two_contexts], "asks for a ToolCallContext twice: a and b"),
         ([lambda a: a], "has no name; use ToolFunctionDef.from_callable(f, name=...)"),
+        ([lambda a: a], "Or write a function by def, since a lambda has no annotations either"),
         ([max], "'max' cannot be read: no signature"),
+        ([max], "Write a function around it, with annotated parameters and a docstring"),
         ([later], "Asynchronous tool 'later' is not supported in synchronous API"),
         ([functools.partial(later, 1)], "tool 'later' is not supported"),
         ([{**FINE, "implementation": Later()}], "tool 'fine' is not supported"),
@@ -146,7 +155,7 @@ def test_a_name_alone_makes_no_tool_of_a_lambda():
         lms.ToolFunctionDef.from_callable(lambda: 1, name="one")
     with pytest.raises(lms.LMStudioValueError, match="has no name"):
         lms.ToolFunctionDef.from_callable(lambda: 1, description="Give 1.")
-    with pytest.raises(lms.LMStudioValueError, match="'five' cannot be read"):
+    with pytest.raises(lms.LMStudioValueError, match="made of a function; 5 was given"):
         lms.ToolFunctionDef.from_callable(5, name="five")
 
 

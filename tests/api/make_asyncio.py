@@ -27,6 +27,8 @@ FILES = {
     "repository.py": "_handles/repository.py",
     "log_stream.py": "_handles/log_stream.py",
     "diagnostics.py": "_handles/diagnostics.py",
+    "plugin_tools.py": "_handles/plugin_tools.py",
+    "plugins.py": "_handles/plugins.py",
     "tool_calls.py": "_agent/tool_calls.py",
     "act.py": "_agent/act.py",
     "batch.py": "_batch/batch.py",
@@ -91,9 +93,10 @@ MORE_COROUTINES = {
     "client.py": ["aclose"],
     "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],
+    "plugin_tools.py": ["open", "call_tool", "_call_tool", "receive"],
 }
 # Functions of these modules make requests; they are no methods.
-REQUESTS = ("models", "loading", "documents", "repository", "diagnostics", "system")
+REQUESTS = ("models", "loading", "documents", "repository", "diagnostics", "system", "plugins")
 NAMES = {
     "LLM": "AsyncLLM",
     "EmbeddingModel": "AsyncEmbeddingModel",
@@ -120,6 +123,8 @@ NAMES = {
     "FilesNamespace": "AsyncFilesNamespace",
     "DiagnosticsNamespace": "AsyncDiagnosticsNamespace",
     "LogStream": "AsyncLogStream",
+    "PluginsNamespace": "AsyncPluginsNamespace",
+    "PluginTools": "AsyncPluginTools",
     "UploadedFiles": "AsyncUploadedFiles",
 }
 # After all else, in every file.
@@ -171,12 +176,18 @@ WRITE_FOR = REFUSAL.format(
     "Say what to write instead.",
     "raise TypeError(\"Write 'async for' for an AsyncBatch.\")",
 )
-WRITE_WITH = REFUSAL.format(
-    "__enter__",
-    "",
-    "Say what to write instead.",
-    "raise TypeError(\"Write 'async with' for an AsyncClient.\")",
-) + REFUSAL.format("__exit__", ", *_: object", "Never come here.", "raise NotImplementedError")
+# As `await model.respond_stream()` gives a stream.
+AWAIT = '''    def __await__(self) -> Generator[None, None, Self]:
+        """Return the batch itself, without waiting: it may be awaited, and nobody has to."""
+        yield from ()
+        return self
+
+'''
+CLOSE = '''    async def close(self, timeout: float = 2.0) -> None:
+        """Do what `aclose()` does."""
+        await self.aclose(timeout)
+
+'''
 PATCHES = {
     "embedding_model.py": {
         **ASYNC_INPUTS,
@@ -200,9 +211,7 @@ PATCHES = {
     },
     "batch.py": {
         **WAITS,
-        "queue.SimpleQueue[Any] = queue.SimpleQueue()": (
-            "LoopInbox = LoopInbox(asyncio.get_running_loop())"
-        ),
+        "queue.SimpleQueue[Any] = queue.SimpleQueue()": ("LoopInbox = LoopInbox(running_loop())"),
         "bell: queue.SimpleQueue[Any]": "bell: LoopInbox",
         "def __iter__(self) -> Iterator[BatchOutcome": (
             "def __aiter__(self) -> AsyncIterator[BatchOutcome"
@@ -228,17 +237,23 @@ PATCHES = {
         "self._scope.close()": "close_scope(self._scope)",
         "\nfrom ..errors import": (
             "\nfrom .events import close_scope, in_thread, open_scope_at_once"
-            "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import"
+            "\nfrom .inbox import LoopInbox, receiver, running_loop\nfrom ..errors import"
         ),
         "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
+        '        fork.check_process(self._process, "batch")\n': (
+            '        fork.check_process(self._process, "batch")\n        self._bell.check_loop()\n'
+        ),
+        "            batch._note_iterator(self)\n": (
+            "            batch._bell.check_loop()\n            batch._note_iterator(self)\n"
+        ),
         "raise StopIteration\n": "raise StopAsyncIteration\n",
         "if isinstance(error, StopIteration):  # of an input, or a function that was given": (
             "# Of an input, or a function that was given.\n"
             "            if isinstance(error, (StopIteration, StopAsyncIteration)):"
         ),
         "        except StopIteration:\n": "        except (StopIteration, StopAsyncIteration):\n",
-        "import Iterable, Iterator, Sequence, Sized": (
-            "import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized"
+        "import AsyncIterable, Iterable, Iterator, Sequence, Sized": (
+            "import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence, Sized"
         ),
         "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
         "isinstance(inputs, Iterable)": "isinstance(inputs, (Iterable, AsyncIterable))",
@@ -255,7 +270,7 @@ PATCHES = {
             "        except StopAsyncIteration:\n"
             "            pass\n"
         ),
-        "    def _note_iterator(": WRITE_FOR + "    def _note_iterator(",
+        "    def _note_iterator(": WRITE_FOR + AWAIT + "    def _note_iterator(",
         "            call.cancel_when_dropped(self)\n": (
             "            call.is_left = asyncio.get_running_loop().is_closed\n"
             "            call.cancel_when_dropped(self)\n"
@@ -271,6 +286,11 @@ PATCHES = {
         "from .._concurrency.threads import check_may_wait\n": "",
         "        check_may_wait()\n": "",
         "receiver(call.inbox, None)": "receiver(cast(Any, call.inbox), None)",
+        "        reads = self._reads.setdefault(": (
+            "        if self._is_started:\n"
+            "            cast(Any, self._call.inbox).check_loop()\n"
+            "        reads = self._reads.setdefault("
+        ),
         "import Any, NoReturn": "import Any, NoReturn, cast",
         "\nfrom ..errors import": "\nfrom .inbox import receiver\nfrom ..errors import",
         "self._session.start(": "await self._session.async_start(",
@@ -290,6 +310,36 @@ PATCHES = {
     "diagnostics.py": {
         "by ``with``": "by ``async with``",
     },
+    "plugin_tools.py": {
+        "from .._concurrency.deadline import receiver\n": "",
+        "from .._concurrency.threads import check_may_wait\n": "",
+        "        check_may_wait()\n": "",
+        "\nimport queue\n": "\nimport asyncio\n",
+        "queue.SimpleQueue()": "cast(Any, LoopInbox(asyncio.get_running_loop()))",
+        "receiver(inbox.inbox, None)": "receiver(cast(Any, inbox.inbox), None)",
+        "self._session.start(call, self._events)": (
+            "await self._session.async_start(call, self._events, has_inbox=True)"
+        ),
+        "\nfrom ..errors import": "\nfrom .inbox import LoopInbox, receiver\nfrom ..errors import",
+        "def __enter__(self)": "def __aenter__(self)",
+        "def __exit__(": "async def __aexit__(",
+        "self.close()": "await self.aclose()",
+        "def close(self)": "async def aclose(self)",
+        "calls `close()`": "awaits `aclose()`",
+        "``with``": "``async with``",
+        "`with`": "`async with`",
+        ": with client": ": async with client",
+        "another thread": "another task",
+        "Thread safety: all methods may be called from several threads at once; `cancel`, "
+        "`cancelled` and\n    `close` also": (
+            "Thread safety: the tasks of one event loop; `cancel` and `cancelled` anywhere, also"
+        ),
+    },
+    "plugins.py": {
+        "            with client": "            async with client",
+        "                model.act(": "                await model.act(",
+        "opened by ``with``": "opened by ``async with``",
+    },
     "client.py": {
         "from .._handles.": "from .",
         "def __enter__(self)": "async def __aenter__(self)",
@@ -303,8 +353,22 @@ PATCHES = {
         "def is_valid_api_host": "async def is_valid_api_host",
         "def find_default_local_api_host": "async def find_default_local_api_host",
         "        check_may_wait()\n": "",
-        "    @property\n    def api_host(": WRITE_WITH + "    @property\n    def api_host(",
-        "\nfrom ..errors import": "\nfrom .events import in_thread\nfrom ..errors import",
+        "    def __aenter__(self)": "    def __enter__(self)",
+        "    def __aexit__(self": "    def __exit__(self",
+        "Write 'with' for a AsyncClient; an AsyncClient takes 'async with'.": (
+            "Write 'async with' for an AsyncClient; a Client takes 'with'."
+        ),
+        "    @classmethod\n    async def is_valid_api_host": (
+            CLOSE + "    @classmethod\n    async def is_valid_api_host"
+        ),
+        "        return ConnectionWatch(self._session": (
+            "        dispatch = calls_here() if dispatch is None else dispatch\n"
+            "        return ConnectionWatch(self._session"
+        ),
+        "the callback runs in a thread of the package": "the callback runs on the event loop",
+        "\nfrom ..errors import": (
+            "\nfrom .events import calls_here, in_thread\nfrom ..errors import"
+        ),
     },
 }
 

@@ -34,8 +34,8 @@ TESTING = "lmstudio.testing"
 NOT_MADE_BY_USERS = {
     *("BackgroundCall", "Batch", "DownloadedEmbeddingModel", "DownloadedLlm", "EmbeddingModel"),
     *("GuardToolCallController", "LLM", "PredictionStream", "SyncModelHandle", "ToolCallContext"),
-    *("AvailableModel", "DownloadedModel", "ModelDownloadOption", "LogStream"),
-    *("Call", "Connection", "Prediction"),
+    *("AvailableModel", "DownloadedModel", "ModelDownloadOption", "LogStream", "ConnectionWatch"),
+    *("PluginTools", "Call", "Connection", "Prediction", "ToolRun"),
 }
 NOT_MADE_BY_USERS |= {"CancelAnswer", *(f"Async{name}" for name in NOT_MADE_BY_USERS)}
 NOT_MADE_BY_USERS |= {"AsyncModelHandle"}

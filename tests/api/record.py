@@ -68,7 +68,7 @@ def problems(now, recorded, before, changelog):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description="The record of the public API.")
+    parser = argparse.ArgumentParser(description="The record of the API.", allow_abbrev=False)
     parser.add_argument("--write", action="store_true", help="put what there is on record")
     parser.add_argument("--release", action="store_true", help="and let it be the last version's")
     options = parser.parse_args(arguments)

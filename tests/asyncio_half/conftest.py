@@ -7,13 +7,15 @@ from asyncio_half.halves import Loop, Threads
 from asyncio_half.loops import run
 
 import lmstudio as lms
-from lmstudio.testing import Server
+from lmstudio.testing import Plugin, Server, Tool
 
 
 @pytest.fixture
 def slow_server():
     """A server whose loads and downloads have several steps, and whose replies take a moment."""
-    with Server(load_time=0.02, download_time=0.02) as server:
+    look = Tool(name="look", status=["first", "second"], delay=0.01, result="green")
+    notes = Plugin(identifier="mcp/notes", tools=[look], start_time=0.01)
+    with Server(load_time=0.02, download_time=0.02, plugins=[notes]) as server:
         yield server
 
 

@@ -79,8 +79,15 @@ class Bench:
         await self.model.count_tokens("on the same connection")
         messages = self.server.received()[self.first_message :]
         created = [m for m in messages if m["type"] == "channelCreate"]
-        sent = [m["channelId"] for m in messages if m["type"] == "channelSend"]
-        assert len(sent) == len(set(sent)), f"two cancels: {json.dumps(messages)}"
+        stops = [
+            (m["channelId"], m["message"].get("callId"))  # a number: of a call inside
+            for m in messages
+            if m["type"] == "channelSend" and m["message"]["type"] != "callTool"
+        ]
+        assert len(stops) == len(set(stops)), f"two cancels: {json.dumps(messages)}"
+        sent = [channel for channel, number in stops if number is None]
+        for run in self.server.tool_runs:
+            await asyncio.to_thread(self.server.wait_for, lambda run=run: run.state != "running")
         predictions = self.server.predictions[self.first_prediction :]
         for prediction in predictions:
             await asyncio.to_thread(prediction.wait_finished)

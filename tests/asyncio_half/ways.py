@@ -286,6 +286,20 @@ async def read_logs_in_async_with(bench):
             return [event async for event in logs]
 
 
+async def use_plugin(bench):
+    session = bench.client.plugins.tools("mcp/notes", cancel_event=NeverSet())
+    async with session as tools:
+        await tools.call_tool("look", on_status=print_nothing, cancel_event=NeverSet())
+        (look,) = tools
+        return await look.implementation()
+
+
+async def act_with_a_plugin(bench):
+    async with bench.client.plugins.tools("mcp/notes") as tools:
+        bench.script(["word "] * 16, delay=0.005, tool_calls=[{"name": "look"}])
+        return await bench.model.act("Look.", [*tools, add])
+
+
 async def download(bench):
     (found, *_) = await bench.client.repository.search_models("tiny")
     (option, *_) = await found.get_download_options()
@@ -295,6 +309,14 @@ async def download(bench):
 async def another_client(bench):
     async with lms.AsyncClient(bench.server.host) as client:
         await client.llm.list_loaded()
+
+
+async def close_another_client(bench):
+    client = lms.AsyncClient(bench.server.host)
+    try:
+        await client.llm.list_loaded()
+    finally:
+        await client.close()
 
 
 async def look_for_servers(bench):

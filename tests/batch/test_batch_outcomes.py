@@ -87,7 +87,7 @@ def test_vectors_come_in_chunks_at_once(server, client):
 
 @pytest.mark.parametrize("chunk", [0, None, "x", 1.5])
 def test_a_chunk_is_a_number(client, chunk):
-    with pytest.raises(lms.LMStudioValueError, match="chunk must be at least 1"):
+    with pytest.raises(lms.LMStudioValueError, match="chunk must be"):
         client.embedding.model().embed_many(["a"], chunk=chunk)
 
 

@@ -1,5 +1,6 @@
 """Every command on the page about the terminal programs runs."""
 
+import ast
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from lmstudio.__main__ import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)\n```", PAGE, re.MULTILINE | re.DOTALL)
@@ -57,3 +60,32 @@ def test_each_program_is_on_the_page():
         "batch",
         "doctor",
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--hos x doctor", "doctor --hos x", "chat --mod x", "batch a.jsonl b.jsonl --time 5"],
+)
+def test_a_shortened_option_is_none(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        main(command.split())
+    assert caught.value.code == 2
+    assert re.search("unrecognized arguments|invalid choice", capsys.readouterr().err)
+
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = [*ROOT.glob("examples/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+PROGRAMS += ROOT.glob("lmstudio/**/__main__.py")
+
+
+def test_no_program_takes_shortened_options():
+    makers = {"ArgumentParser", "add_parser"}
+    calls = [
+        node
+        for path in PROGRAMS
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in makers
+    ]
+    assert len(calls) > 5
+    for call in calls:
+        assert "allow_abbrev" in [one.arg for one in call.keywords], ast.unparse(call)

@@ -31,6 +31,17 @@ def test_a_refused_client_gets_the_words_of_the_server():
         client.close()
 
 
+def test_a_server_that_says_it_wants_a_token_is_told_how_to_give_one():
+    with (
+        Server(token=TOKEN) as server,
+        lms.Client(server.host) as client,
+        pytest.raises(lms.LMStudioServerError) as caught,
+    ):
+        client.llm.list_loaded()
+    assert "Suggestion: Pass api_token=, or set LM_API_TOKEN." in str(caught.value)
+    assert "If it wants" not in str(caught.value)
+
+
 def test_a_token_that_is_refused_is_told_by_where_it_came_from(monkeypatch):
     refused = r"\(api_token was used\.\)"
     with Server(auth="refuse") as server, lms.Client(server.host, TOKEN) as client:

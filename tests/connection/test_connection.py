@@ -193,7 +193,8 @@ def test_a_half_frame_then_the_end_is_a_lost_connection(server, model, half):
     assert isinstance(worker.error(), lms.LMStudioConnectionLostError)
 
 
-def test_a_lost_connection_fails_what_runs_at_once_with_the_partial_result(server, model):
+def test_a_lost_connection_fails_what_runs_at_once_with_the_partial_result(server, client, model):
+    client.embedding.list_loaded()  # by a connection of its own, which stays
     server.hold("predict")
     workers = [Worker(model.respond, "hi") for _ in range(3)]
     calls = [server.expect("predict") for _ in workers]

@@ -151,7 +151,7 @@ def test_a_token_of_the_environment_goes_to_nobody_who_has_not_greeted(monkeypat
     with saying(HEAD + b"%d\r\n\r\n" % len(body) + body) as (port, received):
         monkeypatch.setenv("LM_API_TOKEN", TOKEN)
         monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (port,))
-        monkeypatch.setattr(_discovery, "_home", lambda: tmp_path)
+        monkeypatch.setattr(_discovery, "lm_studio_home", lambda: tmp_path)
         (tmp_path / ".internal").mkdir()
         (tmp_path / ".internal" / "http-server.json").write_text(json.dumps({"port": port}))
         client = lms.Client()

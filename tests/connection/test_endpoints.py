@@ -1,6 +1,6 @@
 """The messages that start a call of an endpoint."""
 
-from lmstudio._connection.endpoints import channel, rpc
+from lmstudio._connection.endpoints import call_inside, channel, rpc
 
 
 def test_a_channel_is_created_with_its_parameter_and_ends_with_one_of_its_packets():
@@ -32,6 +32,17 @@ def test_a_channel_is_stopped_by_a_cancel_unless_it_says_otherwise():
         rpc("llm", "listLoaded").stop,
     ]
     assert stops == ["cancel", "stop", None, None]
+
+
+def test_a_channel_that_calls_are_made_inside_of_says_when_it_is_ready():
+    session = channel("plugins", "start", "Starting", "Tools", stop="discard", ready="isReady")
+    assert (session.ready, session.stop, session.finals) == ("isReady", "discard", frozenset())
+    assert channel("llm", "predict", "The prediction", "Chat response").ready is None
+
+
+def test_a_call_inside_a_channel_is_no_channel():
+    call = call_inside("plugins", "callTool", "The call", "done", "failed", stop="abort")
+    assert (call.channel, call.finals, call.stop) == (False, {"done", "failed"}, "abort")
 
 
 def test_a_procedure_is_called_with_its_parameter():

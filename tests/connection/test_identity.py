@@ -2,7 +2,7 @@
 
 import pytest
 from connection.forgetful_server import ForgetfulServer
-from helpers import Worker, eventually
+from helpers import Worker, eventually, let_in
 
 import lmstudio as lms
 
@@ -134,3 +134,22 @@ def test_a_used_up_connection_that_cannot_be_replaced_is_tried_again(forgetful):
         assert client.llm.list_loaded() == []
 
     assert [is_in for _, _, is_in in forgetful.seen] == [True, False, True]
+
+
+def test_on_the_embedded_server_a_guest_comes_once_more_as_well(server, client):
+    image = client.prepare_image(PNG, "cat.png")
+    model = client.llm.model("test-vlm")
+    server.drop_all()
+    for port in client._session.dispatcher._ports.values():
+        eventually(lambda port=port: port.transport is None)
+    server.wait_for(lambda: not any(one.open for one in server.connections))
+
+    chat = lms.Chat()
+    chat.add_user_message("What is it?", images=[image])
+    with pytest.raises(lms.LMStudioRuntimeError, match=r"'cat.png'.*Upload"):
+        model.respond(chat)
+
+    assert model.respond("Hi.").content
+    first, *_, last = (one.client_identifier for one in server.connections)
+    assert first != last
+    assert len(let_in(server, "/llm")) == 2

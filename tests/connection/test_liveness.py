@@ -1,7 +1,7 @@
 """After a sleep, and behind dead routers: a connection whose other end is gone is noticed."""
 
 import pytest
-from helpers import Worker, creates, eventually
+from helpers import Worker, creates, eventually, let_in
 
 import lmstudio as lms
 from lmstudio._connection import port as _link
@@ -53,7 +53,7 @@ def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, clie
     assert caught.value.partial.content == "so far"
     server.release("predict")
     assert model.respond("again").content  # on a new connection
-    assert len([c for c in server.connections if c.path == "/llm"]) == 2
+    assert len(let_in(server, "/llm")) == 2
     call.connection.resume()
 
 
@@ -121,7 +121,7 @@ def test_after_a_rest_a_dead_connection_is_replaced_and_nothing_is_sent_twice(
     old.resume()
     assert len(pings) == 1
     assert len(creates(server)) == 1
-    assert len([c for c in server.connections if c.path == "/llm"]) == 2
+    assert len(let_in(server, "/llm")) == 2
 
 
 def test_several_calls_wait_for_one_sign_of_life(server, client, model, pings):
@@ -166,4 +166,4 @@ def test_a_connection_that_broke_at_rest_is_replaced_when_the_ping_cannot_be_wri
     rest(client)
 
     assert model.count_tokens("a b c") == 3
-    assert len([c for c in server.connections if c.path == "/llm"]) == 2
+    assert len(let_in(server, "/llm")) == 2

@@ -30,7 +30,7 @@ class Bench:
     def __init__(self):
         self.reactor = Reactor(self)
         self.reactor._open_waker()
-        self.port = ClientPort("llm", self.reactor, self, self.end)
+        self.port = ClientPort("llm", self.reactor, self, self.end, lambda: None)
         self.attempts, self.ended, self.peers = [], [], []
         self.dispatcher = types.SimpleNamespace(
             reactor=self.reactor,

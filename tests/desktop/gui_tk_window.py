@@ -242,3 +242,22 @@ def test_it_looks_often_while_something_runs_and_is_done_with_it_at_the_end(serv
     turn_until(root.update, lambda: done)
     turn_until(root.update, lambda: not poller._running)
     root.destroy()
+
+
+def test_a_light_in_a_window_goes_on_and_out_with_it_and_lets_tk_rest(server, client):
+    root = tkinter.Tk()
+    frame = tkinter.Frame(root)
+    light = tkinter.Label(frame)
+    client.on_connection_change(
+        lambda is_connected: light.config(text=f"connected: {is_connected}"),
+        dispatch=lms.TkDispatcher(frame),
+    )
+    turn_until(root.update, lambda: light.cget("text") == "connected: True")
+    assert looks(root, 1.5) <= 25 + 2 + 3  # as with nothing that runs
+
+    server.drop_all()
+    turn_until(root.update, lambda: light.cget("text") == "connected: False")
+    frame.destroy()
+
+    turn_until(root.update, lambda: not client._session.listeners)
+    root.destroy()

@@ -71,7 +71,7 @@ def test_another_server_makes_a_new_default_client(default, host):
 def test_a_server_that_was_found_by_itself_is_the_same_as_its_address(server, monkeypatch):
     port = int(server.api_host.rpartition(":")[2])
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (port,))
-    monkeypatch.setattr(_discovery, "_home", lambda: Path("nowhere"))
+    monkeypatch.setattr(_discovery, "lm_studio_home", lambda: Path("nowhere"))
     client = lms.get_default_client()
     lms.configure_default_client()
     lms.configure_default_client(f"http://localhost:{port}/v1")

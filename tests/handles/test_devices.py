@@ -125,6 +125,7 @@ def test_the_default_client_names_a_device_too(server):
         assert lms.embedding_model("far-embedding", device_identifier=FAR)._device == FAR
     finally:
         lms.close_default_client()
+        lms.configure_default_client()
 
 
 def test_memory_is_estimated_for_a_device(server, client):

@@ -67,7 +67,7 @@ def test_a_document_that_is_not_there(client):
     for call in (client.files.parse_document, client.files.get_document_parser):
         with pytest.raises(lms.LMStudioServerError, match="Cannot find a file"):
             call("nothing")
-        with pytest.raises(lms.LMStudioValueError, match="identifier must be a string"):
+        with pytest.raises(lms.LMStudioValueError, match="prepare_file"):
             call(5)
 
 
@@ -110,13 +110,48 @@ def test_the_options_of_a_retrieval_are_sent_by_their_keys(server, client, notes
     ]
 
 
+@pytest.mark.parametrize(("size", "overlap"), [(1000, 100), (200, 100), (100, 50), (1, 0)])
+def test_the_usual_overlap_is_never_more_than_half_a_chunk(server, client, notes, size, overlap):
+    client.files.retrieve("cats", notes, chunk_size=size)
+
+    (field,) = opened(server, "retrieve")["config"]["fields"]
+    method = {"type": "recursive-v1", "chunkSize": size, "chunkOverlap": overlap}
+    assert field["value"] == method
+
+
+def test_the_embedding_model_may_be_a_handle(server, client, notes):
+    embedder = client.embedding.load_new_instance("test-embedding", "mine")
+
+    assert client.files.retrieve("cats", notes, embedding_model=embedder).entries
+
+    (field,) = opened(server, "retrieve")["config"]["fields"]
+    assert field == {"key": "retrieval.embeddingModel", "value": "mine"}
+    with pytest.raises(lms.LMStudioValueError, match="handle of an embedding model; LLM"):
+        client.files.retrieve("cats", notes, embedding_model=client.llm.model())
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("nobody", lms.LMStudioModelNotFoundError, "Model not found: nobody"),
+        ("test-llm", lms.LMStudioServerError, '"test-llm" is an LLM, but an embedding model was'),
+    ],
+)
+def test_what_cannot_embed_is_refused_by_the_server(client, notes, name, error, words):
+    with pytest.raises(error, match=words):
+        client.files.retrieve("cats", notes, embedding_model=name)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"limit": 0},
         {"chunk_size": 0},
         {"chunk_overlap": -1},
+        {"chunk_overlap": 512},
+        {"chunk_overlap": 20, "chunk_size": 20},
         {"embedding_model": 5},
+        {"embedding_model": lms.FileHandle},
         {"database_file": 5},
         {"on_progress": 5},
     ],
@@ -126,7 +161,7 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_sent(
 ):
     with pytest.raises(lms.LMStudioValueError, match=next(iter(options))):
         client.files.retrieve("cats", notes, **options)
-    with pytest.raises(lms.LMStudioValueError, match="are handles"):
+    with pytest.raises(lms.LMStudioValueError, match=r"prepare_file\('a.txt'\) returns"):
         client.files.retrieve("cats", ["a.txt"])
     assert not server.received(endpoint="retrieve")
 
@@ -138,13 +173,12 @@ def test_each_step_of_each_file_is_told(client, notes):
 
     assert all(isinstance(step, lms.RetrievalProgress) for step in steps)
     of_files = [step for step in steps if step.file is not None]
-    assert [(s.step, s.progress, s.file.name) for s in of_files[:4]] == [
-        ("loading", 0.0, "0.txt"),
-        ("loading", 1.0, "0.txt"),
-        ("loading", 1.0, "0.txt"),
-        ("chunking", 0.0, "0.txt"),
+    assert [(s.step, s.progress, s.file.name) for s in of_files] == [
+        (step, progress, name)
+        for name in ("0.txt", "1.txt")
+        for step in ("loading", "chunking", "embedding")
+        for progress in (0.0, 1.0)
     ]
-    assert {step.file.name for step in of_files} == {"0.txt", "1.txt"}
     assert [(s.step, s.progress) for s in steps[len(of_files) :]] == [
         ("searching", 0.0),
         ("searching", 1.0),

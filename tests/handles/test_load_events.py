@@ -82,6 +82,16 @@ def test_a_name_that_may_mean_several_models_is_told_and_logged(server, client, 
     }
 
 
+def test_the_embedded_server_tells_the_models_that_a_name_may_mean():
+    seen = []
+    models = [Model(key=key) for key in ("lfm@f16", "lfm@bf16")]
+    with Server(models=models, loaded=[]) as server, lms.Client(server.host) as client:
+        model = client.llm.load_new_instance("lfm", on_load_resolved=note(seen, "resolved"))
+        assert model.identifier == "lfm@f16"
+    ((_, info, ambiguous),) = seen
+    assert (info.model_key, ambiguous) == ("lfm@f16", ["lfm@f16", "lfm@bf16"])
+
+
 @pytest.mark.parametrize("info", [None, 5, {}, {"type": "llm"}])
 def test_an_event_that_is_none_ends_no_load(server, client, info):
     server.hold("getOrLoad")

@@ -318,3 +318,20 @@ def test_a_model_that_makes_room_for_another_is_told_in_the_log(server, client, 
     assert (info["model_key"], info["unloaded_model_key"]) == ("test-vlm", "old")
     assert "disable this behavior" in info["suggestion"]
     assert debug["unloaded_model"] == {"modelKey": "old", "type": "llm"}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ({"title": "Model load error: no room", "rootTitle": "Model load error"}, "no room"),
+        ({"title": "Model load error: no room"}, "no room"),
+        ({"title": "no room", "rootTitle": "no room"}, "no room"),
+        ({"title": "no room", "rootTitle": "The engine failed"}, "The engine failed: no room"),
+    ],
+)
+def test_nothing_that_a_server_says_is_said_twice(server, client, error, text):
+    server.hold("loadModel")
+    worker = Worker(client.llm.load_new_instance, "test-llm")
+    title = error.pop("title")
+    server.expect("loadModel").error(title, **error)
+    assert str(worker.error()) == f"Model load error: {text}"

@@ -268,6 +268,9 @@ def test_a_shutdown_is_asked_for_without_a_parameter(server, client):
     assert client.system.request_shutdown() is None
 
     assert sent(server, "requestShutdown", "system") == "absent"
+    server.wait_for(lambda: not any(one.open for one in server.connections))
+    with pytest.raises(lms.LMStudioWebsocketError):
+        client.system.get_version()
 
 
 def test_a_server_that_does_not_know_the_call_says_so(server, client):
@@ -311,7 +314,7 @@ def test_where_a_file_lies_on_the_server(server, client):
     assert client.files.get_file_path(file.identifier) == path
     with pytest.raises(lms.LMStudioServerError, match="Cannot find a file"):
         client.files.get_file_path("nothing")
-    with pytest.raises(lms.LMStudioValueError, match="identifier must be a string"):
+    with pytest.raises(lms.LMStudioValueError, match="prepare_file"):
         client.files.get_file_path(5)
 
 
@@ -334,12 +337,13 @@ def test_a_task_asks_all_the_same():
         path = await client.files.get_file_path(file)
         version = await client.system.get_version()
         info = await client.system.get_info()
+        variants_of_one = await listing.variants()
         await client.system.start_http_server(port=1234)
         await client.system.stop_http_server()
         await client.system.request_shutdown()
         return [
             [type(one) for one in variants] == [lms.AsyncDownloadedLlm] * 2,
-            [type(one) for one in await listing.variants()] == [lms.AsyncDownloadedLlm],
+            [type(one) for one in variants_of_one] == [lms.AsyncDownloadedLlm],
             state == lms.ModelProcessingState(status="idle", queued=0),
             usage.memory.total_bytes > 0,
             config.temperature == 0.8,

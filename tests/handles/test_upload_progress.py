@@ -48,6 +48,7 @@ def test_every_upload_tells_it(server, client, monkeypatch, tmp_path):
             assert shares == [0.0, 1.0]
     finally:
         lms.close_default_client()
+        lms.configure_default_client()
 
 
 def test_in_the_middle_it_is_the_share_that_was_sent(server, client):

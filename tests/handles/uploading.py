@@ -4,7 +4,7 @@ import io
 import os
 import threading
 
-from helpers import Worker, eventually
+from helpers import Worker, eventually, let_in
 
 SMALL = b"\x89PNG\r\n\x1a\n"
 BIG = os.urandom(1 << 20) * 12  # more than the sockets' buffers hold
@@ -70,4 +70,4 @@ def assert_uploads_again(server, client, connections=1):
     client.prepare_image(b"the next one", "next.txt")
     assert names(server)[-1] == "next.txt"
     assert "big.png" not in names(server)
-    assert len([c for c in server.connections if c.path == "/files"]) == connections
+    assert len(let_in(server, "/files")) == connections

@@ -6,6 +6,8 @@ const silent = () => {}; // it would log the loss to stderr
 const logger = { debug: silent, info: silent, warn: silent, error: silent };
 const client = new LMStudioClient({ baseUrl, logger });
 const model = await client.llm.model();
+// A connection of its own, which stays: who has none left may not come again under its name.
+await client.system.listDownloadedModels();
 
 const contents = [];
 try {

@@ -27,5 +27,6 @@ export async function errorOf(promise) {
 
 /** What the server called the error. Where the client does not keep that, it is in a box. */
 export function titleOf(error) {
-  return error.title ?? error.message.replace(/┌ Error|[─-╿]/g, " ").trim();
+  if (error.title !== undefined) return error.title;
+  return error.message.replace(/┌ Error|[─-╿]/g, " ").split(/\(.\) [A-Z]/)[0].trim();
 }

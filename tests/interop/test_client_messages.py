@@ -1,5 +1,6 @@
 """What our client sends fits the published schemas of the protocol, and so do the answers."""
 
+import queue
 import re
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from interop import schemas
 from interop.schemas import assert_fit
 
 import lmstudio as lms
-from lmstudio.testing import Model, Server, ToolCall
+from lmstudio.testing import Model, Plugin, Server, Tool, ToolCall
 from lmstudio.testing._engines.models_on_disk import DEFAULT_MODELS
 
 pytestmark = pytest.mark.skipif(
@@ -49,17 +50,20 @@ OPTIONS = {
 # Parts of the template of a completion, as the official Python client sends them too: older servers
 # want them, newer ones ignore them.
 FOR_OLDER_SERVERS = "('bosToken', 'eosToken', 'inputConfig' were unexpected)"
+PLUGIN = Plugin(
+    identifier="mcp/notes", tools=[Tool(name="look", result="green"), Tool(name="slow", hold=True)]
+)
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 
 
-WITH_A_METHOD = 46  # of the 93 endpoints of LM Studio, at least: the test prints the others
+WITH_A_METHOD = 47  # of the 93 endpoints of LM Studio, at least: the test prints the others
 
 
 @pytest.fixture(scope="module")
 def driven():
     """A server, closed by now, that our client has asked for all that it can."""
     models = [*DEFAULT_MODELS, Model(key="far-llm", device_identifier="far")]
-    with Server(models=models) as server, lms.Client(server.host) as client:
+    with Server(models=models, plugins=[PLUGIN]) as server, lms.Client(server.host) as client:
         use_models(client)
         use_devices(client)
         use_chats(client.llm.model("test-llm"), server)
@@ -69,6 +73,8 @@ def driven():
         use_errors(client)
         use_system(client)
         use_logs(client, server)
+        use_plugins(client, server)
+        client.system.request_shutdown()
     return server
 
 
@@ -77,6 +83,8 @@ def test_all_that_our_client_sends_fits_and_so_do_the_answers(published, driven)
     assert {endpoint for _, endpoint in called(published)} >= documented_endpoints()
     assert ("llm", "predict", "from client: cancel") in published.seen
     assert ("diagnostics", "streamLogs", "from client: stop") in published.seen
+    for packet in ("callTool", "abortToolCall", "discardSession"):
+        assert ("plugins", "startToolUseSession", f"from client: {packet}") in published.seen
 
 
 def test_the_endpoints_that_no_method_reaches_are_counted(published, driven):
@@ -260,7 +268,9 @@ def use_system(client):
     client.system.start_http_server()
     client.system.start_http_server(1234, cors=True, network_interface="127.0.0.1")
     client.system.stop_http_server()
-    client.system.request_shutdown()
+    states = queue.SimpleQueue()
+    with client.on_connection_change(states.put):
+        assert states.get(timeout=10)
 
 
 def use_logs(client, server):
@@ -275,6 +285,21 @@ def use_logs(client, server):
             "llm.prediction.output",
         ]
     eventually(lambda: server.received(type="channelSend", endpoint="streamLogs"))
+
+
+def use_plugins(client, server):
+    """Let a model call a tool of a plugin, and stop another one."""
+    stop = lms.CancelToken()
+    server.reply(tool_calls=[ToolCall("look", {"at": "it"})])
+    with client.plugins.tools("mcp/notes", working_directory="/") as tools:
+        client.llm.model().act("Look.", tools)
+        call = lms.run_in_background(tools.call_tool, "slow", cancel_event=stop)
+        server.wait_tool_run(1)
+        stop.cancel()
+        with pytest.raises(lms.LMStudioCancelledError):
+            call.result()
+    server.tool_runs[1].wait("aborted")
+    eventually(lambda: "discardSession" in str(server.received("channelSend", path="plugins")))
 
 
 def use_errors(client):

@@ -16,7 +16,7 @@ import pytest
 from interop import schemas
 from interop.node import node_command
 
-from lmstudio.testing import ScriptedEngine, Server
+from lmstudio.testing import Plugin, ScriptedEngine, Server, Tool
 from lmstudio.testing._engines.models_on_disk import TEST_EMBEDDING, TEST_LLM
 
 pytestmark = pytest.mark.interop
@@ -266,7 +266,7 @@ def test_what_the_server_refuses_and_a_reply_that_fails_half_way_are_errors(star
         assert start(server, "errors").output() == lines(rf"""
             unknown model: "Model not found: no-such-model"
             unknown model, loaded anew: "Model not found: no-such-model"
-            not an LLM: "\"test-embedding\" is not a model of the kind that was asked for."
+            not an LLM: "\"test-embedding\" is an embedding model, but an LLM was asked for."
             identifier in use: "Model load error: the identifier \"test-llm\" already exists."
             unknown identifier: "Cannot find a model with identifier \"nobody\""
             unknown preset: "Cannot find a preset that matches \"nonsense\""
@@ -426,6 +426,54 @@ def test_the_javascript_client_parses_documents_and_finds_what_they_say(start_ja
             steps: [2,"notes.txt","more.md","searched"]
             found: [["The lighthouse is green.","notes.txt"]]
         """)
+
+
+def test_the_javascript_client_uses_the_tools_of_a_plugin(start_javascript):
+    topic = {"type": "object", "properties": {"topic": {"type": "string"}}, "required": ["topic"]}
+    notes = {"lighthouse": "green", "harbour": ["two cranes"]}
+
+    def look(topic):
+        return notes[topic]
+
+    tools = [
+        Tool(name="read", description="Read.", parameters=topic, implementation=look),
+        Tool(name="search", warnings=["no index"], status=["shelf 1", "shelf 2"], hold=True),
+        Tool(name="broken", error="The shelf fell down."),
+    ]
+    plugins = [Plugin(identifier="mcp/notes", tools=tools)]
+    plugins.append(Plugin(identifier="mcp/private", permitted=False))
+    with Server(plugins=plugins) as server:
+        asked = {"name": "read", "arguments": {"topic": "lighthouse"}}
+        server.reply("Let me look.", tool_calls=[asked])
+        server.reply("They say green.")
+        assert start_javascript(server, "plugins").output() == lines(r"""
+            tool: "read" "Read." "mcp/notes" ["topic"]
+            tool: "search" "" "mcp/notes" []
+            tool: "broken" "" "mcp/notes" []
+            act: 2 ["\"green\""]
+            returned: ["two cranes"] []
+            threw: "The shelf fell down." []
+            threw: "enough" ["no index","shelf 1","shelf 2"]
+            threw: "Session disposed by client." []
+            nobody: "Cannot find a plugin with identifier \"mcp/nobody\""
+            refused: "Permission denied to use plugin 'mcp/private'."
+        """)
+        assert [(run.name, run.state) for run in server.tool_runs] == [
+            ("read", "complete"),
+            ("read", "complete"),
+            ("broken", "failed"),
+            ("search", "aborted"),
+            ("search", "discarded"),
+        ]
+        (created, *_) = server.received("channelCreate", endpoint="startToolUseSession")
+        assert created["creationParameter"] == {
+            "pluginIdentifier": "mcp/notes",
+            "pluginConfigSpecifier": {
+                "type": "direct",
+                "config": {"fields": []},
+                "workingDirectoryPath": "/notes",
+            },
+        }
 
 
 def test_the_javascript_client_asks_for_the_app_itself_and_sees_its_end(start_javascript):

@@ -5,7 +5,7 @@ from interop import schemas
 from interop.schemas import assert_fit
 from server.raw_client import ABSENT, ANY, NO_CONFIG, NOBODY, RawClient, user
 
-from lmstudio.testing import Model, Server, Token, ToolCall
+from lmstudio.testing import Model, Plugin, Server, Token, Tool, ToolCall
 from lmstudio.testing._engines.models_on_disk import DEFAULT_MODELS
 
 pytestmark = pytest.mark.skipif(
@@ -58,7 +58,6 @@ CALLS = {
         "getExperimentFlags": [ABSENT],
         "startHttpServer": [{"port": 1234}],
         "stopHttpServer": [ABSENT],
-        "requestShutdown": [ABSENT],
     },
     "repository": {
         "lmLinkSetPreferredDevice": [
@@ -68,12 +67,23 @@ CALLS = {
         "lmLinkStatus": [ABSENT],
     },
 }
-IN_REPOSITORY = (  # so far
-    "searchModels",
-    "getModelDownloadOptions",
-    "downloadModel",
-    "lmLinkStatus",
-    "lmLinkSetPreferredDevice",
+SO_FAR = {
+    "repository": (
+        "searchModels",
+        "getModelDownloadOptions",
+        "downloadModel",
+        "lmLinkStatus",
+        "lmLinkSetPreferredDevice",
+    ),
+    "plugins": ("startToolUseSession",),
+}
+PLUGIN = Plugin(
+    identifier="mcp/sums",
+    tools=[
+        Tool(name="add", description="Add.", warnings=["w"], status=["s"], result={"sum": 3}),
+        Tool(name="fail", error="Out of paper"),
+        Tool(name="slow", delay=600.0),
+    ],
 )
 PREDICTION = {"modelSpecifier": ANY, "predictionConfigStack": NO_CONFIG}
 CHAT = [
@@ -95,7 +105,8 @@ CHAT = [
 
 def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
     more = [Model(key=f"{kind}-{n}", type=kind) for kind in ("llm", "embedding") for n in (2, 3, 4)]
-    with Server(models=[*DEFAULT_MODELS, *more], jit_evict=True) as server:
+    models = [*DEFAULT_MODELS, *more]
+    with Server(models=models, jit_evict=True, plugins=[PLUGIN]) as server:
         for namespace in ("llm", "embedding"):
             with RawClient(server, namespace) as client:
                 load(client, namespace)
@@ -114,6 +125,10 @@ def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
             client.open("alive")
         with RawClient(server, "diagnostics") as client:
             read_logs(server, client)
+        with RawClient(server, "plugins") as client:
+            use_tools(server, client)
+        with RawClient(server, "system") as client:
+            client.call("requestShutdown", ABSENT)
 
     assert_fit(published, server)
     assert set(of_the_server(published)) - published.seen == set()
@@ -121,11 +136,11 @@ def test_every_endpoint_and_every_kind_of_packet_of_the_server_fits(published):
 
 def of_the_server(published):
     """What the schemas describe and the server serves, as in `Schemas.seen`."""
-    for namespace in ("llm", "embedding", "system", "files", "repository", "diagnostics"):
+    for namespace in sorted(set(published.namespaces) - {"runtime"}):
         endpoints = published.namespaces[namespace]
         for kind in ("rpc", "channel"):
             for endpoint, schema in endpoints[kind].items():
-                if namespace == "repository" and endpoint not in IN_REPOSITORY:
+                if endpoint not in SO_FAR.get(namespace, endpoints[kind]):
                     continue
                 yield namespace, endpoint, "parameter"
                 if kind == "rpc":
@@ -189,6 +204,22 @@ def read_logs(server, client):
         other.rest(other.predict())
     client.until(channel, "log")
     client.cancel(channel, "stop")
+    client.rest(channel)
+
+
+def use_tools(server, client):
+    specifier = {"type": "direct", "config": {"fields": []}, "workingDirectoryPath": "/"}
+    parameter = {"pluginIdentifier": "mcp/nobody", "pluginConfigSpecifier": specifier}
+    client.rest(client.open("startToolUseSession", parameter))
+    channel = client.open("startToolUseSession", {**parameter, "pluginIdentifier": "mcp/sums"})
+    client.packet(channel)
+    for number, name in enumerate(["add", "fail", "nobody", "slow"]):
+        packet = {"type": "callTool", "callId": number, "name": name, "arguments": {"a": 1}}
+        client.send({"type": "channelSend", "channelId": channel, "message": packet})
+    server.wait_tool_run(3)
+    packet = {"type": "abortToolCall", "callId": 3}
+    client.send({"type": "channelSend", "channelId": channel, "message": packet})
+    client.cancel(channel, "discardSession")
     client.rest(channel)
 
 

@@ -315,7 +315,7 @@ def growth(measures):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None)
     can_stop, how = hasattr(signal, "SIGSTOP"), argparse.BooleanOptionalAction

@@ -327,7 +327,7 @@ def rpc_error(scene):
     error = {"title": "Disk full", "cause": "Too many cats."}
     scene.send(type="rpcError", callId=scene.id, error=error)
     return scene.is_refused(
-        lms.LMStudioServerError, "RPC error: Disk full\n  Cause: Too many cats."
+        lms.LMStudioServerError, r"RPC error: [\w ]+ failed: Disk full\n  Cause: Too many cats\."
     )
 
 

@@ -129,8 +129,11 @@ test_whatever_comes_a_call_gets_its_own_packets_and_one_outcome = ProtocolMachin
 
 def received(data, sizes):
     """What came of each call, the bytes being cut into pieces of these sizes, used in turn."""
-    # Not too many pieces: a system that takes its time for each would take a minute for all.
-    sizes = [*itertools.islice(itertools.cycle(sizes), 1000), len(data)]
+    # Not too many pieces: a system that takes its time for each would take a minute for all. And no
+    # more in one than a socket takes while nobody reads.
+    most = 60_000
+    rest = itertools.repeat(most, len(data) // most + 1)
+    sizes = [*itertools.islice(itertools.cycle(sizes), 1000), *rest]
     with Wire() as wire:
         position = 0
         for size in sizes:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from robustness.hostile import HUGE, json_values, packets
 
 import lmstudio as lms
+from lmstudio._concurrency.callback_gate import CallbackGate
 from lmstudio._connection.call import END, Outcome
+from lmstudio._requests import plugins
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +235,50 @@ def test_any_answer_is_a_value_or_a_documented_error(deaf, name, answer, progres
     deaf.answers[:] = [(received, answer)] * 3
 
     attempt(lambda: CALLS[name](deaf))
+
+
+# -- plugins ------------------------------------------------------------------------------------
+
+functions = st.fixed_dictionaries(
+    {"name": st.just("look") | json_values},
+    optional={"description": json_values, "parameters": json_values},
+)
+definitions = st.lists(
+    st.fixed_dictionaries({"function": functions | json_values}) | json_values, max_size=3
+)
+
+
+@given(definitions=definitions | json_values)
+def test_any_list_of_tools_is_one_or_a_documented_error(definitions):
+    request = plugins.start_tools("mcp/notes", None, None)
+
+    tools = attempt(lambda: request.result({"type": plugins.READY, "toolDefinitions": definitions}))
+
+    if isinstance(tools, list):
+        for tool in tools:
+            assert isinstance(tool.name, str)
+            assert isinstance(tool.description, str)
+            assert isinstance(tool.parameters, dict)
+
+
+@given(
+    said=st.lists(json_values, max_size=3),
+    answer=st.fixed_dictionaries(
+        {"type": st.sampled_from(["toolCallComplete", "toolCallError"])},
+        optional={"result": json_values, "error": json_values},
+    ),
+)
+def test_any_answer_of_a_tool_is_a_value_or_a_documented_error(said, answer):
+    heard = []
+    request = plugins.call_tool("look", {}, heard.append, heard.append, CallbackGate())
+    for text in said:
+        for kind in ("toolCallStatus", "toolCallWarn"):
+            request.on_packet({"type": kind, "statusText": text, "warnText": text})
+
+    result = attempt(lambda: request.result(answer))
+
+    assert heard == [text for text in said if isinstance(text, str) for _ in range(2)]
+    if answer["type"] == "toolCallComplete":
+        assert result == answer.get("result")
+    else:
+        assert isinstance(result, lms.LMStudioServerError)

@@ -284,3 +284,29 @@ def test_a_list_gets_each_message_once(server, model):
         forget_replies(server)
 
     assert each_point(scenario, TELLING, 2) > 50
+
+
+# -- the light in a window --------------------------------------------------------------------
+
+
+def test_a_light_that_was_being_lit_leaves_nothing_behind_and_another_one_works(server):
+    def scenario(interrupted):
+        client, told = lms.Client(server.host), []
+        watch = None
+        try:
+            with interrupted() as where:
+                watch = client.on_connection_change(lambda _: None)
+        except KeyboardInterrupt:
+            # The caller's own last step may be hit, when all is done.
+            is_done = where[0].endswith(("on_connection_change", "__exit__"))
+            assert is_done or not client._session.listeners
+        with client.on_connection_change(told.append):
+            eventually(lambda: told == [True])
+        if watch is not None:
+            watch.close()
+        client.close()
+        state = client._session.dispatcher.state
+        assert not state._subscriptions
+        eventually(lambda: not client._session.listeners)
+
+    assert each_point(scenario) > 50

@@ -11,6 +11,7 @@ import pytest
 from helpers import NO_FILE, WINDOWS, needs_signals
 from server.raw_client import RawClient, text_of
 
+import lmstudio as lms
 from lmstudio.testing import Server
 from lmstudio.testing.__main__ import _options, _server, main
 from lmstudio.testing.script_file import read_script
@@ -80,6 +81,14 @@ def test_runs_until_a_signal_and_ends_quietly(number):
             assert packets[-1]["stats"]["predictedTokensCount"] == 3
             client.predict("a story")
             assert command.end(number) == (0, "", "")
+
+
+def test_a_client_may_end_it():
+    with Command() as command:
+        with lms.Client(command.server.host) as client:
+            client.system.request_shutdown()
+        output, errors = command.process.communicate(timeout=20)
+        assert (command.process.returncode, output, errors) == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -158,18 +167,28 @@ def test_toml_where_there_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "script.json: Expecting"),
-        ("[]", "expected sections server, models, hub, replies"),
-        ('{"answers": []}', "there is no section answers; there is server, models, hub, replies"),
-        ('{"server": {"speed": 1}}', "server: there is no setting speed; there is port, loaded"),
-        ('{"replies": [{"txt": 1}]}', "replies, entry 1: there is no field txt; there is tokens"),
+        ("{", r"script.json, line 1: this is no JSON \(.*in column 2 of '{'\); TOML needs"),
+        ('{"server": {\n"port": 0,\n}}', "script.json, line [23]: this is no JSON"),
+        ("", "script.json, line 1: this is no JSON"),
+        ('{"server": \n"\udcff"}', "script.json, line 2: this is no text in UTF-8"),
+        ("[]", "expected sections server, models, hub, plugins, replies"),
+        (
+            '{"answers": []}',
+            "there is no section 'answers'; there is server, models, hub, plugins, replies",
+        ),
+        ('{"reply": []}', "there is no section 'reply'; the nearest is 'replies' .there is server"),
+        ('{"server": {"speed": 1}}', "server: there is no setting 'speed'; there is port, loaded"),
+        ('{"server": {"lode_time": 1}}', "'lode_time'; the nearest is 'load_time' or .*there is"),
+        ('{"replies": [{"txt": 1}]}', "entry 1: there is no field 'txt'; the nearest is 'text' "),
         ('{"replies": ["x"]}', "replies, entry 1: expected fields with values, got 'x'"),
-        ('{"models": [{"name": 1}]}', "models, entry 1: there is no field name; there is key"),
+        ('{"models": [{"name": 1}]}', "models, entry 1: there is no field 'name'; "),
+        ('{"models": [{"key": "a", "vison": 1}]}', "no field 'vison'; the nearest is 'vision'"),
+        ('{"hub": [{"key": "a"}, {"key": "A"}]}', r"script.json: hub\[1\] has the key of hub\[0\]"),
         ('{"hub": 5}', "script.json, hub: expected a list, got 5"),
         ('{"server": 5}', "script.json, server: expected settings with values, got 5"),
         ('{"server": {"load_time": "x"}}', "server: load_time must be a number, got 'x'"),
-        ('{"server": {"stats": 1}}', "server: there is no setting stats; there is port"),
-        ('{"server": {"hold": ["predict"]}}', "server: there is no setting hold"),
+        ('{"server": {"stats": 1}}', "server: there is no setting 'stats'; "),
+        ('{"server": {"hold": ["predict"]}}', "server: there is no setting 'hold'"),
         ('{"models": [{}]}', "models, entry 1: a model needs a key"),
         ('{"models": [{"key": "a"}, {"key": 5}]}', "models, entry 2: key must be a text, got 5"),
         ('{"hub": [{"key": "a", "size_bytes": "x"}]}', "hub, entry 1: size_bytes must be a whole"),
@@ -185,7 +204,22 @@ def test_toml_where_there_is_none(tmp_path):
 )
 def test_a_wrong_script_says_what_is_possible(tmp_path, content, words):
     path = tmp_path / "script.json"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(ValueError, match=words):
+        read_script(str(path))
+
+
+def test_json_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "script.json"
+    path.write_text('{"server": {"port": 0}}', encoding="utf-8-sig")
+    assert read_script(str(path)).server == {"port": 0}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no tomllib before Python 3.11")
+def test_toml_that_is_none_says_the_line(tmp_path):
+    path = tmp_path / "script"
+    path.write_text('{"server": {}}')
+    words = "script: this is no TOML: .*line 1.*JSON needs a name that ends in .json"
     with pytest.raises(ValueError, match=words):
         read_script(str(path))
 
@@ -231,6 +265,8 @@ def test_the_options_outweigh_the_script(script):
         ("--tokens 0", "argument --tokens: the value must be at least 1, got 0"),
         ("--parallel 0", "argument --parallel: the value must be at least 1, got 0"),
         ("--hold predict", "unrecognized arguments: --hold predict"),
+        ("--por 0", "unrecognized arguments: --por 0"),
+        ("--load=1", "unrecognized arguments: --load=1"),
         ("--model a.gguf", "--model needs --engine llama"),
         ("--engine llama --delay 1", "--delay and --prefill are not for --engine llama"),
     ],
@@ -246,5 +282,38 @@ def test_the_help_says_where_the_rest_is(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert "The arguments models, hub and replies of a server are given in the script" in words
+    assert "The arguments models, hub, plugins and replies of a server are given in the" in words
     assert "There is no --hold" in words
+
+
+@needs_signals
+def test_the_port_is_noted_in_a_file_while_it_runs(tmp_path):
+    file = tmp_path / "http-server.json"
+    file.write_text('{"port": 1}')  # of one that was killed
+    with Command("--info-file", str(file)) as command:
+        noted = json.loads(file.read_text())
+        assert noted == {
+            "host": "127.0.0.1",
+            "pid": command.process.pid,
+            "port": int(command.server.host.rpartition(":")[2]),
+        }
+        assert command.end(signal.SIGTERM) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_signals
+def test_a_file_in_which_another_server_has_noted_its_port_is_left_to_it(tmp_path):
+    file = tmp_path / "http-server.json"
+    options = ("--info-file", str(file))
+    with Command(*options) as first, Command(*options) as second:
+        assert json.loads(file.read_text())["pid"] == second.process.pid
+        first.end(signal.SIGTERM)
+        assert json.loads(file.read_text())["pid"] == second.process.pid
+
+
+def test_a_port_that_cannot_be_noted_is_told(tmp_path):
+    with Command("--info-file", str(tmp_path / "missing" / "http-server.json")) as command:
+        output, errors = command.process.communicate(timeout=20)
+    assert (command.process.returncode, command.first_line + output) == (1, "")
+    assert errors.startswith("lmstudio.testing: ")
+    assert "missing" in errors

@@ -146,7 +146,34 @@ def test_a_client_without_connections_is_forgotten(server):
         pass
 
 
+def test_a_guest_whose_last_connection_has_closed_is_refused_for_good(server):
+    guest, other = ("guest:a", "mine"), ("guest:b", "mine")
+    with RawClient(server, identity=guest):
+        with RawClient(server, "system", guest):
+            pass
+        server.wait_for(lambda: not server.connections[1].open)
+        with RawClient(server, "system", guest):  # one is still open
+            pass
+    server.wait_for(lambda: not any(one.open for one in server.connections))
+    for passkey in ("mine", "another"):
+        with RawClient(server, login=False) as client:
+            assert client.login("guest:a", passkey) == {
+                "success": False,
+                "error": "Client is already released!",
+            }
+    with RawClient(server, identity=other):
+        pass
+
+
 TOKEN = "sk-lm-abcdefgh:abcdefghij0123456789"
+
+
+def test_who_has_a_token_comes_back_under_his_only_name():
+    with Server(token=TOKEN) as server:
+        for number in range(2):
+            with RawClient(server, identity=("abcdefgh", "abcdefghij0123456789")):
+                pass
+            server.wait_for(lambda number=number: not server.connections[number].open)
 
 
 def test_a_token_lets_in_who_has_it():

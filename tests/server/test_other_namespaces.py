@@ -5,6 +5,7 @@ import os
 
 import pytest
 from server.raw_client import ABSENT, NO_CONFIG, RawClient
+from websockets.exceptions import ConnectionClosed
 
 from lmstudio.testing import Model, Server
 
@@ -103,6 +104,58 @@ def test_retrieve_finds_the_best_piece(files):
     ]
 
 
+def retrieval(files, identifiers, **config):
+    fields = [{"key": f"retrieval.{key}", "value": value} for key, value in config.items()]
+    parameter = {"query": "b", "fileIdentifiers": identifiers, "config": {"fields": fields}}
+    return files.rest(files.open("retrieve", parameter))
+
+
+@pytest.mark.parametrize(
+    ("size", "overlap", "chunks"),
+    [
+        (4, 0, ["a b ", "c d ", "e"]),
+        (4, 2, ["a b ", "b c ", "c d ", "d e"]),
+        (512, 100, ["a b c d e"]),
+    ],
+)
+def test_retrieve_cuts_files_into_the_chunks_asked_for(files, size, overlap, chunks):
+    identifier = upload(files, "a.txt", b"a b c d e")["identifier"]
+    method = {"type": "recursive-v1", "chunkSize": size, "chunkOverlap": overlap}
+    packets, _ = retrieval(files, [identifier], chunkingMethod=method)
+    found = [entry["content"] for entry in packets[-1]["result"]["entries"]]
+    assert sorted(found) == sorted(chunks)
+
+
+def test_chunks_that_are_nothing_but_overlap_are_refused(files):
+    identifier = upload(files, "a.txt", b"a")["identifier"]
+    method = {"type": "recursive-v1", "chunkSize": 5, "chunkOverlap": 5}
+    packets, end = retrieval(files, [identifier], chunkingMethod=method)
+    assert packets == []
+    assert end["error"]["title"] == "Chunks of 5 cannot share 5."
+
+
+def test_retrieve_of_an_empty_file_finds_nothing(files):
+    identifier = upload(files, "a.txt", b"")["identifier"]
+    assert retrieval(files, [identifier])[0][-1]["result"]["entries"] == []
+
+
+@pytest.mark.parametrize("name", ["", "test-embedding", "TESTING/test-embedding", "mine"])
+def test_retrieve_takes_the_embedding_models_that_there_are(server, files, name):
+    server.load("test-embedding", "mine")
+    identifier = upload(files, "a.txt", b"a b")["identifier"]
+    packets, _ = retrieval(files, [identifier], embeddingModel=name)
+    assert packets[-1]["type"] == "result"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("nobody", "pathNotFound"), ("test-llm", "domainMismatch")]
+)
+def test_retrieve_refuses_what_does_not_embed(files, name, code):
+    packets, end = retrieval(files, [], embeddingModel=name)
+    assert packets == []
+    assert end["error"]["displayData"]["code"] == f"generic.{code}"
+
+
 def test_search(repository):
     results = repository.result("searchModels", {"opts": {"searchTerm": "TINY llm", "limit": 5}})
     assert results["results"] == [
@@ -147,6 +200,16 @@ def test_download(server, repository):
     assert server.load("tiny-llm") == "tiny-llm"
 
 
+def test_a_key_stands_for_one_model_also_after_a_download():
+    models, hub = [Model(key="mine", params="1B")], [Model(key="Mine", params="2B")]
+    with Server(models=models, hub=hub) as server, RawClient(server, "repository") as client:
+        packets, _ = client.rest(client.open("downloadModel", {"downloadIdentifier": "Mine"}))
+        assert packets[-1]["type"] == "success"
+        with RawClient(server, "system") as system:
+            (model,) = system.result("listDownloadedModels")
+        assert model["paramsString"] == "1B"
+
+
 def test_cancel_of_a_download():
     with Server(download_time=FOREVER) as server, RawClient(server, "repository") as client:
         channel = client.open("downloadModel", {"downloadIdentifier": "tiny-llm"})
@@ -166,9 +229,40 @@ def test_system(server, system):
     assert info == {"pid": os.getpid(), "isDaemon": True, "version": "0.4.0"}
     assert system.result("notify", {"title": "x"}) is ABSENT
     assert server.received(endpoint="notify")[0]["parameter"] == {"title": "x"}
-    for endpoint in ("stopHttpServer", "requestShutdown"):
-        assert system.result(endpoint) is ABSENT
+    assert system.result("stopHttpServer") is ABSENT
     assert system.result("startHttpServer", {"port": 1234}) is ABSENT
+
+
+def test_a_shutdown_ends_the_server_and_its_records_stay(server, system):
+    server.reply("word " * 10_000, delay=0.001)
+    with RawClient(server) as other:
+        other.predict()
+        server.wait_prediction().wait_tokens(1)
+        assert server.listening
+
+        assert system.result("requestShutdown") is ABSENT
+
+        server.wait_for(lambda: not server.listening)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                other.recv()
+        assert closed.value.rcvd.code == 1001
+    server.wait_for(lambda: not any(one.open for one in server.connections))
+    with pytest.raises(OSError), RawClient(server):
+        pass
+    assert server.predictions[0].wait_finished().error == "connection lost"
+    assert len(server.received(endpoint="requestShutdown")) == 1
+    assert repr(server).endswith("closed>")
+    server.close()
+
+
+def test_a_shutdown_is_answered_also_where_somebody_reads_nothing(server, system):
+    with RawClient(server) as other:
+        server.reply("word " * 100_000)
+        other.predict()  # and nobody reads what comes
+        server.wait_prediction().wait_tokens(1)
+        assert system.result("requestShutdown") is ABSENT
+        server.wait_for(lambda: not server.listening)
 
 
 def test_void_means_absent(system):

@@ -1,6 +1,7 @@
 """Predictions of the embedded server: scripts, cancels, faults, and the record of each."""
 
 import json
+import re
 import threading
 
 import pytest
@@ -304,14 +305,52 @@ def test_reasoning_is_split_at_its_tags(server, client, tokens, parsing, parts):
     assert packets[-1]["stats"]["predictedTokensCount"] == len(tokens)
 
 
-def test_a_draft_model_that_does_not_exist_is_refused(client):
-    draft = {"speculativeDecoding.draftModel": "nope"}
-    packets, end = client.rest(client.predict(**draft))
+DRAFT = "speculativeDecoding.draftModel"
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "more"),
+    [
+        ("nope", 'Cannot find model "nope"', "as the draft model.*such as: test-llm, test-vlm"),
+        (
+            "test-embedding",
+            '"test-embedding" cannot be the draft model: it is an embedding model.',
+            "Name a downloaded LLM",
+        ),
+    ],
+)
+def test_a_draft_model_that_is_none_is_refused_and_the_error_says_so(client, name, title, more):
+    packets, end = client.rest(client.predict(**{DRAFT: name}))
     assert packets == []
-    assert end["error"]["title"] == 'Cannot find model "nope"'
-    for key in ("test-vlm", ""):
-        packets, _ = client.rest(client.predict(**{"speculativeDecoding.draftModel": key}))
-        assert packets[-1]["type"] == "success"
+    preload = client.error("preloadDraftModel", {"specifier": ANY, "draftModelKey": name})
+    for error in (end["error"], preload):
+        assert error["title"] == title
+        assert re.search(more, f"{error.get('cause')} {error['suggestion']}")
+
+
+def test_with_a_draft_model_the_stats_tell_of_its_guesses(server, client):
+    packets, _ = client.rest(client.predict(**{DRAFT: "TESTING/test-vlm"}))
+    fragments = [packet["fragment"] for packet in packets if packet["type"] == "fragment"]
+    assert [one["containsDrafted"] for one in fragments] == [False, *[True] * (len(fragments) - 1)]
+    guessed = len(fragments) - 1
+    stats = {key: packets[-1]["stats"][key] for key in DRAFT_STATS}
+    assert list(stats.values()) == ["test-vlm", guessed, guessed, 0, 0]
+
+    server.reply(
+        [Token("a"), Token("b", contains_drafted=True, count=2)], rejectedDraftTokensCount=5
+    )
+    stats = client.rest(client.predict(**{DRAFT: "test-vlm"}))[0][-1]["stats"]
+    assert [stats[key] for key in DRAFT_STATS] == ["test-vlm", 2, 2, 5, 0]
+
+    for config in ({}, {DRAFT: ""}):
+        stats = client.rest(client.predict(**config))[0][-1]["stats"]
+        assert not any(key in stats for key in DRAFT_STATS)
+
+
+DRAFT_STATS = (
+    "usedDraftModelKey",
+    *(f"{what}DraftTokensCount" for what in ("total", "accepted", "rejected", "ignored")),
+)
 
 
 def test_an_image_for_a_model_without_vision_is_an_error(server, client):
@@ -325,6 +364,7 @@ def test_an_image_for_a_model_without_vision_is_an_error(server, client):
     packets, end = client.rest(client.open("predict", parameter))
     assert packets == []
     assert end["error"]["title"].startswith("Model does not support images.")
+    assert re.search("have it: test-vlm.*vision=True", end["error"]["suggestion"])
     server.load("test-vlm")
     parameter["modelSpecifier"] = {"type": "query", "query": {"vision": True}}
     assert client.rest(client.open("predict", parameter))[0][-1]["type"] == "success"

@@ -1,6 +1,7 @@
 """What the embedded server says to a test that uses it wrongly: never nothing, never nonsense."""
 
 import math
+import re
 
 import pytest
 from server.raw_client import ANY, NO_CONFIG, RawClient, text_of
@@ -8,6 +9,7 @@ from server.raw_client import ANY, NO_CONFIG, RawClient, text_of
 from lmstudio.testing import (
     GeneratedEngine,
     Model,
+    Reply,
     ScriptedEngine,
     Server,
     Token,
@@ -32,7 +34,8 @@ def call(server, client):
         ({"delayy": 5}, "no argument or entry of the stats 'delayy'; the nearest is 'delay'"),
         ({"tokens_per_secnd": 5}, "'tokens_per_secnd'; the nearest is 'tokensPerSecond'"),
         ({"silent_afer": 5}, "'silent_afer'; the nearest is 'silent_after'"),
-        ({"zzz": 5}, "'zzz'; there is reasoning, tool_calls, delay"),
+        ({"zzz": 5}, "'zzz'; there is tokens, reasoning, tool_calls, delay"),
+        ({"text": "x"}, r"no argument 'text'; give it first, as reply\('x'\), or as tokens="),
         ({"delay": -1}, "delay must be at least 0, got -1"),
         ({"prefill": math.inf}, "prefill must be a finite number, got inf"),
         ({"slow_stop": -0.5}, "slow_stop must be at least 0, got -0.5"),
@@ -165,6 +168,10 @@ def test_waiting_for_nonsense_ends_at_once(server, client):
         server.wait_for("rpcCall")
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         server.wait_for(count=0)
+    with pytest.raises(ValueError, match="index must be at least 0, got -1"):
+        server.wait_prediction(-1)
+    with pytest.raises(TypeError, match="timeout must be a number, got 'x'"):
+        server.wait_prediction(0, "x")
     server.predictions[0].wait_finished()
 
 
@@ -213,6 +220,60 @@ def test_details_of_progress_belong_to_the_endpoint(server, client):
         server.expect("loadModel").progress(0.5, total_bytes=3)
 
 
+def test_a_call_that_came_before_anything_held_it_is_told(server, client):
+    client.result("listLoaded")
+    with pytest.raises(
+        AssertionError,
+        match=r"none came: .* 1 of that endpoint came before expect.*hold\('listLoaded'\) before",
+    ):
+        server.expect("listLoaded", timeout=0)
+    with pytest.raises(AssertionError) as caught:
+        server.expect("listLoaded", timeout=0)  # it is held now
+    assert "before" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ("It is green.", r"it is no JSON \(Expecting value: line 1"),
+        ('{"name": 5}', "'name' is not of the type 'string'"),
+        ("[]", "the reply is not of the type 'object'"),
+        ("{}", "the reply has no 'name'"),
+        ('{"name": "a", "tags": ["x", 5]}', "entry 1 of 'tags' is not of the type 'string'"),
+        ('{"name": "a", "size": "XL"}', "'size' is none of"),
+        ('{"name": "a", "age": true}', "'age' is not of the type 'integer' or 'null'"),
+        ('{"name": "a", "age": 3.0, "tags": [], "size": "S", "more": 5}', None),
+    ],
+)
+def test_a_scripted_reply_that_no_model_would_give_is_told_in_the_log(
+    server, client, caplog, reply, words
+):
+    properties = {
+        "name": {"type": "string"},
+        "age": {"type": ["integer", "null"]},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "size": {"enum": ["S", "M"]},
+        "other": {"$ref": "#/$defs/other"},
+    }
+    schema = {"type": "object", "properties": properties, "required": ["name"]}
+    server.reply(reply)
+    packets, _ = client.rest(client.predict(structured={"type": "json", "jsonSchema": schema}))
+    assert text_of(packets) == reply
+    told = [r.getMessage() for r in caplog.records if "does not fit" in r.getMessage()]
+    assert len(told) == (words is not None)
+    if words:
+        assert re.search(f"{words}.* Script one that fits", told[0])
+
+
+@pytest.mark.parametrize(
+    "schema", [None, 5, {"type": 5}, {"type": {}}, {"required": 5}, {"enum": 5}]
+)
+def test_a_schema_that_is_none_breaks_no_reply(server, client, schema):
+    server.reply("{}")
+    packets, _ = client.rest(client.predict(structured={"type": "json", "jsonSchema": schema}))
+    assert text_of(packets) == "{}"
+
+
 # -- servers, models and engines -------------------------------------------------------------
 
 
@@ -237,6 +298,8 @@ def test_details_of_progress_belong_to_the_endpoint(server, client):
         ({"jit_evict": "no"}, "jit_evict must be True or False, got 'no'"),
         ({"parallel": 1.5}, "parallel must be a whole number, got 1.5"),
         ({"version": 1}, "version must be a text, got 1"),
+        ({"lode_time": 1}, r"Server\(\) has no argument 'lode_time'; the nearest is 'load_time'"),
+        ({"bogus": 1}, r"Server\(\) has no argument 'bogus'; there is port, engine, models"),
     ],
 )
 def test_a_server_with_a_setting_of_the_wrong_type_does_not_start(arguments, words):
@@ -250,6 +313,12 @@ def test_a_server_with_a_setting_of_the_wrong_type_does_not_start(arguments, wor
         ({"port": 99999}, "port must be from 0 to 65535, got 99999"),
         ({"download_time": math.nan}, "download_time must be a finite number, got nan"),
         ({"loaded": ["x"]}, r"Model not found: x \(the downloaded models: test-llm, test-vlm, "),
+        (
+            {"models": [Model(key="a"), Model(key="A", type="embedding")]},
+            r"models\[1\] has the key",
+        ),
+        ({"hub": [Model(key="a")] * 2}, r"hub\[1\] has the key of hub\[0\], 'a': each model needs"),
+        ({"token": "abc"}, "token must be 'sk-lm-', 8 letters .*, as 'sk-lm-abcdefgh:abcdefghij01"),
     ],
 )
 def test_a_server_with_a_setting_without_meaning_does_not_start(arguments, words):
@@ -261,6 +330,16 @@ def test_a_server_with_a_setting_without_meaning_does_not_start(arguments, words
     ("make", "error", "words"),
     [
         (lambda: Model(key=5), TypeError, "key must be a text, got 5"),
+        (
+            lambda: Model(key="a", vison=True),
+            TypeError,
+            "Model.. has no argument 'vison'; the near",
+        ),
+        (lambda: ScriptedEngine(dealy=1), TypeError, "ScriptedEngine.. has no argument 'dealy'"),
+        (lambda: GeneratedEngine(rat=1), TypeError, "GeneratedEngine.. has no argument 'rat'"),
+        (lambda: ToolCall("a", args={}), TypeError, "ToolCall.. has no argument 'args'"),
+        (lambda: Token("a", drafted=True), TypeError, "no argument 'drafted'; the nearest is 'co"),
+        (lambda: Reply(token=["a"]), TypeError, "Reply.. has no argument 'token'; the nearest is"),
         (lambda: Model(key="a", type="drafter"), ValueError, "type must be one of 'llm', 'emb"),
         (lambda: Model(key="a", quantization="Q4"), TypeError, "quantization must be a name and"),
         (lambda: Model(key="a", variants="a@q4"), TypeError, "variants must be a list of texts"),

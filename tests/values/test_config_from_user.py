@@ -131,9 +131,15 @@ def test_constructors_refuse_what_does_not_exist():
 @pytest.mark.parametrize(
     ("config", "cls", "message"),
     [
-        ({"maxTokens": 1, "max_tokens": 1}, LlmPredictionConfig, "'max_tokens' is given twice"),
-        (5, LlmPredictionConfig, "a LlmPredictionConfig or a dict, not 5 (int)"),
-        (LlmLoadModelConfig(), LlmPredictionConfig, "a LlmPredictionConfig or a dict, not LlmLoad"),
+        (
+            {"maxTokens": 1, "max_tokens": 1},
+            LlmPredictionConfig,
+            "'max_tokens' is given twice, as 'maxTokens' too",
+        ),
+        (5, LlmPredictionConfig, "a dict of options or a LlmPredictionConfig, not 5 (int)"),
+        (LlmLoadModelConfig(), LlmPredictionConfig, "or a LlmPredictionConfig, not LlmLoad"),
+        (LlmPredictionConfig, LlmPredictionConfig, "Write LlmPredictionConfig(...)."),
+        ({"structured": 5}, LlmPredictionConfig, "LlmPredictionConfig.structured is a dict of"),
         ({"structured": {}}, LlmPredictionConfig, "LlmStructuredPredictionSetting needs 'type'"),
     ],
 )
@@ -220,7 +226,7 @@ def test_numbers_of_numpy_are_numbers_and_its_truths_are_truths():
         ({"enable_thinking": 1}, "takes True or False, not 1"),
         ({"raw_tools": []}, "takes a dict, not []"),
         ({"raw": "x"}, "takes a dict or a list, not 'x'"),
-        ({"system_prompt": ["x" * 999]}, "... (list)"),
+        ({"system_prompt": ["x" * 999]}, "... (1,003 characters) (list)"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_an_error_that_says_what_is_taken(options, message):

@@ -502,5 +502,7 @@ def test_the_servers_refusal_is_raised(server, client):
     worker = Worker(client.prepare_image, PNG)
     server.expect("uploadFileBase64").error("The disk is full")
 
-    with pytest.raises(lms.LMStudioServerError, match="RPC error: The disk is full"):
+    with pytest.raises(
+        lms.LMStudioServerError, match="RPC error: The upload failed: The disk is full"
+    ):
         raise worker.error()

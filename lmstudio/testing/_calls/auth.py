@@ -11,6 +11,7 @@ from .._core.options import Options
 
 _LONGEST = 256
 _TOKEN_PREFIX = "sk-lm-"
+_GUEST_PREFIX = "guest:"  # of the names that clients make up who have none
 
 
 class Doorkeeper:
@@ -20,6 +21,7 @@ class Doorkeeper:
         self._options = options
         self._tokens = {tuple(token[len(_TOKEN_PREFIX) :].split(":")) for token in options.tokens}
         self._inside: dict[str, tuple[str, int]] = {}
+        self._gone: set[str] = set()
 
     async def let_in(self, connection: Connection) -> bool:
         """Wait for a good authentication packet and answer it; False if the client must go."""
@@ -43,7 +45,11 @@ class Doorkeeper:
         return True
 
     def let_out(self, connection: Connection) -> None:
-        """Note that a connection has ended; a client without connections is forgotten."""
+        """Note that a connection has ended; a client without connections is forgotten.
+
+        But for guests: as in LM Studio's public server classes, none comes back under its name. Who
+        has an API token has no other name, so he may.
+        """
         identifier = connection.client_identifier
         if identifier in self._inside:
             passkey, count = self._inside[identifier]
@@ -51,12 +57,16 @@ class Doorkeeper:
                 self._inside[identifier] = (passkey, count - 1)
             else:
                 del self._inside[identifier]
+                if identifier.startswith(_GUEST_PREFIX):
+                    self._gone.add(identifier)
 
     def _problem(self, identifier: str, passkey: str) -> str | None:
         if self._options.auth == "refuse":
             return "Failed to validate client: this server refuses all clients"
         if self._tokens and (identifier, passkey) not in self._tokens:
             return "Failed to validate client: this server asks for a valid API token"
+        if identifier in self._gone:
+            return "Client is already released!"
         if identifier in self._inside and self._inside[identifier][0] != passkey:
             return (
                 "Failed to validate client: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._core.channel import Channel
+from .._core.channel import STOPS, Channel
 from .._core.connection import Connection
 from .._core.prediction import Prediction
 from .._endpoints.success import success_packet
@@ -88,7 +88,7 @@ class Call:
     @property
     def cancelled(self) -> bool:
         """Whether the client's cancel has arrived."""
-        return any(packet.get("type") in ("cancel", "stop") for packet in self._packets)
+        return any(packet.get("type") in STOPS for packet in self._packets)
 
     def __repr__(self) -> str:
         state = self._ended or ("the client is gone" if self._gone else "open")

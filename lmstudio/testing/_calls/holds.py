@@ -40,15 +40,22 @@ class Holds:
 
     def expect(self, endpoint: str, timeout: float) -> Call:
         """Take the oldest parked call of the endpoint; wait for it if there is none."""
-        if endpoint not in self._held:
-            self.hold(endpoint)
-        return self._core.changes.wait(
-            lambda: self._take(endpoint),
-            timeout,
-            lambda: (
-                f"expected a call of {endpoint!r}, but none came: {self._core.journal.summary()}"
-            ),
-        )
+        check_held("endpoint", endpoint)
+        journal = self._core.journal
+        is_held = _name(endpoint) in map(_name, self._held)
+        missed = 0 if is_held else len(journal.calls(endpoint))
+        self.hold(endpoint)
+
+        def describe() -> str:
+            words = f"expected a call of {endpoint!r}, but none came: {journal.summary()}"
+            if missed:
+                words += (
+                    f". {missed} of that endpoint came before expect(), and the server answered: "
+                    f"call hold({endpoint!r}) before the client calls"
+                )
+            return words
+
+        return self._core.changes.wait(lambda: self._take(endpoint), timeout, describe)
 
     def park(
         self, session: Session, message: dict[str, Any], channel: Channel | None = None
@@ -87,3 +94,8 @@ class Holds:
     def _proceed_parked(self, endpoint: str) -> None:
         while (call := self._take(endpoint)) is not None:
             call.proceed()
+
+
+def _name(endpoint: str) -> str:
+    """Return the name of an endpoint without its namespace."""
+    return endpoint.rpartition("/")[2]

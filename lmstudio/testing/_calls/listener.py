@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+import socket
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +20,7 @@ from websockets.protocol import State
 from .._core.connection import Connection
 from .._core.core import Core
 from .._core.loop_thread import logger
+from .._core.options import wrong_address
 from .._protocol.names import NAMESPACES
 from .auth import Doorkeeper
 from .holds import Holds
@@ -25,6 +28,7 @@ from .origin import refusal
 from .session import Session
 
 _CLOSE_HANDSHAKE = 0.25
+_NOT_HERE = (errno.EADDRNOTAVAIL, None)  # asyncio says it without a number, on newer Pythons
 
 _logger = logging.getLogger("lmstudio.testing.websockets")
 _logger.setLevel(logging.INFO)  # below that it shows whole messages, tokens too
@@ -40,10 +44,46 @@ class Listener:
         self._server: WebSocketServer | None = None
         self._connections: set[Connection] = set()
         self._stopping = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clients can come in. Any thread."""
+        return self._server is not None and not self._stopping.is_set()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port."""
-        self._server = await serve(
+        """Listen; return the port.
+
+        Raises:
+            OSError: The port is taken, or not for us.
+            ValueError: The address is none of this machine.
+        """
+        try:
+            self._server = await self._listen(host, port)
+        except OSError as problem:
+            if problem.errno in (errno.EADDRINUSE, errno.EACCES):
+                why = "taken" if problem.errno == errno.EADDRINUSE else "not for this user"
+                hint = f"port {port} of {host} is {why}; give another one, or 0 for any free one"
+                raise OSError(problem.errno, hint) from None
+            if isinstance(problem, socket.gaierror) or problem.errno in _NOT_HERE:
+                raise wrong_address(host, f": {problem.strerror or problem}") from None
+            raise
+        except ValueError as problem:  # no name at all, as one with an empty part
+            raise wrong_address(host, f": {problem}") from None
+        self._watch = asyncio.ensure_future(self._stop_when_asked())
+        address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
+        return address[1]
+
+    async def _stop_when_asked(self) -> None:
+        """Stop when a client has asked for the end, and everybody has what was said until then."""
+        await self._core.ending.wait()
+        said = [asyncio.ensure_future(one.drain()) for one in self._connections]
+        if said:
+            await asyncio.wait(said, timeout=2 * _CLOSE_HANDSHAKE)
+        await self.stop()
+
+    async def _listen(self, host: str, port: int) -> WebSocketServer:
+        server: WebSocketServer = await serve(
             self._handle,
             host,
             port,
@@ -56,14 +96,14 @@ class Listener:
             server_header=None,
             logger=_logger,
         )
-        address: tuple[str, int] = next(iter(self._server.sockets)).getsockname()
-        return address[1]
+        return server
 
     async def stop(self) -> None:
         """Stop listening and end all connections: politely, then by force."""
         if self._server is None:
             return
         self._stopping.set()
+        self._core.changes.touch()
         self._server.close()
         try:
             await asyncio.wait_for(self._server.wait_closed(), 2 * _CLOSE_HANDSHAKE)

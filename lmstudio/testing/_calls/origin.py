@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
 
+from .._protocol.origins import normal_origin
+
 _OWN_CLIENT = "lmstudio-python"
 
 
@@ -29,17 +31,33 @@ def refusal(headers: Headers, allowed: Sequence[str], address: str) -> str | Non
     """
     for origin in headers.get_all("Origin"):
         if not (origin in allowed or is_local(_host(origin))):
-            return (
-                f"The request comes from a web page of {_shown(origin)}: only pages of localhost "
-                f"may connect to this server, unless it has allow_origins=[{_shown(origin)}]."
-            )
+            return _refused_origin(origin)
     if headers.get_all("User-Agent") == [_OWN_CLIENT]:
         return None
     for name in headers.get_all("Host"):
         host = _host(f"//{name}")
         if not (is_local(host) or host in map(_host, allowed) or _is_own(host, address)):
-            return f"The request is for the host {_shown(name)}: this server is only localhost."
+            return (
+                f"The request is for the host {_shown(name)}: this server is only localhost. Call "
+                "it by localhost or 127.0.0.1; by its address, if it listens for other computers "
+                "(host=, --host)."
+            )
     return None
+
+
+def _refused_origin(origin: str) -> str:
+    who = f"The request comes from a web page of {_shown(origin)}"
+    try:
+        allowed = _shown(normal_origin("the origin", origin))
+    except ValueError:
+        return (
+            f"{who}, which cannot be allowed: any page can come from there. Only pages of "
+            "localhost may connect to this server: serve yours from http://localhost."
+        )
+    return (
+        f"{who}: only pages of localhost may connect to this server, unless it has "
+        f"allow_origins=[{allowed}], or was started with --allow-origin {allowed}."
+    )
 
 
 def _is_own(host: str, address: str) -> bool:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from .._protocol.argument_checks import number
+
 T = TypeVar("T")
 
 
@@ -43,7 +45,9 @@ class Changes:
 
         Raises:
             AssertionError: The time is over, or the server was closed.
+            TypeError: `timeout` is no number.
         """
+        number()("timeout", timeout)
         deadline = time.monotonic() + timeout
         while True:
             # Before the look: what the loop thread changes during it is seen in the next round.

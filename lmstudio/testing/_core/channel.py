@@ -9,6 +9,8 @@ from typing import Any
 
 from .connection import Connection
 
+STOPS = ("cancel", "stop", "discardSession")  # the types of the packets that end a channel
+
 
 class Channel:
     """A channel that a client has opened.
@@ -43,7 +45,7 @@ class Channel:
     def arrived(self, packet: dict[str, Any]) -> None:
         """Take a packet of the client."""
         self.arrivals.append(packet)
-        if packet.get("type") in ("cancel", "stop"):
+        if packet.get("type") in STOPS:
             self.cancelled.set()
             if self.on_cancel is not None:
                 self.on_cancel()

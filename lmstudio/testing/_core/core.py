@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import attrs
 
-from .._engines.models_on_disk import DEFAULT_MODELS, Model
+from .._engines.models_on_disk import DEFAULT_MODELS
 from .changes import Changes
 from .channel import Channel
 from .journal import Journal
 from .loop_thread import LoopThread
 from .options import Options
-from .registry import Instance, Registry
+from .registry import Found, Instance, Registry
 from .workers import Workers
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class StoredFile:
 class Loading:
     """A model that is being loaded just in time, and the channels that wait for it."""
 
-    model: Model
+    found: Found
     identifier: str
     channels: set[Channel]
     task: asyncio.Task[Instance]
@@ -61,9 +61,10 @@ class Core:
         self.registry = Registry(models, self.changes.touch)
         self.workers = Workers(self.loop)
         self.numbers = itertools.count()
+        self.ending = asyncio.Event()  # set by the loop thread: a client has asked for the end
         # The loop thread alone:
         self.hub = list(options.hub)
-        self.loading: dict[tuple[str, str | None], Loading] = {}  # by key and device
+        self.loading: dict[tuple[str, str | None, str | None], Loading] = {}  # by `Found.which`
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}
         self.log_channels: frozenset[Channel] = frozenset()

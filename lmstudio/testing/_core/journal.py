@@ -9,6 +9,7 @@ import attrs
 from .._protocol.names import check_endpoint, check_message_type, check_path
 from .connection import Connection
 from .prediction import Prediction
+from .tool_run import ToolRun
 
 
 @attrs.frozen
@@ -31,6 +32,7 @@ class Journal:
         self.connections: list[Connection] = []
         self.received: list[Received] = []
         self.predictions: list[Prediction] = []
+        self.tool_runs: list[ToolRun] = []
 
     def check_filter(self, type: str | None, endpoint: str | None, path: str | None) -> None:
         """Accept what may be looked for.
@@ -60,6 +62,14 @@ class Journal:
             and (endpoint is None or entry.endpoint in (name, endpoint))
             and (not namespace or entry.connection.path == "/" + namespace)
             and (wanted_path is None or entry.connection.path == wanted_path)
+        ]
+
+    def calls(self, endpoint: str) -> list[dict[str, Any]]:
+        """Return the messages that have opened a call of the endpoint."""
+        return [
+            message
+            for message in self.matching(None, endpoint, None)
+            if message["type"] in ("rpcCall", "channelCreate")
         ]
 
     def summary(self, last: int = 5) -> str:

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from .._engines.models_on_disk import Domain, Model, fit
+import attrs
+
+from .._engines.models_on_disk import Domain, Model, fit, variant_of
 from .._protocol import errors
 from .._protocol.json_checks import MISSING
 from .prediction import Prediction
@@ -25,18 +27,53 @@ class Running(Protocol):
         """End the prediction with this reason."""
 
 
+@attrs.frozen
+class Found:
+    """What a name means on the disk: a model, and which of its variants (None: it has none).
+
+    Attributes:
+        alike: The keys of all models that the name fits as well, if there are several.
+    """
+
+    model: Model
+    variant: str | None
+    alike: Sequence[str] = ()
+
+    @property
+    def which(self) -> tuple[str, str | None, str | None]:
+        """The key, the variant, and the device that has it."""
+        return self.model.key, self.variant, self.model.device_identifier
+
+    def info(self) -> dict[str, Any]:
+        """Return the description that goes over the wire."""
+        info = self.model.info()
+        if self.variant is not None:
+            info["selectedVariant"] = self.variant
+        return info
+
+    def identifier(self, asked: str) -> str:
+        """Return what it is called when it is loaded just in time under a name.
+
+        The key, like everything that is loaded; but LM Studio's own tests expect the path of the
+        file where that is the name.
+        """
+        path = self.model.file_path()
+        return path if asked == path else self.model.key
+
+
 class Instance:
     """A loaded model. Loop thread only, but for `info`."""
 
     def __init__(
         self,
-        model: Model,
+        found: Found,
         identifier: str,
         fields: list[dict[str, Any]],
         ttl_ms: int | None,
         jit: bool,
     ) -> None:
-        self.model = model
+        self.found = found
+        self.model = found.model
         self.identifier = identifier
         self.reference = secrets.token_urlsafe(12)
         self.fields = fields
@@ -71,12 +108,17 @@ class Instance:
 
     def fit(self, name: str) -> int:
         """Return how well a name fits: 3 if it is the identifier, else as it fits the model."""
-        return 3 if name == self.identifier else fit(self.model, name)
+        return 3 if name == self.identifier else self.fit_model(name)
+
+    def fit_model(self, name: str) -> int:
+        """Return how well a name fits the model; not at all if it is that of another variant."""
+        asked = variant_of(self.model, name)
+        return 0 if asked not in (None, self.found.variant) else fit(self.model, name)
 
     def info(self) -> dict[str, Any]:
         """Return the description that goes over the wire."""
         return {
-            **self.model.info(),
+            **self.found.info(),
             "identifier": self.identifier,
             "instanceReference": self.reference,
             "ttlMs": self.ttl_ms,
@@ -149,29 +191,45 @@ class Registry:
             one for one in self._instances.values() if domain is None or one.model.type == domain
         ]
 
-    def model(self, key: str, domain: Domain, device: Any = MISSING) -> Model:
+    def model(self, name: str, domain: Domain, device: Any = MISSING) -> Found:
         """Return the downloaded model of the domain that goes by the name, on a device or any."""
-        model = self.any_model(key, domain, device)
-        if model.type != domain:
-            raise errors.domain_mismatch(key, model.type, domain)
-        return model
+        found = self.any_model(name, domain, device)
+        if found.model.type != domain:
+            raise errors.domain_mismatch(name, found.model.type, domain)
+        return found
 
-    def any_model(self, key: str, domain: Domain | None = None, device: Any = MISSING) -> Model:
+    def any_model(self, name: str, domain: Domain | None = None, device: Any = MISSING) -> Found:
         """Return the downloaded model that goes by the name, of the domain if one of it does."""
-        found = [one for one in self.models if fit(one, key) and _is_on(one, device)]
-        if not found:
-            raise errors.path_not_found(key, [one.key for one in self.models])
 
-        def rank(one: Model) -> tuple[Any, ...]:
-            return one.type == domain, fit(one, key), one.key == key, self._nearness(one)
+        def rank(model: Model) -> tuple[bool, int, bool, int]:
+            is_named = model.key.lower() == name.lower()
+            return model.type == domain, fit(model, name), is_named, self._nearness(model)
 
-        return max(found, key=rank)
+        fitting = [one for one in self.models if fit(one, name) and _is_on(one, device)]
+        if not fitting:
+            raise errors.path_not_found(name, [one.key for one in self.models])
+        best = max(map(rank, fitting))
+        first, *others = [one for one in fitting if rank(one) == best]
+        variant = variant_of(first, name) or next(iter(first.variants), None)
+        return Found(first, variant, [one.key for one in (first, *others)] if others else ())
 
     def _nearness(self, model: Model) -> int:
         """Return where a model is looked for: on the preferred device, here, then elsewhere."""
         if model.device_identifier == self.preferred_device:
             return 2
         return int(model.device_identifier is None)
+
+    def draft(self, name: str, with_code: bool = False) -> Found:
+        """Return the downloaded LLM that is to be the draft model; an error may have a code."""
+        try:
+            found = self.any_model(name, "llm")
+        except errors.EndpointError as problem:
+            more = {"displayData": problem.error["displayData"]} if with_code else {}
+            llms = [one.key for one in self.models if one.type == "llm"]
+            raise errors.draft_not_found(name, llms, more) from None
+        if found.model.type != "llm":
+            raise errors.draft_is_no_llm(name, found.model.type)
+        return found
 
     def get(self, identifier: str, domain: Domain) -> Instance | None:
         """Return the instance with exactly this identifier."""
@@ -216,7 +274,7 @@ class Registry:
 
     def add(
         self,
-        model: Model,
+        found: Found,
         identifier: str,
         fields: list[dict[str, Any]],
         ttl_ms: int | None = None,
@@ -225,7 +283,7 @@ class Registry:
         """Add a loaded instance."""
         if identifier in self._instances:
             raise errors.identifier_taken(identifier)
-        instance = Instance(model, identifier, fields, ttl_ms, jit)
+        instance = Instance(found, identifier, fields, ttl_ms, jit)
         self._instances[identifier] = instance
         self.rest(instance)
         self._changed()
@@ -269,7 +327,7 @@ def _matches(instance: Instance, query: dict[str, Any], domain: Domain) -> bool:
     return (
         query.get("domain", domain) == domain
         and (identifier is None or instance.fit(identifier) > 0)
-        and (path is None or fit(instance.model, path) > 0)
+        and (path is None or instance.fit_model(path) > 0)
         and (query.get("vision") is None or query["vision"] == instance.model.vision)
         and _is_on(instance.model, query.get("deviceIdentifier", MISSING))
     )

@@ -14,7 +14,7 @@ from .._engines.models_on_disk import Domain
 from .._protocol.errors import EndpointError
 
 PARSER = {"library": "testing", "version": "1.0.0"}
-_CHUNK = 512
+_CHUNK, _OVERLAP, _LIMIT = 512, 100, 5  # LM Studio's own
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image"),
     (b"\xff\xd8\xff", "image"),
@@ -89,6 +89,9 @@ async def parse_document(core: Core, channel: Channel, parameter: Any) -> None:
 async def retrieve(core: Core, channel: Channel, parameter: Any) -> None:
     """Serve `retrieve`: the pieces of the files that share most words with the query."""
     files = [_stored(core, identifier) for identifier in parameter["fileIdentifiers"]]
+    config = {field["key"]: field.get("value") for field in parameter["config"]["fields"]}
+    _check_embedding_model(core, config.get("retrieval.embeddingModel"))
+    size, overlap = _chunking(config.get("retrieval.chunkingMethod"))
     channel.send({"type": "onFileProcessList", "indices": list(range(len(files)))})
     entries: list[dict[str, Any]] = []
     for index, stored in enumerate(files):
@@ -101,9 +104,9 @@ async def retrieve(core: Core, channel: Channel, parameter: Any) -> None:
             channel.send({"type": "onFileProcessingStepProgress", **at, "progress": 1})
             channel.send({"type": "onFileProcessingStepEnd", **at})
         channel.send({"type": "onFileProcessingEnd", "index": index})
-        entries.extend(_scored(stored.text(), parameter["query"], index))
+        entries.extend(_scored(_chunks(stored.text(), size, overlap), parameter["query"], index))
     channel.send({"type": "onSearchingStart"})
-    limit = _limit(parameter["config"])
+    limit = int(config.get("retrieval.limit") or _LIMIT)
     best = sorted(entries, key=lambda entry: -entry["score"])[:limit]
     channel.send({"type": "onSearchingEnd"})
     channel.send({"type": "result", "result": {"entries": best}})
@@ -116,9 +119,33 @@ def _stored(core: Core, identifier: str) -> StoredFile:
     return stored
 
 
-def _scored(text: str, query: str, index: int) -> list[dict[str, Any]]:
+def _check_embedding_model(core: Core, name: Any) -> None:
+    """Accept a loaded embedding model, or one that could be loaded; none is the app's own."""
+    if isinstance(name, str) and name and core.registry.named(name, "embedding") is None:
+        core.registry.model(name, "embedding")
+
+
+def _chunking(method: Any) -> tuple[int, int]:
+    """Return the size of a chunk, and how much two of them share, in characters."""
+    method = method if isinstance(method, dict) else {}
+    size, overlap = method.get("chunkSize", _CHUNK), method.get("chunkOverlap", _OVERLAP)
+    if not (isinstance(size, int) and isinstance(overlap, int) and 0 <= overlap < size):
+        raise EndpointError(
+            f"Chunks of {size} cannot share {overlap}.",
+            cause="chunkOverlap must be at least 0 and smaller than chunkSize.",
+        )
+    return size, overlap
+
+
+def _chunks(text: str, size: int, overlap: int) -> list[str]:
+    if not text:
+        return []
+    ends = max(1, len(text) - overlap)  # what begins there lies in the chunk before
+    return [text[at : at + size] for at in range(0, ends, size - overlap)]
+
+
+def _scored(chunks: list[str], query: str, index: int) -> list[dict[str, Any]]:
     words = set(query.lower().split())
-    chunks = [text[at : at + _CHUNK] for at in range(0, len(text), _CHUNK)]
     return [
         {
             "content": chunk,
@@ -127,10 +154,3 @@ def _scored(text: str, query: str, index: int) -> list[dict[str, Any]]:
         }
         for chunk in chunks
     ]
-
-
-def _limit(config: dict[str, Any]) -> int:
-    for field in config["fields"]:
-        if field["key"] == "retrieval.limit":
-            return int(field.get("value") or 5)
-    return 5

@@ -15,7 +15,7 @@ from .._core.channel import Channel
 from .._core.core import Core
 from .._core.loop_thread import logger
 from .._core.prediction import Prediction
-from .._core.registry import Instance
+from .._core.registry import Found, Instance
 from .._engines.engine import Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.log import Failure
@@ -41,6 +41,7 @@ class Generation:
         raw_prompt: bool,
         fields: list[dict[str, Any]],
         script: Any,
+        draft: Found | None,
     ) -> None:
         self._core = core
         self._channel = channel
@@ -71,6 +72,8 @@ class Generation:
         self._taken = 0  # tokens of the engine
         self._predicted = 0  # those of them that are part of the reply
         self._output: list[str] = []  # for the log
+        self._draft = draft
+        self._drafted = 0  # tokens of the reply that the draft model has guessed
 
     def stop(self, reason: str) -> None:
         """Tell the engine to stop; the prediction then ends with this reason."""
@@ -219,6 +222,7 @@ class Generation:
         if not token.text:
             return
         self._output.append(token.text)
+        self._drafted += token.count if token.contains_drafted else 0
         fragment: dict[str, Any] = {
             "content": token.text,
             "tokensCount": token.count,
@@ -300,4 +304,12 @@ class Generation:
             stats["timeToFirstTokenSec"] = self._first - self._started
             if now > self._first:
                 stats["tokensPerSecond"] = self._predicted / (now - self._first)
+        if self._draft is not None:
+            stats |= {
+                "usedDraftModelKey": self._draft.model.key,
+                "totalDraftTokensCount": self._drafted,
+                "acceptedDraftTokensCount": self._drafted,
+                "rejectedDraftTokensCount": 0,
+                "ignoredDraftTokensCount": 0,
+            }
         return stats

@@ -8,7 +8,7 @@ from typing import Any
 from .._core.channel import Channel
 from .._core.core import Core
 from .._engines.models_on_disk import Domain
-from . import diagnostics, files, lm_link, load, models, predict, repository, system
+from . import diagnostics, files, lm_link, load, models, plugins, predict, repository, system
 
 # Returns the result, or an awaitable of it; MISSING for an endpoint that returns nothing.
 Answer = Callable[[Core, Domain, Any], Any]
@@ -48,7 +48,7 @@ CALLS: dict[str, dict[str, Answer]] = {
         "startHttpServer": system.nothing,
         "stopHttpServer": system.nothing,
         "info": system.info,
-        "requestShutdown": system.nothing,
+        "requestShutdown": system.request_shutdown,
     },
     "diagnostics": {},
     "files": {
@@ -62,6 +62,7 @@ CALLS: dict[str, dict[str, Answer]] = {
         "lmLinkStatus": lm_link.status,
         "lmLinkSetPreferredDevice": lm_link.set_preferred_device,
     },
+    "plugins": {},
 }
 
 CHANNELS: dict[str, dict[str, Serve]] = {
@@ -75,6 +76,7 @@ CHANNELS: dict[str, dict[str, Serve]] = {
     "diagnostics": {"streamLogs": diagnostics.stream_logs},
     "files": {"retrieve": files.retrieve, "parseDocument": files.parse_document},
     "repository": {"downloadModel": repository.download_model},
+    "plugins": {"startToolUseSession": plugins.start_tools},
 }
 
 

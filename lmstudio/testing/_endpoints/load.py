@@ -7,8 +7,8 @@ from typing import Any
 
 from .._core.channel import Channel
 from .._core.core import Core, Loading
-from .._core.registry import Instance
-from .._engines.models_on_disk import Domain, Model
+from .._core.registry import Found, Instance
+from .._engines.models_on_disk import Domain
 from .._protocol import errors
 from .._protocol.json_checks import MISSING
 from .._protocol.packets import merge_layers, ratio
@@ -21,35 +21,39 @@ async def load_model(core: Core, channel: Channel, parameter: dict[str, Any]) ->
     """Serve `loadModel`: always a new instance. After a cancel the channel just closes."""
     registry = core.registry
     device = parameter.get("deviceIdentifier", MISSING)
-    model = registry.model(parameter["modelKey"], domain_of(channel), device)
+    found = registry.model(parameter["modelKey"], domain_of(channel), device)
     wanted = parameter.get("identifier")
     if wanted is not None and registry.is_taken(wanted):
         raise errors.identifier_taken(wanted)
-    channel.send({"type": "resolved", "info": model.info()})
+    resolved: dict[str, Any] = {"type": "resolved", "info": found.info()}
+    if found.alike:
+        resolved["ambiguous"] = list(found.alike)
+    channel.send(resolved)
     for step in range(STEPS + 1):
         if await channel.sleep(core.options.load_time / STEPS if step else 0.0):
             return
         channel.send({"type": "progress", "progress": ratio(step, STEPS)})
-    identifier = wanted or registry.free_identifier(model.key)
+    identifier = wanted or registry.free_identifier(found.model.key)
     fields = merge_layers(parameter["loadConfigStack"])
-    instance = registry.add(model, identifier, fields, parameter.get("ttlMs"))
+    instance = registry.add(found, identifier, fields, parameter.get("ttlMs"))
     channel.send({"type": "success", "info": instance.info()})
 
 
 async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -> None:
     """Serve `getOrLoad`: an instance that is loaded, or a load just in time."""
-    registry, domain, identifier = core.registry, domain_of(channel), parameter["identifier"]
+    registry, domain, name = core.registry, domain_of(channel), parameter["identifier"]
     device = parameter.get("deviceIdentifier", MISSING)
-    found = registry.named(identifier, domain, device)
-    if found is not None:
-        channel.send({"type": "alreadyLoaded", "info": found.info()})
+    loaded = registry.named(name, domain, device)
+    if loaded is not None:
+        channel.send({"type": "alreadyLoaded", "info": loaded.info()})
         return
-    model = registry.model(identifier, domain, device)
-    loading = core.loading.get(_place(model))
+    found = registry.model(name, domain, device)
+    loading = core.loading.get(found.which)
     if loading is None:
         _unload_others(core, channel)
-        loading = _start(core, model, registry.free_identifier(identifier), parameter)
-    info = model.info()
+        identifier = registry.free_identifier(found.identifier(name))
+        loading = _start(core, found, identifier, parameter)
+    info = found.info()
     channel.send({"type": "startLoading", "identifier": loading.identifier, "info": info})
     loading.channels.add(channel)
     cancelled = asyncio.ensure_future(channel.cancelled.wait())
@@ -66,7 +70,7 @@ async def get_or_load(core: Core, channel: Channel, parameter: dict[str, Any]) -
             loading.task.cancel()
 
 
-def _start(core: Core, model: Model, identifier: str, parameter: dict[str, Any]) -> Loading:
+def _start(core: Core, found: Found, identifier: str, parameter: dict[str, Any]) -> Loading:
     """Begin to load a model just in time; other channels may join while it lasts."""
     channels: set[Channel] = set()
 
@@ -78,21 +82,17 @@ def _start(core: Core, model: Model, identifier: str, parameter: dict[str, Any])
                 channel.send({"type": "loadProgress", "progress": ratio(step, STEPS)})
         fields = merge_layers(parameter["loadConfigStack"])
         ttl_ms = parameter.get("loadTtlMs", JIT_TTL_MS)
-        return core.registry.add(model, identifier, fields, ttl_ms, jit=True)
+        return core.registry.add(found, identifier, fields, ttl_ms, jit=True)
 
-    loading = Loading(model, identifier, channels, asyncio.ensure_future(load()))
-    core.loading[_place(model)] = loading
+    loading = Loading(found, identifier, channels, asyncio.ensure_future(load()))
+    core.loading[found.which] = loading
     loading.task.add_done_callback(lambda done: _forget(core, loading))
     return loading
 
 
 def _forget(core: Core, loading: Loading) -> None:
-    if core.loading.get(_place(loading.model)) is loading:
-        del core.loading[_place(loading.model)]
-
-
-def _place(model: Model) -> tuple[str, str | None]:
-    return model.key, model.device_identifier
+    if core.loading.get(loading.found.which) is loading:
+        del core.loading[loading.found.which]
 
 
 def domain_of(channel: Channel) -> Domain:

@@ -58,9 +58,10 @@ def get_processing_state(core: Core, domain: Domain, parameter: Any) -> Any:
 def estimate_model_usage(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `estimateModelUsage`: the file's size, and 1 KB for each token of context."""
     device = parameter.get("deviceIdentifier", MISSING)
-    model = core.registry.model(parameter["modelKey"], domain, device)
+    found = core.registry.model(parameter["modelKey"], domain, device)
+    model = found.model
     fields = merge_layers(parameter["loadConfigStack"])
-    context = Instance(model, model.key, fields, None, False).context_length * 1024
+    context = Instance(found, model.key, fields, None, False).context_length * 1024
     return {
         "memory": {
             "confidence": "low",
@@ -132,7 +133,7 @@ def _ended(message: dict[str, Any], eos: str) -> dict[str, Any]:
 def preload_draft_model(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `preloadDraftModel`: nothing to preload, but the names must be right."""
     core.registry.find(domain, parameter["specifier"])
-    core.registry.model(parameter["draftModelKey"], "llm")
+    core.registry.draft(parameter["draftModelKey"], with_code=True)
     return MISSING
 
 

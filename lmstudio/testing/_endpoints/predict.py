@@ -8,9 +8,8 @@ from typing import Any
 from .._core.channel import Channel
 from .._core.core import Core
 from .._core.prediction import Prediction
-from .._core.registry import Instance
+from .._core.registry import Found, Instance
 from .._engines.engine import text_of
-from .._engines.models_on_disk import fit
 from .._protocol import errors
 from .._protocol.packets import merge_layers
 from .generation import Generation
@@ -62,13 +61,14 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
     if preset is not None and preset not in core.options.presets:
         raise errors.preset_not_found(preset, core.options.presets)
     instance = core.registry.find("llm", parameter["modelSpecifier"])
-    _check(core, instance, parameter)
+    _check_images(core, instance, parameter)
+    fields = merge_layers(parameter["predictionConfigStack"])
+    draft = _draft(core, fields)
     # Nothing is awaited before its turn: predictions run in the order in which they came.
     record = new_record(core, instance, parameter)
     raw = raw_prompt(parameter) is not None
-    fields = merge_layers(parameter["predictionConfigStack"])
     script = core.engine.admit()
-    generation = Generation(core, channel, instance, record, raw, fields, script)
+    generation = Generation(core, channel, instance, record, raw, fields, script, draft)
 
     def cancel() -> None:
         record.note_cancel()
@@ -89,20 +89,22 @@ async def predict(core: Core, channel: Channel, parameter: dict[str, Any]) -> No
         core.registry.rest(instance)
 
 
-def _check(core: Core, instance: Instance, parameter: dict[str, Any]) -> None:
-    """Refuse what the model, or this server, does not have."""
-    for field in merge_layers(parameter["predictionConfigStack"]):
-        draft = field.get("value") if field["key"] == _DRAFT else None
-        if isinstance(draft, str) and draft and not _is_llm(core, draft):
-            raise errors.draft_not_found(draft)
+def _draft(core: Core, fields: list[dict[str, Any]]) -> Found | None:
+    """Return the draft model, if one is wanted."""
+    for field in fields:
+        name = field.get("value")
+        if field["key"] == _DRAFT and isinstance(name, str) and name:
+            return core.registry.draft(name)
+    return None
+
+
+def _check_images(core: Core, instance: Instance, parameter: dict[str, Any]) -> None:
+    """Refuse images for a model that cannot see."""
     messages = parameter.get("history", {}).get("messages", ())
     parts = [part for message in messages for part in message["content"]]
     if not instance.model.vision and any(part.get("fileType") == "image" for part in parts):
-        raise errors.no_vision(instance.model.key)
-
-
-def _is_llm(core: Core, name: str) -> bool:
-    return any(fit(one, name) and one.type == "llm" for one in core.registry.models)
+        seeing = [one.key for one in core.registry.models if one.vision]
+        raise errors.no_vision(instance.model.key, seeing)
 
 
 async def _in_turn(

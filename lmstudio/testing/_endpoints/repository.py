@@ -85,7 +85,8 @@ def finish_download(core: Core, name: str) -> str:
         model = _find(core, name.split("@")[0])
     except EndpointError:
         return name
-    if model not in core.registry.models:
+    # Also one of other fields: a key stands for one model.
+    if model.key.lower() not in (one.key.lower() for one in core.registry.models):
         core.registry.models.append(model)
     return model.key
 

@@ -69,16 +69,26 @@ def _predicted(
 
 def _loaded(core: Core, parameter: dict[str, Any], domain: Domain) -> Instance:
     """The instance that the client asked for: really loaded, so that it can go on with it."""
-    key = str(parameter.get("modelKey") or parameter.get("identifier"))
-    identifier = str(parameter.get("identifier") or core.registry.free_identifier(key))
-    device = parameter.get("deviceIdentifier", MISSING)
-    found = core.registry.named(identifier, domain, device)
-    if found is not None:
-        return found
+    registry, key, identifier = (
+        core.registry,
+        parameter.get("modelKey"),
+        parameter.get("identifier"),
+    )
+    name, device = str(key or identifier), parameter.get("deviceIdentifier", MISSING)
+    if key is None:
+        loaded = registry.named(name, domain, device)
+    else:
+        loaded = registry.get(str(identifier), domain)
+    if loaded is not None:
+        return loaded
     try:
-        model = core.registry.model(key, domain, device)
+        found = registry.model(name, domain, device)
     except EndpointError as problem:
         raise AssertionError(f"success() needs a downloaded model to describe: {problem}") from None
+    if key is None:
+        identifier = registry.free_identifier(found.identifier(name))
+    elif identifier is None:
+        identifier = registry.free_identifier(found.model.key)
     ttl = parameter.get("ttlMs", parameter.get("loadTtlMs"))
     fields = merge_layers(parameter["loadConfigStack"])
-    return core.registry.add(model, identifier, fields, ttl)
+    return registry.add(found, identifier, fields, ttl)

@@ -18,7 +18,7 @@ def list_downloaded(core: Core, domain: Domain, parameter: Any) -> Any:
 
 def list_variants(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `listDownloadedModelVariants`: one entry for each variant of the model."""
-    model = core.registry.any_model(parameter["modelKey"])
+    model = core.registry.any_model(parameter["modelKey"]).model
     info = model.info()
     if not model.variants:
         return [info]
@@ -37,6 +37,12 @@ def info(core: Core, domain: Domain, parameter: Any) -> Any:
 
 def nothing(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer an endpoint that has no effect here; the message itself is recorded."""
+    return MISSING
+
+
+def request_shutdown(core: Core, domain: Domain, parameter: Any) -> Any:
+    """Answer `requestShutdown`: the listener stops when the answer is on its way."""
+    core.ending.set()
     return MISSING
 
 

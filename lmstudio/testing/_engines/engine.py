@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from .._protocol import argument_checks as checks
 from .._protocol.public import public
 from .models_on_disk import Model
 
@@ -77,6 +78,12 @@ class GenerationRequest:
         return [one for one in given if isinstance(one, str) and one] if given else []
 
     @property
+    def draft_model(self) -> str | None:
+        """The name of the draft model that the client wants; None if it wants none."""
+        name = self.config.get("llm.prediction.speculativeDecoding.draftModel")
+        return name if isinstance(name, str) and name else None
+
+    @property
     def json_schema(self) -> Any:
         """The JSON schema that the reply must fit; None if there is none."""
         structured = self.config.get("llm.prediction.structured")
@@ -93,6 +100,7 @@ class GenerationRequest:
         return self.prompt if self.raw else ""
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class Token:
@@ -115,6 +123,7 @@ class Token:
     tokens: Sequence[dict[str, Any]] | None = None
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class ToolCall:
@@ -135,6 +144,7 @@ class ToolCall:
     failure: str | None = None
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class Finish:
@@ -149,6 +159,7 @@ class Finish:
     stats: dict[str, Any] = attrs.field(factory=dict)
 
 
+@checks.names_checked
 @attrs.frozen
 @public
 class Fault:

@@ -10,6 +10,7 @@ from .._protocol.public import public
 from .engine import Engine, Event, GenerationRequest, split_tokens
 
 
+@checks.names_checked
 @public
 class GeneratedEngine(Engine):
     """Generates numbered words until it is stopped, or the client's limit is reached.

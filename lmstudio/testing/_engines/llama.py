@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .._protocol import argument_checks as checks
 from .._protocol.public import public
 from .engine import Engine, Event, Finish, GenerationRequest, ToolCall, forced_tool, text_of
 from .llama_http import post
@@ -36,6 +37,7 @@ def find_smollm2() -> str | None:
     return None
 
 
+@checks.names_checked
 @public
 class LlamaEngine(Engine):
     """Runs a GGUF model with one thread of the processor; predictions are queued.

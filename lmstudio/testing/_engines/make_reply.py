@@ -54,7 +54,9 @@ def make_replies(
         "garbage_after": ("garbage", garbage_after),
     }
     fault, fault_after = _fault(faults, error)
-    arguments = make_replies.__kwdefaults__ or {}
+    if "text" in stats:
+        raise ValueError("there is no argument 'text'; give it first, as reply('x'), or as tokens=")
+    arguments = ["tokens", *(make_replies.__kwdefaults__ or {})]
     reply = Reply(
         tokens=_pieces("tokens", tokens, (str, Token), "a text or a Token"),
         reasoning=_pieces("reasoning", reasoning, (str,), "a text"),

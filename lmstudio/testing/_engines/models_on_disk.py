@@ -13,6 +13,7 @@ from .._protocol.public import public
 Domain = Literal["llm", "embedding"]
 
 
+@checks.names_checked
 @attrs.frozen(kw_only=True)
 @public
 class Model:
@@ -97,19 +98,34 @@ class Model:
 
 
 def fit(model: Model, name: str) -> int:
-    """Return how well a name fits a model, in any case: 2 wholly, 1 as a beginning, else 0.
+    """Return how well a name fits a model: 2 wholly, 1 as a beginning, else 0.
+
+    Capital letters make no difference.
 
     Args:
         model: The model.
-        name: The key, a variant, either behind the publisher, or the path or its beginning.
+        name: The key, a variant, either behind the publisher, or the path or its beginning; or
+            the key without its "@q4_k_m".
     """
-    wanted, path = name.lower(), model.file_path().lower()
-    names = (model.key, *model.variants)
-    whole = {one.lower() for one in (*names, *(f"{model.publisher}/{one}" for one in names))}
+    wanted, path, key = name.lower(), model.file_path().lower(), model.key.lower()
     # A publisher alone is no model: the beginning of a path has at least one "/".
-    if wanted in (*whole, path) or ("/" in wanted and path.startswith(f"{wanted}/")):
+    begins_path = "/" in wanted and path.startswith(wanted)
+    if wanted == key or variant_of(model, name) or wanted == f"{model.publisher}/{key}".lower():
         return 2
-    return int("/" in wanted and path.startswith(wanted))
+    if wanted == path or (begins_path and path[len(wanted)] == "/"):
+        return 2
+    return int(begins_path or key.startswith(f"{wanted}@"))
+
+
+def variant_of(model: Model, name: str) -> str | None:
+    """Return the variant that a name asks for; None if it asks for none."""
+    wanted = name.lower()
+    if wanted == model.key.lower():
+        return None
+    for variant in model.variants:
+        if wanted in (variant.lower(), f"{model.publisher}/{variant}".lower()):
+            return variant
+    return None
 
 
 def first_of_each(models: Sequence[Model]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,16 @@ import attrs
 from .._protocol import argument_checks as checks
 from .._protocol.public import public
 from .engine import Engine, Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
+from .schema_check import misfit
 from .schema_reply import fit
+
+logger = logging.getLogger("lmstudio.testing")
 
 SHORT_REPLY = "This is a reply of the test server."
 STORY_TOKENS = 400
 STORY_DELAY = 0.005
 _PROGRESS_STEPS = 10
+_SHOWN = 200  # characters of a reply in the log
 _SENTENCES = (
     "Once upon a time there was a small server that lived on a loopback address.",
     " Every morning a client came by and asked it for a story.",
@@ -27,6 +32,7 @@ _SENTENCES = (
 )
 
 
+@checks.names_checked
 @attrs.frozen(kw_only=True)
 @public
 class Reply:
@@ -67,12 +73,16 @@ class Reply:
             yield token if isinstance(token, Token) else Token(token)
 
 
+@checks.names_checked
 @public
 class ScriptedEngine(Engine):
     """Plays the replies that were queued, one a prediction; then its default reply.
 
     The default reply fits the JSON schema if there is one, is a long story if the last message of
     the user asks for a story, and is one short sentence otherwise.
+
+    With a draft model all tokens but the first pass for its guesses, unless they are `Token`
+    objects, which say it themselves.
 
     Args:
         delay: Seconds before each token of the default reply; None for none (a story: 5 ms).
@@ -105,8 +115,10 @@ class ScriptedEngine(Engine):
 
     def generate(self, request: GenerationRequest) -> Iterator[Event]:
         """Yield the reply that was queued for this prediction, or the default one."""
-        reply = request.script or self.admit() or self._default(request)
-        return _play(reply, request)
+        scripted = request.script or self.admit()
+        if scripted is not None:
+            _check_fit(scripted, request)
+        return _play(scripted or self._default(request), request)
 
     def admit(self) -> Reply | None:
         """Take the next reply from the queue."""
@@ -165,13 +177,31 @@ class _Stopper:
         return True
 
 
+def _check_fit(reply: Reply, request: GenerationRequest) -> None:
+    """Tell the log, which pytest shows when a test fails, of a reply that no model would give."""
+    if request.json_schema is None or reply.fault is not None or reply.tool_calls:
+        return
+    text = "".join(one.text for one in reply.pieces() if one.reasoning_type == "none")
+    if problem := misfit(text, request.json_schema):
+        logger.warning(
+            "the scripted reply %r does not fit the JSON schema that the client asks for: %s. "
+            "Script one that fits, as server.reply(json.dumps({...})). (Unscripted ones fit.)",
+            text[:_SHOWN],
+            problem,
+        )
+
+
 def _play(reply: Reply, request: GenerationRequest) -> Iterator[Event]:
     stopper = _Stopper(request, reply.slow_stop)
     request.report_stats(reply.stats)
     if _process_prompt(reply, request, stopper):
         return
+    # A test that makes tokens by hand says itself which of them were guessed.
+    drafting = request.draft_model and not any(isinstance(one, Token) for one in reply.tokens)
     sent = 0
     for token in reply.pieces():
+        if drafting and sent:
+            token = attrs.evolve(token, contains_drafted=True)
         if stopper.sleep(reply.delay):
             return
         if reply.fault is not None and sent >= reply.fault_after:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+Class = TypeVar("Class", bound="type[Any]")
 Check = Callable[[str, Any], object]
 
 _MOST_NAMES = 3
@@ -130,6 +133,29 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     if not names:
         return f"there is {', '.join(one for group in spellings.values() for one in group)}"
     return f"the nearest is {' or '.join(repr(one) for one in names)}"
+
+
+def choice(name: object, choices: Iterable[str]) -> str:
+    """Return in words the names that look like this one, if any do, and all that there are."""
+    names = list(choices)
+    hint, everything = nearest(str(name), names), f"there is {', '.join(names)}"
+    return everything if hint.startswith("there is") else f"{hint} ({everything})"
+
+
+def names_checked(cls: Class) -> Class:
+    """Let a class say to an argument that there is not which ones there are."""
+    make = cls.__init__
+    names = [name for name in inspect.signature(make).parameters if name != "self"]
+
+    @functools.wraps(make)
+    def __init__(self: object, *arguments: Any, **named: Any) -> None:
+        for name in named:
+            if name not in names:
+                raise TypeError(f"{cls.__name__}() has no argument {name!r}; {choice(name, names)}")
+        make(self, *arguments, **named)
+
+    cls.__init__ = __init__
+    return cls
 
 
 def _plain(name: str) -> str:

@@ -51,6 +51,10 @@ def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointErro
     """Return the error of an unload for an identifier that nobody has."""
     return EndpointError(
         f'Cannot find a model with identifier "{identifier}"',
+        suggestion=(
+            "A model is unloaded by its identifier, exactly as it is. "
+            f"The identifiers: {', '.join(loaded[:_SAMPLE]) or '(no model is loaded)'}"
+        ),
         displayData={
             # LM Studio has a code identifierNotFound, and its own clients know it for none.
             "code": "generic.noModelMatchingQuery",
@@ -63,7 +67,11 @@ def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointErro
 
 def identifier_taken(identifier: str) -> EndpointError:
     """Return the error of a load under an identifier that is in use."""
-    return EndpointError(f'Model load error: the identifier "{identifier}" already exists.')
+    # LM Studio's own tests know the title with these words, which clients write before it too.
+    return EndpointError(
+        f'Model load error: the identifier "{identifier}" already exists.',
+        suggestion="Choose another identifier, or none; or unload that model first.",
+    )
 
 
 def path_not_found(path: str, available: Sequence[str]) -> EndpointError:
@@ -81,10 +89,15 @@ def path_not_found(path: str, available: Sequence[str]) -> EndpointError:
     )
 
 
+_KINDS = {"llm": "an LLM", "embedding": "an embedding model"}
+_PLACES = {"llm": "client.llm", "embedding": "client.embedding"}
+
+
 def domain_mismatch(path: str, actual: str, expected: str) -> EndpointError:
     """Return the error of a model that belongs to another namespace."""
     return EndpointError(
-        f'"{path}" is not a model of the kind that was asked for.',
+        f'"{path}" is {_KINDS[actual]}, but {_KINDS[expected]} was asked for.',
+        suggestion=f"Ask for it in the namespace {actual} ({_PLACES[actual]}), or name another.",
         displayData={
             "code": "generic.domainMismatch",
             "path": path,
@@ -94,17 +107,36 @@ def domain_mismatch(path: str, actual: str, expected: str) -> EndpointError:
     )
 
 
-def draft_not_found(key: str) -> EndpointError:
-    """Return the error of a draft model that is not downloaded."""
-    # No code: LM Studio's clients would word it themselves, and their tests know this sentence.
-    return EndpointError(f'Cannot find model "{key}"')
+def draft_not_found(name: str, llms: Sequence[str], more: dict[str, Any]) -> EndpointError:
+    """Return the error of a draft model that is not downloaded; `more` are fields of it."""
+    # LM Studio's own tests know this title; where there is a code, its clients say it otherwise.
+    names = ", ".join(llms[:_SAMPLE]) or "(there is none)"
+    return EndpointError(
+        f'Cannot find model "{name}"',
+        cause="It was given as the draft model, and no downloaded model has this name.",
+        suggestion=f"Name a downloaded LLM, such as: {names}",
+        **more,
+    )
 
 
-def no_vision(key: str) -> EndpointError:
-    """Return the error of an image for a model that cannot see."""
+def draft_is_no_llm(name: str, actual: str) -> EndpointError:
+    """Return the error of a draft model that writes nothing."""
+    return EndpointError(
+        f'"{name}" cannot be the draft model: it is {_KINDS[actual]}.',
+        suggestion="Name a downloaded LLM: a small one of the same family.",
+    )
+
+
+def no_vision(key: str, seeing: Sequence[str]) -> EndpointError:
+    """Return the error of an image for a model that cannot see; `seeing` are those that can."""
+    others = ", ".join(seeing[:_SAMPLE]) or "none"
     return EndpointError(
         "Model does not support images. Please use a model that does.",
         cause=f'The model "{key}" has no vision.',
+        suggestion=(
+            f"The models of this server that have it: {others}. A test gives it others by "
+            "Server(models=[Model(key=..., vision=True)])."
+        ),
     )
 
 
@@ -112,6 +144,10 @@ def preset_not_found(preset: str, presets: Sequence[str]) -> EndpointError:
     """Return the error of a preset that the server does not know."""
     return EndpointError(
         f'Cannot find a preset that matches "{preset}"',
+        suggestion=(
+            f"The presets: {', '.join(presets[:_SAMPLE]) or 'none'}. "
+            "A test gives them by Server(presets=[...])."
+        ),
         displayData={
             "code": "generic.presetNotFound",
             "specifiedFuzzyPresetIdentifier": preset,

@@ -98,6 +98,21 @@ SEARCH = c.obj(
 )
 CANCEL = c.tagged("type", {"cancel": c.obj()})
 STOP = c.tagged("type", {"stop": c.obj()})
+PLUGIN_CONFIG = c.tagged(
+    "type",
+    {
+        "direct": c.obj(config=KV_CONFIG, workingDirectoryPath=OPTIONAL_STRING),
+        "predictionProcess": c.obj(pci=STRING, token=STRING),
+    },
+)
+TOOL_SESSION = c.tagged(
+    "type",
+    {
+        "callTool": c.obj(callId=c.number(), name=STRING, arguments=c.anything),
+        "abortToolCall": c.obj(callId=c.number()),
+        "discardSession": c.obj(),
+    },
+)
 
 _MODEL_RPCS = {
     "unloadModel": c.obj(identifier=STRING, deviceIdentifier=DEVICE),
@@ -179,6 +194,7 @@ RPCS: dict[str, dict[str, c.Shape]] = {
         "lmLinkStatus": VOID,
         "lmLinkSetPreferredDevice": c.obj(deviceIdentifier=STRING),
     },
+    "plugins": {},
 }
 
 CHANNELS: dict[str, dict[str, tuple[c.Shape, c.Shape]]] = {
@@ -222,6 +238,12 @@ CHANNELS: dict[str, dict[str, tuple[c.Shape, c.Shape]]] = {
         ),
     },
     "repository": {"downloadModel": (c.obj(downloadIdentifier=STRING), CANCEL)},
+    "plugins": {
+        "startToolUseSession": (
+            c.obj(pluginIdentifier=STRING, pluginConfigSpecifier=PLUGIN_CONFIG),
+            TOOL_SESSION,
+        )
+    },
 }
 
 # Endpoints that LM Studio has and this server does not serve: they draw their own warning.
@@ -242,12 +264,39 @@ UNHANDLED_RPCS: dict[str, frozenset[str]] = {
             "lmLinkSetDisabled",
             "lmLinkUpdateDeviceName",
         }
-    )
+    ),
+    "plugins": frozenset(
+        {
+            "reindexPlugins",
+            "processingHandleUpdate",
+            "processingHandleRequest",
+            "processingPullHistory",
+            "processingGetOrLoadTokenSource",
+            "processingHasStatus",
+            "processingNeedsNaming",
+            "processingSuggestName",
+            "processingSetSenderName",
+            "setConfigSchematics",
+            "setGlobalConfigSchematics",
+            "pluginInitCompleted",
+            "reportError",
+        }
+    ),
 }
 UNHANDLED_CHANNELS: dict[str, frozenset[str]] = {
     "repository": frozenset(
         {"downloadArtifact", "pushArtifact", "ensureAuthenticated", "createDownloadPlan"}
-    )
+    ),
+    "plugins": frozenset(
+        {
+            "generateWithGenerator",
+            "registerDevelopmentPlugin",
+            "setPromptPreprocessor",
+            "setPredictionLoopHandler",
+            "setToolsProvider",
+            "setGenerator",
+        }
+    ),
 }
 
 

@@ -1,0 +1,73 @@
+# Made by tests/api/make_asyncio.py out of _handles/plugins.py.
+"""`AsyncClient.plugins`: the tools of LM Studio's plugins and MCP servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lmstudio  # in annotations: the names that need not be imported before they are used
+
+from .._concurrency.cancel_token import CancelEvent
+from .._connection.limits import Limit, call_limits
+from .handle import namespace_text
+from .session import AsyncSession
+
+
+class AsyncPluginsNamespace:
+    """The plugins and MCP servers of LM Studio, as `AsyncClient.plugins`.
+
+    Thread safety: the tasks of one event loop.
+    """
+
+    def __init__(self, session: AsyncSession, find_host: Callable[[], str | None]) -> None:
+        """Offer what a session can reach; `AsyncClient` makes namespaces."""
+        self._session = session
+        self._find_host = find_host
+
+    def __repr__(self) -> str:
+        """Show the server."""
+        return namespace_text(self, self._find_host())
+
+    def tools(
+        self,
+        plugin_identifier: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        working_directory: str | os.PathLike[str] | None = None,
+        cancel_event: CancelEvent = None,
+        timeout: Limit = ...,
+        idle_timeout: Limit = ...,
+    ) -> lmstudio.AsyncPluginTools:
+        """Prepare a session with the tools of a plugin, or of an MCP server of ``mcp.json``.
+
+        Nothing is sent before it is opened::
+
+            async with client.plugins.tools("mcp/playwright") as tools:
+                await model.act("Open example.com.", [*tools, a_function])
+
+        Args:
+            plugin_identifier: ``owner/name``; that of an MCP server is ``mcp/`` and its name.
+            config: Settings of the plugin by their keys, as JSON data; None: its own.
+            working_directory: A folder on the server's machine that the plugin is given to work
+                in; None: none.
+            cancel_event: An event, or several, that close the session, also while it is opened.
+            timeout: Seconds in which it must be open; None: no limit. An open session has none.
+            idle_timeout: Seconds of silence of the server while it is opened; None: no limit.
+
+        Returns:
+            What is opened by ``async with``, and iterated over for the tools.
+
+        Raises:
+            LMStudioValueError: An argument cannot be used.
+
+        Endpoint: channel ``plugins/startToolUseSession``.
+        """
+        # Not needed by programs without tools.
+        from .._requests.plugins import start_tools
+        from .plugin_tools import AsyncPluginTools
+
+        request = start_tools(plugin_identifier, config, working_directory)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        return AsyncPluginTools(self._session, plugin_identifier, request, limits)
