@@ -13,6 +13,9 @@ import lmstudio as lms
 from lmstudio._batch import hosts as _hosts
 from lmstudio._batch import journal_file
 
+# asyncio loses sight of what connects while its server is closed.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):

@@ -11,6 +11,9 @@ from helpers import Worker, eventually, free_port
 import lmstudio as lms
 from lmstudio._batch import hosts as _hosts
 
+# asyncio loses sight of what connects while its server is closed.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):

@@ -20,6 +20,9 @@ from lmstudio._batch import hosts as _hosts
 LIMIT = 50.0  # seconds of one run of the program
 SIZES = [300, pytest.param(5_000, marks=[pytest.mark.long, pytest.mark.timeout(400)])]
 
+# asyncio loses sight of what connects while its server is closed.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
 
 def questions(count):
     """Of every three two are equal."""
