@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import inspect
+import tempfile
+from pathlib import Path
 
 import lmstudio as lms
 
@@ -213,6 +215,30 @@ async def batch_of_async_inputs(bench):
 
     embedding = await bench.client.embedding.model()
     return [pair async for pair in embedding.embed_many(inputs(), max_parallel=2)]
+
+
+async def batch_that_asks_for_places(bench):
+    batch = bench.model.respond_many(["a", "b"], max_parallel=None)
+    return [pair async for pair in batch]
+
+
+async def batch_with_a_journal(bench):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        journal = lms.BatchJournal(Path(folder, "out.jsonl"), fsync=True)
+        batch = bench.model.respond_many(["a", "b"], journal=journal)
+        return [pair async for pair in batch]
+
+
+async def what_a_batch_has_not_done(bench):
+    async def inputs():
+        for text in ("a", "b", "c"):
+            await asyncio.sleep(0)
+            yield text
+
+    batch = bench.model.respond_many(inputs(), max_parallel=1)
+    async for _ in batch:
+        batch.cancel()
+    return [text async for text in batch.unfinished()]
 
 
 async def ask(bench):
