@@ -344,8 +344,13 @@ def test_a_plugin_that_is_not_there_or_does_not_start_is_an_error(server, half, 
     with pytest.raises(lms.LMStudioServerError) as caught:
         opened(half, identifier)
 
-    assert str(caught.value) == words
+    assert str(caught.value).splitlines()[0] == words
     assert_stops(server)
+
+
+def test_a_plugin_that_is_not_there_is_told_with_those_that_are(server, half):
+    with pytest.raises(lms.LMStudioServerError, match=r"The plugins: .*mcp/notes"):
+        opened(half, "mcp/nobody")
 
 
 @pytest.mark.parametrize(
