@@ -174,7 +174,7 @@ def _noted(server: Server, file: str | None) -> Iterator[None]:
 
 
 def _replace(new: Path, old: Path) -> None:
-    """Put a file in another's place; on Windows not while somebody reads that one, which is short."""
+    """Put a file in another's place; on Windows not in the short time in which that is read."""
     for _ in range(20):
         with contextlib.suppress(PermissionError):
             new.replace(old)

@@ -113,7 +113,7 @@ def test_a_home_folder_that_is_elsewhere_is_found_by_its_pointer(tmp_path, fake)
 
 
 def test_folders_may_have_blanks_and_letters_of_all_kinds(tmp_path, monkeypatch):
-    user, home = tmp_path / "Jürgen 日本", tmp_path / "LM Studio – für mich"
+    user, home = tmp_path / "Jürgen 日本", tmp_path / "LM Studio, für mich"
     home.mkdir()
     user.mkdir()
     monkeypatch.setenv(HOME, str(user))
