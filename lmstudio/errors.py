@@ -148,6 +148,7 @@ class LMStudioServerError(LMStudioError):
     """
 
     server_error: SerializedLMSExtendedError | None
+    _lets_nobody_in = False  # whether no other call of the same client can do better
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
         """Join the message with the server's details (a decoded ``error`` object)."""

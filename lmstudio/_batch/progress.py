@@ -7,34 +7,34 @@ import importlib
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from .._api.callbacks import check_callback
 from .._api.shown import shown
 from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackRunner
 from ..errors import LMStudioValueError
-
-Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
+from .numbers import BatchNumbers
+from .options import Progress
 
 # Of a stderr that is closed, or that nobody reads: the batch goes on without its bar.
 _UNWRITABLE = (OSError, ValueError)
 
 
 class ProgressDisplay:
-    """Gets a number of inputs each time it may have changed; shows nothing by itself."""
+    """Gets the numbers each time they may have changed; shows nothing by itself."""
 
     def __init__(self) -> None:
         """Nothing is done yet."""
         self._done = 0
 
-    def __call__(self, done: int) -> None:
-        """Show how many inputs are done."""
+    def __call__(self, done: int, numbers: Callable[[], BatchNumbers]) -> None:
+        """Show how far the batch is, if more inputs are done than the last time."""
         if done != self._done:
             self._done = done
-            self._show(done)
+            self._show(numbers)
 
-    def _show(self, done: int) -> None:
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
         pass
 
     def close(self) -> None:
@@ -47,7 +47,8 @@ def show_progress(
     """Return what shows the progress of a batch, and closes its bar if the batch is dropped.
 
     Args:
-        progress: ``"rich"``, ``"tqdm"``, a function of the number done and the total, or None.
+        progress: ``"rich"``, ``"tqdm"``, a function of the numbers, or of the number done and the
+            total; or None.
         total: How many inputs there are; None: nobody knows.
         owner: The batch.
         gate: Calls a function, unless the client is closed.
@@ -58,8 +59,12 @@ def show_progress(
     if progress is None:
         return ProgressDisplay()
     if callable(progress):
-        check_callback("progress", progress, "done", "total")
-        return _Function(progress, total, gate)
+        try:
+            check_callback("progress", progress, "numbers")
+        except LMStudioValueError:
+            check_callback("progress", progress, "done", "total")
+            return _PairFunction(progress, gate)
+        return _Function(progress, gate)
     makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
     if progress not in makers:
         raise LMStudioValueError(
@@ -82,16 +87,19 @@ def _close_here(display: ProgressDisplay, process: object) -> None:
 
 
 class _Function(ProgressDisplay):
-    def __init__(
-        self, function: Callable[[int, int | None], Any], total: int | None, gate: CallbackRunner
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], gate: CallbackRunner) -> None:
         super().__init__()
         self._function = function
-        self._total = total
         self._gate = gate
 
-    def _show(self, done: int) -> None:
-        self._gate.run(self._function, done, self._total)
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        self._gate.run(self._function, numbers())
+
+
+class _PairFunction(_Function):
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        now = numbers()
+        self._gate.run(self._function, now.done, now.total)
 
 
 class _Rich(ProgressDisplay):
@@ -108,15 +116,19 @@ class _Rich(ProgressDisplay):
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.description}"),
             console=console,
             auto_refresh=False,
         )
         self._task = self._bar.add_task("", total=total)
         self._paint(self._bar.start)
 
-    def _show(self, done: int) -> None:
-        self._paint(self._bar.update, self._task, completed=done, refresh=True)
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        now = numbers()
+        words = str(now).partition(", ")[2]
+        self._paint(
+            self._bar.update, self._task, completed=now.done, description=words, refresh=True
+        )
 
     def close(self) -> None:
         self._paint(self._bar.stop)
@@ -150,8 +162,10 @@ class _Tqdm(ProgressDisplay):
         bar = type("Bar", (tqdm,), {"monitor_interval": 0, "display": display})
         self._bar = bar(total=total, disable=sys.stderr is None)
 
-    def _show(self, done: int) -> None:
-        self._bar.update(done - self._bar.n)
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        now = numbers()
+        self._bar.set_postfix_str(str(now).partition(", ")[2], refresh=False)
+        self._bar.update(now.done - self._bar.n)
 
     def close(self) -> None:
         with contextlib.suppress(*_UNWRITABLE):
