@@ -660,7 +660,7 @@ def test_a_closed_client_discards_it_and_says_that_it_is_closed(server, half):
 
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_session_that_does_not_open_in_time_is_discarded_once(held, half, limit):
-    _, worker, _ = opening(held, half, **{limit: 0.05})
+    _, worker, _ = opening(held, half, **{limit: 0.3})
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "Starting the tools of 'mcp/notes'" in str(error)
@@ -675,7 +675,7 @@ def test_no_limit_of_its_opening_holds_for_an_open_session(server, half):
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_call_that_takes_too_long_is_aborted_once(server, half, limit):
     session = opened(half)
-    worker, run = in_a_call(server, half, session, **{limit: 0.05})
+    worker, run = in_a_call(server, half, session, **{limit: 0.3})
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "The call of the tool 'held'" in str(error)
