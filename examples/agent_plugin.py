@@ -72,7 +72,7 @@ def run_agent(client: lms.Client, plugin: str, stop: threading.Event) -> lms.Act
 
 def main() -> int:
     """Run the agent and stop it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--host", help="host:port of an LM Studio")
     parser.add_argument("--plugin", default=PLUGIN, help="one of its plugins or MCP servers")
     options = parser.parse_args()

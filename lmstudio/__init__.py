@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from ._background.future import BackgroundCall
     from ._background.toolkits import QtDispatcher, TkDispatcher
     from ._batch.batch import Batch
+    from ._batch.journal import BatchJournal
+    from ._batch.numbers import BatchNumbers
+    from ._batch.outcome import BatchOutcome
     from ._client.client import Client
     from ._client.default_client import (
         close_default_client,
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from ._handles.log_stream import (
         LogStream,
     )
+    from ._handles.many import respond_many
     from ._handles.plugin_tools import PluginTools
     from ._json.converter import AnyLMStudioStruct, DictObject
     from ._json.from_json import ValidationError
@@ -187,6 +191,9 @@ __all__ = [
     "BackgroundCall",
     "BaseModel",
     "Batch",
+    "BatchJournal",
+    "BatchNumbers",
+    "BatchOutcome",
     "CancelToken",
     "Chat",
     "ChatHistoryData",
@@ -302,6 +309,7 @@ __all__ = [
     "list_loaded_models",
     "llm",
     "prepare_image",
+    "respond_many",
     "run_in_background",
     "set_sync_api_timeout",
     "start_local",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 
+import pytest
 from helpers import eventually
 
 import lmstudio as lms
@@ -84,6 +85,19 @@ def test_the_io_thread_makes_few_python_calls_per_fragment(server, client, model
 
     per_message = [name for name, file in names if not file.endswith("transport.py")]
     assert 3 * 100 <= len(per_message) <= 3 * 106
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_outcome_of_a_batch_makes_as_many_calls_whatever_max_parallel_is(model, ordered):
+    def calls(max_parallel):
+        batch = model.respond_many(["a"] * 400, max_parallel=max_parallel, ordered=ordered)
+        with Counter() as counter:
+            assert len(list(batch)) == 400
+        return len(counter.calls) / 400
+
+    calls(4)  # what it imports
+    few, many = calls(8), calls(256)
+    assert many < 1.3 * few, (few, many)
 
 
 def test_importing_takes_no_slow_modules_and_starts_no_thread():

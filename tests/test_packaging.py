@@ -47,13 +47,16 @@ ROOMS = {
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream
     """,
-    "_batch": "progress calls batch",
+    "_batch": """
+        outcome numbers verdicts tasks hosts file_lock records journal journal_file options progress
+        calls batch
+    """,
     "_agent": """
         tool_context tool_annotations tool_arguments tools plugin_tool rules tool_runs tool_calls
         act
     """,
     "_handles": """
-        handle embedding_model llm downloaded namespaces system uploaded_files files lm_link
+        handle embedding_model llm many downloaded namespaces system uploaded_files files lm_link
         repository log_stream diagnostics plugin_tools plugins
     """,
     "_asyncio": """

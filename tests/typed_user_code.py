@@ -223,7 +223,40 @@ def batches(model: lms.LLM) -> None:
     for _index, outcome in batch:
         if not isinstance(outcome, lms.LMStudioError):
             assert_type(outcome.typed, Person | None)
+    for done in batch:
+        assert_type(done, lms.BatchOutcome[lms.PredictionResult[Person]])
+        assert_type(done.result, lms.PredictionResult[Person] | None)
+        assert_type(done.error, lms.LMStudioError | None)
+        assert_type((done.index, done.attempts), tuple[int, int])
+    assert_type(batch.numbers.tokens_per_second, float)
+    print(*batch.unfinished())
     model.complete_many(["a"], progress="bar")  # WRONG
+    journal = lms.BatchJournal("out.jsonl", input_id=lambda row: str(row["id"]), fsync=True)
+    several = lms.respond_many(
+        [model, model],
+        [{"id": 1, "text": "a"}],
+        to_prompt=lambda row: row["text"],
+        max_parallel=None,
+        ordered=True,
+        ahead=100,
+        journal=journal,
+        patience=60,
+        retries=2,
+        retry_if=lambda outcome: outcome.attempts < 3,
+        progress=lambda numbers: print(numbers.seconds_left),
+    )
+    assert_type(several, lms.Batch[lms.PredictionResult[None]])
+    model.respond_many(["a"], progress=lambda done, total: print(done, total), journal="out.jsonl")
+    model.respond_many(["a"], retries="x")  # WRONG
+    model.respond_many(["a"], retrys=3)  # WRONG
+    lms.respond_many([3], ["a"])  # WRONG
+
+
+async def several_async(models: list[lms.AsyncLLM]) -> None:
+    batch = lms.respond_many(models, ["a"], response_format=Person)
+    assert_type(batch, lms.AsyncBatch[lms.PredictionResult[Person]])
+    async for outcome in batch:
+        assert_type(outcome, lms.BatchOutcome[lms.PredictionResult[Person]])
 
 
 def devices(client: lms.Client) -> None:

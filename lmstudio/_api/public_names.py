@@ -62,6 +62,9 @@ LISTED = {
         """,
         "_prediction.stream": "PredictionStream",
         "_batch.batch": "Batch",
+        "_batch.journal": "BatchJournal",
+        "_batch.numbers": "BatchNumbers",
+        "_batch.outcome": "BatchOutcome",
         "_agent.tool_context": "GuardToolCallController ToolCallContext",
         "_agent.plugin_tool": "PluginTool",
         "_agent.tools": "RawFunctionTool ToolDefinition ToolFunctionDef ToolFunctionDefDict",
@@ -82,6 +85,7 @@ LISTED = {
         "_handles.log_stream": "LogStream",
         "_handles.plugin_tools": "PluginTools",
         "_handles.llm": "LLM",
+        "_handles.many": "respond_many",
         "_client.client": "Client",
         "_client.default_client": """
             close_default_client configure_default_client embedding_model get_default_client

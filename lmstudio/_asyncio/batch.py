@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import types
 import weakref
 from _thread import get_ident
@@ -12,44 +13,45 @@ from collections import deque
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
-    Callable,
     Generator,
     Iterable,
     Iterator,
+    Sequence,
     Sized,
 )
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from .._api.backports import Self
 from .._api.callbacks import not_the_end
-from .._api.checks import check_count, check_flag
 from .._api.public import public
 from .._api.shown import shown
-from .._background.future import BackgroundCall
 from .._background.thread import check_other_thread
-from .._batch.progress import Progress, show_progress
+from .._batch.calls import Work
+from .._batch.hosts import CAUSE, Host, Hosts
+from .._batch.numbers import BatchNumbers, Tally
+from .._batch.options import PLACES, BatchSettings, Progress
+from .._batch.outcome import BatchOutcome
+from .._batch.progress import show_progress
+from .._batch.records import record_of, restore
+from .._batch.tasks import Task
+from .._batch.verdicts import Verdict, judge
 from .._concurrency import fork
 from .._concurrency.cancel_token import check_events
 from .._concurrency.deadline import Deadline, DeadlinePassed
 from .._concurrency.threads import check_may_wait
-from .._connection.call import Call
 from .._connection.limits import CallLimits
-from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._values.chat import Chat
 from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
-from .events import close_scope, open_scope_at_once
+from .events import close_scope, in_thread, open_scope_at_once
 from .inbox import LoopInbox, receiver, running_loop
 from .session import AsyncSession
 
 R = TypeVar("R")
 
-# Starts one input under a scope that may cancel it.
-Start: TypeAlias = Callable[[Any, CancelScope], tuple[Call, BackgroundCall[R]]]
-
-_PLACES = 4  # where the server does not say how many the model has
+_AHEAD = 3  # for each place: how many more may be begun and not yet given, ...
+_AHEAD_IN_ORDER = 1000  # ... and where they wait for one before them
 _ASK_PLACES = 5.0  # seconds in which it may say so
-_AHEAD = 4  # times `max_parallel`: how many may be started and not yet given
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
@@ -63,7 +65,13 @@ class AsyncBatch(Generic[R]):
     memory stays bounded; that happens
     while you ask for the next outcome, in your task, so an input that is long in coming holds up
     outcomes and stops as well. An `LMStudioError` of one input is its outcome, and the others go
-    on. If the inputs themselves raise, what is under way is given first.
+    on. If the inputs themselves raise, what is under way is given first. Each pair is a
+    `BatchOutcome`, which has the input, too.
+
+    A server that is lost or not there is no outcome. The batch waits for it, and asks again what
+    ran there; with several hosts the others go on meanwhile. When its patience is over, or if the
+    last host refuses for good (no such model, a wrong token), what has ended is given and then
+    that error is raised. `unfinished()` gives the inputs that have no answer.
 
     After a cancel (of an event, by `cancel()`, `AsyncClient.cancel_all()` or Ctrl-C, which is
     raised as
@@ -72,34 +80,32 @@ class AsyncBatch(Generic[R]):
     results with `cancelled` set, or `LMStudioCancelledError`. Each outcome is given once, also if
     Ctrl-C came in the middle of giving it.
 
-    Thread safety: one thread iterates; `cancel` and `cancelled` may be called anywhere, also in
-    signal handlers.
+    Thread safety: one thread iterates; `cancel`, `cancelled` and `numbers` may be used anywhere,
+    also in signal handlers.
     """
 
     def __init__(
         self,
-        session: AsyncSession,
-        start: Start[R],
+        hosts: Sequence[Host[R]],
+        work: Work[R],
         inputs: Iterable[Any] | AsyncIterable[Any],
+        settings: BatchSettings,
         *,
-        max_parallel: int | None,
-        ask_places: Request[int | None] | None = None,
-        ordered: bool,
         limits: CallLimits,
         progress: Progress,
     ) -> None:
         """Prepare a batch; `respond_many()` and its kin do.
 
-        Without `max_parallel` the first step asks for it, by `ask_places`. Of the `limits` only the
-        events are for the batch, the time limits for each input: they are only checked here, so
-        that a wrong one is told once.
+        Of the `limits` only the events are for the batch, the time limits for each input: they are
+        only checked here, so that a wrong one is told once.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
             LMStudioClientError: The client is closed.
-            LMStudioRuntimeError: `cancel_event` cannot be watched.
+            LMStudioRuntimeError: `cancel_event` cannot be watched, or another batch writes the
+                journal.
+            LMStudioOSError: The journal cannot be opened.
         """
-        max_parallel = check_count(max_parallel, "max_parallel")
         if isinstance(inputs, (str, bytes, dict, Chat)) or not isinstance(
             inputs, (Iterable, AsyncIterable)
         ):
@@ -107,13 +113,16 @@ class AsyncBatch(Generic[R]):
                 f"The inputs must be a list or another iterable; {shown(inputs)} was given."
                 f"{_hint_for(inputs)}"
             )
-        ordered = check_flag(ordered, "ordered")
         events = check_events(limits.get("cancel_event"))
-        session.check_limits(limits)
-        session.check_open()
+        for host in hosts:
+            host._session.check_limits(limits)
+            host._session.check_open()
+        session: AsyncSession = hosts[0]._session
         self._session = session
         self._process = fork.current
-        self._start = start
+        self._hosts = Hosts(hosts, settings.patience)
+        self._work = work
+        self._settings = settings
         try:
             self._inputs: Iterator[Any] | AsyncIterator[Any] | None = (
                 aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)
@@ -122,19 +131,31 @@ class AsyncBatch(Generic[R]):
         except StopIteration as error:  # of user code
             raise not_the_end(error) from error
         self._total = total
-        self._input_error: Exception | None = None
-        self._max_parallel = max_parallel or (0 if ask_places else _PLACES)  # 0: to be asked for
-        self._ask_places = ask_places
-        self._ordered = ordered
+        self._error: BaseException | None = None  # raised at the end
+        self._has_failed = False  # no host is there any more
         self._count = 0  # of inputs that were read
-        self._outcomes: dict[int, BackgroundCall[R] | LMStudioError] = {}  # by index, until given
-        self._ended: deque[int] = deque()  # news: the indices of those that have ended
-        self._ready: dict[int, None] = {}  # those of whose end this thread knows, in that order
+        self._fresh: deque[Any] = deque()  # an input that was read, until it is in the next
+        self._open: dict[int, Task[R]] = {}  # by index, until given
+        self._waiting: deque[Task[R]] = deque()  # those of them that are to be sent again
+        self._news: deque[int] = deque()  # the indices of those that have ended
+        self._ready: deque[Task[R]] = deque()  # those that have an outcome, unless in order
+        self._head = 0  # in order: the index of the next one
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
+        self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
+        self._tally = Tally(total)
+        self._is_dirty = False  # whether the journal has lines that may not be on the disk
         self._bell: LoopInbox = LoopInbox(running_loop())  # wakes the iterating thread
         self._scope = CancelScope(session, cast(Any, self._bell))
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
         self._thread = 0  # in which that is
+        self._journal = None
+        if settings.journal is not None:
+            from .._batch.journal_file import JournalFile  # here: most batches need not load it
+
+            is_left = functools.partial(_is_left, weakref.ref(self))
+            self._journal = JournalFile(settings.journal, work.kind, is_left)
+        for host in hosts:
+            host._session.scopes[id(self._scope)] = self._scope
         open_scope_at_once(self._scope, events)
         self._progress = show_progress(progress, total, self, session.callback_gate)
 
@@ -164,7 +185,31 @@ class AsyncBatch(Generic[R]):
         self._notice_if_left()
         return self._scope.is_set()
 
-    def __aiter__(self) -> AsyncIterator[tuple[int, R | LMStudioError]]:
+    @property
+    def numbers(self) -> BatchNumbers:
+        """How far it is, how fast, and how long it will take; at the end, what it was."""
+        unmatched = 0 if self._journal is None else self._journal.unmatched
+        return self._tally.numbers(unmatched)
+
+    def unfinished(self) -> AsyncIterator[Any]:
+        """Return an iterator over all inputs that have no answer, once the batch has ended.
+
+        First those that were begun and have no outcome that was given, but for cancelled ones; then
+        those that were not read yet, which it reads as it is asked for them. It may be handed to
+        another batch.
+
+        Raises:
+            LMStudioRuntimeError: The batch goes on: cancel it first.
+        """
+        self._notice_if_left()
+        if not self._has_stopped() and (self._inputs is not None or self._under_way()):
+            raise LMStudioRuntimeError("The batch goes on: cancel it, or iterate to its end.")
+        under_way = {i: task.input for i, task in self._open.items() if i != self._given}
+        begun = sorted({**self._without, **under_way}.items())
+        fresh = [] if self._count in self._open else list(self._fresh)
+        return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
+
+    def __aiter__(self) -> AsyncIterator[BatchOutcome[R]]:
         """Return an iterator, an object of its own.
 
         When it is dropped after its first step, as by ``break``, the batch is cancelled.
@@ -189,7 +234,7 @@ class AsyncBatch(Generic[R]):
         last = None if self._iterator is None else self._iterator()
         if last is iterator:
             return
-        if last is not None and self._goes_on() and not self._scope.is_set():
+        if last is not None and self._goes_on() and not self._has_stopped():
             raise LMStudioRuntimeError(
                 "Another loop over this batch goes on: iterate over it once, and in one thread."
             )
@@ -205,7 +250,7 @@ class AsyncBatch(Generic[R]):
         has_more = self._inputs is not None and self._count != self._total
         if has_more or self._thread != get_ident():
             return has_more or bool(self._under_way())
-        return not all(_has_ended(outcome) for outcome in self._outcomes.values())
+        return not all(_has_ended(task) for task in self._open.values())
 
     def _notice_if_left(self) -> None:
         """Stop all if the loop was left; the I/O thread has stopped what ran already."""
@@ -213,26 +258,31 @@ class AsyncBatch(Generic[R]):
         if iterator is not None and iterator() is None:
             self.cancel(_LEFT)  # does nothing after the end
 
-    async def __anext__(self) -> tuple[int, R | LMStudioError]:
+    async def __anext__(self) -> BatchOutcome[R]:
         """Return the next outcome.
 
         Raises:
             StopIteration: All are given, or those that were under way after a cancel.
+            LMStudioWebsocketError: No server has been there for as long as `patience` says.
+            LMStudioServerError: The last server refuses all inputs.
+            LMStudioValueError: An input is not the one that the journal has by its name, or the
+                journal is none.
+            LMStudioOSError: The journal cannot be read or written.
             LMStudioRuntimeError: `cancel_event` cannot be watched, or this is a callback that the
                 outcomes wait for.
-            Exception: What the inputs raised.
+            Exception: What the inputs raised, or a function that was given.
         """
         try:
-            pair = await self._take()
+            outcome = await self._take()
             # The last step: Python looks for signals at calls and jumps back, of which there is
-            # none from here on. Where Ctrl-C came before it, the pair is given again.
-            self._given = pair[0]
-            return pair
+            # none from here on. Where Ctrl-C came before it, the outcome is given again.
+            self._given = outcome[0]
+            return outcome
         except (KeyboardInterrupt, asyncio.CancelledError):
             self.cancel(_INTERRUPTED)
             raise
 
-    async def _take(self) -> tuple[int, R | LMStudioError]:
+    async def _take(self) -> BatchOutcome[R]:
         """Do what `__next__` does, but do not note that it was given."""
         check_other_thread()
         check_may_wait()
@@ -241,126 +291,331 @@ class AsyncBatch(Generic[R]):
         try:
             self._notice_if_left()
             self._forget_given()
-            pair = await self._next_pair()
+            outcome = await self._next_outcome()
         except BaseException as error:
             self.cancel(_INTERRUPTED)  # does nothing after the end
-            # Of an input, or the progress function.
+            # Of an input, or a function that was given.
             if isinstance(error, (StopIteration, StopAsyncIteration)):
                 raise not_the_end(error) from error
             raise
-        if pair is None:
+        if outcome is None:
             raise StopAsyncIteration
-        return pair
+        return outcome
 
-    async def _next_pair(self) -> tuple[int, R | LMStudioError] | None:
+    async def _next_outcome(self) -> BatchOutcome[R] | None:
         """Wait for the next outcome, which is kept until it was given; return None at the end."""
+        if self._tally.begin() and not self._scope.is_set():
+            await self._prepare()
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
             await self._start_more()
-            self._progress(self._count - self._running())
-            index = self._next_index()
-            if index is not None:
-                outcome = _outcome(self._outcomes[index])
-                if isinstance(outcome, BaseException) and not isinstance(outcome, LMStudioError):
-                    self._given = index
-                    raise outcome
-                return index, outcome
-            if not self._outcomes:
+            self._progress(self._tally.done, self._numbers_now)
+            task = self._next_task()
+            if task is not None:
+                if self._is_dirty and self._journal is not None:
+                    await in_thread(self._journal.sync)
+                    self._is_dirty = False
+                if isinstance(task.outcome, BatchOutcome):
+                    return task.outcome
+                self._given = task.index
+                assert task.outcome is not None
+                raise task.outcome
+            if not self._open and (self._inputs is None or self._has_stopped()):
                 self._finish()
                 return None
+            self._note_failure()
             try:
-                receive = receiver(self._bell, Deadline(_LOOK_AGAIN))
+                receive = receiver(self._bell, self._next_look())
                 await receive()
             except DeadlinePassed:
                 self._look_at_all()
 
+    async def _prepare(self) -> None:
+        """Read the journal, and ask hosts for their places."""
+        if self._journal is not None:
+            await in_thread(self._journal.load)
+        for host in self._hosts:
+            if host.places is None and host.ask_places is not None:
+                try:
+                    host.places = await host._session.async_call(
+                        host.ask_places, cancel_event=self._scope, timeout=_ASK_PLACES
+                    )
+                except LMStudioError:  # it is asked for answers, too, and that will tell
+                    pass
+            host.places = host.places or PLACES
+
+    def _numbers_now(self) -> BatchNumbers:
+        return self.numbers
+
+    def _next_look(self) -> Deadline:
+        """Return how long nothing is to be done, if nothing rings."""
+        rest = self._hosts.seconds_to_rest()
+        return Deadline(min(rest, _LOOK_AGAIN) if rest else _LOOK_AGAIN)
+
+    def _has_stopped(self) -> bool:
+        """Whether nothing is started any more."""
+        return self._has_failed or self._scope.is_set()
+
+    def _note_failure(self) -> None:
+        """Let the batch end if nothing is to be expected of any host."""
+        if self._waiting and not self._has_stopped():
+            failure = self._hosts.failure()
+            if failure is not None:
+                self._error = failure.fresh()
+                self._has_failed = True
+                self._bell.put(None)  # another round, which gives what there is
+
     def _under_way(self) -> int:
         """How many were started and not given."""
-        return len(self._outcomes) - (self._given in self._outcomes)
+        return len(self._open) - (self._given in self._open)
 
     def _forget_given(self) -> None:
         """Forget the outcome that was given last; Ctrl-C may come between, and this is repeated."""
         if self._given is not None:
-            self._ready.pop(self._given, None)
-            self._outcomes.pop(self._given, None)
+            self._open.pop(self._given, None)
             self._given = None
 
     def _running(self) -> int:
         """Take the news, and return how many inputs are under way."""
-        while self._ended:  # the background thread appends; only this thread takes
-            index = self._ended.popleft()
-            # It may have been found by `_look_at_all`, and given, before its news came.
-            if index in self._outcomes:
-                self._ready[index] = None
-        return len(self._outcomes) - len(self._ready)
+        self._take_news()
+        return self._hosts.running
+
+    def _take_news(self) -> None:
+        """Look at what other threads told of the end of inputs."""
+        while self._news:  # other threads append; only this thread takes
+            # First looked at, then taken: Ctrl-C may come between, and this is repeated.
+            task = self._open.get(self._news[0])
+            if task is not None:
+                self._settle(task)
+            self._news.popleft()
 
     def _look_at_all(self) -> None:
         """Find what has ended and nothing told of, since Ctrl-C came in between."""
-        for index, outcome in self._outcomes.items():
-            if _has_ended(outcome):
-                self._ready[index] = None
+        for task in list(self._open.values()):
+            self._settle(task)
+
+    # -- the end of one input -----------------------------------------------------------------
+
+    def _settle(self, task: Task[R]) -> None:
+        """Decide what becomes of an input if it has ended. May be repeated after Ctrl-C."""
+        running, host = task.running, task.host
+        if running is None or host is None or not running.done():
+            return
+        outcome = running.outcome()
+        if isinstance(outcome, BaseException):
+            outcome = outcome.with_traceback(None)  # which would keep alive all that it has used
+        misfit = self._work.misfit(outcome)
+        verdict = judge(outcome, misfit, running.call)
+        host.note_end(task, verdict, outcome)
+        host.running.discard(task)
+        if self._is_sent_again(task, verdict, outcome, misfit):
+            if verdict is Verdict.FAILED:
+                self._waiting.append(task)
+            else:
+                self._waiting.appendleft(task)
+        else:
+            self._complete(task, outcome, misfit)
+        task.running = None
+
+    def _is_sent_again(
+        self, task: Task[R], verdict: Verdict, outcome: Any, misfit: LMStudioError | None
+    ) -> bool:
+        """Decide whether an input is to be sent again, and count it."""
+        if verdict is Verdict.ANSWERED:
+            return False
+        if self._has_stopped():  # then it has no outcome, and is unfinished
+            return verdict is not Verdict.FAILED or task.failures < self._settings.retries
+        if verdict in (Verdict.ABSENT, Verdict.REFUSED):
+            task.attempts -= 1
+        elif verdict is Verdict.LOST:
+            task.losses += 1
+            return task.losses < CAUSE
+        elif verdict is Verdict.FAILED:
+            if task.failures >= self._settings.retries:
+                return False
+            retry_if = self._settings.retry_if
+            if retry_if is not None:
+                told = self._outcome_of(task, outcome, misfit)
+                if not self._session.callback_gate.run(retry_if, told):
+                    return False
+            task.failures += 1
+        return True
+
+    def _outcome_of(
+        self, task: Task[R], outcome: Any, misfit: LMStudioError | None, *, recorded: bool = False
+    ) -> BatchOutcome[R]:
+        host = None if task.host is None else task.host.name
+        return BatchOutcome(task.index, outcome, task.input, task.attempts, host, recorded, misfit)
+
+    def _complete(self, task: Task[R], outcome: Any, misfit: LMStudioError | None = None) -> None:
+        """Give an input its outcome; its line is written before. May be repeated."""
+        if isinstance(outcome, BaseException) and not isinstance(outcome, LMStudioError):
+            self._end(task, outcome)
+            return
+        told = self._outcome_of(task, outcome, misfit)
+        if told.cancelled:
+            self._without[task.index] = task.input
+        elif self._journal is not None and task.key is not None and task.attempts:
+            self._journal.append(task.index, task.key, record_of(told))
+            self._is_dirty = self._journal.wants_sync
+        self._tally.add(told)
+        self._end(task, told)
+
+    def _end(self, task: Task[R], outcome: BatchOutcome[R] | BaseException) -> None:
+        task.outcome = outcome
+        if not self._settings.ordered:
+            self._ready.append(task)
+
+    def _next_task(self) -> Task[R] | None:
+        """Return what is to be given now, if there is anything."""
+        if self._has_stopped():
+            self._drop_waiting()
+        if not self._settings.ordered:
+            while self._ready:
+                task = self._ready[0]
+                if task.index in self._open:  # else it was given
+                    return task
+                self._ready.popleft()
+            return None
+        while self._head < self._count:
+            found = self._open.get(self._head)
+            if found is not None:
+                return found if found.outcome is not None else None
+            self._head += 1
+        return None
+
+    def _drop_waiting(self) -> None:
+        """After the stop: what neither runs nor has ended will not."""
+        for index, task in list(self._open.items()):
+            if task.running is None and task.outcome is None:
+                self._without[index] = task.input
+                self._open.pop(index)
+
+    # -- the beginning of one input -----------------------------------------------------------
 
     async def _start_more(self) -> None:
         """Read inputs and start them, as long as there is room."""
-        if not self._max_parallel:
-            self._max_parallel = await self._asked_places() or _PLACES
-        while self._inputs is not None and not self._scope.is_set():
-            if len(self._outcomes) >= _AHEAD * self._max_parallel:
+        while True:
+            self._take_news()
+            if self._has_stopped():
                 return
-            if self._running() >= self._max_parallel:
+            next_one = self._waiting[0] if self._waiting else None
+            host = self._hosts.free(next_one)
+            if host is None:
                 return
-            try:
-                if isinstance(self._inputs, AsyncIterator):
-                    item = await anext(self._inputs)
-                else:
-                    item = next(self._inputs)
-            except (StopIteration, StopAsyncIteration):
-                self._inputs = None
-                return
-            except Exception as error:
-                self._input_error = error  # first: an iterator that has raised is at its end
-                self._inputs = None
-                return
-            index, self._count = self._count, self._count + 1
-            try:
-                call, future = self._start(item, self._scope)
-            except LMStudioError as error:
-                self._outcomes[index] = error
-                self._ended.append(index)
-                continue
-            self._outcomes[index] = future  # before its end can be told, by the last line here
+            if next_one is not None:
+                self._waiting.popleft()
+                self._begin(next_one, host)
+            else:
+                task = await self._read()
+                if task is None:
+                    return
+                if task.outcome is None:
+                    self._begin(task, host)
+                elif self._next_task() is not None:
+                    return
+
+    async def _read(self) -> Task[R] | None:
+        """Read the next input; it may have its outcome already. None: not now, or no more."""
+        if self._inputs is None or len(self._open) >= self._most_open():
+            return None
+        try:
+            # In one step of C, so that Ctrl-C does not lose what was read.
+            if isinstance(self._inputs, AsyncIterator):
+                self._fresh.append(await anext(self._inputs))
+            else:
+                self._fresh.extend(itertools.islice(self._inputs, 1))
+        except StopAsyncIteration:
+            pass
+        except Exception as error:
+            self._error = error  # first: an iterator that has raised is at its end
+            self._inputs = None
+            return None
+        if not self._fresh:
+            self._inputs = None
+            return None
+        item = self._fresh[0]
+        task: Task[R] = Task(self._count, item)
+        self._open[task.index] = task
+        self._fresh.popleft()
+        self._count += 1
+        to_prompt = self._settings.to_prompt
+        prompt = item if to_prompt is None else to_prompt(item)
+        try:
+            task.prompt = self._work.prepare(prompt)
+        except LMStudioError as error:
+            self._complete(task, error.with_traceback(None))
+            return task
+        if self._journal is not None:
+            task.key = self._journal.key(item, task.prompt)
+            self._recall(task)
+        return task
+
+    def _recall(self, task: Task[R]) -> None:
+        """Give an input the outcome that the journal has for it, if it has one."""
+        journal = self._journal
+        record = None if journal is None else journal.find(task.key)
+        if journal is None or record is None:
+            return
+        outcome = restore(record, self._work.response_type)
+        misfit = self._work.misfit(outcome)
+        attempts, host = record.get("attempts", 1), record.get("host")
+        told: BatchOutcome[R] = BatchOutcome(
+            task.index, outcome, task.input, attempts, host, True, misfit
+        )
+        if told.error is not None and journal.wants_errors_again:
+            return
+        self._tally.add(told)
+        self._end(task, told)
+
+    def _most_open(self) -> int:
+        """How many may be begun and not given."""
+        ahead, places = self._settings.ahead, self._hosts.places
+        if ahead is None:
+            ahead = _AHEAD_IN_ORDER if self._settings.ordered else _AHEAD * places
+        return places + ahead
+
+    def _begin(self, task: Task[R], host: Host[R]) -> None:
+        """Start an input at a host."""
+        host.note_begin(task)
+        task.attempts += 1
+        try:
+            running = host.begin(task.prompt, self._scope)
+            task.running = running
+            call = running.call
             call.is_left = asyncio.get_running_loop().is_closed
             call.cancel_when_dropped(self)
             if self._iterator is not None and (iterator := self._iterator()) is not None:
                 call.cancel_when_dropped(iterator)
-            # Neither may hold the batch, which is to be noticed when it is dropped.
-            future.add_done_callback(functools.partial(_note_end, self._ended, self._bell, index))
+            # Last. It may not hold the batch, which is to be noticed when it is dropped.
+            running.tell(functools.partial(_note_end, self._news, self._bell, task.index))
+        except LMStudioError as error:
+            host.running.discard(task)
+            task.running = None
+            task.attempts -= 1
+            if not self._has_stopped():
+                self._complete(task, error.with_traceback(None))
+        except BaseException:
+            if task.running is not None:  # it may not have been started, and so would never end
+                task.running.call.cancel(_INTERRUPTED)
+            raise
 
-    async def _asked_places(self) -> int | None:
-        try:
-            assert self._ask_places is not None
-            return await self._session.async_call(
-                self._ask_places, cancel_event=self._scope, timeout=_ASK_PLACES
-            )
-        except LMStudioError:  # what is asked next will tell; after a cancel, nothing is
-            return None
-
-    def _next_index(self) -> int | None:
-        """Return the index of the outcome to be given now, if there is one."""
-        index = next(iter(self._outcomes if self._ordered else self._ready), None)
-        return index if index in self._ready else None
+    # -- the end ------------------------------------------------------------------------------
 
     def _finish(self) -> None:
+        self._tally.end()
         close_scope(self._scope)
-        self._progress(self._count)
+        self._progress(self._tally.done, self._numbers_now)
         self._progress.close()
+        if self._journal is not None:
+            self._journal.close()
         self._scope.check_events()
-        if self._input_error is not None:
+        if self._error is not None:
             try:
-                raise self._input_error
+                raise self._error
             finally:
-                self._input_error = None  # last: Ctrl-C in what stands above must not lose it
+                self._error = None  # last: Ctrl-C in what stands above must not lose it
 
 
 def _hint_for(inputs: Any) -> str:
@@ -388,34 +643,56 @@ class _BatchIterator(Generic[R]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> tuple[int, R | LMStudioError]:
+    async def __anext__(self) -> BatchOutcome[R]:
         batch = self._batch
         try:
             batch._bell.check_loop()
             batch._note_iterator(self)
-            pair = await batch._take()
-            batch._given = pair[0]  # the last step, as in the batch itself
-            return pair
+            outcome = await batch._take()
+            batch._given = outcome[0]  # the last step, as in the batch itself
+            return outcome
         except (KeyboardInterrupt, asyncio.CancelledError):
             batch.cancel(_INTERRUPTED)
             raise
 
 
-def _note_end(ended: deque[int], bell: LoopInbox, index: int, _future: BackgroundCall[Any]) -> None:
-    ended.append(index)  # first: whoever is woken looks there
+class _Unfinished:
+    """The iterator over the inputs that have no answer."""
+
+    def __init__(
+        self, begun: deque[Any], inputs: Iterator[Any] | AsyncIterator[Any] | None
+    ) -> None:
+        self._begun = begun
+        self._inputs = inputs
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._begun:
+            return self._begun.popleft()
+        if self._inputs is not None:
+            try:
+                if isinstance(self._inputs, AsyncIterator):
+                    return await anext(self._inputs)
+                return next(self._inputs)
+            except (StopIteration, StopAsyncIteration):
+                self._inputs = None
+        raise StopAsyncIteration
+
+
+def _note_end(news: deque[int], bell: LoopInbox, index: int, _ended: object) -> None:
+    news.append(index)  # first: whoever is woken looks there
     bell.put(None)
 
 
-def _has_ended(outcome: BackgroundCall[R] | LMStudioError) -> bool:
-    return isinstance(outcome, LMStudioError) or outcome.done()
+def _is_left(reference: weakref.ref[AsyncBatch[Any]]) -> bool:
+    batch = reference()
+    return batch is None or batch.cancelled()
 
 
-def _outcome(ended: BackgroundCall[R] | LMStudioError) -> R | BaseException:
-    """Return the result or error of an input that has ended."""
-    error = ended if isinstance(ended, LMStudioError) else ended.exception()
-    if error is None:
-        return ended.result()  # type: ignore[union-attr]
-    return error.with_traceback(None)  # which would keep alive all that the input has used
+def _has_ended(task: Task[Any]) -> bool:
+    return task.outcome is not None or (task.running is not None and task.running.done())
 
 
 public(AsyncBatch)

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import AsyncIterable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
 from .._api.backports import Unpack
+from .._api.checks import check_count
 from .._api.public import public
+from .._batch.options import PLACES, BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._requests import models
 from .handle import AsyncModelHandle
 
 if TYPE_CHECKING:
-    from .._connection.call import Call
     from .._connection.scope import CancelScope
 
 
@@ -59,20 +60,22 @@ class AsyncEmbeddingModel(AsyncModelHandle):
 
     def embed_many(
         self,
-        inputs: Iterable[str] | AsyncIterable[str],
+        inputs: Iterable[Any] | AsyncIterable[Any],
         *,
         max_parallel: int | None = None,
+        chunk: int = 16,
         ordered: bool = False,
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+        progress: Progress = None,
+        **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[Sequence[float]]:
         """Return an iterator over the vectors of many texts, which are read as they are needed.
 
-        For a list that fits into memory, `embed()` is quicker. See `AsyncLLM.respond_many()` for
-        the
-        arguments, and `AsyncBatch` for what comes.
+        See `AsyncLLM.respond_many()` for the arguments, and `AsyncBatch` for what comes. Texts are
+        short
+        work: each of the `max_parallel` places has `chunk` of them under way.
 
         Endpoint: rpc ``embedString``.
 
@@ -81,26 +84,26 @@ class AsyncEmbeddingModel(AsyncModelHandle):
             LMStudioClientError: The client is closed.
         """
         # Not needed by most programs.
-        from .._batch.calls import call_in_background
+        from .._batch.calls import RequestRun, Work
+        from .._batch.hosts import Host
         from .batch import AsyncBatch
 
         specifier = self._specifier  # one that is refused is told here, not for each input
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        places = check_places(max_parallel) or PLACES
+        places *= check_count(chunk, "chunk", or_none=False)
 
-        def start(
-            text: Any, scope: CancelScope
-        ) -> tuple[Call, lmstudio.BackgroundCall[Sequence[float]]]:
+        def begin(text: Any, scope: CancelScope) -> RequestRun[Sequence[float]]:
             request = models.embed(specifier, text)
-            return call_in_background(
-                self._session, request, scope, timeout=timeout, idle_timeout=idle_timeout
-            )
+            own: CallLimits = {**limits, "cancel_event": scope}
+            return RequestRun(self._session, request, own)
 
         return AsyncBatch(
-            self._session,
-            start,
+            [Host(self._session, self._host, places, begin, refill=max(1, places // 2))],
+            Work("embed", models.text_to_embed),
             inputs,
-            max_parallel=max_parallel,
-            ordered=ordered,
-            limits=call_limits(cancel_event, timeout, idle_timeout),
+            BatchSettings(ordered=ordered, **options),
+            limits=limits,
             progress=progress,
         )
 

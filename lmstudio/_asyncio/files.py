@@ -63,13 +63,14 @@ class AsyncFilesNamespace(AsyncUploadedFiles):
         progress = _Progress(on_progress, self._session.callback_gate, token)
         watches = await attach_events(token, check_events(cancel_event))
         upload = functools.partial(
-            self._in_threads.prepare_image,
+            self._in_threads._upload,
             src,
             name,
             on_progress=None if on_progress is None else progress.tell,
             cancel_event=token,
             timeout=timeout,
             idle_timeout=idle_timeout,
+            is_left=asyncio.get_running_loop().is_closed,
         )
         try:
             handle = await in_thread(upload)

@@ -12,6 +12,7 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import TypeVar, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
+from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .._connection.limits import CallLimits, Limit, call_limits
@@ -57,7 +58,7 @@ from .handle import AsyncModelHandle
 from .stream import AsyncPredictionStream
 
 if TYPE_CHECKING:
-    from .._connection.call import Call
+    from .._batch.hosts import Host
     from .._connection.scope import CancelScope
 
 # The class that is given as `response_format`; None: there is none.
@@ -337,8 +338,7 @@ class AsyncLLM(AsyncModelHandle):
 
     def respond_many(
         self,
-        inputs: Iterable[Chat | ChatHistoryDataDict | str]
-        | AsyncIterable[Chat | ChatHistoryDataDict | str],
+        inputs: Iterable[Any] | AsyncIterable[Any],
         *,
         max_parallel: int | None = None,
         ordered: bool = False,
@@ -350,14 +350,16 @@ class AsyncLLM(AsyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+        progress: Progress = None,
+        **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
         """Return an iterator over the replies to many inputs, which are read as they are needed.
 
         Endpoint: channel ``predict``, once for each input.
 
         Args:
-            inputs: An iterable of what `respond()` takes. It is read by the iterating task.
+            inputs: An iterable of what `respond()` takes, or of what `to_prompt` makes that of. It
+                is read by the iterating task.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
                 many at once as the model was loaded for, and queues the others. None: as many as
                 that, which the first step asks for; 4 if the server does not say.
@@ -372,15 +374,28 @@ class AsyncLLM(AsyncModelHandle):
                 ``cancel_event=CancelToken.after(seconds)``.)
             idle_timeout: Seconds of silence of the server in each; None: no limit.
             progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
-                a function of the number of inputs that are done, and of all (None if unknown).
+                a function of the `BatchNumbers`, or of the number of inputs that are done and of
+                all (None if unknown).
+            **options: `patience`: seconds that no server may be there before the batch ends with
+                the connection's error (default 300; 0: at once; None: no limit). `retries`: how
+                often an input is tried again after a server's error, a time limit or a structured
+                reply that does not fit (default 0). `retry_if`: called with the `BatchOutcome`
+                before that; if it is not true, that is the outcome. `journal`: a file, or a
+                `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs may be
+                begun beyond the places, while an outcome before them is not given (default 1,000
+                if `ordered`, else 3 for each place). `to_prompt`: called with an input; returns
+                what is asked.
 
         Returns:
-            A `AsyncBatch`: an iterator over pairs ``(index, result)`` or ``(index, error)``.
+            A `AsyncBatch`: an iterator over pairs ``(index, result)`` or ``(index, error)``, each a
+            `BatchOutcome`.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
             LMStudioClientError: The client is closed.
-            LMStudioRuntimeError: `cancel_event` cannot be watched.
+            LMStudioRuntimeError: `cancel_event` cannot be watched, or another batch writes the
+                journal.
+            LMStudioOSError: The journal cannot be opened.
         """
         return self._many(
             inputs,
@@ -388,13 +403,13 @@ class AsyncLLM(AsyncModelHandle):
             self._options(config, preset, response_format, tools, tool_choice),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
-            ordered=ordered,
             progress=progress,
+            settings=BatchSettings(ordered=ordered, **options),
         )
 
     def complete_many(
         self,
-        inputs: Iterable[str] | AsyncIterable[str],
+        inputs: Iterable[Any] | AsyncIterable[Any],
         *,
         max_parallel: int | None = None,
         ordered: bool = False,
@@ -404,7 +419,8 @@ class AsyncLLM(AsyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+        progress: Progress = None,
+        **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
         """Return an iterator over the continuations of many texts; see `respond_many()`.
 
@@ -416,8 +432,8 @@ class AsyncLLM(AsyncModelHandle):
             self._options(config, preset, response_format, completion=True),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
-            ordered=ordered,
             progress=progress,
+            settings=BatchSettings(ordered=ordered, **options),
         )
 
     # -- what predictions start from ----------------------------------------------------------
@@ -712,32 +728,38 @@ class AsyncLLM(AsyncModelHandle):
         limits: CallLimits,
         *,
         max_parallel: int | None,
-        ordered: bool,
         progress: Any,
+        settings: BatchSettings,
+        others: Iterable[AsyncLLM] = (),
     ) -> lmstudio.AsyncBatch[PredictionResult[Any]]:
         # Not needed by most programs.
-        from .._batch.calls import predict_in_background
+        from .._batch.calls import Predictions
         from .batch import AsyncBatch
 
-        specifier = self._specifier  # one that is refused is told here, not for each input
-
-        def start(
-            item: Any, scope: CancelScope
-        ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
-            own: CallLimits = {**limits, "cancel_event": scope}
-            history = to_history(item)
-            return predict_in_background(self._session, options, specifier, history, own)
-
+        places = check_places(max_parallel)
         return AsyncBatch(
-            self._session,
-            start,
+            [model._batch_host(options, limits, places) for model in (self, *others)],
+            Predictions(options, to_history),
             inputs,
-            max_parallel=max_parallel,
-            ask_places=models.get_places(specifier),
-            ordered=ordered,
+            settings,
             limits=limits,
             progress=progress,
         )
+
+    def _batch_host(
+        self, options: PredictionOptions, limits: CallLimits, places: int | None
+    ) -> Host[PredictionResult[Any]]:
+        from .._batch.calls import PredictionRun
+        from .._batch.hosts import Host
+
+        specifier = self._specifier  # one that is refused is told here, not for each input
+
+        def begin(history: Any, scope: CancelScope) -> PredictionRun:
+            own: CallLimits = {**limits, "cancel_event": scope}
+            return PredictionRun(self._session, options, specifier, history, own)
+
+        ask = None if places is not None else models.get_places(specifier)
+        return Host(self._session, self._host, places, begin, ask)
 
 
 public(AsyncLLM)

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
+import cattrs  # noqa: F401  # the answers need it, and it takes long: not in the loop's first call
+
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.clock import monotonic
 from .._connection.call import END, WAKE, Call
@@ -40,8 +42,9 @@ class AsyncSession(Session):
         if not has_inbox:
             call.inbox = cast(Any, LoopInbox(loop))
         call.is_left = loop.is_closed
-        watches = await attach_events(call, check_events(cancel_event))
-        call.waiters.extend(cast(Any, watches))  # before it can end
+        if events := check_events(cancel_event):
+            watches = await attach_events(call, events)
+            call.waiters.extend(cast(Any, watches))  # before it can end
         self.start(call, None, since)
 
     async def async_wait(self, call: Call, on_packet: Callable[[Any], None] | None = None) -> Any:

@@ -1,81 +1,167 @@
-"""How an input of a batch is started; the background thread takes what comes of it.
+"""How an input of a batch is started at a host, and what comes of it.
+
+A prediction is read by the background thread, since its fragments must not pile up. What has but
+one answer needs no thread: the I/O thread tells of its end.
 
 Thread safety: all threads.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import json
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, cast
 
 from .._api.callbacks import not_the_end
 from .._background.future import BackgroundCall
-from .._background.thread import add
+from .._concurrency.cancel_token import check_events
+from .._config.to_wire import STRUCTURED_KEY
 from .._connection.call import Call
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits
 from .._connection.request import Request
-from .._connection.scope import CancelScope
 from .._connection.session import Session
+from .._json.from_json import ValidationError
 from .._prediction.callbacks import PredictionCallbacks
 from .._prediction.request import PredictionOptions
 from .._prediction.stream import PredictionStream
-from .._values.results import PredictionResult
+from .._values.results import PredictionResult, decode
+from ..errors import LMStudioError
 
 R = TypeVar("R")
 
-_LOOK_AGAIN = 1.0  # seconds
 _SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
 
 
-def predict_in_background(
-    session: Session,
-    options: PredictionOptions,
-    specifier: dict[str, Any],
-    history: dict[str, Any],
-    limits: CallLimits,
-) -> tuple[Call, BackgroundCall[PredictionResult[Any]]]:
-    """Start a prediction, and return its call with the future of its result."""
-    callbacks = PredictionCallbacks()
-    stream: PredictionStream[Any] = PredictionStream(
-        session, options, specifier, history, callbacks, limits
-    )
-    return stream._call, stream.run_in_background(interval=_SELDOM)
+class PredictionRun:
+    """A prediction that the background thread reads."""
 
-
-def call_in_background(
-    session: Session,
-    request: Request[R],
-    scope: CancelScope,
-    *,
-    timeout: Limit,
-    idle_timeout: Limit,
-) -> tuple[Call, BackgroundCall[R]]:
-    """Start a remote procedure, and return it with the future of its result."""
-    call = session.new_call(
-        request.endpoint, request.parameter, timeout=timeout, idle_timeout=idle_timeout
-    )
-    future: BackgroundCall[R] = BackgroundCall(call.cancel)
-    session.start(call, [scope])
-    add(_CallJob(session, call, request, future))
-    return call, future
-
-
-class _CallJob:
-    interval = _LOOK_AGAIN
+    __slots__ = ("call", "future")
 
     def __init__(
-        self, session: Session, call: Call, request: Request[R], future: BackgroundCall[R]
+        self,
+        session: Session,
+        options: PredictionOptions,
+        specifier: dict[str, Any],
+        history: dict[str, Any],
+        limits: CallLimits,
     ) -> None:
-        self.call = call
+        """Start it."""
+        stream: PredictionStream[Any] = PredictionStream(
+            session, options, specifier, history, PredictionCallbacks(), limits
+        )
+        self.call: Call = stream._call
+        self.future: BackgroundCall[PredictionResult[Any]] = stream.run_in_background(
+            interval=_SELDOM
+        )
+
+    def tell(self, told: Callable[[Any], None]) -> None:
+        """Have `told` called with something once it has ended."""
+        self.future.add_done_callback(told)
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.future.done()
+
+    def outcome(self) -> PredictionResult[Any] | BaseException:
+        """Return the result or the error."""
+        return self.future.exception() or self.future.result()
+
+
+class RequestRun(Generic[R]):
+    """A remote procedure: its answer is taken where the batch is iterated."""
+
+    __slots__ = ("_events", "_request", "_session", "call")
+
+    def __init__(
+        self,
+        session: Session,
+        request: Request[R],
+        limits: CallLimits,
+    ) -> None:
+        """Prepare it; `tell` starts it."""
         self._session = session
         self._request = request
-        self._future = future
+        self._events = check_events(limits.get("cancel_event"))
+        self.call = session.new_call(
+            request.endpoint,
+            request.parameter,
+            timeout=limits.get("timeout", ...),
+            idle_timeout=limits.get("idle_timeout", ...),
+        )
 
-    def poll(self) -> bool:
-        """Take the end, if it has come."""
-        if self.call.outcome is None:
-            return True
+    def tell(self, told: Callable[[Any], None]) -> None:
+        """Start it, and have `told` called with something once it has ended or is cancelled."""
+        self.call.inbox = cast(Any, _Teller(told))  # of which others only `put`
+        self._session.start(self.call, self._events)
+
+    def done(self) -> bool:
+        """Whether it has ended, or was cancelled."""
+        return bool(self.call.claim) or self.call.outcome is not None
+
+    def outcome(self) -> R | BaseException:
+        """Return the result or the error."""
         try:
-            self._future.set_result(self._request.result(self._session.wait(self.call)))
-        except BaseException as error:
-            self._future.set_exception(not_the_end(error))
-        return False
+            return self._request.result(self.call.answer())
+        except Exception as error:  # and not Ctrl-C: this can be repeated
+            return not_the_end(error)
+
+
+class _Teller:
+    """Stands in the place of an inbox. Thread safety: all threads."""
+
+    __slots__ = ("put",)
+
+    def __init__(self, told: Callable[[Any], None]) -> None:
+        self.put = told
+
+
+class Work(Generic[R]):
+    """What a batch asks, whichever host it asks. Thread safety: immutable.
+
+    Attributes:
+        kind: What tells its questions from others of the same text.
+        response_type: The class of structured replies.
+    """
+
+    response_type: type | None = None
+
+    def __init__(self, kind: str, prepare: Callable[[Any], Any]) -> None:
+        """Ask what `prepare` makes of an input; it raises `LMStudioError` for one that is wrong."""
+        self.kind = kind
+        self.prepare = prepare
+
+    def misfit(self, result: Any) -> LMStudioError | None:
+        """Return why a reply does not fit what was asked for, if it does not."""
+        return None
+
+
+class Predictions(Work[PredictionResult[Any]]):
+    """Predictions, which may be structured."""
+
+    def __init__(self, options: PredictionOptions, prepare: Callable[[Any], Any]) -> None:
+        """Ask for predictions with some options."""
+        form = [field["value"] for field in options.fields if field["key"] == STRUCTURED_KEY]
+        verb = "complete" if options.completion else "respond"
+        super().__init__(json.dumps([verb, *form], sort_keys=True, default=str), prepare)
+        self.response_type = options.response_type
+        self._is_structured = options.structured
+        self._is_json = any(value.get("type") == "json" for value in form if value)
+
+    def misfit(self, result: Any) -> LMStudioError | None:
+        """Return why a structured reply does not fit, if it does not."""
+        if not (self._is_structured and isinstance(result, PredictionResult)) or result.cancelled:
+            return None
+        if result.parsed is None:
+            return ValidationError(f"The reply was cut short: {result.stats.stop_reason}.")
+        try:
+            if result.response_type is not None:
+                result.typed  # noqa: B018  # it looks once, and keeps what it found
+            elif self._is_json and not result.structured and not _is_json(result.answer):
+                return ValidationError("The reply is no JSON.")
+        except LMStudioError as error:
+            return error.with_traceback(None)
+        return None
+
+
+def _is_json(text: str) -> bool:
+    return decode(text) is not text

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from .._api.callbacks import check_callback
 from .._api.shown import shown
 from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackRunner
 from ..errors import LMStudioValueError
+from .numbers import BatchNumbers
+from .options import Progress
 
-Progress: TypeAlias = Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None
+# Of a stderr that is closed, or that nobody reads: the batch goes on without its bar.
+_UNWRITABLE = (OSError, ValueError)
 
 
 class ProgressDisplay:
-    """Gets a number of inputs each time it may have changed; shows nothing by itself."""
+    """Gets the numbers each time they may have changed; shows nothing by itself."""
 
     def __init__(self) -> None:
         """Nothing is done yet."""
         self._done = 0
 
-    def __call__(self, done: int) -> None:
-        """Show how many inputs are done."""
+    def __call__(self, done: int, numbers: Callable[[], BatchNumbers]) -> None:
+        """Show how far the batch is, if more inputs are done than the last time."""
         if done != self._done:
             self._done = done
-            self._show(done)
+            self._show(numbers)
 
-    def _show(self, done: int) -> None:
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
         pass
 
     def close(self) -> None:
@@ -42,7 +47,8 @@ def show_progress(
     """Return what shows the progress of a batch, and closes its bar if the batch is dropped.
 
     Args:
-        progress: ``"rich"``, ``"tqdm"``, a function of the number done and the total, or None.
+        progress: ``"rich"``, ``"tqdm"``, a function of the numbers, or of the number done and the
+            total; or None.
         total: How many inputs there are; None: nobody knows.
         owner: The batch.
         gate: Calls a function, unless the client is closed.
@@ -53,8 +59,12 @@ def show_progress(
     if progress is None:
         return ProgressDisplay()
     if callable(progress):
-        check_callback("progress", progress, "done", "total")
-        return _Function(progress, total, gate)
+        try:
+            check_callback("progress", progress, "numbers")
+        except LMStudioValueError:
+            check_callback("progress", progress, "done", "total")
+            return _PairFunction(progress, gate)
+        return _Function(progress, gate)
     makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
     if progress not in makers:
         raise LMStudioValueError(
@@ -77,16 +87,19 @@ def _close_here(display: ProgressDisplay, process: object) -> None:
 
 
 class _Function(ProgressDisplay):
-    def __init__(
-        self, function: Callable[[int, int | None], Any], total: int | None, gate: CallbackRunner
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], gate: CallbackRunner) -> None:
         super().__init__()
         self._function = function
-        self._total = total
         self._gate = gate
 
-    def _show(self, done: int) -> None:
-        self._gate.run(self._function, done, self._total)
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        self._gate.run(self._function, numbers())
+
+
+class _PairFunction(_Function):
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        now = numbers()
+        self._gate.run(self._function, now.done, now.total)
 
 
 class _Rich(ProgressDisplay):
@@ -97,22 +110,38 @@ class _Rich(ProgressDisplay):
         from rich.console import Console
 
         super().__init__()
+        # By itself, rich ends the program where nobody reads stderr any more.
+        console = type("Screen", (Console,), {"on_broken_pipe": _be_quiet})(stderr=True)
         self._bar = progress.Progress(
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
+            progress.TextColumn("{task.description}"),
+            console=console,
             auto_refresh=False,
         )
         self._task = self._bar.add_task("", total=total)
-        self._bar.start()
+        self._paint(self._bar.start)
 
-    def _show(self, done: int) -> None:
-        self._bar.update(self._task, completed=done, refresh=True)
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        now = numbers()
+        words = str(now).partition(", ")[2]
+        self._paint(
+            self._bar.update, self._task, completed=now.done, description=words, refresh=True
+        )
 
     def close(self) -> None:
-        self._bar.stop()
+        self._paint(self._bar.stop)
+
+    def _paint(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        try:
+            step(*arguments, **options)
+        except _UNWRITABLE:
+            _be_quiet(self._bar.console)
+
+
+def _be_quiet(console: Any) -> None:
+    console.quiet = True
 
 
 class _Tqdm(ProgressDisplay):
@@ -121,12 +150,23 @@ class _Tqdm(ProgressDisplay):
     def __init__(self, total: int | None) -> None:
         tqdm: Any = importlib.import_module("tqdm").tqdm
 
+        def display(bar: Any, *arguments: Any, **options: Any) -> Any:
+            try:
+                return tqdm.display(bar, *arguments, **options)
+            except _UNWRITABLE:
+                bar.disable = True
+                return False
+
         super().__init__()
         # A class of its own, since tqdm starts a thread for all bars of a class.
-        self._bar = type("Bar", (tqdm,), {"monitor_interval": 0})(total=total)
+        bar = type("Bar", (tqdm,), {"monitor_interval": 0, "display": display})
+        self._bar = bar(total=total, disable=sys.stderr is None)
 
-    def _show(self, done: int) -> None:
-        self._bar.update(done - self._bar.n)
+    def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
+        now = numbers()
+        self._bar.set_postfix_str(str(now).partition(", ")[2], refresh=False)
+        self._bar.update(now.done - self._bar.n)
 
     def close(self) -> None:
-        self._bar.close()
+        with contextlib.suppress(*_UNWRITABLE):
+            self._bar.close()

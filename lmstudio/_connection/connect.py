@@ -172,7 +172,9 @@ class Connector:
                     "Restart LM Studio's server; keep one Client open as long as you need it."
                 )
         details = {"title": words, "suggestion": suggestion}
-        return LMStudioServerError("Authentication failed", details)
+        error = LMStudioServerError("Authentication failed", details)
+        error._lets_nobody_in = True
+        return error
 
     def _shake_hands(self, address: Address, path: str, wire: Wire) -> bytes:
         """Do the websocket handshake; return what came behind it.

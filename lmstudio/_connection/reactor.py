@@ -102,6 +102,8 @@ class Reactor:
         self._late_since = 0.0  # when the first of these turns began
         self._last_turn = math.inf  # when the last turn began to work
         self._was_away = False
+        self._rest: object = object()  # the last time that the thread went to rest ...
+        self._disturbed: object = None  # ... and the last one for which `post` wrote a byte
         self._wake_reader: socket.socket
         self._wake_writer: socket.socket | None = None
         self._timers: list[tuple[float, int, Callable[[float], object]]] = []
@@ -142,9 +144,13 @@ class Reactor:
 
     def post(self, command: Callable[..., object], *arguments: Any) -> None:
         """Have the I/O thread run a command. Takes no lock, never blocks."""
-        # Appended first: the thread takes the byte first, and looks at the commands second.
+        # Appended first: the thread takes the byte first, and looks at the commands second. One
+        # byte is enough for each rest: before the next one it looks at the commands again.
         self.commands.append((command, arguments))
-        self.wake()
+        rest = self._rest
+        if rest is not self._disturbed:
+            self.wake()
+            self._disturbed = rest  # last: if Ctrl-C comes before this, there is one byte more
 
     def let_go(self) -> None:
         """In a forked child: close its copies of the parent's descriptors."""
@@ -210,6 +216,8 @@ class Reactor:
 
     def _run_once(self) -> None:
         self.run_commands()
+        self._rest = object()
+        self.run_commands()  # what was appended before that, perhaps without a byte
         until, before = self.sweep_at, monotonic()
         if self._timers and self._timers[0][0] < until:
             until = self._timers[0][0]

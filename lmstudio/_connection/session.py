@@ -263,7 +263,8 @@ class Session:
         dispatcher, reactor = call.dispatcher, call.dispatcher.reactor
         fork.check_process(dispatcher.process, "call")
         text = call.text()
-        attach(call, check_events(cancel_event))
+        if cancel_event is not None:
+            attach(call, check_events(cancel_event))
         if call.is_cancelled:
             call.outcome = Outcome()
             call.unfollow()

@@ -87,23 +87,14 @@ class FilesNamespace(UploadedFiles):
 
         Endpoint: rpc ``files/uploadFileBase64``.
         """
-        progress = UploadProgress(on_progress, self._session.callback_gate)
-        with open_local_file(src, name, self._max_bytes) as file:
-            request = upload_request(file.name)
-            call = self._session.new_call(
-                request.endpoint, timeout=timeout, idle_timeout=idle_timeout
-            )
-            upload = Upload(call, file)
-
-            def make_frame(_room: object) -> None:
-                if call.outcome is None:  # else the marker is older than the end
-                    upload.make()
-                    progress.report(upload.share)
-
-            handle = request.result(self._session.run(call, cancel_event, make_frame))
-            self._session.note_upload(handle.identifier)
-            progress.finish()
-            return handle
+        return self._upload(
+            src,
+            name,
+            on_progress=on_progress,
+            cancel_event=cancel_event,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+        )
 
     def prepare_file(
         self,
@@ -121,3 +112,34 @@ class FilesNamespace(UploadedFiles):
         Endpoint: rpc ``files/uploadFileBase64``.
         """
         return self.prepare_image(src, name, on_progress=on_progress, **limits)
+
+    def _upload(
+        self,
+        src: LocalFileInput,
+        name: str | None,
+        *,
+        on_progress: UploadProgressCallback | None,
+        cancel_event: CancelEvent,
+        timeout: Limit,
+        idle_timeout: Limit,
+        is_left: Callable[[], bool] | None = None,
+    ) -> FileHandle:
+        """Do so; `is_left` tells whether the event loop was closed for which this thread works."""
+        progress = UploadProgress(on_progress, self._session.callback_gate)
+        with open_local_file(src, name, self._max_bytes) as file:
+            request = upload_request(file.name)
+            call = self._session.new_call(
+                request.endpoint, timeout=timeout, idle_timeout=idle_timeout
+            )
+            call.is_left = is_left
+            upload = Upload(call, file)
+
+            def make_frame(_room: object) -> None:
+                if call.outcome is None:  # else the marker is older than the end
+                    upload.make()
+                    progress.report(upload.share)
+
+            handle = request.result(self._session.run(call, cancel_event, make_frame))
+            self._session.note_upload(handle.identifier)
+            progress.finish()
+            return handle

@@ -11,6 +11,7 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import TypeVar, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
+from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .._connection.limits import CallLimits, Limit, call_limits
@@ -56,7 +57,7 @@ from ..errors import LMStudioPredictionError
 from .handle import SyncModelHandle
 
 if TYPE_CHECKING:
-    from .._connection.call import Call
+    from .._batch.hosts import Host
     from .._connection.scope import CancelScope
 
 # The class that is given as `response_format`; None: there is none.
@@ -335,7 +336,7 @@ class LLM(SyncModelHandle):
 
     def respond_many(
         self,
-        inputs: Iterable[Chat | ChatHistoryDataDict | str],
+        inputs: Iterable[Any],
         *,
         max_parallel: int | None = None,
         ordered: bool = False,
@@ -347,14 +348,16 @@ class LLM(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+        progress: Progress = None,
+        **options: Unpack[BatchOptions],
     ) -> lmstudio.Batch[PredictionResult[T]]:
         """Return an iterator over the replies to many inputs, which are read as they are needed.
 
         Endpoint: channel ``predict``, once for each input.
 
         Args:
-            inputs: An iterable of what `respond()` takes. It is read in the iterating thread.
+            inputs: An iterable of what `respond()` takes, or of what `to_prompt` makes that of. It
+                is read in the iterating thread.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
                 many at once as the model was loaded for, and queues the others. None: as many as
                 that, which the first step asks for; 4 if the server does not say.
@@ -369,15 +372,28 @@ class LLM(SyncModelHandle):
                 ``cancel_event=CancelToken.after(seconds)``.)
             idle_timeout: Seconds of silence of the server in each; None: no limit.
             progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
-                a function of the number of inputs that are done, and of all (None if unknown).
+                a function of the `BatchNumbers`, or of the number of inputs that are done and of
+                all (None if unknown).
+            **options: `patience`: seconds that no server may be there before the batch ends with
+                the connection's error (default 300; 0: at once; None: no limit). `retries`: how
+                often an input is tried again after a server's error, a time limit or a structured
+                reply that does not fit (default 0). `retry_if`: called with the `BatchOutcome`
+                before that; if it is not true, that is the outcome. `journal`: a file, or a
+                `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs may be
+                begun beyond the places, while an outcome before them is not given (default 1,000
+                if `ordered`, else 3 for each place). `to_prompt`: called with an input; returns
+                what is asked.
 
         Returns:
-            A `Batch`: an iterator over pairs ``(index, result)`` or ``(index, error)``.
+            A `Batch`: an iterator over pairs ``(index, result)`` or ``(index, error)``, each a
+            `BatchOutcome`.
 
         Raises:
             LMStudioValueError: An argument cannot be used.
             LMStudioClientError: The client is closed.
-            LMStudioRuntimeError: `cancel_event` cannot be watched.
+            LMStudioRuntimeError: `cancel_event` cannot be watched, or another batch writes the
+                journal.
+            LMStudioOSError: The journal cannot be opened.
         """
         return self._many(
             inputs,
@@ -385,13 +401,13 @@ class LLM(SyncModelHandle):
             self._options(config, preset, response_format, tools, tool_choice),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
-            ordered=ordered,
             progress=progress,
+            settings=BatchSettings(ordered=ordered, **options),
         )
 
     def complete_many(
         self,
-        inputs: Iterable[str],
+        inputs: Iterable[Any],
         *,
         max_parallel: int | None = None,
         ordered: bool = False,
@@ -401,7 +417,8 @@ class LLM(SyncModelHandle):
         cancel_event: CancelEvent = None,
         timeout: Limit = ...,
         idle_timeout: Limit = ...,
-        progress: Literal["rich", "tqdm"] | Callable[[int, int | None], Any] | None = None,
+        progress: Progress = None,
+        **options: Unpack[BatchOptions],
     ) -> lmstudio.Batch[PredictionResult[T]]:
         """Return an iterator over the continuations of many texts; see `respond_many()`.
 
@@ -413,8 +430,8 @@ class LLM(SyncModelHandle):
             self._options(config, preset, response_format, completion=True),
             call_limits(cancel_event, timeout, idle_timeout),
             max_parallel=max_parallel,
-            ordered=ordered,
             progress=progress,
+            settings=BatchSettings(ordered=ordered, **options),
         )
 
     # -- what predictions start from ----------------------------------------------------------
@@ -707,32 +724,38 @@ class LLM(SyncModelHandle):
         limits: CallLimits,
         *,
         max_parallel: int | None,
-        ordered: bool,
         progress: Any,
+        settings: BatchSettings,
+        others: Iterable[LLM] = (),
     ) -> lmstudio.Batch[PredictionResult[Any]]:
         # Not needed by most programs.
         from .._batch.batch import Batch
-        from .._batch.calls import predict_in_background
+        from .._batch.calls import Predictions
 
-        specifier = self._specifier  # one that is refused is told here, not for each input
-
-        def start(
-            item: Any, scope: CancelScope
-        ) -> tuple[Call, lmstudio.BackgroundCall[PredictionResult[Any]]]:
-            own: CallLimits = {**limits, "cancel_event": scope}
-            history = to_history(item)
-            return predict_in_background(self._session, options, specifier, history, own)
-
+        places = check_places(max_parallel)
         return Batch(
-            self._session,
-            start,
+            [model._batch_host(options, limits, places) for model in (self, *others)],
+            Predictions(options, to_history),
             inputs,
-            max_parallel=max_parallel,
-            ask_places=models.get_places(specifier),
-            ordered=ordered,
+            settings,
             limits=limits,
             progress=progress,
         )
+
+    def _batch_host(
+        self, options: PredictionOptions, limits: CallLimits, places: int | None
+    ) -> Host[PredictionResult[Any]]:
+        from .._batch.calls import PredictionRun
+        from .._batch.hosts import Host
+
+        specifier = self._specifier  # one that is refused is told here, not for each input
+
+        def begin(history: Any, scope: CancelScope) -> PredictionRun:
+            own: CallLimits = {**limits, "cancel_event": scope}
+            return PredictionRun(self._session, options, specifier, history, own)
+
+        ask = None if places is not None else models.get_places(specifier)
+        return Host(self._session, self._host, places, begin, ask)
 
 
 public(LLM)

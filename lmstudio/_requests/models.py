@@ -142,9 +142,18 @@ def tokenize(kind: ModelKind, model: Specifier, text: str) -> Request[list[int]]
     return Request(endpoint, parameter, lambda answer: answers.counts(answer, "tokens"))
 
 
+def text_to_embed(text: object) -> str:
+    """Return a text as it is.
+
+    Raises:
+        LMStudioValueError: It is none.
+    """
+    return check_text(text, "The input of embed()")
+
+
 def embed(model: Specifier, text: str) -> Request[Sequence[float]]:
     """Ask for the vector of a text."""
-    check_text(text, "The input of embed()")
+    text_to_embed(text)
     parameter = {"modelSpecifier": model, "inputString": text}
     endpoint = rpc("embedding", "embedString", "Embedding")
     return Request(endpoint, parameter, lambda answer: answers.numbers(answer, "embedding"))

@@ -20,9 +20,6 @@ from .chat import get_model
 
 __all__ = ["run"]
 
-# What says that the lines that follow would fail too: the server, or the model, is gone.
-_GONE = (lms.LMStudioWebsocketError, lms.LMStudioModelNotFoundError)
-
 
 def run(options: argparse.Namespace) -> int:
     """Answer all lines that are not answered yet.
@@ -117,6 +114,7 @@ class _Run:
             max_parallel=options.parallel,
             response_format=schema,
             progress="rich" if has_bar else None,
+            patience=0,
             **limits,
         )
 
@@ -131,10 +129,10 @@ class _Run:
             with on_ctrl_c(stop):
                 for index, outcome in batch:
                     self._take(index, outcome, has_schema=schema is not None)
-                    if self._gone is not None:
-                        batch.cancel(self._gone)
         except _Interrupted:
             pass  # what was under way has been given before
+        except (lms.LMStudioWebsocketError, lms.LMStudioServerError) as error:
+            self._gone = one_line(error)
         finally:
             print(self._summary(), file=sys.stderr, flush=True)
         if self._gone is not None:
@@ -168,16 +166,12 @@ class _Run:
         self, index: int, outcome: lms.PredictionResult | lms.LMStudioError, *, has_schema: bool
     ) -> None:
         line, digest, problem = self._under_way.pop(index)
-        if isinstance(outcome, _GONE):
-            self._gone = self._gone or one_line(outcome)
-        elif isinstance(outcome, lms.LMStudioCancelledError):
+        if isinstance(outcome, lms.LMStudioCancelledError):
             pass  # the next run does it
         elif isinstance(outcome, lms.LMStudioError):
             record = {"error": problem or str(outcome), "type": type(outcome).__name__}
             self._output.append(line, digest, record)
             self._errors += 1
-        elif outcome.stats.stop_reason == "modelUnloaded":
-            self._gone = self._gone or "The model was unloaded."
         elif not outcome.cancelled:
             self._output.append(line, digest, _record(outcome, has_schema))
             self._results += 1

@@ -89,7 +89,7 @@ MORE_COROUTINES = {
     "llm.py": ["run"],
     "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
-    "batch.py": ["_take", "_next_pair", "_start_more", "_asked_places", "receive"],
+    "batch.py": ["_take", "_next_outcome", "_prepare", "_start_more", "_read", "receive"],
     "client.py": ["aclose"],
     "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],
@@ -149,12 +149,18 @@ WAITS = {  # of what is no method of a handle
     "from .tool_context import": "from .._agent.tool_context import",
     "from .tools import": "from .._agent.tools import",
     "from .rules import": "from .._agent.rules import",
-    "from .progress import": "from .._batch.progress import",
+    **{
+        f"from .{name} import": f"from .._batch.{name} import"
+        for name in ("calls", "hosts", "journal_file", "numbers", "options", "outcome")
+    },
+    **{
+        f"from .{name} import": f"from .._batch.{name} import"
+        for name in ("progress", "records", "tasks", "verdicts")
+    },
     "\nimport copy\n": "\nimport asyncio\nimport copy\n",
     "\nimport functools\n": "\nimport asyncio\nimport functools\n",
 }
 ASYNC_INPUTS = {
-    "inputs: Iterable[str]": "inputs: Iterable[str] | AsyncIterable[str]",
     "inputs: Iterable[Any]": "inputs: Iterable[Any] | AsyncIterable[Any]",
     "from collections.abc import ": "from collections.abc import AsyncIterable, ",
 }
@@ -188,10 +194,6 @@ PATCHES = {
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
     },
     "llm.py": {
-        "inputs: Iterable[Chat | ChatHistoryDataDict | str]": (
-            "inputs: Iterable[Chat | ChatHistoryDataDict | str]"
-            " | AsyncIterable[Chat | ChatHistoryDataDict | str]"
-        ),
         **ASYNC_INPUTS,
         "from .._batch.batch import AsyncBatch": "from .batch import AsyncBatch",
         "from .._agent.act import AsyncAct": "from .act import AsyncAct",
@@ -211,17 +213,30 @@ PATCHES = {
         **WAITS,
         "queue.SimpleQueue[Any] = queue.SimpleQueue()": ("LoopInbox = LoopInbox(running_loop())"),
         "bell: queue.SimpleQueue[Any]": "bell: LoopInbox",
-        "def __iter__(self) -> Iterator[tuple": "def __aiter__(self) -> AsyncIterator[tuple",
+        "def __iter__(self) -> Iterator[BatchOutcome": (
+            "def __aiter__(self) -> AsyncIterator[BatchOutcome"
+        ),
         "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
         "def __next__(self)": "def __anext__(self)",
+        "    def __anext__(self) -> Any:": "    async def __anext__(self) -> Any:",
+        "                return next(self._inputs)\n            except StopIteration:": (
+            "                if isinstance(self._inputs, AsyncIterator):\n"
+            "                    return await anext(self._inputs)\n"
+            "                return next(self._inputs)\n"
+            "            except (StopIteration, StopAsyncIteration):"
+        ),
+        "def unfinished(self) -> Iterator[Any]": "def unfinished(self) -> AsyncIterator[Any]",
+        "inputs: Iterator[Any] | None)": "inputs: Iterator[Any] | AsyncIterator[Any] | None)",
+        "self._journal.load()": "await in_thread(self._journal.load)",
+        "self._journal.sync()": "await in_thread(self._journal.sync)",
         "CancelScope(session, self._bell)": "CancelScope(session, cast(Any, self._bell))",
-        "from typing import Any, Generic, NoReturn, TypeAlias, TypeVar": (
-            "from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast"
+        "from typing import Any, Generic, NoReturn, TypeVar": (
+            "from typing import Any, Generic, NoReturn, TypeVar, cast"
         ),
         "self._scope.open(events)": "open_scope_at_once(self._scope, events)",
         "self._scope.close()": "close_scope(self._scope)",
         "\nfrom ..errors import": (
-            "\nfrom .events import close_scope, open_scope_at_once"
+            "\nfrom .events import close_scope, in_thread, open_scope_at_once"
             "\nfrom .inbox import LoopInbox, receiver, running_loop\nfrom ..errors import"
         ),
         "except KeyboardInterrupt:": "except (KeyboardInterrupt, asyncio.CancelledError):",
@@ -232,15 +247,13 @@ PATCHES = {
             "            batch._bell.check_loop()\n            batch._note_iterator(self)\n"
         ),
         "raise StopIteration\n": "raise StopAsyncIteration\n",
-        "if isinstance(error, StopIteration):  # of an input, or the progress function": (
-            "# Of an input, or the progress function.\n"
+        "if isinstance(error, StopIteration):  # of an input, or a function that was given": (
+            "# Of an input, or a function that was given.\n"
             "            if isinstance(error, (StopIteration, StopAsyncIteration)):"
         ),
-        "            except StopIteration:\n": (
-            "            except (StopIteration, StopAsyncIteration):\n"
-        ),
-        "import AsyncIterable, Callable, Iterable, Iterator, Sized": (
-            "import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sized"
+        "        except StopIteration:\n": "        except (StopIteration, StopAsyncIteration):\n",
+        "import AsyncIterable, Iterable, Iterator, Sequence, Sized": (
+            "import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence, Sized"
         ),
         "inputs: Iterable[Any],": "inputs: Iterable[Any] | AsyncIterable[Any],",
         "isinstance(inputs, Iterable)": "isinstance(inputs, (Iterable, AsyncIterable))",
@@ -249,11 +262,13 @@ PATCHES = {
             "                aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)\n"
             "            )"
         ),
-        "                item = next(self._inputs)\n": (
-            "                if isinstance(self._inputs, AsyncIterator):\n"
-            "                    item = await anext(self._inputs)\n"
-            "                else:\n"
-            "                    item = next(self._inputs)\n"
+        "            self._fresh.extend(itertools.islice(self._inputs, 1))\n": (
+            "            if isinstance(self._inputs, AsyncIterator):\n"
+            "                self._fresh.append(await anext(self._inputs))\n"
+            "            else:\n"
+            "                self._fresh.extend(itertools.islice(self._inputs, 1))\n"
+            "        except StopAsyncIteration:\n"
+            "            pass\n"
         ),
         "    def _note_iterator(": WRITE_FOR + AWAIT + "    def _note_iterator(",
         "            call.cancel_when_dropped(self)\n": (

@@ -205,6 +205,32 @@ def test_a_loop_that_is_closed_stops_what_somebody_still_holds(held, is_read):
     asyncio.run(client.aclose())
 
 
+def test_a_loop_that_is_closed_stops_its_upload(server):
+    from handles.uploading import BIG, Steps, names, sending
+
+    loop = asyncio.new_event_loop()
+    client = loop.run_until_complete(_make_client(server.host))
+    source = Steps(BIG)
+    upload = client.prepare_image(source, "big.png")
+    # As a task would, which is destroyed with its loop and complains of that.
+    loop.run_until_complete(_first_step(upload))
+    source.allow(20)
+    sending(client)
+
+    loop.close()
+
+    eventually(lambda: not client._session.dispatcher.open)
+    source.finish()
+    asyncio.run(client.prepare_image(b"the next one", "next.txt"))
+    assert names(server) == ["next.txt"]
+    asyncio.run(client.aclose())
+    upload.close()
+
+
+async def _first_step(coroutine):
+    coroutine.send(None)
+
+
 async def _make_client(host):
     return lms.AsyncClient(host)
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from asyncio_half.ways import WAYS, add
+from asyncio_half.ways import WAYS, Bench, add
 
 import lmstudio as lms
 from lmstudio.testing import Server
@@ -48,20 +48,6 @@ class Turns:
                 return
             threading.Event().wait(0.0005)
         raise AssertionError("the event loop is held up")
-
-
-class Bench:
-    """Stands for that of the cancelled tasks; see `ways`."""
-
-    def __init__(self, server, client, model):
-        self.server, self.client, self.model = server, client, model
-
-    def script(self, *reply, **options):
-        self.server.reply(*reply, **options)
-
-    async def finished(self):
-        """Let what is to be read arrive; some of it will do."""
-        await self.model.count_tokens("on the same connection")
 
 
 def _is_harmless(function):

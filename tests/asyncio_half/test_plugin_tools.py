@@ -446,11 +446,20 @@ def test_a_session_that_ends_fails_all_calls_of_now_and_later(held, half, end):
     assert len(held.received("channelCreate", path="plugins")) == 1
 
 
+def test_what_a_debugger_shows_of_a_tool_is_what_it_is_and_not_how_it_is_called(server, half):
+    tool = next(iter(opened(half)))
+    assert repr(tool).startswith(f"PluginTool(name={tool.name!r}, description=")
+    assert "mplementation" not in repr(tool)
+
+
 def test_after_a_loss_another_session_can_be_opened(server, half):
     lost = opened(half)
     server.drop_all()
-    with pytest.raises(lms.LMStudioConnectionLostError):
-        call(half, lost, "report")
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioConnectionLostError) as caught:
+            call(half, lost, "report")
+        assert str(caught.value).endswith("has ended with it: open another one.")
+        assert "connects again" not in str(caught.value)
     assert call(half, opened(half), "report") is True
 
 
@@ -676,7 +685,7 @@ def test_a_closed_client_discards_it_and_says_that_it_is_closed(server, half):
 
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_session_that_does_not_open_in_time_is_discarded_once(held, half, limit):
-    _, worker, _ = opening(held, half, **{limit: 0.05})
+    _, worker, _ = opening(held, half, **{limit: 0.3})
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "Starting the tools of 'mcp/notes'" in str(error)
@@ -691,7 +700,7 @@ def test_no_limit_of_its_opening_holds_for_an_open_session(server, half):
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_call_that_takes_too_long_is_aborted_once(server, half, limit):
     session = opened(half)
-    worker, run = in_a_call(server, half, session, **{limit: 0.05})
+    worker, run = in_a_call(server, half, session, **{limit: 0.3})
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "The call of the tool 'held'" in str(error)

@@ -3,11 +3,27 @@
 import asyncio
 import contextlib
 import inspect
+import tempfile
+from pathlib import Path
 
 import lmstudio as lms
 
 IMAGE = b"image" * 400_000
 TEXTS = [f"text {number}" for number in range(70)]  # more than are sent at once
+
+
+class Bench:
+    """What the operations need; the tests of cancelled tasks have one that looks closer."""
+
+    def __init__(self, server, client, model):
+        self.server, self.client, self.model = server, client, model
+
+    def script(self, *reply, **options):
+        self.server.reply(*reply, **options)
+
+    async def finished(self):
+        """Let what is to be read arrive; some of it will do."""
+        await self.model.count_tokens("on the same connection")
 
 
 class NeverSet:
@@ -201,6 +217,30 @@ async def batch_of_async_inputs(bench):
     return [pair async for pair in embedding.embed_many(inputs(), max_parallel=2)]
 
 
+async def batch_that_asks_for_places(bench):
+    batch = bench.model.respond_many(["a", "b"], max_parallel=None)
+    return [pair async for pair in batch]
+
+
+async def batch_with_a_journal(bench):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        journal = lms.BatchJournal(Path(folder, "out.jsonl"), fsync=True)
+        batch = bench.model.respond_many(["a", "b"], journal=journal)
+        return [pair async for pair in batch]
+
+
+async def what_a_batch_has_not_done(bench):
+    async def inputs():
+        for text in ("a", "b", "c"):
+            await asyncio.sleep(0)
+            yield text
+
+    batch = bench.model.respond_many(inputs(), max_parallel=1)
+    async for _ in batch:
+        batch.cancel()
+    return [text async for text in batch.unfinished()]
+
+
 async def ask(bench):
     model = bench.model
     await model.get_info()
@@ -301,5 +341,7 @@ async def look_for_servers(bench):
 WAYS = {
     name: way
     for name, way in list(globals().items())
-    if inspect.iscoroutinefunction(way) and name not in ("_act", "add_later")
+    if inspect.isfunction(way)
+    and inspect.iscoroutinefunction(way)
+    and name not in ("_act", "add_later")
 }

@@ -1,5 +1,6 @@
 """respond_many and its kin: lazily, bounded, in order or not, and nothing finished is lost."""
 
+import errno
 import gc
 import io
 import random
@@ -102,11 +103,11 @@ def test_nothing_is_read_before_the_first_next(server, model):
 
 def test_in_order_a_slow_first_reply_does_not_let_the_others_run_far_ahead(server, model):
     source = Source(1000)
-    batch, taken, worker = start_held(server, model, source, max_parallel=2, ordered=True)
+    batch, taken, worker = start_held(server, model, source, max_parallel=2, ordered=True, ahead=6)
     first = server.expect("predict")
-    for _ in range(7):  # 4 x 2 are started and not given at most
+    for _ in range(7):  # 2 + 6 are started and not given at most
         server.expect("predict").success()
-    eventually(lambda: batch._running() == 1)
+    eventually(lambda: batch._hosts.running == 1)
     assert source.read == 8
     assert not taken
     first.success()
@@ -173,14 +174,6 @@ def test_a_time_limit_is_for_each_input(server, model):
     outcomes = dict(model.respond_many(["a", "b"], max_parallel=1, timeout=0.1))
     assert isinstance(outcomes[0], lms.LMStudioTimeoutError)
     assert outcomes[1].content
-
-
-def test_a_lost_connection_fails_what_ran_and_the_next_inputs_connect_anew(server, model):
-    server.reply("one two", drop_after=1)
-    outcomes = dict(model.respond_many(["a", "b", "c"], max_parallel=1))
-    assert isinstance(outcomes[0], lms.LMStudioConnectionLostError)
-    assert outcomes[1].content
-    assert outcomes[2].content
 
 
 def test_what_the_inputs_raise_comes_after_what_was_under_way(server, model):
@@ -294,7 +287,7 @@ def test_a_second_loop_takes_what_is_there_when_nothing_runs_any_more(server, mo
     batch = model.respond_many(["a", "b", "c"], max_parallel=3)
     interrupted = iter(batch)  # by Ctrl-C in the body of its loop, and somebody holds it
     pairs = [next(interrupted)]
-    eventually(lambda: all(outcome.done() for outcome in batch._outcomes.values()))
+    eventually(lambda: all(map(_batch._has_ended, batch._open.values())))
     with pytest.raises(lms.LMStudioRuntimeError, match="Another loop"):
         Worker(lambda: next(iter(batch))).result()  # in another thread it is refused all the same
     pairs += batch
@@ -409,7 +402,7 @@ def test_embeddings_of_many_texts(server, client):
     batch = model.embed_many(iter("abc"), max_parallel=2, ordered=True)
     worker = Worker(list, batch)
     server.expect("embedString").result({"embedding": [1.0]})
-    eventually(lambda: batch._count == 3)
+    eventually(lambda: batch.numbers.done == 1)
     batch.cancel("enough")
     (first, second, third) = worker.result()
     assert first == (0, [1.0])
@@ -424,6 +417,15 @@ def test_embeddings_of_many_texts(server, client):
         ({"inputs": {"messages": []}}, "must be a list or another iterable"),
         ({"inputs": 3}, "must be a list or another iterable"),
         ({"max_parallel": 0}, "max_parallel must be at least 1, or None; 0 was given"),
+        ({"retries": -1}, "retries must be at least 0; -1 was given"),
+        ({"retries": None}, "retries must be at least 0"),
+        ({"retry_if": 3}, "retry_if must be a function"),
+        ({"retry_if": lambda: True}, "retry_if is called with 1 argument"),
+        ({"patience": -1}, "patience must be a number of seconds"),
+        ({"patience": "long"}, "patience must be a number of seconds"),
+        ({"ahead": 0}, "ahead must be at least 1"),
+        ({"to_prompt": "x"}, "to_prompt must be a function"),
+        ({"journal": 3}, "journal must be a path or a BatchJournal"),
         ({"max_parallel": 1.5}, "max_parallel must be a whole number of at least 1, or None; 1.5"),
         ({"max_parallel": "4"}, "max_parallel must be a whole number of at least 1, or None; '4'"),
         ({"ordered": "x"}, "ordered must be True or False; 'x' was given"),
@@ -459,13 +461,16 @@ def test_a_closed_client_is_an_error_at_the_call(server):
 
 
 def test_a_function_is_told_how_many_are_done_and_of_how_many(model):
+    def tell(done, total):
+        seen.append((done, total))
+
     seen = []
-    assert len(list(model.respond_many(["a"] * 5, progress=lambda *pair: seen.append(pair)))) == 5
+    assert len(list(model.respond_many(["a"] * 5, progress=tell))) == 5
     assert seen[-1] == (5, 5)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
 
     seen.clear()
-    list(model.respond_many(iter("ab"), progress=lambda *pair: seen.append(pair)))
+    list(model.respond_many(iter("ab"), progress=lambda done, total: seen.append((done, total))))
     assert seen[-1] == (2, None)
 
 
@@ -489,9 +494,23 @@ def test_a_stop_iteration_of_user_code_does_not_look_like_the_end_of_a_batch(ser
         assert batch.cancelled()
 
 
-def test_a_progress_function_that_takes_one_argument_is_told_what_it_would_get(model):
+def test_a_progress_function_that_takes_no_argument_is_told_what_it_would_get(model):
     with pytest.raises(lms.LMStudioValueError, match=r"2 arguments \(done and total\)"):
-        model.respond_many(["a"], progress=lambda done: None)
+        model.respond_many(["a"], progress=lambda: None)
+
+
+def test_a_progress_function_of_one_argument_gets_the_numbers(server, model):
+    server.reply("one two", repeat=3)
+    seen = []
+    batch = model.respond_many(["a", "b", 3], max_parallel=1, progress=seen.append)
+    list(batch)
+    last = seen[-1]
+    assert (last.done, last.failed, last.total, last.seconds_left) == (3, 1, 3, 0.0)
+    assert last.predicted_tokens == 4
+    assert last.items_per_second > 0 < last.tokens_per_second
+    assert str(last).startswith("3 of 3, 1 failed, 4 tokens, ")
+    assert (batch.numbers.done, batch.numbers.failed) == (3, 1)
+    assert seen[0].seconds_left > 0
 
 
 def test_a_function_that_raises_stops_the_batch(server, model):
@@ -523,6 +542,54 @@ def test_a_bar_is_shown_on_stderr_and_leaves_no_thread(model, monkeypatch, packa
     assert "5/5" in stderr.getvalue()
 
 
+class Broken(io.StringIO):
+    """A stderr that nobody reads any more."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+    flush = close = lambda self: None
+
+
+@pytest.mark.parametrize("package", ["rich", "tqdm"])
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        pytest.param(None, id="none, as in pythonw"),
+        pytest.param(Broken(BrokenPipeError(errno.EPIPE, "Broken pipe")), id="not read"),
+        pytest.param(Broken(OSError(errno.EINVAL, "Invalid argument")), id="not read, Windows"),
+        pytest.param(Broken(ValueError("I/O operation on closed file")), id="closed"),
+    ],
+)
+def test_a_batch_goes_on_without_a_stderr_for_its_bar(model, monkeypatch, package, stderr):
+    pytest.importorskip(package)
+    out = sys.stdout
+    monkeypatch.setattr(sys, "stderr", stderr)
+    batch = model.respond_many(["a"] * 3, progress=package)
+
+    assert len(list(batch)) == 3
+    del batch
+    gc.collect()
+
+    assert (sys.stdout, sys.stderr) == (out, stderr)
+
+
+@pytest.mark.parametrize("package", ["rich", "tqdm"])
+def test_a_bar_whose_reader_leaves_in_between_costs_the_batch_nothing(model, monkeypatch, package):
+    pytest.importorskip(package)
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    outcomes = []
+    for _, outcome in model.respond_many(["a"] * 5, progress=package):
+        outcomes.append(outcome)
+        stderr.close()
+    assert len(outcomes) == 5
+
+
 @pytest.mark.parametrize("package", ["rich", "tqdm"])
 def test_a_bar_that_cannot_be_shown_names_the_package(model, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
@@ -540,7 +607,7 @@ def test_a_bar_of_a_dropped_batch_is_closed(model, monkeypatch):
             (),
             {
                 "close": lambda self: closed.append(total),
-                "__call__": lambda self, done: None,
+                "__call__": lambda self, done, numbers: None,
             },
         )(),
     )

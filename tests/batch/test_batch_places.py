@@ -115,7 +115,7 @@ def test_a_batch_is_cancelled_while_it_asks(server, model):
 def test_an_embedding_model_is_not_asked(server, client):
     embedding = client.embedding.model()
     server.hold("embedString")
-    batch = embedding.embed_many(["a"] * 9)
+    batch = embedding.embed_many(["a"] * 9, chunk=1)
     worker = first_pair(batch)
     calls = [server.expect("embedString") for _ in range(4)]
     eventually(lambda: batch._count == 4)

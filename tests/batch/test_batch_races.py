@@ -7,6 +7,7 @@ import pytest
 from helpers import Worker, eventually
 
 from lmstudio._background.future import BackgroundCall
+from lmstudio._batch.calls import PredictionRun
 from lmstudio._connection.endpoints import rpc
 
 pytestmark = pytest.mark.races
@@ -23,19 +24,21 @@ def rest(batch):
 def test_ctrl_c_while_an_input_is_started_leaves_the_others(server, model, ordered):
     server.hold("predict")
     batch = model.respond_many(["a", "b", "c", "d"], max_parallel=3, ordered=ordered)
-    start, started = batch._start, []
+    (host,) = batch._hosts
+    begin, begun = host.begin, []
 
-    def interrupted(item, scope):
-        started.append(item)
-        if len(started) == 3:
+    def interrupted(prompt, scope):
+        begun.append(prompt)
+        if len(begun) == 3:
             signal.raise_signal(signal.SIGINT)
-        return start(item, scope)
+        return begin(prompt, scope)
 
-    batch._start = interrupted
+    host.begin = interrupted
     with pytest.raises(KeyboardInterrupt):
         next(batch)
 
     assert rest(batch) == [0, 1]
+    assert list(batch.unfinished()) == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -79,8 +82,10 @@ def test_an_outcome_that_is_there_and_not_told_yet_is_given_once(server, model, 
     late, outcome = [], Future()
     outcome.set_result("there")
     outcome.add_done_callback = late.append  # forged: its callbacks are still to be run
-    call = model._session.new_call(rpc("llm", "countTokens"))
-    batch._start = lambda item, scope: (call, outcome)
+    run = object.__new__(PredictionRun)
+    run.call, run.future = model._session.new_call(rpc("llm", "countTokens")), outcome
+    (host,) = batch._hosts
+    host.begin = lambda prompt, scope: run
     worker = Worker(next, batch)
     eventually(lambda: late)
     late[0](outcome)

@@ -1,5 +1,6 @@
 """The I/O thread by itself: commands, timers, sockets, and its end. It knows no call."""
 
+import queue
 import selectors
 import socket
 import threading
@@ -148,6 +149,82 @@ def test_the_owner_is_asked_after_each_turn(owner):
     owner.reactor.wake()
 
     eventually(lambda: owner.turns > before)
+
+
+def bytes_written(reactor):
+    """The wake-up bytes that nobody has taken."""
+    try:
+        return len(reactor._wake_reader.recv(4096, socket.MSG_PEEK))
+    except BlockingIOError:
+        return 0
+
+
+def test_one_byte_wakes_the_thread_for_all_that_is_posted_until_it_rests_again(turns):
+    seen = []
+
+    turns.post(seen.append, 1)
+    turns.post(seen.append, 2)
+    assert bytes_written(turns) == 1
+    turns._run_once()
+    assert seen == [1, 2]
+    assert not bytes_written(turns)
+
+    turns.post(seen.append, 3)  # it has gone to rest meanwhile, for what it knows
+    assert bytes_written(turns) == 1
+    turns._run_once()
+    assert seen == [1, 2, 3]
+
+
+def test_what_is_posted_without_a_byte_is_done_before_the_thread_rests(turns):
+    seen, run_commands = [], turns.run_commands
+    turns.post(seen.append, "first")
+    turns._take_wake_bytes()
+
+    def just_before_the_rest():
+        turns.run_commands = run_commands
+        run_commands()
+        turns.post(seen.append, "last")
+
+    turns.run_commands = just_before_the_rest
+    turns.sweep_at = 0.0
+    turns._run_once()
+
+    assert seen == ["first", "last"]
+    assert not bytes_written(turns)
+
+
+def test_a_byte_that_could_not_be_written_is_written_for_the_next_command(turns, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(turns, "wake", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        turns.post(print)
+    monkeypatch.undo()
+
+    turns.post(print)
+
+    assert bytes_written(turns) == 1
+
+
+def test_a_byte_that_comes_late_does_not_keep_the_next_one_from_being_written(turns, monkeypatch):
+    """The thread is through with all and rests again, before the other one has gone on."""
+    wake = turns.wake
+
+    def slow():
+        wake()
+        turns._run_once()
+
+    seen = []
+    monkeypatch.setattr(turns, "wake", slow)
+    turns.post(seen.append, 1)
+    monkeypatch.undo()
+    assert seen == [1]
+    assert not bytes_written(turns)
+
+    turns.post(seen.append, 2)
+
+    assert bytes_written(turns) == 1
 
 
 class Source:
@@ -347,9 +424,11 @@ def test_many_threads_may_start_it_at_once(owner):
     barrier = threading.Barrier(8)
 
     def start():
+        ran_in = queue.SimpleQueue()
         barrier.wait(5)
         owner.reactor.start()
-        return owner.reactor.thread
+        owner.reactor.post(lambda: ran_in.put(threading.get_ident()))
+        return ran_in.get(timeout=5)
 
     threads = {Worker.result(worker) for worker in [Worker(start) for _ in range(8)]}
 

@@ -10,6 +10,7 @@ from helpers import Worker, cancels, creates, eventually, valid_chat
 from robustness.signal_points import OURS, PACKAGE, each_point
 
 import lmstudio as lms
+from lmstudio._batch.batch import _has_ended
 
 pytestmark = pytest.mark.races
 LIMIT = 10.0  # seconds
@@ -25,7 +26,7 @@ def test_a_batch_gives_each_finished_outcome_once(server, model, ordered, wrappe
         batch = model.respond_many(list("abc"), max_parallel=3, ordered=ordered)
         iterator = iter(batch)
         given = [next(iterator)[0]]
-        eventually(lambda: all(outcome.done() for outcome in batch._outcomes.values()))
+        eventually(lambda: all(map(_has_ended, batch._open.values())))
         loop = wrapped(iterator)
         try:
             with interrupted():
@@ -60,6 +61,54 @@ def test_a_batch_that_is_interrupted_at_any_time_gives_nothing_twice_and_stops_w
     assert each_point(scenario, stride=5) > 100
     cancelled = [message["channelId"] for message in cancels(server)]
     assert len(set(cancelled)) == len(cancelled)
+
+
+def test_vectors_that_are_interrupted_at_any_time_are_given_once_or_are_unfinished(server, client):
+    model = client.embedding.model()
+
+    def scenario(interrupted):
+        batch = model.embed_many(list("ab"), max_parallel=1, chunk=2)
+        given = []
+        try:
+            with interrupted():
+                for index, _ in batch:
+                    given.append(index)
+        except KeyboardInterrupt:
+            pass
+        rest = Worker(lambda: list(batch)).result()
+        given += [outcome.index for outcome in rest if not outcome.cancelled]
+        assert len(set(given)) == len(given)
+        left = list(batch.unfinished())
+        assert sorted(["ab"[index] for index in given] + left) == ["a", "b"]
+        eventually(lambda: not client._session.dispatcher.open)
+
+    assert each_point(scenario, stride=3) > 100
+
+
+def test_a_journal_that_is_interrupted_at_any_time_has_each_line_once(server, model, tmp_path):
+    path = tmp_path / "out.jsonl"
+    steps = itertools.count()
+
+    def scenario(interrupted):
+        path.unlink(missing_ok=True)
+        run = next(steps)
+        inputs = [f"{run} a", f"{run} b"]
+        batch = model.respond_many(inputs, max_parallel=2, journal=path)
+        given = []
+        try:
+            with interrupted():
+                for index, _ in batch:
+                    given.append(index)
+        except KeyboardInterrupt:
+            pass
+        given += [outcome.index for outcome in batch if not outcome.cancelled]
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        assert sorted(line["index"] for line in lines) == sorted(given)
+        again = list(model.respond_many(inputs, journal=path))
+        assert sorted(outcome.index for outcome in again) == [0, 1]
+        assert sum(outcome.recorded for outcome in again) == len(lines)
+
+    assert each_point(scenario, (str(Path(PACKAGE, "_batch")),), stride=2) > 100
 
 
 # -- one prediction ---------------------------------------------------------------------------

@@ -1,0 +1,106 @@
+"""What all methods for batches take: `BatchOptions`, and what of it was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+import lmstudio
+
+from .._api.callbacks import check_callback
+from .._api.checks import check_count, check_flag, check_seconds
+from .._api.numbers import as_whole
+from .._api.shown import shown
+from ..errors import LMStudioValueError
+from .numbers import BatchNumbers
+
+if TYPE_CHECKING:
+    from .journal import BatchJournal
+
+PATIENCE = 300.0  # seconds
+PLACES = 4  # where nobody says how many inputs may run at once
+
+Progress: TypeAlias = (
+    Literal["rich", "tqdm"]
+    | Callable[[BatchNumbers], Any]
+    | Callable[[int, int | None], Any]
+    | None
+)
+
+
+class BatchOptions(TypedDict, total=False):
+    """What all methods for batches take.
+
+    `patience`: seconds that no server may be there before the batch ends with the connection's
+    error (default 300; 0: at once; None: no limit). `retries`: how often an input is tried again
+    after a server's error, a time limit or a structured reply that does not fit (default 0).
+    `retry_if`: called with the `BatchOutcome` before that; what is not true is not tried again.
+    `journal`: a file, or a `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs
+    may be begun beyond the places, while an outcome before them is not given (default: 1,000 if
+    they are ordered, else three for each place). `to_prompt`: makes what is asked out of an input;
+    without it that is the input itself.
+    """
+
+    patience: float | None
+    retries: int
+    retry_if: Callable[[lmstudio.BatchOutcome[Any]], Any] | None
+    journal: str | PathLike[str] | lmstudio.BatchJournal | None
+    ahead: int | None
+    to_prompt: Callable[[Any], Any] | None
+
+
+class BatchSettings:
+    """How a batch does its work; all of it is checked."""
+
+    def __init__(
+        self,
+        *,
+        ordered: bool,
+        patience: float | None = PATIENCE,
+        retries: int = 0,
+        retry_if: Callable[[lmstudio.BatchOutcome[Any]], Any] | None = None,
+        journal: str | PathLike[str] | lmstudio.BatchJournal | None = None,
+        ahead: int | None = None,
+        to_prompt: Callable[[Any], Any] | None = None,
+        **unknown: Any,
+    ) -> None:
+        """Check everything.
+
+        Raises:
+            LMStudioValueError: A value cannot be used.
+            TypeError: An argument does not exist.
+        """
+        if unknown:
+            name = next(iter(unknown))
+            raise TypeError(f"{name!r} is no argument of methods for batches.")
+        self.ordered = check_flag(ordered, "ordered")
+        self.patience = check_seconds(patience, "patience")
+        self.retries = _check_retries(retries)
+        check_callback("retry_if", retry_if, "outcome")
+        check_callback("to_prompt", to_prompt, "input")
+        self.retry_if = retry_if
+        self.ahead: int | None = check_count(ahead, "ahead")
+        self.to_prompt = to_prompt
+        self.journal: BatchJournal | None = None
+        if journal is not None:
+            from .journal import as_journal  # here: most batches need not load it
+
+            self.journal = as_journal(journal)
+
+
+def _check_retries(value: object) -> int:
+    count = as_whole(value)
+    if count is None or count < 0:
+        raise LMStudioValueError(f"retries must be at least 0; {shown(value)} was given.")
+    return count
+
+
+def check_places(value: object) -> int | None:
+    """Return how many inputs may run at once; None: as many as the server says.
+
+    Raises:
+        LMStudioValueError: It is no whole number of at least 1.
+    """
+    places: int | None = check_count(value, "max_parallel")
+    return places
