@@ -6,7 +6,7 @@ import pickle
 import threading
 
 import pytest
-from helpers import Worker, eventually
+from helpers import Worker, cancels, eventually
 
 import lmstudio as lms
 from lmstudio.testing import Plugin, Server, Tool
@@ -383,6 +383,36 @@ def test_a_malformed_list_of_tools_discards_the_session_once(held, half):
     channel.packet({"type": "sessionReady"})
     assert "startToolUseSession is malformed" in str(worker.error())
     assert_stops(held, "discardSession")
+
+
+@pytest.mark.parametrize("packet", [{}, {"type": []}, 5, {"callId": 1}])
+def test_a_packet_without_a_type_discards_the_session_once(held, half, packet):
+    session, channel = opened_by_test(held, half)
+    worker = Worker(call, half, session, "look")
+    held.wait_for(lambda: "callTool" in kinds(held))
+    channel.packet(packet)
+
+    error = worker.error()
+    assert isinstance(error, lms.LMStudioProtocolError)
+    assert "sent a packet without a type" in str(error)
+    assert_stops(held, "discardSession")
+
+
+@pytest.mark.parametrize("packet", [{}, {"type": []}, 5])
+def test_a_packet_without_a_type_cancels_the_prediction_once(held, half, packet):
+    held.hold("predict")
+    stream = half.started()
+    predict = held.expect("predict")
+    predict.packet({"type": "fragment", "fragment": {"content": "Once", "tokensCount": 1}})
+    predict.packet(packet)
+
+    with pytest.raises(lms.LMStudioProtocolError, match="sent a packet without a type") as got:
+        half.result(stream)
+    assert got.value.partial.content == "Once"
+    held.wait_for(lambda: cancels(held))
+    predict.close()
+    half.do(half.client.list_loaded_models)
+    assert len(cancels(held)) == 1
 
 
 def ended_by_close(channel):

@@ -326,6 +326,16 @@ def test_a_program_that_the_system_refuses_is_told(fake):
         lms.start_local()
 
 
+@pytest.mark.parametrize("argv", [["llmster"], ["electron", "."]])
+@pytest.mark.parametrize("name", ["no\0name", "half\ud83d"])
+def test_a_folder_whose_name_the_system_cannot_have_is_told(fake, argv, name):
+    fake.name(fake.server(), argv=argv, cwd=str(fake.user / name))
+
+    with pytest.raises(lms.LMStudioOSError, match=r"cannot be used|could not be started"):
+        lms.start_local()
+    assert not fake.started()
+
+
 def test_with_a_server_that_was_chosen_nothing_is_started(fake, monkeypatch, tmp_path):
     fake.name(fake.server())
     monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "chosen.json"))
