@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import socket
 import sys
 import threading
@@ -57,7 +58,7 @@ def _is_harmless(function):
 def _caller_in_package(frame):
     while frame is not None:
         name = frame.f_code.co_filename
-        if name.startswith(PACKAGE) and not name.startswith(PACKAGE + "/testing"):
+        if name.startswith(PACKAGE) and not name.startswith(PACKAGE + os.sep + "testing"):
             return frame
         frame = frame.f_back
     return None
