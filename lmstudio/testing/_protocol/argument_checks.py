@@ -154,6 +154,7 @@ def names_checked(cls: Class) -> Class:
                 raise TypeError(f"{cls.__name__}() has no argument {name!r}; {choice(name, names)}")
         make(self, *arguments, **named)
 
+    __init__.__annotations__ = make.__annotations__  # `wraps` leaves them out from Python 3.14 on
     cls.__init__ = __init__
     return cls
 
