@@ -43,7 +43,7 @@ test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the r
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
-test-windows: ## run the tests on Windows' Python, under Wine (20 minutes each); WINDOWS_PYTHONS=3.14, LMSTUDIO_WINDOWS=folder
+test-windows: ## run the tests on Windows' Python, under Wine (half an hour each); WINDOWS_PYTHONS=3.14, LMSTUDIO_WINDOWS=folder
 	@for version in $(WINDOWS_PYTHONS); do \
 	  tests/windows/setup.sh "$(LMSTUDIO_WINDOWS)/$$version" $$version || exit 1; done
 	@failed=0; for version in $(WINDOWS_PYTHONS); do \
