@@ -32,7 +32,7 @@ from .._batch.numbers import BatchNumbers, Tally
 from .._batch.options import PLACES, BatchSettings, Progress
 from .._batch.outcome import BatchOutcome
 from .._batch.progress import show_progress
-from .._batch.records import record_of, restore
+from .._batch.records import record_of
 from .._batch.tasks import Task
 from .._batch.verdicts import Verdict, judge
 from .._concurrency import fork
@@ -127,12 +127,13 @@ class AsyncBatch(Generic[R]):
             self._inputs: Iterator[Any] | AsyncIterator[Any] | None = (
                 aiter(inputs) if isinstance(inputs, AsyncIterable) else iter(inputs)
             )
-            total = len(inputs) if isinstance(inputs, Sized) else None
+            total = _length(inputs)
         except StopIteration as error:  # of user code
             raise not_the_end(error) from error
         self._total = total
         self._error: BaseException | None = None  # raised at the end
         self._has_failed = False  # no host is there any more
+        self._has_dropped = False  # what was not begun when it stopped
         self._count = 0  # of inputs that were read
         self._fresh: deque[Any] = deque()  # an input that was read, until it is in the next
         self._open: dict[int, Task[R]] = {}  # by index, until given
@@ -154,10 +155,15 @@ class AsyncBatch(Generic[R]):
 
             is_left = functools.partial(_is_left, weakref.ref(self))
             self._journal = JournalFile(settings.journal, work.kind, is_left)
-        for host in hosts:
-            host._session.scopes[id(self._scope)] = self._scope
-        open_scope_at_once(self._scope, events)
-        self._progress = show_progress(progress, total, self, session.callback_gate)
+        try:
+            self._progress = show_progress(progress, total, self, session.callback_gate)
+            for host in hosts:
+                host._session.scopes[id(self._scope)] = self._scope
+            open_scope_at_once(self._scope, events)
+        except BaseException:  # whose traceback keeps the batch alive, and so its journal locked
+            if self._journal is not None:
+                self._journal.close()
+            raise
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, with the words of what holds the connections."""
@@ -313,7 +319,7 @@ class AsyncBatch(Generic[R]):
             self._progress(self._tally.done, self._numbers_now)
             task = self._next_task()
             if task is not None:
-                if self._is_dirty and self._journal is not None:
+                if self._is_dirty and self._journal is not None and self._journal.wants_sync:
                     await in_thread(self._journal.sync)
                     self._is_dirty = False
                 if isinstance(task.outcome, BatchOutcome):
@@ -487,10 +493,13 @@ class AsyncBatch(Generic[R]):
 
     def _drop_waiting(self) -> None:
         """After the stop: what neither runs nor has ended will not."""
-        for index, task in list(self._open.items()):
+        # Once all are looked at; later ones come from what still ran, to be sent again.
+        for task in list(self._waiting if self._has_dropped else self._open.values()):
             if task.running is None and task.outcome is None:
-                self._without[index] = task.input
-                self._open.pop(index)
+                self._without[task.index] = task.input
+                self._open.pop(task.index, None)
+        self._waiting.clear()
+        self._has_dropped = True
 
     # -- the beginning of one input -----------------------------------------------------------
 
@@ -555,10 +564,10 @@ class AsyncBatch(Generic[R]):
     def _recall(self, task: Task[R]) -> None:
         """Give an input the outcome that the journal has for it, if it has one."""
         journal = self._journal
-        record = None if journal is None else journal.find(task.key)
-        if journal is None or record is None:
+        found = None if journal is None else journal.find(task.key, self._work.response_type)
+        if journal is None or found is None:
             return
-        outcome = restore(record, self._work.response_type)
+        record, outcome = found
         misfit = self._work.misfit(outcome)
         attempts, host = record.get("attempts", 1), record.get("host")
         told: BatchOutcome[R] = BatchOutcome(
@@ -616,6 +625,14 @@ class AsyncBatch(Generic[R]):
                 raise self._error
             finally:
                 self._error = None  # last: Ctrl-C in what stands above must not lose it
+
+
+def _length(inputs: object) -> int | None:
+    """Return how many inputs there are, if they say so."""
+    try:
+        return len(inputs) if isinstance(inputs, Sized) else None
+    except TypeError:  # as some loaders of data do that do not know; list() goes on, too
+        return None
 
 
 def _hint_for(inputs: Any) -> str:
