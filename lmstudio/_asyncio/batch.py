@@ -26,7 +26,7 @@ from .._api.callbacks import not_the_end
 from .._api.public import public
 from .._api.shown import shown
 from .._background.thread import check_other_thread
-from .._batch.calls import Work
+from .._batch.calls import RequestRun, Work
 from .._batch.hosts import CAUSE, Host, Hosts
 from .._batch.numbers import BatchNumbers, Tally
 from .._batch.options import PLACES, BatchSettings, Progress
@@ -42,7 +42,13 @@ from .._concurrency.threads import check_may_wait
 from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
 from .._values.chat import Chat
-from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
+from ..errors import (
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+    LMStudioWebsocketError,
+)
 from .events import close_scope, in_thread, open_scope_at_once
 from .inbox import LoopInbox, receiver, running_loop
 from .session import AsyncSession
@@ -51,7 +57,8 @@ R = TypeVar("R")
 
 _AHEAD = 3  # for each place: how many more may be begun and not yet given, ...
 _AHEAD_IN_ORDER = 1000  # ... and where they wait for one before them
-_ASK_PLACES = 5.0  # seconds in which it may say so
+_ASK_PLACES = 5.0  # seconds in which a host may say how many places it has
+_NOT_THERE = (LMStudioWebsocketError, LMStudioTimeoutError)
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
@@ -140,6 +147,8 @@ class AsyncBatch(Generic[R]):
         self._waiting: deque[Task[R]] = deque()  # those of them that are to be sent again
         self._news: deque[int] = deque()  # the indices of those that have ended
         self._ready: deque[Task[R]] = deque()  # those that have an outcome, unless in order
+        # Those that have not said how many places they have.
+        self._unasked = [host for host in hosts if host.places is None]
         self._head = 0  # in order: the index of the next one
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
@@ -212,7 +221,9 @@ class AsyncBatch(Generic[R]):
             raise LMStudioRuntimeError("The batch goes on: cancel it, or iterate to its end.")
         under_way = {i: task.input for i, task in self._open.items() if i != self._given}
         begun = sorted({**self._without, **under_way}.items())
-        fresh = [] if self._count in self._open else list(self._fresh)
+        # Ctrl-C may have come between two steps of `_read`.
+        is_begun = self._count in self._open or self._count in self._without
+        fresh = [] if is_begun else list(self._fresh)
         return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
 
     def __aiter__(self) -> AsyncIterator[BatchOutcome[R]]:
@@ -310,11 +321,13 @@ class AsyncBatch(Generic[R]):
 
     async def _next_outcome(self) -> BatchOutcome[R] | None:
         """Wait for the next outcome, which is kept until it was given; return None at the end."""
-        if self._tally.begin() and not self._scope.is_set():
-            await self._prepare()
+        if self._tally.begin() and not self._scope.is_set() and self._journal is not None:
+            await in_thread(self._journal.load)
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
+            if self._unasked and not self._has_stopped():
+                self._ask_places()
             await self._start_more()
             self._progress(self._tally.done, self._numbers_now)
             task = self._next_task()
@@ -337,19 +350,31 @@ class AsyncBatch(Generic[R]):
             except DeadlinePassed:
                 self._look_at_all()
 
-    async def _prepare(self) -> None:
-        """Read the journal, and ask hosts for their places."""
-        if self._journal is not None:
-            await in_thread(self._journal.load)
-        for host in self._hosts:
-            if host.places is None and host.ask_places is not None:
-                try:
-                    host.places = await host._session.async_call(
-                        host.ask_places, cancel_event=self._scope, timeout=_ASK_PLACES
-                    )
-                except LMStudioError:  # it is asked for answers, too, and that will tell
-                    pass
-            host.places = host.places or PLACES
+    def _ask_places(self) -> None:
+        """Ask hosts for their places without waiting, and take what they say."""
+        for host in list(self._unasked):
+            question = host.question
+            if question is not None and question.done():
+                answer, host.question = question.outcome(), None
+                host.places = answer if isinstance(answer, int) else PLACES
+                if not isinstance(answer, _NOT_THERE):  # who is not there is asked once it is back
+                    self._unasked.remove(host)
+            elif question is None and host.asked_in != host.epoch and not host.is_down:
+                self._begin_question(host)
+
+    def _begin_question(self, host: Host[R]) -> None:
+        assert host.ask_places is not None
+        host.asked_in = host.epoch
+        limits: CallLimits = {"cancel_event": self._scope, "timeout": _ASK_PLACES}
+        try:
+            question = RequestRun(host._session, host.ask_places, limits)
+            call = question.call
+            call.is_left = asyncio.get_running_loop().is_closed
+            call.cancel_when_dropped(self)
+            host.question = question
+            question.tell(self._bell.put)
+        except LMStudioError:  # it is asked for answers, too, and that will tell
+            host.question, host.places = None, PLACES
 
     def _numbers_now(self) -> BatchNumbers:
         return self.numbers
@@ -614,6 +639,9 @@ class AsyncBatch(Generic[R]):
 
     def _finish(self) -> None:
         self._tally.end()
+        for host in self._unasked:  # the journal had all
+            if host.question is not None:
+                host.question.call.cancel()
         close_scope(self._scope)
         self._progress(self._tally.done, self._numbers_now)
         self._progress.close()

@@ -19,9 +19,7 @@ def path(tmp_path):
     return tmp_path / "out.jsonl"
 
 
-def test_a_wrong_argument_leaves_the_journal_free_while_its_error_is_looked_at(
-    server, model, path
-):
+def test_a_wrong_argument_leaves_the_journal_free_while_its_error_is_looked_at(server, model, path):
     before = len(model._session.scopes)
     with pytest.raises(lms.LMStudioValueError) as held:
         model.respond_many(["a"], journal=path, progress="wrong")
