@@ -182,11 +182,12 @@ class Hosts(Generic[R]):
         return min(resting, default=0.0)
 
     def failure(self) -> LMStudioError | None:
-        """Return why the batch cannot go on, if it cannot."""
+        """Return why the batch cannot go on, if it cannot: first of a host that has not left."""
         now = monotonic()
         if self.running or not self._all_given_up(now):
             return None
-        return self._all[-1].given_up(now, self._patience)
+        last = next((host for host in self._all if host.left is None), self._all[-1])
+        return last.given_up(now, self._patience)
 
     def _all_given_up(self, now: float) -> bool:
         return all(host.given_up(now, self._patience) is not None for host in self._all)

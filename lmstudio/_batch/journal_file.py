@@ -95,6 +95,7 @@ class JournalFile:
             raise _failed("opened", self._path, error) from error
         try:
             found = os.fstat(self._file.fileno())
+            self._has_name = found.st_nlink > 0  # some file systems do not say
             key = found.st_dev, found.st_ino
             if not lock(self._file) and not self._take_over(key):
                 raise LMStudioRuntimeError(
@@ -241,6 +242,8 @@ class JournalFile:
         assert self._pending is not None
         at, data, key = self._pending
         try:
+            if self._has_name and not os.fstat(self._file.fileno()).st_nlink:
+                raise OSError("somebody has deleted or replaced the file")  # as editors do
             self._file.seek(at)
             left = memoryview(data)
             while left:

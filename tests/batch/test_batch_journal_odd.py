@@ -114,3 +114,18 @@ def test_a_cancel_with_much_that_waits_for_its_turn_looks_at_it_once(monkeypatch
         batch._open = Open(batch._open)
         assert len(list(batch)) == count
         assert sum(looks) <= count + 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody delete an open file")
+def test_a_journal_that_is_replaced_stops_the_batch_and_loses_no_outcome(server, model, path):
+    """As editors do when they save it."""
+    batch = model.respond_many(["a", "b", "c"], journal=path, max_parallel=1)
+    assert next(batch).index == 0
+    path.with_suffix(".new").write_bytes(path.read_bytes())
+    path.with_suffix(".new").replace(path)
+    with pytest.raises(lms.LMStudioOSError, match="deleted or replaced"):
+        list(batch)
+    assert [outcome.index for outcome in batch if not outcome.cancelled] == [1]
+    assert list(batch.unfinished()) == ["c"]
+    again = list(model.respond_many(["a", "b", "c"], journal=path))
+    assert sum(outcome.recorded for outcome in again) == 1
