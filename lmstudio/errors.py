@@ -302,6 +302,10 @@ _LISTED = {
     "generic.noModelMatchingQuery": (
         *("Loaded", "query", "loadedModelsSample", "totalLoadedModels"),
     ),
+    "generic.presetNotFound": (
+        *("Presets", "specifiedFuzzyPresetIdentifier"),
+        *("availablePresetsSample", "totalAvailablePresets"),
+    ),
 }
 
 
@@ -318,7 +322,10 @@ def _explained(data: Any) -> str | None:
     label, wanted, sample, total = _LISTED[code]
     names, name, count = data.get(sample), data.get(wanted), data.get(total)
     name = name.get("identifier") if isinstance(name, Mapping) else name
-    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+    if not isinstance(names, list):
+        return None
+    names = [each.get("identifier") if isinstance(each, Mapping) else each for each in names]
+    if not all(isinstance(each, str) for each in names):
         return None
     if isinstance(name, str):
         names = _nearest_first(names, name)

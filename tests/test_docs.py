@@ -127,6 +127,24 @@ def test_the_window_opens_stops_the_model_and_closes(server, monkeypatch, tmp_pa
     assert prediction.cancelled_after is not None
 
 
+@pytest.mark.timeout(220)
+def test_type_checkers_have_nothing_against_the_programs(tmp_path):
+    pytest.importorskip("mypy", reason="mypy is not here: `make test` installs it")
+    for param in ALL_PROGRAMS:
+        name = re.sub(r"\W", "_", param.id)
+        (tmp_path / f"{name}.py").write_text(param.values[0], encoding="utf-8")
+    options = "--check-untyped-defs --ignore-missing-imports --disable-error-code=var-annotated"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file=", *options.split(), "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(lms.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_links_between_the_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):

@@ -1,6 +1,7 @@
 """Public classes say their public path: in their names, in pickles, and for type hints."""
 
 import importlib
+import inspect
 import pickle
 import pickletools
 import pkgutil
@@ -207,3 +208,14 @@ def test_one_option_of_every_configuration_reaches_the_server(server, client):
     sent = {field["key"] for layer in found for field in layer["config"]["fields"]}
     assert "llm.load.llama.acceleration.offloadRatio" in sent
     assert "embedding.load.contextLength" in sent
+
+
+PARTS = ["llm", "embedding", "system", "diagnostics", "repository", "plugins", "files"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_help_of_a_part_of_the_client_names_what_it_has(part):
+    client = lms.Client("localhost:1234")  # nothing is connected for it
+    methods = {n for n in dir(getattr(client, part)) if not n.startswith("_") and n != "kind"}
+    told = inspect.getdoc(getattr(lms.Client, part))
+    assert [name for name in methods if f"`{name}" not in told] == []

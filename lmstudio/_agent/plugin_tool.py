@@ -1,5 +1,8 @@
 """`PluginTool`: a tool of a plugin or an MCP server, which LM Studio runs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import attrs
 
 from .._api.public import public
@@ -22,6 +25,7 @@ class PluginTool(RawFunctionTool):
         plugin_identifier: The plugin, as ``mcp/playwright``.
     """
 
+    implementation: Callable[..., Any] | None = attrs.field(default=None, repr=False)
     plugin_identifier: str
 
 

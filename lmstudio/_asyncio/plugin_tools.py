@@ -25,6 +25,7 @@ from .._requests import plugins
 from .._requests.plugins import ToolDescription, ToolReportCallback
 from ..errors import (
     LMStudioChannelClosedError,
+    LMStudioConnectionLostError,
     LMStudioRuntimeError,
     LMStudioServerError,
     LMStudioValueError,
@@ -230,7 +231,11 @@ class AsyncPluginTools:
             )
         gate = self._session.callback_gate
         request = plugins.call_tool(name, arguments, on_status, on_warning, gate)
-        return await self._session.async_call(request, inside=self._call, **limits)
+        try:
+            return await self._session.async_call(request, inside=self._call, **limits)
+        except LMStudioConnectionLostError as error:
+            plugins.explain_loss(error, self.plugin_identifier)
+            raise
 
     def _opened(self) -> dict[str, ToolDescription]:
         """Return the tools, though it may be closed.

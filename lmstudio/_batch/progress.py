@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +16,9 @@ from .._concurrency.callback_gate import CallbackRunner
 from ..errors import LMStudioValueError
 from .numbers import BatchNumbers
 from .options import Progress
+
+# Of a stderr that is closed, or that nobody reads: the batch goes on without its bar.
+_UNWRITABLE = (OSError, ValueError)
 
 
 class ProgressDisplay:
@@ -105,24 +110,38 @@ class _Rich(ProgressDisplay):
         from rich.console import Console
 
         super().__init__()
+        # By itself, rich ends the program where nobody reads stderr any more.
+        console = type("Screen", (Console,), {"on_broken_pipe": _be_quiet})(stderr=True)
         self._bar = progress.Progress(
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
             progress.TextColumn("{task.description}"),
-            console=Console(stderr=True),
+            console=console,
             auto_refresh=False,
         )
         self._task = self._bar.add_task("", total=total)
-        self._bar.start()
+        self._paint(self._bar.start)
 
     def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
         now = numbers()
         words = str(now).partition(", ")[2]
-        self._bar.update(self._task, completed=now.done, description=words, refresh=True)
+        self._paint(
+            self._bar.update, self._task, completed=now.done, description=words, refresh=True
+        )
 
     def close(self) -> None:
-        self._bar.stop()
+        self._paint(self._bar.stop)
+
+    def _paint(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        try:
+            step(*arguments, **options)
+        except _UNWRITABLE:
+            _be_quiet(self._bar.console)
+
+
+def _be_quiet(console: Any) -> None:
+    console.quiet = True
 
 
 class _Tqdm(ProgressDisplay):
@@ -131,9 +150,17 @@ class _Tqdm(ProgressDisplay):
     def __init__(self, total: int | None) -> None:
         tqdm: Any = importlib.import_module("tqdm").tqdm
 
+        def display(bar: Any, *arguments: Any, **options: Any) -> Any:
+            try:
+                return tqdm.display(bar, *arguments, **options)
+            except _UNWRITABLE:
+                bar.disable = True
+                return False
+
         super().__init__()
         # A class of its own, since tqdm starts a thread for all bars of a class.
-        self._bar = type("Bar", (tqdm,), {"monitor_interval": 0})(total=total)
+        bar = type("Bar", (tqdm,), {"monitor_interval": 0, "display": display})
+        self._bar = bar(total=total, disable=sys.stderr is None)
 
     def _show(self, numbers: Callable[[], BatchNumbers]) -> None:
         now = numbers()
@@ -141,4 +168,5 @@ class _Tqdm(ProgressDisplay):
         self._bar.update(now.done - self._bar.n)
 
     def close(self) -> None:
-        self._bar.close()
+        with contextlib.suppress(*_UNWRITABLE):
+            self._bar.close()

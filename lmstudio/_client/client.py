@@ -235,37 +235,57 @@ class Client:
 
     @property
     def llm(self) -> LlmNamespace:
-        """The language models."""
+        """The language models.
+
+        It has `model()`, `load_new_instance()`, `unload()`, `list_loaded()`, `list_downloaded()`,
+        `get_model_info()` and `estimate_resources()`.
+        """
         return self._llm
 
     @property
     def embedding(self) -> EmbeddingNamespace:
-        """The embedding models."""
+        """The embedding models.
+
+        It has `model()`, `load_new_instance()`, `unload()`, `list_loaded()`, `list_downloaded()`,
+        `get_model_info()` and `estimate_resources()`.
+        """
         return self._embedding
 
     @property
     def system(self) -> SystemNamespace:
-        """What concerns the whole server."""
+        """What concerns the whole server.
+
+        It has `get_version()`, `get_info()`, `list_downloaded_models()`,
+        `list_downloaded_model_variants()`, `notify()`, `start_http_server()`,
+        `stop_http_server()` and `request_shutdown()`.
+        """
         return self._system
 
     @property
     def diagnostics(self) -> DiagnosticsNamespace:
-        """What the server tells of itself."""
+        """What the server tells of itself: `stream_logs()`."""
         return self._diagnostics
 
     @property
     def repository(self) -> RepositoryNamespace:
-        """The models that can be downloaded."""
+        """The models that can be downloaded: `search_models()`.
+
+        The devices of LM Link are `lm_link`, with `get_status()` and `set_preferred_device()`.
+        """
         return self._repository
 
     @property
     def plugins(self) -> PluginsNamespace:
-        """The plugins and MCP servers, whose tools can be used."""
+        """The plugins and MCP servers: `tools(name)` is a session with the tools of one."""
         return self._plugins
 
     @property
     def files(self) -> FilesNamespace:
-        """The files that are put onto the server."""
+        """The files that are put onto the server, and what it does with them.
+
+        It has `prepare_file()`, `prepare_image()`, `parse_document()`, `get_document_parser()`,
+        `retrieve()` and `get_file_path()`.
+        """
         return self._files
 
     def prepare_image(

@@ -63,7 +63,7 @@ class Installation:
                 close_fds=True,
                 **options,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a name may be none to the system
             raise LMStudioOSError(
                 f"LM Studio could not be started: {str(self.path)!r}, which "
                 f"{str(self.named_by)!r} names: {error}"

@@ -456,6 +456,11 @@ class ClientPort:
         elif kind is Kind.CLOSED:
             words = f"{label} failed: LM Studio closed the channel before the outcome."
             self._end(call, Outcome(error=LMStudioChannelClosedError(words)))
+        elif kind is Kind.MALFORMED:
+            if not call.cancel_seen:
+                self.send_cancel(call)
+            words = f"{label} failed: LM Studio sent a packet without a type."
+            self._end(call, Outcome(error=LMStudioProtocolError(words)))
         else:
             for unanswered in data.calls:
                 self._end(unanswered, Outcome(error=refused(unanswered, data.text)))

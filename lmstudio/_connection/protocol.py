@@ -23,6 +23,7 @@ class Kind(enum.Enum):
     ERROR = "the server's error object"
     CLOSED = "the channel was closed before its outcome"
     REFUSED = "the server will not answer: a `Refusal`"
+    MALFORMED = "the channel has a packet without a type, and goes on"
 
 
 # On the path of a token a member of an enum is looked up in its class each time; not these.
@@ -116,8 +117,7 @@ class Protocol:
         if isinstance(message, dict) and message.get("type") == "channelSend":
             call = self._call(message.get("channelId"))
             if call is not None and call.endpoint.channel:
-                refusal = Refusal([call], "LM Studio sent a packet without a type")
-                return Kind.REFUSED, call, refusal
+                return Kind.MALFORMED, call, None
         return None
 
     def _warning(self, message: dict[str, Any]) -> Received:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._api.shown import shortened, shown
-from ..errors import LMStudioError, LMStudioProtocolError, LMStudioServerError
+from ..errors import LMStudioServerError
 from .call import Call
 
 _NOT_LOADED = (
@@ -29,12 +29,9 @@ def reported(call: Call, data: Any) -> LMStudioServerError:
     return error
 
 
-def refused(call: Call, text: str) -> LMStudioError:
+def refused(call: Call, text: str) -> LMStudioServerError:
     """Return the error of a call that a server does not accept, as a warning of it says."""
-    is_own = not text.startswith("Received ")
     text = shortened(text)  # it repeats the whole parameter
-    if is_own:
-        return LMStudioProtocolError(f"{call.endpoint.label} failed: {text}.")
     return LMStudioServerError(
         f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"
     )

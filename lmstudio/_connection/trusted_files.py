@@ -42,7 +42,7 @@ def check_trusted(path: Path) -> None:
                 )
     except LMStudioOSError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name may be none to the system
         raise LMStudioOSError(f"{str(path)!r} cannot be used: {error}") from None
 
 

@@ -27,6 +27,7 @@ from .._requests import plugins
 from .._requests.plugins import ToolDescription, ToolReportCallback
 from ..errors import (
     LMStudioChannelClosedError,
+    LMStudioConnectionLostError,
     LMStudioRuntimeError,
     LMStudioServerError,
     LMStudioValueError,
@@ -228,7 +229,11 @@ class PluginTools:
             )
         gate = self._session.callback_gate
         request = plugins.call_tool(name, arguments, on_status, on_warning, gate)
-        return self._session.call(request, inside=self._call, **limits)
+        try:
+            return self._session.call(request, inside=self._call, **limits)
+        except LMStudioConnectionLostError as error:
+            plugins.explain_loss(error, self.plugin_identifier)
+            raise
 
     def _opened(self) -> dict[str, ToolDescription]:
         """Return the tools, though it may be closed.

@@ -41,7 +41,17 @@ class Pattern:
         """
         if len(pattern) > _LONGEST:
             raise UnknownPatternError("too long")
-        self._steps = _Machine(_Parser(pattern).parse()).steps
+        parser = _Parser(pattern)
+        self._steps = _Machine(parser.parse()).steps
+        self._is_plain, self._has_classes = parser.is_plain, parser.has_classes
+
+    def is_plain_for(self, text: str) -> bool:
+        r"""Return whether other implementations mean the same, as far as this text goes.
+
+        For those of Python and Rust ``\w`` and ``\d`` are also letters and digits beyond ASCII,
+        ``[]a]`` is one class, and ``{,3}`` counts.
+        """
+        return self._is_plain and (not self._has_classes or text.isascii())
 
     def is_in(self, text: str, spend: Callable[[int], object]) -> bool:
         """Return whether it is found anywhere in a text.
@@ -145,6 +155,8 @@ class _Parser:
         self._pattern = pattern
         self._at = 0
         self._depth = 0
+        self.is_plain = True  # whether all implementations read it so
+        self.has_classes = False  # whether there is a class such as \w in it
 
     def parse(self) -> _Node:
         node = self._either()
@@ -204,6 +216,7 @@ class _Parser:
             return None
         least, comma, most = self._pattern[self._at + 1 : end].partition(",")
         if not (_is_count(least) and (not most or _is_count(most))):
+            self.is_plain &= bool(least) or not _is_count(most)
             return None  # then it is a brace like any other character
         self._at = end + 1
         low = int(least)
@@ -246,8 +259,11 @@ class _Parser:
         """Return the characters that are meant by what follows a backslash."""
         char = self._next()
         if char in "dDwWsS":
+            self.has_classes = True
             chars = _SETS[char.lower()]
             return chars if char.islower() else _not(chars)
+        if char == "0" and self._pattern[self._at : self._at + 1].isdecimal():
+            self._refuse()  # a number in octal digits, to some
         if char in _ESCAPED:
             return _only(_ESCAPED[char])
         if char in "xu":
@@ -261,10 +277,14 @@ class _Parser:
         if len(digits) < length or not set(digits) <= set("0123456789abcdefABCDEF"):
             self._refuse()
         self._at += length
-        return chr(int(digits, 16))
+        code = int(digits, 16)
+        if 0xD800 <= code < 0xE000:  # half of a character
+            self._refuse()
+        return chr(code)
 
     def _class(self) -> _Set:
         is_not = self._take("^")
+        self.is_plain &= not self._is_next("]") and not self._is_next("[:")
         ranges: list[tuple[int, int]] = []
         while not self._take("]"):
             chars = self._member()

@@ -13,6 +13,26 @@ from .pattern import Pattern, UnknownPatternError
 _WORK = 1_000_000  # steps of one check; half a second, about
 _DEEPEST = 200  # schemas in schemas, and data in data
 _SHOWN = 10  # problems of one check
+_LONGEST_NAME = 100  # characters of a property's name that are shown
+
+# What is looked at, and what says nothing of the data.
+_KNOWN = {
+    *("type", "enum", "const", "allOf", "anyOf", "oneOf", "$ref", "nullable"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    *(
+        "pattern",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+    ),
+    *("properties", "required", "additionalProperties", "patternProperties"),
+    *("items", "prefixItems", "additionalItems"),
+    *("title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"),
+    *("$schema", "$id", "$comment", "$defs", "definitions", "discriminator"),
+}
 
 
 def schema_problems(data: Any, schema: Any) -> list[str]:
@@ -20,8 +40,9 @@ def schema_problems(data: Any, schema: Any) -> list[str]:
 
     What is looked at: ``type``, ``enum``, ``const``, ``properties``, ``required``,
     ``additionalProperties``, ``patternProperties``, ``items``, ``prefixItems``, ``allOf``,
-    ``anyOf``, ``oneOf``, limits of numbers, lengths and counts, ``pattern``, and ``$ref`` to a
-    place in the same schema. Everything else is ignored, and so is what is no schema.
+    ``anyOf``, ``oneOf``, limits of numbers, lengths and counts, ``pattern``, ``$ref`` to a place
+    in the same schema, and ``nullable``, which OpenAPI has. Everything else is ignored, and so is
+    what is no schema: of ``oneOf``, what fits as far as is known may be fitted by another, too.
 
     The schema may be hostile: the work has a limit, and data for which it does not suffice does
     not fit.
@@ -47,7 +68,9 @@ class _Check:
         self._depth = 0
         # What was found for a schema at a place of the data. Each is asked once, so that choices
         # among choices take no exponential time, and a schema that refers to itself ends.
-        self._found: dict[tuple[int, int, str], list[str]] = {}
+        # The second value says whether something was ignored there.
+        self._found: dict[tuple[int, int, str], tuple[list[str], bool]] = {}
+        self._guesses = 0  # how often something was ignored
         self._patterns: dict[str, Pattern | None] = {}  # None: it is not known what it means
 
     def _spend(self, work: int) -> None:
@@ -64,19 +87,26 @@ class _Check:
         self._spend(1)
         key = (id(schema), id(data), where)  # two places may have one name
         if key not in self._found:
-            self._found[key] = []  # while it is looked for: it may refer to itself
+            self._found[key] = [], True  # while it is looked for: it may refer to itself
+            before = self._guesses
             self._spend(10)
             self._depth += 1
             if self._depth > _DEEPEST:
                 raise _TooMuchError
             found = dict.fromkeys(self._look(schema, data, where))
             # No more than are shown: many choices among many would have a great many.
-            self._found[key] = list(found)[: _SHOWN + 1]
+            self._found[key] = list(found)[: _SHOWN + 1], self._guesses > before
             self._depth -= 1
-        return self._found[key]
+        told, is_guess = self._found[key]
+        self._guesses += is_guess
+        return told
 
     def _look(self, schema: Mapping[str, Any], data: Any, where: str) -> list[str]:
-        kinds = _types_of(schema)
+        if data is None and schema.get("nullable") is True:
+            return []
+        kinds = self._types_of(schema)
+        if any(key not in _KNOWN for key in schema) or ("type" in schema and not kinds):
+            self._guesses += 1
         if kinds and not any(_TYPES[kind](data) for kind in kinds):
             return [_expected(where, " or ".join(kinds), data)]
         found = self._values(schema, data, where)
@@ -89,7 +119,9 @@ class _Check:
         elif _is_number(data):
             found += _number(schema, data, where)
         target = self._target(schema.get("$ref"))
-        for part in (target, *_list(schema.get("allOf"))):
+        parts = _list(schema.get("allOf"))
+        self._spend(len(parts))
+        for part in (target, *parts):
             found += self.problems(part, data, where)
         for name in ("anyOf", "oneOf"):
             found += self._choice(_list(schema.get(name)), data, where, is_one=name == "oneOf")
@@ -97,22 +129,27 @@ class _Check:
 
     def _target(self, ref: Any) -> Any:
         """Return what a reference leads to; True, which all data fits, if that is not known."""
-        if not isinstance(ref, str) or not ref.startswith("#"):
+        if ref is None:
             return True
-        self._spend(ref.count("/"))
-        try:
-            return find_target(self._root, ref)
-        except (LookupError, ValueError):
-            return True
+        if isinstance(ref, str) and ref.startswith("#"):
+            self._spend(ref.count("/") + len(ref) // 8)
+            try:
+                return find_target(self._root, ref)
+            except (LookupError, ValueError):
+                pass
+        self._guesses += 1
+        return True
 
     def _values(self, schema: Mapping[str, Any], data: Any, where: str) -> list[str]:
         allowed = schema.get("enum")
         if isinstance(allowed, list):
             self._spend(len(allowed) * _weight(data))
             if not any(_is_same(data, value) for value in allowed):
+                self._spend(sum(map(_weight, allowed[:20])))
                 shown = ", ".join(reprlib.repr(value) for value in allowed[:20])
                 return [_expected(where, f"one of {shown}", data)]
         if "const" in schema and not _is_same(data, schema["const"]):
+            self._spend(_weight(schema["const"]))
             return [_expected(where, reprlib.repr(schema["const"]), data)]
         return []
 
@@ -132,13 +169,18 @@ class _Check:
             except UnknownPatternError:
                 self._patterns[text] = None
         pattern = self._patterns[text]
-        return None if pattern is None else pattern.is_in(data, self._spend)
+        if pattern is None or not pattern.is_plain_for(data):
+            self._guesses += 1
+            return None
+        return pattern.is_in(data, self._spend)
 
     def _object(self, schema: Mapping[str, Any], data: dict[str, Any], where: str) -> list[str]:
         found = _size(schema, "Properties", len(data), where, "properties")
+        required = _list(schema.get("required"))
+        self._spend(len(required) // 4)
         found += [
             _told(_join(where, name), "missing")
-            for name in _list(schema.get("required"))
+            for name in required
             if isinstance(name, str) and name not in data
         ]
         by_name, by_pattern = _map(schema.get("properties")), _map(schema.get("patternProperties"))
@@ -146,6 +188,7 @@ class _Check:
         for name, value in data.items():
             place = _join(where, name)
             parts = [by_name[name]] if name in by_name else []
+            self._spend(len(by_pattern))
             for text, part in by_pattern.items():
                 is_meant = self._finds(text, name)
                 if is_meant is not False:  # by a pattern that is not known, perhaps
@@ -167,16 +210,19 @@ class _Check:
     def _choice(self, parts: list[Any], data: Any, where: str, *, is_one: bool) -> list[str]:
         if not parts:
             return []
-        outcomes = []
+        self._spend(len(parts))
+        outcomes, fitting = [], 0
         for part in parts:
+            before = self._guesses
             outcomes.append(self.problems(part, data, where))
-            if not outcomes[-1] and not is_one:
-                return []
-        fitting = sum(not problems for problems in outcomes)
-        if fitting:
-            return [] if fitting == 1 else [_told(where, "fits more than one of what it may be")]
+            if not outcomes[-1]:
+                if not is_one:
+                    return []
+                fitting += self._guesses == before
+        if not all(outcomes):
+            return [] if fitting < 2 else [_told(where, "fits more than one of what it may be")]
         # What is told is the nearest: of those for data of this type, the one with the least wrong.
-        kinds = [_types_of(part) if isinstance(part, Mapping) else [] for part in parts]
+        kinds = [self._types_of(part) if isinstance(part, Mapping) else [] for part in parts]
         near = [
             problems
             for problems, types in zip(outcomes, kinds, strict=True)
@@ -186,6 +232,15 @@ class _Check:
             return min(near, key=len)
         names = dict.fromkeys(kind for types in kinds for kind in types)
         return [_expected(where, " or ".join(names), data)]
+
+    def _types_of(self, schema: Mapping[str, Any]) -> list[str]:
+        """Return the types that a schema names; none, if it allows one that is not known."""
+        kinds = schema.get("type")
+        kinds = [kinds] if isinstance(kinds, str) else _list(kinds)
+        self._spend(len(kinds) // 4)
+        if not all(isinstance(kind, str) and kind in _TYPES for kind in kinds):
+            return []
+        return list(dict.fromkeys(kinds))
 
 
 def _is_number(data: Any) -> bool:
@@ -202,13 +257,6 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "number": _is_number,
     "integer": lambda data: _is_number(data) and data == data // 1,
 }
-
-
-def _types_of(schema: Mapping[str, Any]) -> list[str]:
-    """Return the types that a schema names; none, if it allows one that is not known."""
-    kinds = schema.get("type")
-    kinds = [kinds] if isinstance(kinds, str) else _list(kinds)
-    return kinds if all(isinstance(kind, str) and kind in _TYPES for kind in kinds) else []
 
 
 def _list(value: Any) -> list[Any]:
@@ -265,6 +313,8 @@ def _limit(schema: Mapping[str, Any], name: str) -> float | None:
 
 
 def _join(where: str, name: str) -> str:
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}..."
     return f"{where}.{name}" if where else name
 
 

@@ -16,7 +16,7 @@ from .._concurrency.callback_gate import CallbackRunner
 from .._connection.endpoints import call_inside, channel
 from .._connection.request import Request
 from .._json.annotations import to_json_data
-from ..errors import LMStudioServerError, LMStudioValueError
+from ..errors import LMStudioConnectionLostError, LMStudioServerError, LMStudioValueError
 from . import answers
 
 ToolReportCallback: TypeAlias = Callable[[str], Any]
@@ -134,6 +134,14 @@ def explain_refusal(error: LMStudioServerError) -> None:
     """Say what to do, where LM Studio does not let a program use a plugin."""
     if "permission" in str(error).lower():
         error.args = (f"{error}\n  {_PERMISSION}",)
+
+
+def explain_loss(error: LMStudioConnectionLostError, plugin_identifier: str) -> None:
+    """Say that the session is gone too: with it, no later call connects again."""
+    words = str(error).removesuffix(" The next call connects again.")
+    error.args = (
+        f"{words} The session with {plugin_identifier!r} has ended with it: open another one.",
+    )
 
 
 def call_tool(

@@ -48,7 +48,7 @@ class ToolCallRequest(LMStudioStruct):
     Attributes:
         name: the tool.
         id: ties the result to the request.
-        arguments: the arguments by name.
+        arguments: the arguments by name; None if the model wrote none.
     """
 
     type: str = "function"

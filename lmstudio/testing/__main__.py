@@ -159,14 +159,28 @@ def _noted(server: Server, file: str | None) -> Iterator[None]:
     path = Path(file)
     text = json.dumps({"host": "127.0.0.1", "pid": os.getpid(), "port": server.port})
     whole = path.with_name(f"{path.name}.{os.getpid()}")
-    whole.write_text(text, encoding="utf-8")
-    whole.replace(path)  # nobody ever reads the half of it
+    try:
+        whole.write_text(text, encoding="utf-8")
+        _replace(whole, path)  # nobody ever reads the half of it
+    except OSError:
+        whole.unlink(missing_ok=True)
+        raise
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
             if path.read_text(encoding="utf-8") == text:  # else another one has taken its place
                 path.unlink()
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put a file in another's place; on Windows not in the short time in which that is read."""
+    for _ in range(20):
+        with contextlib.suppress(PermissionError):
+            new.replace(old)
+            return
+        time.sleep(0.05)
+    new.replace(old)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

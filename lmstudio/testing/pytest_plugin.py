@@ -61,18 +61,21 @@ def lmstudio_client(lmstudio_server: Server) -> Iterator[lmstudio.Client]:
 
 def _start(marker: pytest.Mark | None) -> Server:
     """Start a server with the arguments of the marker; a mistake in them fails the test."""
+    # Outside of `except`: within it, pytest shows the same words twice.
     try:
         from . import Server  # says how to install what is missing
-    except ImportError as problem:
-        pytest.fail(str(problem), pytrace=False)
-    arguments: dict[str, Any] = {}
-    if marker is not None:
-        _check_marker(marker, Server)
-        arguments = dict(marker.kwargs)
-    try:
-        return Server(**arguments)
-    except (TypeError, ValueError) as problem:
-        pytest.fail(f"@pytest.mark.lmstudio_server: {problem}", pytrace=False)
+    except ImportError as error:
+        problem = str(error)
+    else:
+        arguments: dict[str, Any] = {}
+        if marker is not None:
+            _check_marker(marker, Server)
+            arguments = dict(marker.kwargs)
+        try:
+            return Server(**arguments)
+        except (TypeError, ValueError) as error:
+            problem = f"@pytest.mark.lmstudio_server: {error}"
+    pytest.fail(problem, pytrace=False)
 
 
 def _check_marker(marker: pytest.Mark, server: type[Server]) -> None:

@@ -17,7 +17,7 @@ from ._core.prediction import Prediction
 from ._core.tool_run import ToolRun
 from ._engines.engine import Engine, Token, ToolCall
 from ._engines.make_reply import make_replies
-from ._engines.models_on_disk import DEFAULT_HUB, Model, first_of_each
+from ._engines.models_on_disk import Model, first_of_each
 from ._engines.plugins import Plugin
 from ._engines.scripted import ScriptedEngine
 from ._protocol import argument_checks as checks
@@ -43,7 +43,8 @@ class Server:
             "test-vlm") and an embedding model ("test-embedding").
         loaded: Keys of the models that are loaded from the start; by default the first LLM and
             the first embedding model.
-        hub: The models that can be searched and downloaded.
+        hub: The models that can be searched and downloaded; by default the three above, and a
+            small LLM ("tiny-llm") that is not downloaded.
         plugins: The plugins and MCP servers, whose tools clients may use.
         token: API token, or tokens, that a client must have ("sk-lm-" and 8 letters or digits, a
             colon, 20 more); None to let everybody in.
@@ -77,7 +78,7 @@ class Server:
         engine: Engine | None = None,
         models: Sequence[Model] | None = None,
         loaded: Iterable[str] | None = None,
-        hub: Sequence[Model] = DEFAULT_HUB,
+        hub: Sequence[Model] | None = None,
         plugins: Sequence[Plugin] = (),
         token: str | Sequence[str] | None = None,
         auth: Literal["normal", "refuse", "silent"] = "normal",

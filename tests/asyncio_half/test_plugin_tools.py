@@ -6,7 +6,7 @@ import pickle
 import threading
 
 import pytest
-from helpers import Worker, eventually
+from helpers import Worker, cancels, eventually
 
 import lmstudio as lms
 from lmstudio.testing import Plugin, Server, Tool
@@ -344,8 +344,13 @@ def test_a_plugin_that_is_not_there_or_does_not_start_is_an_error(server, half, 
     with pytest.raises(lms.LMStudioServerError) as caught:
         opened(half, identifier)
 
-    assert str(caught.value) == words
+    assert str(caught.value).splitlines()[0] == words
     assert_stops(server)
+
+
+def test_a_plugin_that_is_not_there_is_told_with_those_that_are(server, half):
+    with pytest.raises(lms.LMStudioServerError, match=r"The plugins: .*mcp/notes"):
+        opened(half, "mcp/nobody")
 
 
 @pytest.mark.parametrize(
@@ -378,6 +383,36 @@ def test_a_malformed_list_of_tools_discards_the_session_once(held, half):
     channel.packet({"type": "sessionReady"})
     assert "startToolUseSession is malformed" in str(worker.error())
     assert_stops(held, "discardSession")
+
+
+@pytest.mark.parametrize("packet", [{}, {"type": []}, 5, {"callId": 1}])
+def test_a_packet_without_a_type_discards_the_session_once(held, half, packet):
+    session, channel = opened_by_test(held, half)
+    worker = Worker(call, half, session, "look")
+    held.wait_for(lambda: "callTool" in kinds(held))
+    channel.packet(packet)
+
+    error = worker.error()
+    assert isinstance(error, lms.LMStudioProtocolError)
+    assert "sent a packet without a type" in str(error)
+    assert_stops(held, "discardSession")
+
+
+@pytest.mark.parametrize("packet", [{}, {"type": []}, 5])
+def test_a_packet_without_a_type_cancels_the_prediction_once(held, half, packet):
+    held.hold("predict")
+    stream = half.started()
+    predict = held.expect("predict")
+    predict.packet({"type": "fragment", "fragment": {"content": "Once", "tokensCount": 1}})
+    predict.packet(packet)
+
+    with pytest.raises(lms.LMStudioProtocolError, match="sent a packet without a type") as got:
+        half.result(stream)
+    assert got.value.partial.content == "Once"
+    held.wait_for(lambda: cancels(held))
+    predict.close()
+    half.do(half.client.list_loaded_models)
+    assert len(cancels(held)) == 1
 
 
 def ended_by_close(channel):
@@ -416,11 +451,20 @@ def test_a_session_that_ends_fails_all_calls_of_now_and_later(held, half, end):
     assert len(held.received("channelCreate", path="plugins")) == 1
 
 
+def test_what_a_debugger_shows_of_a_tool_is_what_it_is_and_not_how_it_is_called(server, half):
+    tool = next(iter(opened(half)))
+    assert repr(tool).startswith(f"PluginTool(name={tool.name!r}, description=")
+    assert "mplementation" not in repr(tool)
+
+
 def test_after_a_loss_another_session_can_be_opened(server, half):
     lost = opened(half)
     server.drop_all()
-    with pytest.raises(lms.LMStudioConnectionLostError):
-        call(half, lost, "report")
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioConnectionLostError) as caught:
+            call(half, lost, "report")
+        assert str(caught.value).endswith("has ended with it: open another one.")
+        assert "connects again" not in str(caught.value)
     assert call(half, opened(half), "report") is True
 
 
@@ -646,7 +690,7 @@ def test_a_closed_client_discards_it_and_says_that_it_is_closed(server, half):
 
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_session_that_does_not_open_in_time_is_discarded_once(held, half, limit):
-    _, worker, _ = opening(held, half, **{limit: 0.05})
+    _, worker, _ = opening(held, half, **{limit: 0.3})
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "Starting the tools of 'mcp/notes'" in str(error)
@@ -661,7 +705,7 @@ def test_no_limit_of_its_opening_holds_for_an_open_session(server, half):
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_call_that_takes_too_long_is_aborted_once(server, half, limit):
     session = opened(half)
-    worker, run = in_a_call(server, half, session, **{limit: 0.05})
+    worker, run = in_a_call(server, half, session, **{limit: 0.3})
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "The call of the tool 'held'" in str(error)

@@ -1,5 +1,6 @@
 """respond_many and its kin: lazily, bounded, in order or not, and nothing finished is lost."""
 
+import errno
 import gc
 import io
 import random
@@ -539,6 +540,54 @@ def test_a_bar_is_shown_on_stderr_and_leaves_no_thread(model, monkeypatch, packa
         new = {thread.name for thread in set(threading.enumerate()) - before}
         assert all(name.startswith("lmstudio-") for name in new)
     assert "5/5" in stderr.getvalue()
+
+
+class Broken(io.StringIO):
+    """A stderr that nobody reads any more."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+    flush = close = lambda self: None
+
+
+@pytest.mark.parametrize("package", ["rich", "tqdm"])
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        pytest.param(None, id="none, as in pythonw"),
+        pytest.param(Broken(BrokenPipeError(errno.EPIPE, "Broken pipe")), id="not read"),
+        pytest.param(Broken(OSError(errno.EINVAL, "Invalid argument")), id="not read, Windows"),
+        pytest.param(Broken(ValueError("I/O operation on closed file")), id="closed"),
+    ],
+)
+def test_a_batch_goes_on_without_a_stderr_for_its_bar(model, monkeypatch, package, stderr):
+    pytest.importorskip(package)
+    out = sys.stdout
+    monkeypatch.setattr(sys, "stderr", stderr)
+    batch = model.respond_many(["a"] * 3, progress=package)
+
+    assert len(list(batch)) == 3
+    del batch
+    gc.collect()
+
+    assert (sys.stdout, sys.stderr) == (out, stderr)
+
+
+@pytest.mark.parametrize("package", ["rich", "tqdm"])
+def test_a_bar_whose_reader_leaves_in_between_costs_the_batch_nothing(model, monkeypatch, package):
+    pytest.importorskip(package)
+    stderr = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    outcomes = []
+    for _, outcome in model.respond_many(["a"] * 5, progress=package):
+        outcomes.append(outcome)
+        stderr.close()
+    assert len(outcomes) == 5
 
 
 @pytest.mark.parametrize("package", ["rich", "tqdm"])

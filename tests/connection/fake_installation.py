@@ -16,9 +16,9 @@ LIMIT = 60.0  # seconds in which an embedded server must have started, on a busy
 class Installation:
     """What is in the home folder; `processes()` are those that were started and still run."""
 
-    def __init__(self, user):
+    def __init__(self, user, home=None):
         self.user = user
-        self.home = user / ".lmstudio"
+        self.home = home or user / ".lmstudio"
         self.internal = self.home / ".internal"
         self.internal.mkdir(parents=True)
         for folder in (self.home, self.internal):
@@ -37,11 +37,13 @@ class Installation:
             "with open(log, 'a') as file:\n"
             "    file.write(json.dumps(entry) + '\\n')\n"
             f"sys.path.insert(0, {str(ROOT)!r})\n"
-            f"{code}\n"
+            f"{code}\n",
+            encoding="utf-8",
         )
         if WINDOWS:
             path = self.user / f"{name}.cmd"
-            path.write_text(f'@"{sys.executable}" "{script}" {name} %*\n')
+            # %~dp0 is its own folder; cmd reads files in a code page of its own
+            path.write_text(f'@"{sys.executable}" "%~dp0{script.name}" {name} %*\n')
         else:
             path = self.user / name
             path.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" {name} "$@"\n')
@@ -103,11 +105,28 @@ def _end(pid):
 def wait_until_it_ends(entry):
     """Wait for a process of a program to end, and to be gone from the list of processes."""
 
-    def is_gone():
-        try:
-            os.kill(entry["pid"], 0)
-        except OSError:
-            return True
-        return False
+    eventually(lambda: not _is_running(entry["pid"]), LIMIT)
 
-    eventually(is_gone, LIMIT)
+
+def _is_running(pid):
+    if WINDOWS:  # os.kill(pid, 0) would be Ctrl-C there
+        return _windows_runs(pid)
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _windows_runs(pid):
+    import _winapi
+
+    synchronize = 0x100000  # the right to wait for it
+    try:
+        handle = _winapi.OpenProcess(synchronize, False, pid)
+    except OSError:
+        return False
+    try:
+        return _winapi.WaitForSingleObject(handle, 0) == _winapi.WAIT_TIMEOUT
+    finally:
+        _winapi.CloseHandle(handle)

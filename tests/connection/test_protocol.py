@@ -142,9 +142,7 @@ def test_other_warnings_concern_nobody_but_are_counted(protocol, prediction, kin
 def test_a_packet_without_a_type_fails_its_channel_only(protocol, prediction, count):
     for packet in (None, "text", [], {}, {"type": []}):
         message = {"type": "channelSend", "channelId": prediction.id, "message": packet}
-        kind, _, warned = protocol.receive(message)
-
-        assert (kind, warned.calls) == (Kind.REFUSED, [prediction])
+        assert protocol.receive(message) == (Kind.MALFORMED, prediction, None)
 
 
 json_values = st.recursive(

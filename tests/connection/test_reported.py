@@ -59,7 +59,20 @@ def test_where_there_are_none_it_says_so():
     assert text_of(rpc("llm", "x"), not_found("a", [], 0)).endswith("Downloaded: none.")
 
 
-@pytest.mark.parametrize("keys", [None, "text", [5], {"a": 1}])
+def test_a_preset_that_there_is_not_is_told_with_those_that_there_are():
+    presets = [{"identifier": name, "name": name.title()} for name in ("long", "brief")]
+    data = {
+        "code": "generic.presetNotFound",
+        "specifiedFuzzyPresetIdentifier": "brif",
+        "availablePresetsSample": presets,
+        "totalAvailablePresets": 5,
+    }
+    text = text_of(rpc("llm", "x"), {"title": "No.", "displayData": data})
+
+    assert text.endswith("Presets: brief, long and 3 more.")
+
+
+@pytest.mark.parametrize("keys", [None, "text", [5], [{}], {"a": 1}])
 def test_details_of_an_odd_shape_are_shown_as_they_are(keys):
     text = text_of(rpc("llm", "x"), not_found("a", keys))
 

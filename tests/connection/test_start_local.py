@@ -112,6 +112,27 @@ def test_a_home_folder_that_is_elsewhere_is_found_by_its_pointer(tmp_path, fake)
     assert lms.start_local(LIMIT)
 
 
+def test_folders_may_have_blanks_and_letters_of_all_kinds(tmp_path, monkeypatch):
+    user, home = tmp_path / "Jürgen 日本", tmp_path / "LM Studio, für mich"
+    home.mkdir()
+    user.mkdir()
+    monkeypatch.setenv(HOME, str(user))
+    monkeypatch.delenv("LMS_API_SERVER_INFO_PATH", raising=False)
+    monkeypatch.setattr(discovery, "DEFAULT_PORTS", ())
+    monkeypatch.setattr(start_local._starting.value, "last", None)
+    fake = Installation(user, home)
+    (user / ".lmstudio-home-pointer").write_text(f"{home}\n", encoding="utf-8")
+    fake.name(fake.server())
+    try:
+        host = lms.start_local(LIMIT)
+
+        assert lms.Client.find_default_local_api_host() == host
+        (started,) = fake.started()
+        assert os.path.samefile(started["cwd"], user)
+    finally:
+        fake.stop()
+
+
 def test_what_was_started_outlives_the_program_and_its_session(fake):
     fake.name(fake.server())
     code = (
@@ -305,6 +326,16 @@ def test_a_program_that_the_system_refuses_is_told(fake):
         lms.start_local()
 
 
+@pytest.mark.parametrize("argv", [["llmster"], ["electron", "."]])
+@pytest.mark.parametrize("name", ["no\0name", "half\ud83d"])
+def test_a_folder_whose_name_the_system_cannot_have_is_told(fake, argv, name):
+    fake.name(fake.server(), argv=argv, cwd=str(fake.user / name))
+
+    with pytest.raises(lms.LMStudioOSError, match=r"cannot be used|could not be started"):
+        lms.start_local()
+    assert not fake.started()
+
+
 def test_with_a_server_that_was_chosen_nothing_is_started(fake, monkeypatch, tmp_path):
     fake.name(fake.server())
     monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "chosen.json"))
@@ -450,7 +481,6 @@ def test_the_folder_of_a_developer_must_not_be_everybodys(fake):
 # -- its end -----------------------------------------------------------------------------------
 
 
-@posix_only
 def test_what_was_started_and_ends_leaves_no_process_behind(fake):
     fake.name(fake.server())
     lms.start_local(LIMIT)

@@ -37,7 +37,7 @@ def test_the_whole_time_limit_holds_though_the_server_goes_on_talking(server, mo
 
 def test_a_time_limit_acts_with_nobody_reading_and_the_backlog_comes_first(server, model):
     server.hold("predict")
-    stream = model.respond_stream("hi", idle_timeout=0.05)
+    stream = model.respond_stream("hi", idle_timeout=0.5)  # the fragment is on its way sooner
     stream.start()
     call = server.expect("predict")
     call.fragment("a")

@@ -328,3 +328,24 @@ def test_a_task_names_devices_too(server):
 
     assert asyncio.run(run()) == [True] * 4
     assert [one["deviceIdentifier"] for one in sent(server, "unloadModel")] == [None, FAR]
+
+
+def test_a_model_that_only_another_device_has_is_told_with_the_device(server):
+    with lms.Client(server.host) as client:
+        with pytest.raises(lms.LMStudioModelNotFoundError) as caught:
+            client.llm.model("far-llm", device_identifier=None)
+        assert f'The server itself has no model with this key; "{FAR}" has one.' in str(
+            caught.value
+        )
+        with pytest.raises(lms.LMStudioModelNotFoundError) as caught:
+            client.llm.estimate_resources("both", device_identifier="phone")
+        assert f'"phone" has no model with this key; "{FAR}" and the server' in str(caught.value)
+        with pytest.raises(lms.LMStudioModelNotFoundError) as caught:
+            client.llm.unload("test-llm", device_identifier=FAR)
+        assert "The identifiers: (no model is loaded)" in str(caught.value)
+
+
+def test_a_device_that_there_is_not_is_told_with_those_that_there_are(server):
+    with lms.Client(server.host) as client, pytest.raises(lms.LMStudioServerError) as caught:
+        client.repository.lm_link.set_preferred_device("phone")
+    assert f"The devices: testing-device, {FAR}." in str(caught.value)

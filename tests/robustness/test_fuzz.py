@@ -81,8 +81,8 @@ class ProtocolMachine(RuleBasedStateMachine):
         elif isinstance(packet, dict) and isinstance(packet.get("type"), str):
             is_final = packet["type"] in call.endpoint.finals
             assert received == (Kind.OUTCOME if is_final else Kind.PACKET, call, packet)
-        elif received is not None and received[0] is Kind.REFUSED:
-            assert received[2].calls == [call]
+        elif received is not None and received[0] is Kind.MALFORMED:
+            assert received[1] is call
 
     @rule(
         call=calls, kind=st.sampled_from(["channelClose", "channelError", "rpcResult", "rpcError"])

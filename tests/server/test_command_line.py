@@ -5,6 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +16,7 @@ from server.raw_client import RawClient, text_of
 
 import lmstudio as lms
 from lmstudio.testing import Server
-from lmstudio.testing.__main__ import _options, _server, main
+from lmstudio.testing.__main__ import _noted, _options, _server, main
 from lmstudio.testing.script_file import read_script
 
 SCRIPT = {
@@ -60,6 +63,16 @@ class Command:
     def end(self, number):
         """End it with a signal; return what it left."""
         self.process.send_signal(number)
+        return self.left()
+
+    def end_by_request(self):
+        """End it as a client may, on Windows too; return what it left."""
+        with lms.Client(self.server.host) as client:
+            client.system.request_shutdown()
+        return self.left()
+
+    def left(self):
+        """What it leaves at its end."""
         output, errors = self.process.communicate(timeout=20)
         return self.process.returncode, output, errors
 
@@ -85,10 +98,7 @@ def test_runs_until_a_signal_and_ends_quietly(number):
 
 def test_a_client_may_end_it():
     with Command() as command:
-        with lms.Client(command.server.host) as client:
-            client.system.request_shutdown()
-        output, errors = command.process.communicate(timeout=20)
-        assert (command.process.returncode, output, errors) == (0, "", "")
+        assert command.end_by_request() == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +296,6 @@ def test_the_help_says_where_the_rest_is(capsys):
     assert "There is no --hold" in words
 
 
-@needs_signals
 def test_the_port_is_noted_in_a_file_while_it_runs(tmp_path):
     file = tmp_path / "http-server.json"
     file.write_text('{"port": 1}')  # of one that was killed
@@ -297,18 +306,49 @@ def test_the_port_is_noted_in_a_file_while_it_runs(tmp_path):
             "pid": command.process.pid,
             "port": int(command.server.host.rpartition(":")[2]),
         }
-        assert command.end(signal.SIGTERM) == (0, "", "")
+        assert command.end_by_request() == (0, "", "")
     assert list(tmp_path.iterdir()) == []
 
 
-@needs_signals
 def test_a_file_in_which_another_server_has_noted_its_port_is_left_to_it(tmp_path):
     file = tmp_path / "http-server.json"
     options = ("--info-file", str(file))
     with Command(*options) as first, Command(*options) as second:
         assert json.loads(file.read_text())["pid"] == second.process.pid
-        first.end(signal.SIGTERM)
+        assert first.end_by_request() == (0, "", "")
         assert json.loads(file.read_text())["pid"] == second.process.pid
+
+
+@pytest.mark.parametrize("is_read_for_ever", [False, True])
+def test_a_note_that_is_being_read_is_replaced_afterwards(monkeypatch, tmp_path, is_read_for_ever):
+    """As on Windows, where a file cannot be replaced while somebody has it open."""
+    file, replace, refused = tmp_path / "http-server.json", Path.replace, []
+
+    def replace_later(path, target):
+        if is_read_for_ever or not refused:
+            refused.append(path)
+            raise PermissionError(13, "Access is denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_later)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with Server() as server:
+        if is_read_for_ever:
+            with pytest.raises(PermissionError), _noted(server, str(file)):
+                pass
+        else:
+            with _noted(server, str(file)):
+                assert json.loads(file.read_text())["port"] == server.port
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not WINDOWS, reason="elsewhere a file may be replaced while it is read")
+def test_a_note_that_is_being_read_on_windows(server, tmp_path):
+    file = tmp_path / "http-server.json"
+    reader = file.open("w")
+    threading.Timer(0.2, reader.close).start()
+    with _noted(server, str(file)):
+        assert json.loads(file.read_text())["port"] == server.port
 
 
 def test_a_port_that_cannot_be_noted_is_told(tmp_path):

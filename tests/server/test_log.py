@@ -42,3 +42,13 @@ def test_what_an_engine_raises_is_escaped_in_the_log(caplog, error):
         assert "\x1b" not in text
         assert "\nroot: all is well" not in text
         assert all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.mark.parametrize(("level", "lines"), [("WARNING", False), ("INFO", True), ("DEBUG", True)])
+def test_connections_are_logged_for_who_asks_and_their_frames_never(caplog, level, lines):
+    caplog.set_level(level)
+    with Server() as server, lms.Client(server.host) as client:
+        client.llm.model().respond("a secret")
+    told = [one for one in caplog.records if one.name == "lmstudio.testing.websockets"]
+    assert bool(told) == lines
+    assert not any("secret" in one.getMessage() for one in told)

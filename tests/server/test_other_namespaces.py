@@ -7,6 +7,7 @@ import pytest
 from server.raw_client import ABSENT, NO_CONFIG, RawClient
 from websockets.exceptions import ConnectionClosed
 
+import lmstudio as lms
 from lmstudio.testing import Model, Server
 
 FOREVER = 600.0  # seconds: never reached, for whatever waits so long is stopped before
@@ -242,7 +243,7 @@ def test_a_shutdown_ends_the_server_and_its_records_stay(server, system):
 
         assert system.result("requestShutdown") is ABSENT
 
-        server.wait_for(lambda: not server.listening)
+        assert not server.listening
         with pytest.raises(ConnectionClosed) as closed:
             while True:
                 other.recv()
@@ -262,7 +263,16 @@ def test_a_shutdown_is_answered_also_where_somebody_reads_nothing(server, system
         other.predict()  # and nobody reads what comes
         server.wait_prediction().wait_tokens(1)
         assert system.result("requestShutdown") is ABSENT
-        server.wait_for(lambda: not server.listening)
+        assert not server.listening
+
+
+def test_nothing_that_comes_after_a_shutdown_is_answered(server):
+    with lms.Client(server.host) as client:
+        model = client.llm.model()
+        client.system.request_shutdown()
+        with pytest.raises(lms.LMStudioWebsocketError):
+            model.respond("Are you there?")
+    assert server.predictions == []
 
 
 def test_void_means_absent(system):

@@ -176,6 +176,7 @@ def test_a_wrong_argument_of_the_marker_is_named(pytester, arguments, words):
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"@pytest.mark.lmstudio_server: {words}*"])
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*another exception*")
 
 
 def test_without_websockets_it_says_what_to_install(pytester):

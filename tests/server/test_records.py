@@ -1,5 +1,6 @@
 """What the embedded server records, and how a test misbehaves on a connection."""
 
+import asyncio
 import contextlib
 import threading
 
@@ -56,6 +57,17 @@ def test_wait_for_says_what_came(server, client):
         server.wait_for(type="channelCreate", timeout=0.01)
     with pytest.raises(AssertionError, match=r"expected prediction 0, but 1 message\(s\) came"):
         server.wait_prediction(timeout=0.01)
+
+
+def test_a_wait_that_has_stopped_the_event_loop_of_its_thread_says_so(server):
+    async def wait():
+        server.wait_prediction(timeout=0.01)
+
+    with pytest.raises(AssertionError, match=r"runs an event loop.* await asyncio\.to_thread"):
+        asyncio.run(wait())
+    with pytest.raises(AssertionError) as caught:
+        server.wait_prediction(timeout=0.01)
+    assert "event loop" not in str(caught.value)
 
 
 def test_waiting_ends_when_the_server_is_closed():

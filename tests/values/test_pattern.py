@@ -44,6 +44,23 @@ def test_a_pattern_is_found_as_javascript_finds_it(pattern, fits, others):
     assert [finds(pattern, text) for text in others] == [False] * len(others)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_plain"),
+    [
+        *[(r"^\w+$", "abc", True), (r"^\w+$", "Müller", False), (r"[^\D]", "\u0661", False)],
+        *[("^[a-zé]+$", "é", True), ("[]a]", "]", False), ("[^]a]", "]", False)],
+        *[
+            ("[[:alpha:]]+", "a", False),
+            ("a{,3}", "a", False),
+            ("a{b}", "a", True),
+            ("a{,}", "a", True),
+        ],
+    ],
+)
+def test_what_other_implementations_read_otherwise_is_known(pattern, text, is_plain):
+    assert Pattern(pattern).is_plain_for(text) is is_plain
+
+
 def test_patterns_of_all_kinds_are_found_where_python_finds_them():
     rnd = random.Random(7)
 
@@ -85,6 +102,7 @@ def test_patterns_of_all_kinds_are_found_where_python_finds_them():
             r"\xg1",
         ],
         *["(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(?i)a", "(?P<n>a)", "(?<1>a)"],
+        *[r"\01", r"\ud83d\ude00"],
         *[r"\b", r"\1", r"\k<n>", r"\p{L}", r"\cA", r"\Z"],
         *["a" * 3000, "a{2000}", "(a{900}){900}", "(((){900}){900}){900}", "(" * 500 + ")" * 500],
         "a{99999999999999999999}",

@@ -63,6 +63,11 @@ TOO_MUCH = ["nested too deeply, or too much to be checked"]
         ),
         (False, [], [1, None]),
         (True, [1, None], []),
+        ({"type": "string", "nullable": True}, ["a", None], [1]),
+        ({"pattern": r"^\w+$"}, ["abc", "Müller"], ["a b"]),
+        ({"pattern": r"^\d+$"}, ["12", "١٢"], ["a"]),
+        ({"pattern": "^[]a]$"}, ["]", "a"], []),
+        ({"pattern": "^a{,3}$"}, ["aa"], []),
     ],
 )
 def test_data_fits_a_schema_or_does_not(schema, fits, others):
@@ -136,6 +141,26 @@ def test_what_is_not_known_is_ignored(schema):
         assert problems(data, schema) == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "data"),
+    [
+        ({"multipleOf": 3}, {"multipleOf": 5}, 3),
+        ({"not": {"required": ["a"]}}, {"required": ["a"]}, {"a": 1}),
+        ({"pattern": "^(?=a)"}, {"pattern": "^(?=b)"}, "a"),
+        ({"items": {"format": "date"}}, {"items": {"format": "time"}}, ["2026-01-31"]),
+        ({"$ref": "https://x.org/y"}, {"type": "string"}, "a"),
+        ({"type": "any"}, {"type": "string"}, "a"),
+        ({"patternProperties": {"(?=a)": False}}, {"required": ["a"]}, {"a": 1}),
+    ],
+)
+def test_of_choices_that_exclude_one_another_in_unknown_ways_one_that_fits_will_do(
+    one, other, data
+):
+    assert problems(data, {"oneOf": [one, other]}) == []
+    assert problems(data, {"oneOf": [other, one]}) == []
+    assert problems(data, {"oneOf": [one, {"const": data}, True]}) != []  # two that surely fit
+
+
 def choices(depth):
     """Each refers to the next one five times."""
     named = {
@@ -166,11 +191,33 @@ def nested(depth, wrap, inner):
         ({"items": {"enum": [[0, n] for n in range(2000)]}}, [[0, -1]] * 2000),
         ({"items": {"pattern": "(a*)*b"}}, ["a" * 5000] * 500),
         ({"patternProperties": {f"^{n}$": {} for n in range(5000)}}, {"a": 1}),
+        ({"items": {"patternProperties": dict.fromkeys("abcdefgh" * 9, True)}}, [{"": 0}] * 90_000),
+        ({"items": {"required": ["a"] * 100_000}}, [{"a": n} for n in range(50)]),
+        ({"items": {"type": ["number"] * 100_000}}, list(range(50))),
+        ({"items": {"allOf": [True] * 100_000}}, list(range(20))),
+        ({"items": {"anyOf": [False] * 99_999 + [True]}}, list(range(20))),
+        ({"items": {"oneOf": [True] * 100_000}}, list(range(20))),
+        ({"items": {"$ref": "#/" + "%41" * 100_000}}, list(range(50))),
+        ({"items": {"const": dict.fromkeys(map(str, range(99_999)))}}, list(range(20))),
+        ({"items": {"enum": [dict.fromkeys(map(str, range(99_999)))]}}, list(range(20))),
     ],
-    ids=["deep", "long way", "deep data", "many", "values", "pattern", "patterns"],
+    ids=[
+        *["deep", "long way", "deep data", "many", "values", "pattern", "patterns", "no text"],
+        *["required", "types", "all", "any", "one", "reference", "const", "enum"],
+    ],
 )
 def test_the_work_that_a_schema_can_make_has_a_limit(schema, data):
     assert problems(data, schema) == TOO_MUCH
+
+
+def test_long_names_and_lists_of_types_are_not_told_in_full():
+    long = "a" * 100_000
+    for schema, data in (
+        ({"required": [long]}, {}),
+        ({"type": ["integer", "null"] * 50_000}, "a"),
+        ({"additionalProperties": {"items": {"type": "null"}}}, {long: [1, 2, 3]}),
+    ):
+        assert 0 < len("".join(problems(data, schema))) < 1000
 
 
 def any_data(rnd, depth):

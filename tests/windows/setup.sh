@@ -19,7 +19,7 @@ case $version in
 esac
 missing=()
 for program in "${needed[@]}"; do command -v "$program" >/dev/null || missing+=("$program"); done
-[ ${#missing[@]} = 0 ] || fail "${missing[*]} not found. On Debian: apt-get install wine wine64 gcc-mingw-w64-x86-64 unzip npm"
+[ ${#missing[@]} = 0 ] || fail "${missing[*]} not found. On Debian 12: apt-get install wine wine64 gcc-mingw-w64-x86-64 unzip npm python3.11"
 
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)

@@ -30,8 +30,15 @@ from .session import Session
 _CLOSE_HANDSHAKE = 0.25
 _NOT_HERE = (errno.EADDRNOTAVAIL, None)  # asyncio says it without a number, on newer Pythons
 
-_logger = logging.getLogger("lmstudio.testing.websockets")
-_logger.setLevel(logging.INFO)  # below that it shows whole messages, tokens too
+
+class _WithoutFrames(logging.LoggerAdapter):  # type: ignore[type-arg]  # of Python 3.10
+    """Says nothing at DEBUG, where whole messages would be shown, tokens too."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+_logger = _WithoutFrames(logging.getLogger("lmstudio.testing.websockets"), {})
 
 
 class Listener:
@@ -49,7 +56,8 @@ class Listener:
     @property
     def is_open(self) -> bool:
         """Whether clients can come in. Any thread."""
-        return self._server is not None and not self._stopping.is_set()
+        is_ending = self._core.ending.is_set() or self._stopping.is_set()
+        return self._server is not None and not is_ending
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port.

@@ -44,6 +44,8 @@ class Session:
 
     def receive(self, frame: str) -> None:
         """Take one frame. What is no message of the protocol is ignored in silence."""
+        if self.core.ending.is_set():
+            return  # the end was asked for: who comes behind that sees the connection end
         message = _parse(frame)
         if message is None:
             self.connection.note_malformed(frame)

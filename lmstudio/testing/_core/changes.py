@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,18 @@ from typing import TypeVar
 from .._protocol.argument_checks import number
 
 T = TypeVar("T")
+
+
+def _hint() -> str:
+    """Say why nothing came, if the wait has itself kept a test's event loop from sending it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return ""
+    return (
+        ". This thread runs an event loop, and its tasks stood still meanwhile. Wait in another "
+        "thread, as by: await asyncio.to_thread(server.wait_prediction)"
+    )
 
 
 class Changes:
@@ -59,7 +72,7 @@ class Changes:
                 raise AssertionError(f"{describe()} (the server was closed)")
             remaining = deadline - time.monotonic()
             if remaining <= 0:
-                raise AssertionError(f"{describe()} (waited {timeout:g} s)")
+                raise AssertionError(f"{describe()} (waited {timeout:g} s){_hint()}")
             with self._changed:
                 if self._version == seen:
                     self._changed.wait(remaining)

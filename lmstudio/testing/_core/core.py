@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from .._engines.models_on_disk import DEFAULT_MODELS
+from .._engines.models_on_disk import DEFAULT_HUB, DEFAULT_MODELS
 from .changes import Changes
 from .channel import Channel
 from .journal import Journal
@@ -63,7 +63,7 @@ class Core:
         self.numbers = itertools.count()
         self.ending = asyncio.Event()  # set by the loop thread: a client has asked for the end
         # The loop thread alone:
-        self.hub = list(options.hub)
+        self.hub = list(DEFAULT_HUB if options.hub is None else options.hub)
         self.loading: dict[tuple[str, str | None, str | None], Loading] = {}  # by `Found.which`
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}

@@ -124,7 +124,7 @@ class Options:
     loaded: Sequence[str] | None = attrs.field(
         converter=_loaded, validator=_must(checks.optional(_TEXTS))
     )
-    hub: Sequence[Model] = attrs.field(validator=_must(_models))
+    hub: Sequence[Model] | None = attrs.field(validator=_must(checks.optional(_models)))
     plugins: Sequence[Plugin] = attrs.field(validator=_must(_PLUGINS))
     tokens: Sequence[str] = attrs.field(alias="token", converter=_tokens, validator=_must(_token))
     allow_origins: Sequence[str] = attrs.field(converter=_origins)

@@ -207,7 +207,11 @@ class Registry:
 
         fitting = [one for one in self.models if fit(one, name) and _is_on(one, device)]
         if not fitting:
-            raise errors.path_not_found(name, [one.key for one in self.models])
+            keys = [one.key for one in self.models]
+            elsewhere = [one.device_identifier for one in self.models if fit(one, name)]
+            if elsewhere:
+                raise errors.not_on_device(name, device, elsewhere, keys)
+            raise errors.path_not_found(name, keys)
         best = max(map(rank, fitting))
         first, *others = [one for one in fitting if rank(one) == best]
         variant = variant_of(first, name) or next(iter(first.variants), None)
@@ -303,7 +307,8 @@ class Registry:
         """Unload the instance with the identifier, if it is on the device."""
         instance = self.get(identifier, domain)
         if instance is None or not _is_on(instance.model, device):
-            raise errors.identifier_not_found(identifier, list(self._instances))
+            there = [key for key, one in self._instances.items() if _is_on(one.model, device)]
+            raise errors.identifier_not_found(identifier, there)
         self.remove(instance)
 
     def use(self, instance: Instance) -> None:

@@ -34,7 +34,13 @@ def set_preferred_device(core: Core, domain: Domain, parameter: Any) -> Any:
     """Answer `lmLinkSetPreferredDevice`: models are looked for there first."""
     wanted = parameter["deviceIdentifier"]
     if wanted not in (OWN_DEVICE, *_devices(core)):
-        raise EndpointError(f'Cannot find a device with identifier "{wanted}"')
+        raise EndpointError(
+            f'Cannot find a device with identifier "{wanted}"',
+            suggestion=(
+                f"The devices: {', '.join((OWN_DEVICE, *_devices(core)))}. A test gives others by "
+                "Server(models=[Model(key=..., device_identifier=...)])."
+            ),
+        )
     core.registry.preferred_device = None if wanted == OWN_DEVICE else wanted
     return MISSING
 

@@ -37,7 +37,11 @@ def _find(core: Core, parameter: dict[str, Any]) -> Plugin:
         raise EndpointError("Cannot find the prediction process.")
     found = [one for one in core.options.plugins if one.identifier == identifier]
     if not found:
-        raise EndpointError(f'Cannot find a plugin with identifier "{identifier}"')
+        others = ", ".join(one.identifier for one in core.options.plugins) or "none"
+        raise EndpointError(
+            f'Cannot find a plugin with identifier "{identifier}"',
+            suggestion=f"The plugins: {others}. A test gives others by Server(plugins=[...]).",
+        )
     if not found[0].permitted:
         raise EndpointError(
             f"Permission denied to use plugin '{identifier}'. Ensure that the server configuration "

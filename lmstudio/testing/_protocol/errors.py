@@ -48,7 +48,7 @@ def specific_model_unloaded() -> EndpointError:
 
 
 def identifier_not_found(identifier: str, loaded: Sequence[str]) -> EndpointError:
-    """Return the error of an unload for an identifier that nobody has."""
+    """Return the error of an unload for an identifier that nobody (on the device) has."""
     return EndpointError(
         f'Cannot find a model with identifier "{identifier}"',
         suggestion=(
@@ -80,6 +80,25 @@ def path_not_found(path: str, available: Sequence[str]) -> EndpointError:
         f"Model not found: {path}",
         cause="No downloaded model has this key.",
         suggestion="List the downloaded models to see which keys there are.",
+        displayData={
+            "code": "generic.pathNotFound",
+            "path": path,
+            "availablePathsSample": list(available[:_SAMPLE]),
+            "totalModels": len(available),
+        },
+    )
+
+
+def not_on_device(
+    path: str, device: str | None, devices: Sequence[str | None], available: Sequence[str]
+) -> EndpointError:
+    """Return the error of a model that other devices have; None is the server itself."""
+    here = "The server itself" if device is None else f'The device "{device}"'
+    others = " and ".join(sorted({f'"{one}"' if one else "the server itself" for one in devices}))
+    return EndpointError(
+        f"Model not found: {path}",
+        cause=f"{here} has no model with this key; {others} has one.",
+        suggestion="Ask without a device, and LM Studio looks at all of them.",
         displayData={
             "code": "generic.pathNotFound",
             "path": path,
@@ -144,10 +163,7 @@ def preset_not_found(preset: str, presets: Sequence[str]) -> EndpointError:
     """Return the error of a preset that the server does not know."""
     return EndpointError(
         f'Cannot find a preset that matches "{preset}"',
-        suggestion=(
-            f"The presets: {', '.join(presets[:_SAMPLE]) or 'none'}. "
-            "A test gives them by Server(presets=[...])."
-        ),
+        suggestion="A test gives the server presets by Server(presets=[...]).",
         displayData={
             "code": "generic.presetNotFound",
             "specifiedFuzzyPresetIdentifier": preset,
