@@ -378,11 +378,6 @@ class Batch(Generic[R]):
             self._open.pop(self._given, None)
             self._given = None
 
-    def _running(self) -> int:
-        """Take the news, and return how many inputs are under way."""
-        self._take_news()
-        return self._hosts.running
-
     def _take_news(self) -> None:
         """Look at what other threads told of the end of inputs."""
         while self._news:  # other threads append; only this thread takes
