@@ -25,14 +25,20 @@ from .._connection.limits import CallLimits
 from .._connection.scope import CancelScope
 from .._connection.session import Session
 from .._values.chat import Chat
-from ..errors import LMStudioError, LMStudioRuntimeError, LMStudioValueError
-from .calls import Work
+from ..errors import (
+    LMStudioError,
+    LMStudioRuntimeError,
+    LMStudioTimeoutError,
+    LMStudioValueError,
+    LMStudioWebsocketError,
+)
+from .calls import RequestRun, Work
 from .hosts import CAUSE, Host, Hosts
 from .numbers import BatchNumbers, Tally
 from .options import PLACES, BatchSettings, Progress
 from .outcome import BatchOutcome
 from .progress import show_progress
-from .records import record_of, restore
+from .records import record_of
 from .tasks import Task
 from .verdicts import Verdict, judge
 
@@ -40,7 +46,8 @@ R = TypeVar("R")
 
 _AHEAD = 3  # for each place: how many more may be begun and not yet given, ...
 _AHEAD_IN_ORDER = 1000  # ... and where they wait for one before them
-_ASK_PLACES = 5.0  # seconds in which it may say so
+_ASK_PLACES = 5.0  # seconds in which a host may say how many places it has
+_NOT_THERE = (LMStudioWebsocketError, LMStudioTimeoutError)
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
@@ -110,18 +117,21 @@ class Batch(Generic[R]):
         self._settings = settings
         try:
             self._inputs: Iterator[Any] | None = iter(inputs)
-            total = len(inputs) if isinstance(inputs, Sized) else None
+            total = _length(inputs)
         except StopIteration as error:  # of user code
             raise not_the_end(error) from error
         self._total = total
         self._error: BaseException | None = None  # raised at the end
         self._has_failed = False  # no host is there any more
+        self._has_dropped = False  # what was not begun when it stopped
         self._count = 0  # of inputs that were read
         self._fresh: deque[Any] = deque()  # an input that was read, until it is in the next
         self._open: dict[int, Task[R]] = {}  # by index, until given
         self._waiting: deque[Task[R]] = deque()  # those of them that are to be sent again
         self._news: deque[int] = deque()  # the indices of those that have ended
         self._ready: deque[Task[R]] = deque()  # those that have an outcome, unless in order
+        # Those that have not said how many places they have.
+        self._unasked = [host for host in hosts if host.places is None]
         self._head = 0  # in order: the index of the next one
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
@@ -137,10 +147,15 @@ class Batch(Generic[R]):
 
             is_left = functools.partial(_is_left, weakref.ref(self))
             self._journal = JournalFile(settings.journal, work.kind, is_left)
-        for host in hosts:
-            host._session.scopes[id(self._scope)] = self._scope
-        self._scope.open(events)
-        self._progress = show_progress(progress, total, self, session.callback_gate)
+        try:
+            self._progress = show_progress(progress, total, self, session.callback_gate)
+            for host in hosts:
+                host._session.scopes[id(self._scope)] = self._scope
+            self._scope.open(events)
+        except BaseException:  # whose traceback keeps the batch alive, and so its journal locked
+            if self._journal is not None:
+                self._journal.close()
+            raise
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, with the words of what holds the connections."""
@@ -189,7 +204,9 @@ class Batch(Generic[R]):
             raise LMStudioRuntimeError("The batch goes on: cancel it, or iterate to its end.")
         under_way = {i: task.input for i, task in self._open.items() if i != self._given}
         begun = sorted({**self._without, **under_way}.items())
-        fresh = [] if self._count in self._open else list(self._fresh)
+        # Ctrl-C may have come between two steps of `_read`.
+        is_begun = self._count in self._open or self._count in self._without
+        fresh = [] if is_begun else list(self._fresh)
         return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
 
     def __iter__(self) -> Iterator[BatchOutcome[R]]:
@@ -276,16 +293,18 @@ class Batch(Generic[R]):
 
     def _next_outcome(self) -> BatchOutcome[R] | None:
         """Wait for the next outcome, which is kept until it was given; return None at the end."""
-        if self._tally.begin() and not self._scope.is_set():
-            self._prepare()
+        if self._tally.begin() and not self._scope.is_set() and self._journal is not None:
+            self._journal.load()
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
+            if self._unasked and not self._has_stopped():
+                self._ask_places()
             self._start_more()
             self._progress(self._tally.done, self._numbers_now)
             task = self._next_task()
             if task is not None:
-                if self._is_dirty and self._journal is not None:
+                if self._is_dirty and self._journal is not None and self._journal.wants_sync:
                     self._journal.sync()
                     self._is_dirty = False
                 if isinstance(task.outcome, BatchOutcome):
@@ -303,19 +322,30 @@ class Batch(Generic[R]):
             except DeadlinePassed:
                 self._look_at_all()
 
-    def _prepare(self) -> None:
-        """Read the journal, and ask hosts for their places."""
-        if self._journal is not None:
-            self._journal.load()
-        for host in self._hosts:
-            if host.places is None and host.ask_places is not None:
-                try:
-                    host.places = host._session.call(
-                        host.ask_places, cancel_event=self._scope, timeout=_ASK_PLACES
-                    )
-                except LMStudioError:  # it is asked for answers, too, and that will tell
-                    pass
-            host.places = host.places or PLACES
+    def _ask_places(self) -> None:
+        """Ask hosts for their places without waiting, and take what they say."""
+        for host in list(self._unasked):
+            question = host.question
+            if question is not None and question.done():
+                answer, host.question = question.outcome(), None
+                host.places = answer if isinstance(answer, int) else PLACES
+                if not isinstance(answer, _NOT_THERE):  # who is not there is asked once it is back
+                    self._unasked.remove(host)
+            elif question is None and host.asked_in != host.epoch and not host.is_down:
+                self._begin_question(host)
+
+    def _begin_question(self, host: Host[R]) -> None:
+        assert host.ask_places is not None
+        host.asked_in = host.epoch
+        limits: CallLimits = {"cancel_event": self._scope, "timeout": _ASK_PLACES}
+        try:
+            question = RequestRun(host._session, host.ask_places, limits)
+            call = question.call
+            call.cancel_when_dropped(self)
+            host.question = question
+            question.tell(self._bell.put)
+        except LMStudioError:  # it is asked for answers, too, and that will tell
+            host.question, host.places = None, PLACES
 
     def _numbers_now(self) -> BatchNumbers:
         return self.numbers
@@ -347,11 +377,6 @@ class Batch(Generic[R]):
         if self._given is not None:
             self._open.pop(self._given, None)
             self._given = None
-
-    def _running(self) -> int:
-        """Take the news, and return how many inputs are under way."""
-        self._take_news()
-        return self._hosts.running
 
     def _take_news(self) -> None:
         """Look at what other threads told of the end of inputs."""
@@ -459,10 +484,13 @@ class Batch(Generic[R]):
 
     def _drop_waiting(self) -> None:
         """After the stop: what neither runs nor has ended will not."""
-        for index, task in list(self._open.items()):
+        # Once all are looked at; later ones come from what still ran, to be sent again.
+        for task in list(self._waiting if self._has_dropped else self._open.values()):
             if task.running is None and task.outcome is None:
-                self._without[index] = task.input
-                self._open.pop(index)
+                self._without[task.index] = task.input
+                self._open.pop(task.index, None)
+        self._waiting.clear()
+        self._has_dropped = True
 
     # -- the beginning of one input -----------------------------------------------------------
 
@@ -522,10 +550,10 @@ class Batch(Generic[R]):
     def _recall(self, task: Task[R]) -> None:
         """Give an input the outcome that the journal has for it, if it has one."""
         journal = self._journal
-        record = None if journal is None else journal.find(task.key)
-        if journal is None or record is None:
+        found = None if journal is None else journal.find(task.key, self._work.response_type)
+        if journal is None or found is None:
             return
-        outcome = restore(record, self._work.response_type)
+        record, outcome = found
         misfit = self._work.misfit(outcome)
         attempts, host = record.get("attempts", 1), record.get("host")
         told: BatchOutcome[R] = BatchOutcome(
@@ -571,6 +599,9 @@ class Batch(Generic[R]):
 
     def _finish(self) -> None:
         self._tally.end()
+        for host in self._unasked:  # the journal had all
+            if host.question is not None:
+                host.question.call.cancel()
         self._scope.close()
         self._progress(self._tally.done, self._numbers_now)
         self._progress.close()
@@ -582,6 +613,14 @@ class Batch(Generic[R]):
                 raise self._error
             finally:
                 self._error = None  # last: Ctrl-C in what stands above must not lose it
+
+
+def _length(inputs: object) -> int | None:
+    """Return how many inputs there are, if they say so."""
+    try:
+        return len(inputs) if isinstance(inputs, Sized) else None
+    except TypeError:  # as some loaders of data do that do not know; list() goes on, too
+        return None
 
 
 def _hint_for(inputs: Any) -> str:

@@ -39,10 +39,12 @@ class Host(Generic[R]):
 
     Attributes:
         name: The server, as a user would write it.
-        places: How many inputs may run there at once; None: it was not asked yet.
+        places: How many inputs may run there at once; None: it has not said yet, so none may.
         begin: Starts one.
         refill: How many places have to be free before any is given, until none is.
         ask_places: Asks for the number of places, if nobody has said it.
+        question: That, while it runs.
+        asked_in: The epoch in which it was asked last.
         running: Those that do.
         epoch: How often it was lost.
         left: Why it has left the batch, if it has.
@@ -64,6 +66,8 @@ class Host(Generic[R]):
         self.places = places
         self.begin = begin
         self.ask_places = ask_places
+        self.question: Running[int | None] | None = None
+        self.asked_in = -1
         self.refill = refill
         self._is_refilled = True
         self.running: set[Task[R]] = set()
@@ -88,7 +92,7 @@ class Host(Generic[R]):
         """Return how many more may run there; `task` is the next one, if it is known."""
         if self._alone is not None and self._alone in self.running:
             return 0
-        free = (self.places or 1) - len(self.running)
+        free = (self.places or 0) - len(self.running)
         if free < self.refill:  # short work: several are begun at once
             if free <= 0 or not self._is_refilled:
                 self._is_refilled = False
@@ -159,7 +163,7 @@ class Hosts(Generic[R]):
     @property
     def places(self) -> int:
         """How many may run at once."""
-        return sum(host.places or 1 for host in self._all)
+        return sum(host.places or 0 for host in self._all)
 
     def free(self, task: Task[R] | None) -> Host[R] | None:
         """Return the host that has the most free places for the next input, if any has."""
@@ -178,11 +182,12 @@ class Hosts(Generic[R]):
         return min(resting, default=0.0)
 
     def failure(self) -> LMStudioError | None:
-        """Return why the batch cannot go on, if it cannot."""
+        """Return why the batch cannot go on, if it cannot: first of a host that has not left."""
         now = monotonic()
         if self.running or not self._all_given_up(now):
             return None
-        return self._all[-1].given_up(now, self._patience)
+        last = next((host for host in self._all if host.left is None), self._all[-1])
+        return last.given_up(now, self._patience)
 
     def _all_given_up(self, now: float) -> bool:
         return all(host.given_up(now, self._patience) is not None for host in self._all)

@@ -17,7 +17,7 @@ from .._concurrency import fork
 from ..errors import LMStudioOSError, LMStudioRuntimeError, LMStudioValueError
 from .file_lock import lock
 from .journal import BatchJournal
-from .records import DIGITS, digest_of
+from .records import DIGITS, digest_of, restore
 
 logger = logging.getLogger(__name__)
 
@@ -79,19 +79,23 @@ class JournalFile:
         self._pending: tuple[int, bytes, Key] | None = None  # a line that is being written
         self.unmatched = 0  # records that no input was found to belong to, so far
         self._is_broken = False
-        self._reader: BufferedReader | None = None
+        self._is_loaded = False
         try:
             if os.path.exists(self._path) and not stat.S_ISREG(os.stat(self._path).st_mode):
                 raise LMStudioValueError(f"The journal {self._path!r} is no file.")
             is_new = not os.path.exists(self._path)
             self._file = open(self._path, "r+b", buffering=0, opener=_make)  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
+            # At once: later the path may be another file, as after a change of the folder.
+            self._reader = open(self._path, "rb")  # noqa: SIM115
+            weakref.finalize(self, self._reader.close)
         except (OSError, ValueError) as error:
             if isinstance(error, LMStudioValueError):
                 raise
             raise _failed("opened", self._path, error) from error
-        weakref.finalize(self, self._file.close)
         try:
             found = os.fstat(self._file.fileno())
+            self._has_name = found.st_nlink > 0  # some file systems do not say
             key = found.st_dev, found.st_ino
             if not lock(self._file) and not self._take_over(key):
                 raise LMStudioRuntimeError(
@@ -101,7 +105,7 @@ class JournalFile:
             if is_new and journal.fsync:
                 _sync_folder(self._path)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _take_over(self, key: tuple[int, int]) -> bool:
@@ -118,19 +122,14 @@ class JournalFile:
             LMStudioValueError: It holds something else.
             LMStudioOSError: It cannot be read.
         """
-        if self._reader is not None:
+        if self._is_loaded:
             return
         try:
-            reader = open(self._path, "rb")  # noqa: SIM115  # kept, for the records
-            try:
-                self._read(reader)
-            except BaseException:
-                reader.close()
-                raise
+            self._reader.seek(0)
+            self._read(self._reader)
         except OSError as error:
             raise _failed("read", self._path, error) from error
-        weakref.finalize(self, reader.close)
-        self._reader = reader
+        self._is_loaded = True
 
     def _read(self, lines: BufferedReader) -> None:
         known: dict[str | int | tuple[str | int], int] = {}
@@ -139,8 +138,10 @@ class JournalFile:
             is_last = not line.endswith(b"\n")
             try:
                 known[_name_of(json.loads(line))] = end
-            except (ValueError, TypeError, KeyError, RecursionError):
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 is_half = line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
+                # After a power failure some file systems have zeros where a line was to be.
+                is_half |= end > 0 and not line.strip(b"\0")
                 if not (is_last and is_half):
                     raise LMStudioValueError(
                         f"Line {number} of {self._path!r} is no record of a batch. Name another "
@@ -178,21 +179,28 @@ class JournalFile:
         self._ids.add(own)
         return Key(digest, own, 1)
 
-    def find(self, key: Key) -> dict[str, Any] | None:
-        """Return the record of an input, if there is one.
+    def find(self, key: Key, response_type: type | None) -> tuple[dict[str, Any], Any] | None:
+        """Return the record of an input and the result or error that it holds, if there is one.
 
         Raises:
-            LMStudioValueError: An input with this name asked something else.
+            LMStudioValueError: An input with this name asked something else, or somebody has
+                changed the record.
             LMStudioOSError: It cannot be read.
         """
         at = self._known.get(key.name)
-        if at is None or self._reader is None:
+        if at is None:
             return None
         try:
             self._reader.seek(at)
             record: dict[str, Any] = json.loads(self._reader.readline())
+            outcome = restore(record, response_type)
         except OSError as error:
             raise _failed("read", self._path, error) from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise LMStudioValueError(
+                f"The record at byte {at} of {self._path!r} cannot be used: {error}. Take that "
+                "line away, or name another file as its journal."
+            ) from error
         if record["input"] != key.digest:
             raise LMStudioValueError(
                 f"The input with the id {shown(key.id)} is not the one that was answered before "
@@ -200,7 +208,7 @@ class JournalFile:
                 "another form. Name another journal, or take the input as it was."
             )
         self.unmatched -= 1
-        return record
+        return record, outcome
 
     @property
     def wants_errors_again(self) -> bool:
@@ -210,7 +218,7 @@ class JournalFile:
     @property
     def wants_sync(self) -> bool:
         """Whether each line is to wait for the disk."""
-        return self._journal.fsync and not self._is_broken
+        return self._journal.fsync and not (self._is_broken or self._file.closed)
 
     def append(self, index: int, key: Key, record: dict[str, Any]) -> None:
         """Write the record of an input. May be repeated, wherever Ctrl-C came.
@@ -234,6 +242,8 @@ class JournalFile:
         assert self._pending is not None
         at, data, key = self._pending
         try:
+            if self._has_name and not os.fstat(self._file.fileno()).st_nlink:
+                raise OSError("somebody has deleted or replaced the file")  # as editors do
             self._file.seek(at)
             left = memoryview(data)
             while left:
@@ -261,8 +271,7 @@ class JournalFile:
 
     def close(self) -> None:
         """Close it, and let another batch have it. May be repeated."""
-        if self._reader is not None:
-            self._reader.close()
+        self._reader.close()
         self._file.close()
 
 

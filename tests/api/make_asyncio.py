@@ -89,7 +89,7 @@ MORE_COROUTINES = {
     "llm.py": ["run"],
     "act.py": ["run", "_round", "_wait_for", "wait", "settle"],
     "tool_calls.py": ["wait", "settle", "_take_next", "receive"],
-    "batch.py": ["_take", "_next_outcome", "_prepare", "_start_more", "_read", "receive"],
+    "batch.py": ["_take", "_next_outcome", "_start_more", "_read", "receive"],
     "client.py": ["aclose"],
     "system.py": ["notify"],
     "log_stream.py": ["_begin", "_take", "receive"],

@@ -326,7 +326,7 @@ def test_ctrl_c_is_raised_and_going_on_gives_what_had_finished(server, model, mo
         calls = {number_of(call): call for call in (server.expect("predict") for _ in range(2))}
         calls[1].fragment("whole")
         calls[1].success()
-        eventually(lambda: batch._running() == 1)
+        eventually(lambda: batch._take_news() or batch._hosts.running == 1)
         server.release("predict")
         calls[0].proceed()
         monkeypatch.undo()

@@ -151,3 +151,16 @@ def test_tasks_have_several_hosts_too(two):
     outcomes = asyncio.run(main())
     assert [outcome.index for outcome in outcomes] == list(range(20))
     assert {outcome.host for outcome in outcomes} == {first.host, second.host}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_host_that_is_away_is_the_reason_of_the_end_before_one_that_left(two, is_first):
+    first, _, models = two
+    wrong = lms.LLM("nothing", models[1]._namespace)
+    first.drop_all()
+    first.close()
+    handles = [models[0], wrong] if is_first else [wrong, models[0]]
+    batch = lms.respond_many(handles, ["a", "b", "c"], patience=0.05)
+    with pytest.raises(lms.LMStudioWebsocketError):
+        list(batch)
+    assert list(batch.unfinished()) == ["a", "b", "c"]

@@ -99,3 +99,16 @@ def test_a_time_budget_for_all_of_it_keeps_what_there_is(server, model):
     outcomes = list(batch)
     assert [outcome.cancelled for outcome in outcomes].count(False) == 2
     assert len(list(batch.unfinished())) == 8
+
+
+def test_inputs_that_cannot_say_how_many_they_are_are_inputs_all_the_same(server, model):
+    class Loader:
+        def __iter__(self):
+            return iter(["a", "b"])
+
+        def __len__(self):
+            raise TypeError("object of type 'Rows' has no len()")
+
+    batch = model.respond_many(Loader())
+    assert len(list(batch)) == 2
+    assert batch.numbers.total is None

@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
+from batch.storms import Echo, Host
 from helpers import Worker, eventually
 
 import lmstudio as lms
+from lmstudio._batch import hosts as _hosts
 from lmstudio.testing import Server
 
 KEY = "llm.load.numParallelSessions"
@@ -91,6 +93,38 @@ def test_an_error_of_the_question_is_no_error_of_the_batch(server, model):
     outcomes = worker.result()
 
     assert [type(outcomes[index]) for index in (0, 1)] == [lms.PredictionResult] * 2
+
+
+def test_a_host_that_says_nothing_holds_up_no_other(server, model):
+    with Server() as other, lms.Client(other.host) as client:
+        other.hold("getLoadConfig")
+        silent = client.llm.model()
+        outcomes = list(lms.respond_many([silent, model], [str(n) for n in range(20)]))
+        assert {outcome.host for outcome in outcomes} == {server.host}
+        assert len(outcomes) == 20
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of asyncio, at the server's end
+def test_a_host_that_comes_later_is_asked_for_its_places_then(monkeypatch):
+    monkeypatch.setattr(_hosts, "LONGEST_PAUSE", 0.02)
+    loaded = {"test-llm": {"max_parallel_predictions": 7}}
+    with Host(engine=Echo(delay=0.001)) as host, lms.Client(host.host) as client:
+        model = client.llm.load_new_instance("test-llm", "wide", config=loaded["test-llm"])
+        host.kill()
+        batch = model.respond_many((str(number) for number in range(10**6)), patience=None)
+        worker = Worker(lambda: [next(batch) for _ in range(50)])
+        (one,) = batch._hosts
+        eventually(lambda: one.is_down)
+        assert one.places == 4
+        host.start()
+        with lms.Client(host.host) as second:
+            second.llm.load_new_instance("test-llm", "wide", config=loaded["test-llm"])
+        worker.result()
+        worker = Worker(lambda: [next(batch) for _ in range(500)])
+        eventually(lambda: one.places == 7)
+        worker.result()
+        batch.cancel()
+        assert len(list(batch)) <= 40
 
 
 def test_a_batch_that_is_cancelled_before_its_start_asks_nothing(server, model):

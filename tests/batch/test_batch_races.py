@@ -1,6 +1,7 @@
 """Batches that were interrupted, and ends that are told late: nothing is lost, nothing hangs."""
 
 import signal
+from collections import deque
 from concurrent.futures import Future
 
 import pytest
@@ -92,3 +93,18 @@ def test_an_outcome_that_is_there_and_not_told_yet_is_given_once(server, model, 
 
     assert worker.result() == (0, "there")
     assert rest(batch) == []
+
+
+def test_ctrl_c_while_an_input_is_noted_leaves_it_to_be_done_once(server, model):
+    class Interrupted(deque):
+        def popleft(self):
+            if len(batch._open) == 2:
+                raise KeyboardInterrupt
+            return super().popleft()
+
+    batch = model.respond_many(iter("abc"), max_parallel=3)
+    batch._fresh = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        next(batch)
+    finished = [outcome.input for outcome in batch if not outcome.cancelled]
+    assert sorted([*finished, *batch.unfinished()]) == ["a", "b", "c"]
