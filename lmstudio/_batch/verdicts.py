@@ -50,8 +50,7 @@ def judge(outcome: Any, misfit: Exception | None, call: Call) -> Verdict:
         return Verdict.REFUSED
     if isinstance(outcome, LMStudioServerError):
         return Verdict.REFUSED if outcome._lets_nobody_in else Verdict.FAILED
-    if isinstance(outcome, LMStudioTimeoutError):  # it may have passed while connecting
+    # Either may come while connecting: so does what a server says that is just being closed.
+    if isinstance(outcome, (LMStudioTimeoutError, LMStudioProtocolError)):
         return Verdict.FAILED if call.is_sent else Verdict.ABSENT
-    if isinstance(outcome, LMStudioProtocolError):
-        return Verdict.FAILED
     return Verdict.ANSWERED  # the input itself, a cancel

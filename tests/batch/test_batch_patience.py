@@ -225,3 +225,23 @@ def test_a_time_limit_that_passes_while_connecting_is_no_outcome_either():
             list(batch)
         assert list(batch.unfinished()) == ["a"]
         client.close()
+
+
+def test_a_server_that_is_just_being_closed_is_lost_whatever_it_says():
+    """It may close a connection that it has accepted, before it answers the authentication."""
+    from websockets.sync.server import serve
+
+    def close_at_once(connection):
+        connection.recv(timeout=5)
+
+    with serve(close_at_once, "127.0.0.1", 0) as closing:
+        thread = threading.Thread(target=closing.serve_forever)
+        thread.start()
+        client = lms.Client(f"127.0.0.1:{closing.socket.getsockname()[1]}")
+        batch = lms.LLM("test-llm", client.llm).respond_many(["a"], max_parallel=1, patience=0)
+        with pytest.raises(lms.LMStudioProtocolError, match="does not speak"):
+            list(batch)
+        assert list(batch.unfinished()) == ["a"]
+        client.close()
+        closing.shutdown()
+        thread.join(5)
