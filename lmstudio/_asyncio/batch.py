@@ -153,7 +153,6 @@ class AsyncBatch(Generic[R]):
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
         self._tally = Tally(total)
-        self._is_dirty = False  # whether the journal has lines that may not be on the disk
         self._bell: LoopInbox = LoopInbox(running_loop())  # wakes the iterating thread
         self._scope = CancelScope(session, cast(Any, self._bell))
         self._iterator: weakref.ref[_BatchIterator[R]] | None = None  # of the last loop over it
@@ -332,9 +331,6 @@ class AsyncBatch(Generic[R]):
             self._progress(self._tally.done, self._numbers_now)
             task = self._next_task()
             if task is not None:
-                if self._is_dirty and self._journal is not None and self._journal.wants_sync:
-                    await in_thread(self._journal.sync)
-                    self._is_dirty = False
                 if isinstance(task.outcome, BatchOutcome):
                     return task.outcome
                 self._given = task.index
@@ -483,8 +479,7 @@ class AsyncBatch(Generic[R]):
         if told.cancelled:
             self._without[task.index] = task.input
         elif self._journal is not None and task.key is not None and task.attempts:
-            self._journal.append(task.index, task.key, record_of(told))
-            self._is_dirty = self._journal.wants_sync
+            self._journal.add(task.index, task.key, record_of(told))
         self._tally.add(told)
         self._end(task, told)
 
@@ -527,6 +522,8 @@ class AsyncBatch(Generic[R]):
         """Read inputs and start them, as long as there is room."""
         while True:
             self._take_news()
+            if self._journal is not None and self._journal.is_behind:
+                await in_thread(self._journal.write)  # before one of these outcomes is given
             if self._has_stopped():
                 return
             next_one = self._waiting[0] if self._waiting else None
@@ -578,22 +575,21 @@ class AsyncBatch(Generic[R]):
             return task
         if self._journal is not None:
             task.key = self._journal.key(item, task.prompt)
-            self._recall(task)
+            if self._journal.has(task.key):
+                record, outcome = await in_thread(
+                    self._journal.find, task.key, self._work.response_type
+                )
+                self._recall(task, record, outcome, again=self._journal.wants_errors_again)
         return task
 
-    def _recall(self, task: Task[R]) -> None:
-        """Give an input the outcome that the journal has for it, if it has one."""
-        journal = self._journal
-        found = None if journal is None else journal.find(task.key, self._work.response_type)
-        if journal is None or found is None:
-            return
-        record, outcome = found
+    def _recall(self, task: Task[R], record: dict[str, Any], outcome: Any, *, again: bool) -> None:
+        """Give an input the outcome that the journal has for it, unless it is to be asked again."""
         misfit = self._work.misfit(outcome)
         attempts, host = record.get("attempts", 1), record.get("host")
         told: BatchOutcome[R] = BatchOutcome(
             task.index, outcome, task.input, attempts, host, True, misfit
         )
-        if told.error is not None and journal.wants_errors_again:
+        if told.error is not None and again:
             return
         self._tally.add(told)
         self._end(task, told)

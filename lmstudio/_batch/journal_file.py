@@ -6,10 +6,12 @@ import json
 import logging
 import os
 import stat
+import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
-from io import BufferedReader
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader, FileIO
 from typing import Any
 
 from .._api.shown import shown
@@ -54,21 +56,16 @@ class JournalFile:
     """
 
     def __init__(self, journal: BatchJournal, kind: str, is_left: Callable[[], bool]) -> None:
-        """Open and lock it; `load` reads what it has.
+        """Name it; `open` opens it, and `load` reads what it has.
 
         Args:
             journal: Which file, and how inputs are known.
             kind: What tells the questions of a batch from others of the same text.
             is_left: Whether the batch has ended or was stopped: then the next one of this process
                 may take its place.
-
-        Raises:
-            LMStudioRuntimeError: Another batch writes it.
-            LMStudioValueError: It is no file.
-            LMStudioOSError: It cannot be opened.
         """
         self._journal = journal
-        self._path = journal.path
+        self._path = os.path.abspath(journal.path)  # the folder may change until it is opened
         self._kind = kind
         self._is_left = is_left
         self._known: dict[str | int | tuple[str | int], int] = {}  # where the line begins
@@ -76,17 +73,33 @@ class JournalFile:
         self._ids: set[str | int] = set()  # that came
         self._end = 0
         self._written_from = 0  # where the lines of this batch begin
-        self._pending: tuple[int, bytes, Key] | None = None  # a line that is being written
+        self._lines: deque[tuple[Key, bytes]] = deque()  # that are still to be written
+        self._begun: tuple[int, tuple[Key, bytes]] | None = None  # the place of one of them
         self.unmatched = 0  # records that no input was found to belong to, so far
+        self._has_name = False
         self._is_broken = False
+        self._is_closed = False
         self._is_loaded = False
+        # A task that was cancelled leaves a thread of its own in here. Nobody else contends for it.
+        self._turn = threading.Lock()
+        self._file: FileIO | None = None
+        self._reader: BufferedReader | None = None
+
+    def open(self) -> None:
+        """Open and lock it.
+
+        Raises:
+            LMStudioRuntimeError: Another batch writes it.
+            LMStudioValueError: It is no file.
+            LMStudioOSError: It cannot be opened.
+        """
         try:
             if os.path.exists(self._path) and not stat.S_ISREG(os.stat(self._path).st_mode):
                 raise LMStudioValueError(f"The journal {self._path!r} is no file.")
             is_new = not os.path.exists(self._path)
-            self._file = open(self._path, "r+b", buffering=0, opener=_make)  # noqa: SIM115
-            weakref.finalize(self, self._file.close)
-            # At once: later the path may be another file, as after a change of the folder.
+            self._file = file = open(self._path, "r+b", buffering=0, opener=_make)  # noqa: SIM115
+            weakref.finalize(self, file.close)
+            # At once: later the path may be another file.
             self._reader = open(self._path, "rb")  # noqa: SIM115
             weakref.finalize(self, self._reader.close)
         except (OSError, ValueError) as error:
@@ -94,44 +107,58 @@ class JournalFile:
                 raise
             raise _failed("opened", self._path, error) from error
         try:
-            found = os.fstat(self._file.fileno())
+            found = os.fstat(file.fileno())
             self._has_name = found.st_nlink > 0  # some file systems do not say
             key = found.st_dev, found.st_ino
-            if not lock(self._file) and not self._take_over(key):
+            if not lock(file) and not self._take_over(key, file):
                 raise LMStudioRuntimeError(
                     f"Another batch writes the journal {self._path!r}. Wait for it, or stop it."
                 )
             _open[key] = self
-            if is_new and journal.fsync:
+            if is_new and self._journal.fsync:
                 _sync_folder(self._path)
         except BaseException:
             self.close()
             raise
 
-    def _take_over(self, key: tuple[int, int]) -> bool:
+    def _take_over(self, key: tuple[int, int], file: FileIO) -> bool:
         other = _open.get(key)
         if other is None or not other._is_left():
             return False
         other.close()
-        return lock(self._file)
+        return lock(file)
 
     def load(self) -> None:
-        """Read what it has; cut off a last line that is not whole.
+        """Read what it has; cut off a last line that is not whole. Opens it, if that was not done.
 
         Raises:
-            LMStudioValueError: It holds something else.
-            LMStudioOSError: It cannot be read.
+            LMStudioRuntimeError: Another batch writes it.
+            LMStudioValueError: It holds something else, or is no file.
+            LMStudioOSError: It cannot be opened or read.
         """
-        if self._is_loaded:
-            return
-        try:
-            self._reader.seek(0)
-            self._read(self._reader)
-        except OSError as error:
-            raise _failed("read", self._path, error) from error
-        self._is_loaded = True
+        with self._in_turn():
+            if self._is_loaded or self._is_closed:
+                return
+            if self._file is None:
+                self.open()
+            assert self._file is not None and self._reader is not None
+            try:
+                self._reader.seek(0)
+                self._read(self._reader, self._file)
+            except OSError as error:
+                raise _failed("read", self._path, error) from error
+            self._is_loaded = True
 
-    def _read(self, lines: BufferedReader) -> None:
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        try:
+            with self._turn:
+                yield
+        finally:
+            if self._is_closed:  # meanwhile; `close` looks in the other order
+                self._close_files()
+
+    def _read(self, lines: BufferedReader, file: FileIO) -> None:
         known: dict[str | int | tuple[str | int], int] = {}
         end = 0  # of the last line that is whole
         for number, line in enumerate(lines, start=1):
@@ -147,11 +174,11 @@ class JournalFile:
                         f"Line {number} of {self._path!r} is no record of a batch. Name another "
                         "file as its journal."
                     ) from None
-                self._file.truncate(end)
+                file.truncate(end)
                 break
             if is_last:  # an editor may have taken it
-                self._file.seek(end + len(line))
-                self._file.write(b"\n")
+                file.seek(end + len(line))
+                file.write(b"\n")
                 end += len(line) + 1
                 break
             end += len(line)
@@ -179,20 +206,25 @@ class JournalFile:
         self._ids.add(own)
         return Key(digest, own, 1)
 
-    def find(self, key: Key, response_type: type | None) -> tuple[dict[str, Any], Any] | None:
-        """Return the record of an input and the result or error that it holds, if there is one.
+    def has(self, key: Key) -> bool:
+        """Whether it has a record of an input."""
+        return key.name in self._known
+
+    def find(self, key: Key, response_type: type | None) -> tuple[dict[str, Any], Any]:
+        """Return the record of an input that it has, and the result or error that this holds.
 
         Raises:
             LMStudioValueError: An input with this name asked something else, or somebody has
                 changed the record.
             LMStudioOSError: It cannot be read.
         """
-        at = self._known.get(key.name)
-        if at is None:
-            return None
+        at = self._known[key.name]
+        assert self._reader is not None
         try:
-            self._reader.seek(at)
-            record: dict[str, Any] = json.loads(self._reader.readline())
+            with self._in_turn():
+                self._reader.seek(at)
+                line = self._reader.readline()
+            record: dict[str, Any] = json.loads(line)
             outcome = restore(record, response_type)
         except OSError as error:
             raise _failed("read", self._path, error) from error
@@ -216,63 +248,74 @@ class JournalFile:
         return self._journal.retry_errors
 
     @property
-    def wants_sync(self) -> bool:
-        """Whether each line is to wait for the disk."""
-        return self._journal.fsync and not (self._is_broken or self._file.closed)
+    def is_behind(self) -> bool:
+        """Whether there are lines to be written."""
+        return bool(self._lines) and not (self._is_broken or self._is_closed)
 
-    def append(self, index: int, key: Key, record: dict[str, Any]) -> None:
-        """Write the record of an input. May be repeated, wherever Ctrl-C came.
+    def add(self, index: int, key: Key, record: dict[str, Any]) -> None:
+        """Have `write` write the record of an input. May be repeated, wherever Ctrl-C came."""
+        named = {"occurrence": key.occurrence} if key.id is None else {"id": key.id}
+        whole = {"index": index, **named, "input": key.digest, **record}
+        text = json.dumps(whole, ensure_ascii=False, default=str)
+        self._lines.append((key, text.encode("utf-8", "backslashreplace") + b"\n"))
+
+    def write(self) -> None:
+        """Write what was added, past all buffers of this process; with `fsync` wait for the disk.
+
+        May be repeated, wherever Ctrl-C came.
 
         Raises:
             LMStudioOSError: It cannot be written; nothing more will be.
         """
-        if self._pending is not None:
-            self._write_pending()
-        at = self._known.get(key.name)
-        if self._is_broken or self._file.closed or (at is not None and at >= self._written_from):
-            return
-        named = {"occurrence": key.occurrence} if key.id is None else {"id": key.id}
-        whole = {"index": index, **named, "input": key.digest, **record}
-        text = json.dumps(whole, ensure_ascii=False, default=str)
-        data = text.encode("utf-8", "backslashreplace") + b"\n"
-        self._pending = self._end, data, key
-        self._write_pending()
+        with self._in_turn():
+            file = self._file
+            if file is None or self._is_closed:
+                return
+            try:
+                self._write(file)
+            except OSError as error:
+                self._is_broken = True
+                with suppress(OSError):
+                    file.truncate(self._end)
+                raise _failed("written", self._path, error) from error
 
-    def _write_pending(self) -> None:
-        assert self._pending is not None
-        at, data, key = self._pending
-        try:
-            if self._has_name and not os.fstat(self._file.fileno()).st_nlink:
-                raise OSError("somebody has deleted or replaced the file")  # as editors do
-            self._file.seek(at)
-            left = memoryview(data)
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._is_broken, self._pending = True, None
-            with suppress(OSError):
-                self._file.truncate(at)
-            raise _failed("written", self._path, error) from error
-        self._known[key.name] = at
-        self._end = at + len(data)
-        self._pending = None
+    def _write(self, file: FileIO) -> None:
+        # Each step may be the last before Ctrl-C; what is begun again goes to the same place.
+        while not self._is_broken and (self._lines or self._begun is not None):
+            if self._begun is None:
+                self._begun = self._end, self._lines[0]
+            place, line = self._begun
+            key, data = line
+            at = self._known.get(key.name)
+            if at is None or at < self._written_from or at == place:
+                self._write_line(file, place, data)
+                self._known[key.name] = place
+                self._end = place + len(data)
+            if self._lines and self._lines[0] is line:
+                self._lines.popleft()
+            self._begun = None
+        if self._journal.fsync and not self._is_broken:
+            os.fsync(file.fileno())
 
-    def sync(self) -> None:
-        """Wait for the disk.
-
-        Raises:
-            LMStudioOSError: It could not.
-        """
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._is_broken = True
-            raise _failed("written", self._path, error) from error
+    def _write_line(self, file: FileIO, place: int, data: bytes) -> None:
+        if self._has_name and not os.fstat(file.fileno()).st_nlink:
+            raise OSError("somebody has deleted or replaced the file")  # as editors do
+        file.seek(place)
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
 
     def close(self) -> None:
         """Close it, and let another batch have it. May be repeated."""
-        self._reader.close()
-        self._file.close()
+        self._is_closed = True
+        # Else a thread that a cancelled task has left is in the middle of it, and closes it.
+        if not self._turn.locked():
+            self._close_files()
+
+    def _close_files(self) -> None:
+        for file in (self._reader, self._file):
+            if file is not None:
+                file.close()
 
 
 def _make(path: str, flags: int) -> int:

@@ -80,15 +80,15 @@ def test_what_failed_is_tried_again(server):
     run(main)
 
 
-def test_a_journal_is_read_and_synced_beside_the_loop(server, tmp_path, monkeypatch):
+def test_a_journal_is_opened_read_and_written_beside_the_loop(server, tmp_path, monkeypatch):
     path = tmp_path / "out.jsonl"
     threads = set()
-    for name in ("load", "sync"):
+    for name in ("open", "load", "find", "write"):
         work = getattr(journal_file.JournalFile, name)
 
-        def noted(self, work=work):
+        def noted(*arguments, work=work):
             threads.add(threading.current_thread().name)
-            return work(self)
+            return work(*arguments)
 
         monkeypatch.setattr(journal_file.JournalFile, name, noted)
 

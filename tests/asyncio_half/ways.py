@@ -225,8 +225,9 @@ async def batch_that_asks_for_places(bench):
 async def batch_with_a_journal(bench):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         journal = lms.BatchJournal(Path(folder, "out.jsonl"), fsync=True)
-        batch = bench.model.respond_many(["a", "b"], journal=journal)
-        return [pair async for pair in batch]
+        first = [pair async for pair in bench.model.respond_many(["a", "b"], journal=journal)]
+        again = [pair async for pair in bench.model.respond_many(["a", "b"], journal=journal)]
+        return first, again
 
 
 async def what_a_batch_has_not_done(bench):

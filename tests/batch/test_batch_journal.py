@@ -334,20 +334,18 @@ def test_a_write_that_is_repeated_writes_nothing_twice(server, model, path):
     """As after Ctrl-C in the middle of it."""
     batch = model.respond_many(["a", "b"], max_parallel=1, journal=path)
     journal = batch._journal
-    write, calls = journal._write_pending, []
+    write, calls = journal._write_line, []
 
-    def interrupted():
-        write_now = list(journal._pending)
-        write()
+    def interrupted(*line):
+        write(*line)
         if not calls:
-            calls.append(write_now)
-            journal._pending = tuple(write_now)  # the last step was not reached
-            raise KeyboardInterrupt
+            calls.append(line)
+            raise KeyboardInterrupt  # before it is noted
 
-    journal._write_pending = interrupted
+    journal._write_line = interrupted
     with pytest.raises(KeyboardInterrupt):
         list(batch)
-    del journal._write_pending
+    del journal._write_line
     assert [outcome.index for outcome in batch] == [0]
     assert [line["index"] for line in lines(path)] == [0]
 
