@@ -4,6 +4,7 @@ import asyncio
 import math
 
 import pytest
+from helpers import eventually
 from server.raw_client import ABSENT, ANY, NO_CONFIG, RawClient, text_of, user
 
 from lmstudio.testing import Engine, Model, Server
@@ -219,13 +220,13 @@ def test_a_whole_name_goes_before_the_beginning_of_another():
 
 
 def test_two_names_of_a_model_wait_for_one_load():
-    with Server(load_time=0.03) as server, RawClient(server) as one, RawClient(server) as two:
+    with Server(load_time=FOREVER) as server, RawClient(server) as one, RawClient(server) as two:
         first = get_or_load(one, "test-vlm")
         one.until(first, "startLoading")
         second = get_or_load(two, "testing/test-vlm")
         assert two.until(second, "startLoading")[-1]["identifier"] == "test-vlm"
-        infos = [c.rest(ch)[0][-1]["info"] for c, ch in ((one, first), (two, second))]
-        assert infos[0]["instanceReference"] == infos[1]["instanceReference"]
+        (loading,) = server._core.loading.values()
+        eventually(lambda: len(loading.channels) == 2)
 
 
 def test_two_clients_wait_for_one_load():
