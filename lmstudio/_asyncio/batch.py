@@ -321,7 +321,7 @@ class AsyncBatch(Generic[R]):
     async def _next_outcome(self) -> BatchOutcome[R] | None:
         """Wait for the next outcome, which is kept until it was given; return None at the end."""
         if self._tally.begin() and not self._scope.is_set() and self._journal is not None:
-            await in_thread(self._journal.load)
+            await in_thread(self._journal.in_turn, self._journal.load)
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
@@ -523,7 +523,9 @@ class AsyncBatch(Generic[R]):
         while True:
             self._take_news()
             if self._journal is not None and self._journal.is_behind:
-                await in_thread(self._journal.write)  # before one of these outcomes is given
+                await in_thread(
+                    self._journal.in_turn, self._journal.write
+                )  # before one of these outcomes is given
             if self._has_stopped():
                 return
             next_one = self._waiting[0] if self._waiting else None
@@ -577,7 +579,7 @@ class AsyncBatch(Generic[R]):
             task.key = self._journal.key(item, task.prompt)
             if self._journal.has(task.key):
                 record, outcome = await in_thread(
-                    self._journal.find, task.key, self._work.response_type
+                    self._journal.in_turn, self._journal.find, task.key, self._work.response_type
                 )
                 self._recall(task, record, outcome, again=self._journal.wants_errors_again)
         return task

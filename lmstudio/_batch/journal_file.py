@@ -9,10 +9,10 @@ import stat
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader, FileIO
-from typing import Any
+from typing import Any, TypeVar
 
 from .._api.shown import shown
 from .._concurrency import fork
@@ -22,6 +22,8 @@ from .journal import BatchJournal
 from .records import DIGITS, digest_of, restore
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BEGINNING = b'{"index": '  # of each line, so that half a line is known for one
 
@@ -80,8 +82,7 @@ class JournalFile:
         self._is_broken = False
         self._is_closed = False
         self._is_loaded = False
-        # A task that was cancelled leaves a thread of its own in here. Nobody else contends for it.
-        self._turn = threading.Lock()
+        self._turn = threading.Lock()  # only threads of event loops take it: see `in_turn`
         self._file: FileIO | None = None
         self._reader: BufferedReader | None = None
 
@@ -136,24 +137,26 @@ class JournalFile:
             LMStudioValueError: It holds something else, or is no file.
             LMStudioOSError: It cannot be opened or read.
         """
-        with self._in_turn():
-            if self._is_loaded or self._is_closed:
-                return
-            if self._file is None:
-                self.open()
-            assert self._file is not None and self._reader is not None
-            try:
-                self._reader.seek(0)
-                self._read(self._reader, self._file)
-            except OSError as error:
-                raise _failed("read", self._path, error) from error
-            self._is_loaded = True
+        if self._is_loaded or self._is_closed:
+            return
+        if self._file is None:
+            self.open()
+        assert self._file is not None and self._reader is not None
+        try:
+            self._reader.seek(0)
+            self._read(self._reader, self._file)
+        except OSError as error:
+            raise _failed("read", self._path, error) from error
+        self._is_loaded = True
 
-    @contextmanager
-    def _in_turn(self) -> Iterator[None]:
+    def in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something of this in a thread of an event loop, which has no Ctrl-C.
+
+        A task that was cancelled leaves its thread in the middle, and the next one waits for it.
+        """
         try:
             with self._turn:
-                yield
+                return work(*arguments)
         finally:
             if self._is_closed:  # meanwhile; `close` looks in the other order
                 self._close_files()
@@ -221,10 +224,8 @@ class JournalFile:
         at = self._known[key.name]
         assert self._reader is not None
         try:
-            with self._in_turn():
-                self._reader.seek(at)
-                line = self._reader.readline()
-            record: dict[str, Any] = json.loads(line)
+            self._reader.seek(at)
+            record: dict[str, Any] = json.loads(self._reader.readline())
             outcome = restore(record, response_type)
         except OSError as error:
             raise _failed("read", self._path, error) from error
@@ -267,17 +268,16 @@ class JournalFile:
         Raises:
             LMStudioOSError: It cannot be written; nothing more will be.
         """
-        with self._in_turn():
-            file = self._file
-            if file is None or self._is_closed:
-                return
-            try:
-                self._write(file)
-            except OSError as error:
-                self._is_broken = True
-                with suppress(OSError):
-                    file.truncate(self._end)
-                raise _failed("written", self._path, error) from error
+        file = self._file
+        if file is None or self._is_closed:
+            return
+        try:
+            self._write(file)
+        except OSError as error:
+            self._is_broken = True
+            with suppress(OSError):
+                file.truncate(self._end)
+            raise _failed("written", self._path, error) from error
 
     def _write(self, file: FileIO) -> None:
         # Each step may be the last before Ctrl-C; what is begun again goes to the same place.

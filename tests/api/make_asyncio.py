@@ -227,9 +227,11 @@ PATCHES = {
         ),
         "def unfinished(self) -> Iterator[Any]": "def unfinished(self) -> AsyncIterator[Any]",
         "inputs: Iterator[Any] | None)": "inputs: Iterator[Any] | AsyncIterator[Any] | None)",
-        "self._journal.load()": "await in_thread(self._journal.load)",
-        "self._journal.write()": "await in_thread(self._journal.write)",
-        "self._journal.find(task": "await in_thread(self._journal.find, task",
+        "self._journal.load()": "await in_thread(self._journal.in_turn, self._journal.load)",
+        "self._journal.write()": "await in_thread(self._journal.in_turn, self._journal.write)",
+        "self._journal.find(task": (
+            "await in_thread(self._journal.in_turn, self._journal.find, task"
+        ),
         # It is opened by the thread that reads it.
         "            if self._journal is not None:\n                self._journal.open()\n": "",
         "CancelScope(session, self._bell)": "CancelScope(session, cast(Any, self._bell))",
