@@ -3,6 +3,7 @@
 import contextlib
 import dis
 import functools
+import gc
 import itertools
 import os
 import sys
@@ -34,7 +35,8 @@ def _is_looked_at(frame):
 def interrupted_at(step, files=OURS):
     """Raise KeyboardInterrupt at the point number `step` in this thread, from 0.
 
-    Gives a list, which then holds where that was; it stays empty if there were fewer points.
+    Gives a list, which then holds where that was; it stays empty if there were fewer points. The
+    garbage collector waits meanwhile: what earlier tests left has its finalizers run elsewhere.
     """
     counter, where = itertools.count(), []
 
@@ -51,12 +53,15 @@ def interrupted_at(step, files=OURS):
             raise KeyboardInterrupt
         return trace
 
-    previous = sys.gettrace()
+    previous, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()
     sys.settrace(trace)
     try:
         yield where
     finally:
         sys.settrace(previous)
+        if collects:
+            gc.enable()
 
 
 def each_point(scenario, files=OURS, stride=1):
