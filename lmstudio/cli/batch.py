@@ -14,9 +14,9 @@ import lmstudio as lms
 
 from ._ctrl_c import on_ctrl_c
 from ._input import count_lines, lines_to_do, question_of
+from ._model import get_model
 from ._output import FileError, Output
 from ._screen import complain, has_no_reader, make_screen, one_line
-from .chat import get_model
 
 __all__ = ["run"]
 

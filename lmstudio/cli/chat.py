@@ -10,9 +10,10 @@ from contextlib import suppress
 import lmstudio as lms
 
 from ._ctrl_c import on_ctrl_c
+from ._model import get_model
 from ._screen import Screen, complain, make_screen
 
-__all__ = ["get_model", "run"]
+__all__ = ["run"]
 
 PROMPT = "> "
 
@@ -40,20 +41,6 @@ def run(options: argparse.Namespace) -> int:
     finally:
         screen.end()
     return int(failures > 0 and not is_person)
-
-
-def get_model(client: lms.Client, key: str | None, screen: Screen) -> lms.LLM:
-    """Return the model of that key, loading it if need be; None: any that is loaded."""
-    if key is None:
-        return client.llm.model()
-
-    def show(share: float) -> None:
-        screen.progress(share, "Loading the model")
-
-    try:
-        return client.llm.model(key, on_load_progress=show)
-    finally:
-        screen.end()
 
 
 def _talk(model: lms.LLM, chat: lms.Chat, screen: Screen) -> int:

@@ -1,5 +1,6 @@
 """What an event cancels, without any server, and what may come in the middle of it."""
 
+import gc
 import queue
 import sys
 
