@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 import lmstudio as lms
 
 from ._ctrl_c import on_ctrl_c
+from ._errors import complain
 from ._input import count_lines, lines_to_do, question_of
 from ._model import get_model
 from ._output import FileError, Output
-from ._screen import complain, has_no_reader, make_screen, one_line
+from ._screen import has_no_reader, make_screen, one_line
 
 __all__ = ["run"]
 
