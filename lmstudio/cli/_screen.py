@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from typing import TextIO
 
-__all__ = ["Screen", "clean", "complain", "has_no_reader", "make_screen", "one_line"]
+__all__ = ["Screen", "clean", "has_no_reader", "make_screen", "one_line"]
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _KEPT = (ord("\n"), ord("\t"))
@@ -22,11 +22,6 @@ def clean(text: str) -> str:
 def one_line(words: object) -> str:
     """Return what a server or an error says as one line that steers nothing."""
     return " ".join(clean(str(words)).split())
-
-
-def complain(words: object) -> None:
-    """Say on stderr what is wrong."""
-    print(f"lmstudio: {one_line(words)}", file=sys.stderr, flush=True)
 
 
 def has_no_reader(error: OSError) -> bool:

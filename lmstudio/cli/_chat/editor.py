@@ -1,0 +1,36 @@
+"""The editor for what a person types: the best that is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+from .plain_editor import PlainEditor
+from .typed import Typed
+from .typed_lines import TypedLines
+
+__all__ = ["Editor", "make_editor"]
+
+
+class Editor(Protocol):
+    """Reads a text from the terminal."""
+
+    def read(self, text: str = "") -> Typed:
+        """Return what is typed, which begins as `text`.
+
+        Raises:
+            EOFError: Ctrl-D.
+            KeyboardInterrupt: Ctrl-C at an empty prompt.
+        """
+
+
+def make_editor(lines: TypedLines, commands: Sequence[str]) -> Editor:
+    """Return an editor; prompt_toolkit's, unless it is not there or the terminal knows nothing."""
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    if is_dumb or importlib.util.find_spec("prompt_toolkit") is None:
+        return PlainEditor(lines)
+    from .prompt_editor import PromptEditor
+
+    return PromptEditor(lines, commands)
