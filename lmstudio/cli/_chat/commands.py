@@ -213,8 +213,8 @@ _COMMANDS = {
 _OTHER_NAMES = {"/quit": "/exit", "/bye": "/exit", "/?": "/help"}
 NAMES = list(_COMMANDS)
 _KEYS = [
-    ("Alt+Enter", 'a new line; so does \\ at the end of one, or """ around a text'),
-    ("Ctrl-C", "stops a reply, clears what is typed; twice at an empty prompt leaves"),
+    ("Alt+Enter", 'a new line; so does \\ at its end, or """ around a text'),
+    ("Ctrl-C", "stops a reply, clears what is typed; pressed twice, leaves"),
     ("//...", "a question that begins with a slash"),
 ]
 

@@ -22,7 +22,7 @@ class Editor(Protocol):
 
         Raises:
             EOFError: Ctrl-D.
-            KeyboardInterrupt: Ctrl-C at an empty prompt.
+            KeyboardInterrupt: Ctrl-C at an empty prompt, or where it began as `text`.
         """
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from .typed import MORE, PROMPT, Typed, goes_on, is_quoted, unfolded
@@ -42,7 +41,8 @@ class PlainEditor:
 
         Raises:
             EOFError: Ctrl-D.
-            KeyboardInterrupt: Ctrl-C at an empty prompt. A half-typed line is only thrown away.
+            KeyboardInterrupt: Ctrl-C at an empty prompt, or where it began as `text`. Another
+                line that is half typed is only thrown away.
         """
         while True:
             self._has_begun = False
@@ -50,9 +50,8 @@ class PlainEditor:
                 typed = self._read(text)
             except KeyboardInterrupt:
                 print(file=sys.stderr)
-                if not self._has_begun and not self._is_half_typed():
+                if text or not (self._has_begun or self._is_half_typed()):
                     raise
-                text = ""
                 continue
             except EOFError:
                 print(file=sys.stderr)
@@ -78,19 +77,12 @@ class PlainEditor:
             print(prompt, end="", file=sys.stderr, flush=True)
             return input()
         if self._readline is not None and text:
-            self._readline.set_startup_hook(self._insert(text))
+            self._readline.set_startup_hook(lambda: self._readline.insert_text(text))
         try:
             return input(prompt)
         finally:
             if self._readline is not None:
                 self._readline.set_startup_hook(None)
-
-    def _insert(self, text: str) -> Callable[[], None]:
-        def insert() -> None:
-            self._readline.insert_text(text)
-            self._readline.redisplay()
-
-        return insert
 
     def _is_half_typed(self) -> bool:
         return self._readline is not None and bool(self._readline.get_line_buffer())

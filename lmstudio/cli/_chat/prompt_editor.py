@@ -58,6 +58,7 @@ class PromptEditor:
     def __init__(self, lines: TypedLines, commands: Sequence[str]) -> None:
         """Take what was typed before, and the names that Tab completes."""
         self._is_raw = False  # there is a paste in it
+        self._is_edit = False
         # Its answer may come when nobody reads it, and then stands in the next text.
         os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")
         self._session: PromptSession[str] = PromptSession(
@@ -80,9 +81,9 @@ class PromptEditor:
 
         Raises:
             EOFError: Ctrl-D.
-            KeyboardInterrupt: Ctrl-C at an empty prompt.
+            KeyboardInterrupt: Ctrl-C at an empty prompt, or where it began as `text`.
         """
-        self._is_raw = False
+        self._is_raw, self._is_edit = False, bool(text)
         typed = self._session.prompt(default=text)
         return Typed(typed, is_pasted=True) if self._is_raw else Typed(unfolded(typed))
 
@@ -117,7 +118,7 @@ class PromptEditor:
         @keys.add("<sigint>")
         def _clear(event: KeyPressEvent) -> None:
             self._is_raw = False
-            if event.current_buffer.text:
+            if event.current_buffer.text and not self._is_edit:
                 event.current_buffer.reset()
             else:
                 event.app.exit(exception=KeyboardInterrupt())

@@ -82,11 +82,11 @@ def speed(result: lms.PredictionResult) -> str | None:
     stats = result.stats
     told = []
     if stats.tokens_per_second is not None:
-        told.append(f"{stats.tokens_per_second:.1f} tokens per second")
+        told.append(f"{stats.tokens_per_second:.1f} tokens/s")
     if stats.predicted_tokens_count is not None:
         told.append(f"{stats.predicted_tokens_count} tokens")
-    if stats.time_to_first_token_sec is not None:
-        told.append(f"first token after {stats.time_to_first_token_sec:.2f} s")
     if stats.prompt_tokens_count is not None:
-        told.append(f"prompt of {stats.prompt_tokens_count} tokens")
+        told.append(f"prompt {stats.prompt_tokens_count} tokens")
+    if stats.time_to_first_token_sec is not None:
+        told.append(f"first after {stats.time_to_first_token_sec:.2f} s")
     return ", ".join(told) or None
