@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,6 @@ def run(options: argparse.Namespace) -> int:
         KeyboardInterrupt: Ctrl-C came where no person is.
         SystemExit: The terminal was closed, or the program was told to end.
     """
-    if getattr(options, "no_color", False):
-        os.environ["NO_COLOR"] = "1"
     is_one = bool(options.question)
     is_talk = not is_one and sys.stdin.isatty()
     if options.json and not is_one:
@@ -63,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
                     return _answer_one(session, asking, options)
                 if is_talk:
                     return _talk(session, options)
-                return _answer_lines(session)
+                return _answer_lines(session, asking, options)
         except lms.LMStudioError as error:
             with contextlib.suppress(OSError):
                 screen.end()
@@ -96,7 +93,6 @@ def _read_schema(path: str) -> dict[str, Any]:
 
 def _choose_file(session: Session, options: argparse.Namespace, is_talk: bool) -> None:
     """Find the conversation that is gone on with, and where it is kept."""
-    has_home = os.path.expanduser("~") != "~"
     if options.save is not None:
         path = Path(options.save).expanduser()
         if path.exists():
@@ -104,7 +100,7 @@ def _choose_file(session: Session, options: argparse.Namespace, is_talk: bool) -
                 f"{path} exists already.", f"Go on with it: --resume {options.save}", code=2
             )
         session.keep_in(lambda: path.absolute())
-    elif (is_talk or options.resume is not None) and has_home and not options.no_history:
+    elif (is_talk or options.resume is not None) and _has_home() and not options.no_history:
         session.keep_in(session.folder.new_file)
     if options.resume is not None:
         session.load(options.resume, "--resume")
@@ -125,6 +121,23 @@ def _choose_model(session: Session, options: argparse.Namespace, screen: Screen)
 def _answer_one(session: Session, asking: Asking, options: argparse.Namespace) -> int:
     question = read_input(sys.stdin.buffer, " ".join(options.question), session.uploads)
     question.images[:0] = session.images
+    return _answer(session, question, asking, options)
+
+
+def _answer_lines(session: Session, asking: Asking, options: argparse.Namespace) -> int:
+    """Answer each line of the input; the exit code says if one of them has no whole answer."""
+    code = 0
+    for line in sys.stdin:
+        if line.strip():
+            question = Question(line.strip(), session.images)
+            session.images = []
+            code = max(code, _answer(session, question, asking, options))
+    return code
+
+
+def _answer(
+    session: Session, question: Question, asking: Asking, options: argparse.Namespace
+) -> int:
     session.conversation.ask(question)
     session.keep()
     try:
@@ -142,8 +155,7 @@ def _answer_one(session: Session, asking: Asking, options: argparse.Namespace) -
 
 
 def _talk(session: Session, options: argparse.Namespace) -> int:
-    has_home = os.path.expanduser("~") != "~"
-    lines = TypedLines(typed_lines_file() if has_home and not options.no_history else None)
+    lines = TypedLines(typed_lines_file() if _has_home() and not options.no_history else None)
     editor = make_talk_editor(lines)
     if options.resume is not None:
         show_end(session)
@@ -152,15 +164,5 @@ def _talk(session: Session, options: argparse.Namespace) -> int:
     return 0
 
 
-def _answer_lines(session: Session) -> int:
-    """Answer each line of the input; 1 if one of them has no whole answer."""
-    failures = 0
-    for line in _lines():
-        failures += not session.ask(Question(line, session.images))
-    return int(failures > 0)
-
-
-def _lines() -> Iterator[str]:
-    for line in sys.stdin:
-        if line.strip():
-            yield line.strip()
+def _has_home() -> bool:
+    return os.path.expanduser("~") != "~"

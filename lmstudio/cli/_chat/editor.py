@@ -15,7 +15,13 @@ __all__ = ["Editor", "make_editor"]
 
 
 class Editor(Protocol):
-    """Reads a text from the terminal."""
+    """Reads a text from the terminal.
+
+    Attributes:
+        can_begin: A text can be given to begin with.
+    """
+
+    can_begin: bool
 
     def read(self, text: str = "") -> Typed:
         """Return what is typed, which begins as `text`.

@@ -55,6 +55,8 @@ class _Commands(Completer):
 class PromptEditor:
     """Reads from the terminal: Enter sends, Alt+Enter or a backslash goes on, Ctrl-C clears."""
 
+    can_begin = True
+
     def __init__(self, lines: TypedLines, commands: Sequence[str]) -> None:
         """Take what was typed before, and the names that Tab completes."""
         self._is_raw = False  # there is a paste in it

@@ -50,7 +50,10 @@ def talk(session: Session, editor: Editor, clock: Callable[[], float] = time.mon
                 outcome = run_command(session, typed.text)
                 if outcome.leaves:
                     return
-                beginning = outcome.edits
+                if outcome.edits is not None and not editor.can_begin:
+                    session.screen.note("Type it again behind the command: /edit QUESTION")
+                else:
+                    beginning = outcome.edits
                 if outcome.edited is not None:
                     replace_last(session, outcome.edited)
                 continue
