@@ -20,7 +20,7 @@ from ._chat.places import typed_lines_file
 from ._chat.replies import Asking
 from ._chat.saved import Folder
 from ._chat.session import Session
-from ._chat.talk import make_talk_editor, talk
+from ._chat.talk import Talk, make_talk_editor
 from ._chat.typed_lines import TypedLines
 from ._errors import CommandError, complain
 from ._model import get_model
@@ -160,7 +160,8 @@ def _talk(session: Session, options: argparse.Namespace) -> int:
     if options.resume is not None:
         show_end(session)
     session.screen.note(f"{session.model.identifier}. /help tells what there is, Ctrl-D leaves.")
-    talk(session, editor)
+    session.reads_keys = editor.reads_keys
+    Talk(session, editor).run()
     return 0
 
 

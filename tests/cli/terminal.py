@@ -58,7 +58,8 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(LIMIT)
-        os.close(self._master)
+        if self._master is not None:
+            os.close(self._master)
 
     def type(self, text):
         os.write(self._master, text.encode())
@@ -70,6 +71,15 @@ class Terminal:
     def ctrl_d(self):
         """Press Ctrl-D: the end of the input."""
         self.type("\x04")
+
+    def modes(self):
+        """How the terminal treats what is typed: echo, line by line, and so on."""
+        return termios.tcgetattr(self._master)[:4]
+
+    def hang_up(self):
+        """Close the terminal, as a window is closed."""
+        os.close(self._master)
+        self._master = None
 
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
@@ -102,6 +112,8 @@ class Terminal:
 
     def wait_end(self):
         """Read until the program has ended; its exit code."""
+        if self._master is None:
+            return self.process.wait(LIMIT)
         self.wait(lambda: self.process.poll() is not None)
         while self._read(0):
             pass

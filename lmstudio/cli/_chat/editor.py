@@ -18,10 +18,10 @@ class Editor(Protocol):
     """Reads a text from the terminal.
 
     Attributes:
-        can_begin: A text can be given to begin with.
+        reads_keys: It is a line editor: a text can be given to begin with.
     """
 
-    can_begin: bool
+    reads_keys: bool
 
     def read(self, text: str = "") -> Typed:
         """Return what is typed, which begins as `text`.

@@ -17,10 +17,12 @@ _PASTES_ON, _PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
 
 
 @contextlib.contextmanager
-def quiet_keyboard() -> Iterator[None]:
+def quiet_keyboard(reads_keys: bool) -> Iterator[None]:
     """Have the terminal keep what is typed, unseen, for the next prompt. Ctrl-C acts as ever.
 
-    What is pasted meanwhile stays one text: the terminal goes on to mark pastes.
+    Args:
+        reads_keys: The prompt has a line editor. What is pasted meanwhile then stays one text: the
+            terminal goes on to mark pastes.
     """
     if termios is None or not sys.stdin.isatty():
         yield
@@ -29,18 +31,20 @@ def quiet_keyboard() -> Iterator[None]:
     screen = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
     usual = termios.tcgetattr(keyboard)
     quiet = [*usual]
-    quiet[0] &= ~(termios.ICRNL | termios.INLCR)
-    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    quiet[3] &= ~termios.ECHO
+    if reads_keys:  # Enter stays what it is
+        quiet[0] &= ~(termios.ICRNL | termios.INLCR)
+        quiet[3] &= ~termios.ICANON
     quiet[6] = [*usual[6]]
     quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
     try:
         termios.tcsetattr(keyboard, termios.TCSANOW, quiet)
-        if screen is not None:
+        if screen is not None and reads_keys:
             print(end=_PASTES_ON, file=screen, flush=True)
         yield
     finally:
         # The terminal may be gone; what made it so is told by somebody else.
         with contextlib.suppress(termios.error, OSError):
             termios.tcsetattr(keyboard, termios.TCSANOW, usual)
-            if screen is not None:
+            if screen is not None and reads_keys:
                 print(end=_PASTES_OFF, file=screen, flush=True)

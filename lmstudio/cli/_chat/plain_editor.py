@@ -28,7 +28,7 @@ class PlainEditor:
         self._lines = lines
         # Only there does input() use readline: otherwise the replies go into a file.
         self._readline: Any = _readline if sys.stdout.isatty() else None
-        self.can_begin = self._readline is not None
+        self.reads_keys = self._readline is not None
         if self._readline is not None:
             # A paste is then one text, however many lines it has. (Python switches it off, and
             # libedit, which stands in for readline on macOS, does not have it.)

@@ -55,7 +55,7 @@ class _Commands(Completer):
 class PromptEditor:
     """Reads from the terminal: Enter sends, Alt+Enter or a backslash goes on, Ctrl-C clears."""
 
-    can_begin = True
+    reads_keys = True
 
     def __init__(self, lines: TypedLines, commands: Sequence[str]) -> None:
         """Take what was typed before, and the names that Tab completes."""

@@ -29,6 +29,7 @@ class Session:
         shows_stats: Each reply is followed by how quick it was.
         last: The result of the last reply.
         is_saved: Conversations are kept.
+        reads_keys: The prompt has a line editor.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Session:
         self.conversation = Conversation()
         self.images: list[str] = []
         self.shows_stats = False
+        self.reads_keys = False
         self.last: lms.PredictionResult | None = None
         self.uploads = Images(client)
         self._asking = asking
@@ -122,7 +124,7 @@ class Session:
         reply = Reply()
         problem: lms.LMStudioError | None = None
         try:
-            with quiet_keyboard():
+            with quiet_keyboard(self.reads_keys):
                 self._show(reply)
         except lms.LMStudioError as error:
             problem = error

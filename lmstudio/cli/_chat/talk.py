@@ -11,7 +11,7 @@ from .editor import Editor, make_editor
 from .session import Session
 from .typed_lines import TypedLines
 
-__all__ = ["make_talk_editor", "talk"]
+__all__ = ["Talk", "make_talk_editor"]
 
 TWICE = 1.0  # seconds in which a second Ctrl-C leaves
 
@@ -21,47 +21,73 @@ def make_talk_editor(lines: TypedLines) -> Editor:
     return make_editor(lines, NAMES)
 
 
-def talk(session: Session, editor: Editor, clock: Callable[[], float] = time.monotonic) -> None:
-    """Talk until /exit, Ctrl-D, or Ctrl-C twice at an empty prompt."""
-    last_ctrl_c = -TWICE
-    beginning: str | None = None  # the text of a question that is being edited
-    while True:
-        try:
-            typed = editor.read(beginning or "")
-        except EOFError:
-            return
-        except KeyboardInterrupt:
-            now = clock()
-            if now - last_ctrl_c <= TWICE:
+class Talk:
+    """Questions and commands, until /exit, Ctrl-D, or Ctrl-C twice at an empty prompt."""
+
+    def __init__(
+        self, session: Session, editor: Editor, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take what is talked about, and where it is typed; the clock gives seconds."""
+        self._session = session
+        self._editor = editor
+        self._clock = clock
+        self._is_interrupted = False
+        self._last_ctrl_c = -TWICE
+        self._edited: str | None = None  # the question that is being changed
+
+    def run(self) -> None:
+        """Talk. Ctrl-C never raises here, whenever it comes."""
+        while True:
+            try:
+                while self._step():
+                    pass
                 return
-            last_ctrl_c = now
-            was_editing, beginning = beginning is not None, None
-            session.screen.note(
-                "(nothing is changed)"
-                if was_editing
-                else "(Ctrl-C again leaves; so do Ctrl-D and /exit)"
-            )
-            continue
-        was_editing, beginning = beginning is not None, None
+            except KeyboardInterrupt:
+                self._is_interrupted = True
+
+    def _step(self) -> bool:
+        """Read and do one thing; return whether to go on."""
+        if self._is_interrupted:
+            self._is_interrupted = False
+            if self._leaves():
+                return False
+        edited = self._edited
         try:
-            if not typed.text.strip():
-                continue
-            if typed.is_command and not typed.text.startswith("//"):
-                outcome = run_command(session, typed.text)
-                if outcome.leaves:
-                    return
-                if outcome.edits is not None and not editor.can_begin:
-                    session.screen.note("Type it again behind the command: /edit QUESTION")
-                else:
-                    beginning = outcome.edits
-                if outcome.edited is not None:
-                    replace_last(session, outcome.edited)
-                continue
-            text = typed.text[1:] if typed.is_command else typed.text
-            if was_editing:
-                replace_last(session, text)
-            else:
-                session.ask(Question(text, session.images))
-        except KeyboardInterrupt:  # where nothing that could be stopped was waited for
-            session.screen.end()
-            session.screen.note("(stopped)")
+            typed = self._editor.read(edited or "")
+        except EOFError:
+            return False
+        self._edited = None
+        if not typed.text.strip():
+            return True
+        if typed.is_command and not typed.text.startswith("//"):
+            return self._do(typed.text)
+        text = typed.text[1:] if typed.is_command else typed.text
+        if edited is not None:
+            replace_last(self._session, text)
+        else:
+            self._session.ask(Question(text, self._session.images))
+        return True
+
+    def _leaves(self) -> bool:
+        note = self._session.screen.note
+        self._session.screen.end()
+        now, before = self._clock(), self._last_ctrl_c
+        if self._edited is not None:
+            self._edited = None
+            note("(nothing is changed)")
+            return False
+        self._last_ctrl_c = now
+        if now - before <= TWICE:
+            return True
+        note("(Ctrl-C again leaves; so do Ctrl-D and /exit)")
+        return False
+
+    def _do(self, text: str) -> bool:
+        outcome = run_command(self._session, text)
+        if outcome.edited is not None:
+            replace_last(self._session, outcome.edited)
+        elif outcome.edits is not None and self._editor.reads_keys:
+            self._edited = outcome.edits
+        elif outcome.edits is not None:
+            self._session.screen.note("Type it again behind the command: /edit QUESTION")
+        return not outcome.leaves
