@@ -153,7 +153,7 @@ def _save(session: Session, argument: str) -> None:
         write_whole(path.absolute(), session.conversation.to_json())
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}") from None
-    session.screen.note(f"(saved as {path}: /load {path} goes on with it)")
+    session.screen.note(f"(saved; to go on with it: /load {argument})")
 
 
 def _retry(session: Session, argument: str) -> None:

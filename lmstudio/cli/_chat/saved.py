@@ -137,9 +137,7 @@ class Keeper:
             return
         try:
             if self.path is not None and self._is_of_another():
-                self._tell(
-                    f"(another program has changed {self.path.name}: this goes on in a new file)"
-                )
+                self._tell("(another program has changed the file: this goes on in a new one)")
                 self.path = None
             if self.path is None:
                 self.path = self._new_file()

@@ -162,7 +162,8 @@ class Session:
             complain(self._in_words(problem, waits))
             return False
         if result is not None and (why := cut_short(result)) is not None:
-            self.screen.note(f"({why}: {self._way_on(result.stats.stop_reason)})")
+            self.screen.note(f"({why})")
+            self.screen.note(f"({self._way_on(result.stats.stop_reason)})")
         elif waits and not reply.is_stopped:
             self.screen.note("(the reply is empty: /retry asks again)")
         if self.shows_stats and result is not None and (line := speed(result)):
