@@ -19,7 +19,7 @@ FAINT, STRUCK = 2, 9  # of the codes that style characters
 COLOUR = (38, 48)  # what follows these codes is a colour
 
 
-class Screen(pyte.Screen):
+class Screen(pyte.HistoryScreen):
     """A screen that knows faint characters, which pyte does not: they appear struck through."""
 
     def select_graphic_rendition(self, *codes, **options):
@@ -31,11 +31,11 @@ class Screen(pyte.Screen):
 class Terminal:
     """Runs ``python ARGUMENTS`` in a terminal of its own."""
 
-    def __init__(self, *arguments, stdout=None, **environment):
-        self.screen = Screen(SIZE[1], SIZE[0])
+    def __init__(self, *arguments, stdout=None, rows=SIZE[0], **environment):
+        self.screen = Screen(SIZE[1], rows, history=10_000)
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, SIZE[1], 0, 0))
 
         def take_terminal():
             os.setsid()
@@ -83,6 +83,11 @@ class Terminal:
 
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def scrolled(self):
+        """The lines that have left the screen at its top."""
+        lines = self.screen.history.top
+        return ["".join(line[at].data for at in range(SIZE[1])).rstrip() for line in lines]
 
     def wait_for(self, *words):
         """Read until all of these are on the screen."""
