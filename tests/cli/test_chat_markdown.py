@@ -129,9 +129,9 @@ def test_colours_are_off_where_that_is_asked_for(held, setting):
         call = answered(held, terminal, "```python\n", "def one(): return 1\n", "```\n\nDone.")
         call.success()
         terminal.wait_for("def one()", "Done.")
-        colours = {
-            char.fg for row in terminal.screen.buffer.values() for char in row.values()
-        } - {"default"}
+        colours = {char.fg for row in terminal.screen.buffer.values() for char in row.values()} - {
+            "default"
+        }
         assert bool(colours) != bool(setting)
         leave(terminal)
 
