@@ -21,7 +21,19 @@ def images(message):
 def test_help_names_every_command(server):
     with chat(server) as terminal:
         say(terminal, "/help", "this list", "//...")
-        for name in "help exit clear model system load save retry edit image stats".split():
+        for name in [
+            "help",
+            "exit",
+            "clear",
+            "model",
+            "system",
+            "load",
+            "save",
+            "retry",
+            "edit",
+            "image",
+            "stats",
+        ]:
             assert f"\n  /{name}" in terminal.text()
         leave(terminal)
     assert server.predictions == []
