@@ -48,8 +48,8 @@ ROOMS = {
         background_job stream
     """,
     "_batch": """
-        outcome numbers verdicts tasks hosts file_lock records journal journal_file options progress
-        calls batch
+        outcome numbers verdicts tasks hosts file_lock records journal journal_file options inquiry
+        progress calls batch
     """,
     "_agent": """
         tool_context tool_annotations tool_arguments tools plugin_tool rules tool_runs tool_calls
