@@ -26,7 +26,7 @@ class Bar(Screen):
         """Show what is done, how much of it, from 0 to 1, and more words behind the bar."""
         full = round(min(1.0, max(0.0, share)) * _CELLS)
         bar = f"{'#' * full}{'-' * (_CELLS - full)}"
-        self._show(f"{one_line(what)} [{bar}] {share:4.0%} {one_line(more)}".rstrip())
+        self._show(one_line(f"{what} [{bar}] {share:.0%} {more}"))
 
     def count(self, done: int, what: str, of: int = 0) -> None:
         """Show how many of something are done; of: how many there are, 0 if nobody knows."""
@@ -36,13 +36,15 @@ class Bar(Screen):
             self._show(f"{done} {what}")
 
     def _show(self, line: str) -> None:
-        if not self._is_shown:
+        room = self._columns() - 1  # a longer one would leave its beginning behind
+        line = line[:room]
+        if not self._is_shown or line == self._line:
             return
-        line = line[: self._columns() - 1]  # a longer one would leave its beginning behind
-        if line != self._line:
-            blanks = " " * (len(self._line) - len(line))
-            print(f"\r{line}{blanks}", end="", file=self._out, flush=True)
-            self._line = line
+        # Noted first: where Ctrl-C comes between the two, the line is taken away all the same.
+        before, self._line = self._line, line
+        extra = 0 if line else len("^C")
+        blanks = " " * min(room - len(line), max(0, len(before) + extra - len(line)))
+        print(f"\r{line}{blanks}", end="" if line else "\r", file=self._out, flush=True)
 
     def _columns(self) -> int:
         try:
@@ -52,6 +54,4 @@ class Bar(Screen):
 
     def end(self) -> None:
         """Take the bar away. May be repeated."""
-        if self._line:
-            self._show("")
-            print("\r", end="", file=self._out, flush=True)
+        self._show("")

@@ -95,7 +95,7 @@ def make_parser() -> Parser:
     _add_common(parser, None)
     parser.add_argument("--version", action=_Version, help="print the version, and end")
     programs = parser.add_subparsers(
-        dest="program", metavar="COMMAND", title="commands", parser_class=Parser
+        dest="program", metavar="COMMAND", title="commands", prog=name, parser_class=Parser
     )
 
     def add(command: str, help: str, description: str, *examples: str) -> Parser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
 import lmstudio as lms
@@ -28,7 +29,12 @@ def run(options: argparse.Namespace) -> int:
         KeyboardInterrupt: Ctrl-C came, and the server was told to stop.
     """
     with lms.Client(options.host) as client:
-        model, is_new = _load(client, options)
+        kind = find_kind(client, options.model)
+        namespace: Any = getattr(client, kind)
+        model = _find(namespace, options)
+        is_new = model is None
+        if is_new:
+            model = _load(client, namespace, options)
         info: Any = model.get_info()
         if not is_new:
             _check(model, info, options)
@@ -36,38 +42,41 @@ def run(options: argparse.Namespace) -> int:
             print_json(info.to_dict())
         else:
             ttl = info.ttl_ms
-            end = "never" if ttl is None else f"after {as_duration(ttl / 1000)} unused"
-            what = "Loaded" if is_new else "Loaded already"
-            print(
-                one_line(
-                    f"{what}: {info.identifier} (context {info.context_length}, unloads {end})"
-                )
-            )
+            end = "" if ttl is None else f", unloads after {as_duration(ttl / 1000)} unused"
+            what = f"{info.identifier} (context {info.context_length}{end})"
+            print(one_line(f"{'Loaded' if is_new else 'Loaded already'}: {what}"))
     return 0
 
 
-def _load(client: lms.Client, options: argparse.Namespace) -> tuple[Any, bool]:
-    """Return a handle of the model, and whether it was loaded now."""
+def _find(namespace: Any, options: argparse.Namespace) -> Any:
+    """Return a handle of the model if it is loaded, and not wanted once more; otherwise None."""
+    if options.identifier is not None:
+        return None
+    for model in namespace.list_loaded():
+        with contextlib.suppress(lms.LMStudioModelNotFoundError):  # it may just be unloaded
+            info = model.get_info()
+            names = (info.identifier, info.model_key, info.path, info.selected_variant)
+            if options.model in names:
+                return model
+    return None
+
+
+def _load(client: lms.Client, namespace: Any, options: argparse.Namespace) -> Any:
+    # Not by `model()`: what is loaded so is unloaded by the server after a while.
     config: dict[str, Any] = {}
     if options.context_length is not None:
         config["contextLength"] = options.context_length
     if options.gpu is not None:
         config["gpu"] = {"ratio": options.gpu}
-    kind = find_kind(client, options.model)
-    namespace: Any = getattr(client, kind)
     bar = Bar()
-    steps: list[float] = []
-
-    def show(share: float) -> None:
-        steps.append(share)
-        bar.progress(share, f"Loading {options.model}")
-
-    settings: dict[str, Any] = {"ttl": options.ttl, "config": config or None}
-    settings["on_load_progress"] = show
     try:
-        if options.identifier is None:
-            return namespace.model(options.model, **settings), steps[0] < 1
-        return namespace.load_new_instance(options.model, options.identifier, **settings), True
+        return namespace.load_new_instance(
+            options.model,
+            options.identifier,
+            ttl=options.ttl,
+            config=config or None,
+            on_load_progress=lambda share: bar.progress(share, f"Loading {options.model}"),
+        )
     except lms.LMStudioModelNotFoundError as error:
         bar.end()
         before = f"{program_name()} load "

@@ -31,9 +31,6 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             print_json([info.to_dict() for info in infos])
             return 0
-        loaded: list[Any] = (
-            [model.get_info() for model in client.list_loaded_models()] if infos else []
-        )
         if not infos:
             print(f"No model is there. Get one: {program_name()} download NAME", file=sys.stderr)
             return 0
