@@ -27,7 +27,11 @@ class NpyFile:
         """
         self._path = path
         self._part = f"{path}.{os.getpid()}.part"
-        self._file = open(self._part, "wb")  # noqa: SIM115 - closed by leaving `with`
+        try:
+            self._file = open(self._part, "wb")  # noqa: SIM115 - closed by leaving `with`
+        except OSError as error:
+            error.filename = path  # the one that was named
+            raise
         self._rows = 0
         self._columns = 0
 

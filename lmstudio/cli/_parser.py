@@ -53,9 +53,10 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, unknown: list[str]) -> NoReturn:
         """Leave, saying which arguments are unknown."""
         name = next((text for text in unknown if text.startswith("-")), unknown[0])
+        name = name.partition("=")[0] if name.startswith("-") else name
         known = [text for action in self._actions for text in action.option_strings]
         kind = "option" if name.startswith("-") else "argument"
-        self.leave(f"unknown {kind} {name!r}", _nearest(name.partition("=")[0], known))
+        self.leave(f"unknown {kind} {name!r}", _nearest(name, known))
 
     def error(self, message: str) -> NoReturn:
         """Leave: the arguments cannot be understood."""
@@ -273,7 +274,13 @@ def _add_logs(add: Add) -> None:
 
 
 def _add_doctor(add: Add) -> None:
-    add("doctor", "find out what is wrong", "Look at everything that a prediction needs.")
+    doctor = add(
+        "doctor",
+        "find out what is wrong",
+        "Look at everything that a prediction needs: Python, packages, tokens, the server, models.",
+        *("doctor", "doctor --host 192.168.1.20:1234"),
+    )
+    doctor.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
 
 
 def _count(text: str) -> int:
