@@ -39,6 +39,7 @@ _MORE = (
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m lmstudio.testing",
         description="A server that speaks LM Studio's protocol; for this machine unless told so.",
