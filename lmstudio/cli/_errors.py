@@ -159,10 +159,17 @@ def _plain(text: str) -> str:
 
 def nearest(wanted: str, names: Sequence[str]) -> str | None:
     """Return the name that was probably meant; None if none is near."""
+    wanted = wanted.lower()
     by_lower = {name.lower(): name for name in reversed(names)}
-    found = difflib.get_close_matches(wanted.lower(), by_lower, 1, 0.6)
-    inside = [name for lower, name in by_lower.items() if wanted.lower() in lower]
-    return by_lower[found[0]] if found else inside[0] if len(inside) == 1 else None
+    inside = [name for lower, name in by_lower.items() if wanted in lower]
+    if len(inside) == 1:
+        return inside[0]
+    found = difflib.get_close_matches(wanted, by_lower, 1, 0.6)
+    if found:
+        return by_lower[found[0]]
+    parts = {part: name for lower, name in by_lower.items() for part in re.split(r"[/@-]", lower)}
+    found = difflib.get_close_matches(wanted, parts, 1, 0.7)
+    return parts[found[0]] if found else None
 
 
 def list_some(names: Sequence[str], wanted: str = "") -> str:

@@ -10,7 +10,7 @@ from ._errors import CommandError, list_some, nearest
 from ._name import program_name
 from ._screen import Screen
 
-__all__ = ["get_embedding_model", "get_model", "no_such_model"]
+__all__ = ["find_kind", "get_embedding_model", "get_model", "no_such_model"]
 
 _LIMIT = 5.0  # seconds to ask what there is instead
 _WHAT = {"llm": "language model", "embedding": "embedding model"}
@@ -33,6 +33,19 @@ def get_embedding_model(
     """Return an embedding model in the same way."""
     model: lms.EmbeddingModel = _get(client, "embedding", key, screen, **limits)
     return model
+
+
+def find_kind(client: lms.Client, key: str) -> Literal["llm", "embedding"]:
+    """Return of which kind the model of a key is, or the loaded one of that identifier.
+
+    Where nobody knows it, it is said to be a language model: the server then says more.
+    """
+    for model in client.embedding.list_downloaded():
+        names = (model.model_key, model.path, *(model.info.variants or ()))
+        if key.lower() in map(str.lower, names):
+            return "embedding"
+    is_embedding = key in [model.identifier for model in client.embedding.list_loaded()]
+    return "embedding" if is_embedding else "llm"
 
 
 def _get(

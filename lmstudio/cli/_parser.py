@@ -1,47 +1,157 @@
-"""What can be typed after ``python -m lmstudio``: the programs and their arguments."""
+"""What can be typed after ``lmstudio``: the commands, their arguments, their help."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import TypeAlias
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, TypeAlias
+
+from ._name import program_name
 
 __all__ = ["make_parser"]
 
 HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this machine)"
 MODEL = "key of a model, which is loaded if need be"
+JSON = "print JSON"
 
-# Adds a program: its name, a few words, and what it does.
-Add: TypeAlias = Callable[[str, str, str], argparse.ArgumentParser]
+# Adds a command: its name, a few words, what it does, and examples.
+Add: TypeAlias = Callable[..., "Parser"]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all programs; it needs no other module of ours."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lmstudio",
-        description="Chat at the terminal, answer a file, find out what is wrong.",
-        allow_abbrev=False,
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses what it does not know with the nearest name."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Make one; no option may be shortened, for that may mean another one tomorrow."""
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **{**settings, "allow_abbrev": False},
+        )
+        self.commands: dict[str, Parser] = {}
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the arguments; the command says what it does not know, with its own usage."""
+        self._check_beginning(list(sys.argv[1:] if args is None else args))
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            command = self.commands.get(getattr(options, "program", ""), self)
+            command.refuse(unknown)
+        return options
+
+    def _check_beginning(self, arguments: list[str]) -> None:
+        """Refuse an unknown option before the command, whose value would be taken for that."""
+        while arguments and arguments[0].startswith("-"):
+            name, sign, _ = arguments.pop(0).partition("=")
+            action = self._option_string_actions.get(name)
+            if action is None:
+                self.refuse([name])
+            if action.nargs is None and not sign:
+                del arguments[:1]
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """Leave, saying which arguments are unknown."""
+        name = next((text for text in unknown if text.startswith("-")), unknown[0])
+        name = name.partition("=")[0] if name.startswith("-") else name
+        known = [text for action in self._actions for text in action.option_strings]
+        kind = "option" if name.startswith("-") else "argument"
+        self.leave(f"unknown {kind} {name!r}", _nearest(name, known))
+
+    def error(self, message: str) -> NoReturn:
+        """Leave: the arguments cannot be understood."""
+        wrong = re.search(r"argument COMMAND: invalid choice: '(.*?)'", message)
+        if wrong is not None:
+            self.leave(f"unknown command {wrong[1]!r}", _nearest(wrong[1], self.commands))
+        self.leave(message, None)
+
+    def leave(self, what: str, instead: str | None) -> NoReturn:
+        """Say what is wrong, and end the program with the code for it."""
+        lines = [f"lmstudio: {what}."]
+        if instead is not None:
+            lines.append(f"Did you mean: {instead}")
+        lines.append(f"What there is: {self.prog} --help")
+        self.exit(2, "\n  ".join(lines) + "\n")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    import difflib  # only here: most runs need it not
+
+    found = difflib.get_close_matches(name, list(known), 1)
+    return found[0] if found else None
+
+
+def make_parser() -> Parser:
+    """Return the parser of all commands; it needs no other module of ours."""
+    name = program_name()
+    parser = Parser(
+        prog=name,
+        usage=f"{name} COMMAND [OPTIONS]",
+        description="Talk with the models of LM Studio, and look after them.",
+        epilog=(
+            f"Each command has a help of its own: {name} chat --help\n"
+            "Exit codes: 0 done, 1 failed, 2 not understood, 3 no LM Studio, 130 Ctrl-C."
+        ),
     )
-    parser.add_argument("--host", help=HOST)
-    programs = parser.add_subparsers(dest="program", required=True, metavar="chat|batch|doctor")
+    _add_common(parser, None)
+    parser.add_argument("--version", action=_Version, help="print the version, and end")
+    programs = parser.add_subparsers(
+        dest="program", metavar="COMMAND", title="commands", prog=name, parser_class=Parser
+    )
 
-    def add(name: str, help: str, description: str) -> argparse.ArgumentParser:
-        program = programs.add_parser(name, help=help, description=description, allow_abbrev=False)
-        program.add_argument("--host", help=HOST, default=argparse.SUPPRESS)
+    def add(command: str, help: str, description: str, *examples: str) -> Parser:
+        program: Parser = programs.add_parser(
+            command,
+            help=help,
+            description=description,
+            allow_abbrev=False,
+            epilog="\n  ".join(["Examples:", *(f"{name} {example}" for example in examples)])
+            if examples
+            else None,
+        )
+        _add_common(program, argparse.SUPPRESS)
+        parser.commands[command] = program
         return program
 
     _add_chat(add)
     _add_batch(add)
+    _add_lists(add)
+    _add_load(add)
+    _add_unload(add)
+    _add_download(add)
+    _add_embed(add)
+    _add_tokens(add)
+    _add_logs(add)
     _add_doctor(add)
     return parser
+
+
+class _Version(argparse.Action):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "nargs": 0})
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from .. import __version__
+
+        print(f"lmstudio {__version__}")
+        parser.exit()
+
+
+def _add_common(parser: Parser, default: Any) -> None:
+    parser.add_argument("--host", help=HOST, default=default)
+    parser.add_argument("--no-color", action="store_true", help="no colours", default=default)
 
 
 def _add_chat(add: Add) -> None:
     chat = add(
         "chat",
         "talk with a model",
-        "Talk with a model; or, with a QUESTION, print the answer and nothing else. What stands "
+        "Talk with a model; or, with a QUESTION, print the answer and nothing else. What stands\n"
         "on standard input, a text or an image, goes with the question.",
+        "chat",
+        "chat --resume",
+        'chat "What is this?" < notes.txt',
+        'chat --image photo.jpg "What is this?"',
     )
     chat.add_argument("question", nargs="*", metavar="QUESTION", help="ask this, and end")
     chat.add_argument("--model", metavar="KEY", help=MODEL)
@@ -86,12 +196,128 @@ def _add_batch(add: Add) -> None:
     batch.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for each line")
 
 
+def _add_lists(add: Add) -> None:
+    ls = add(
+        "ls",
+        "list the models that are downloaded",
+        "List the models that are downloaded, by the keys that --model and load take.",
+        *("ls", "ls --variants", "ls --json | jq -r '.[].modelKey'"),
+    )
+    ls.add_argument("--variants", action="store_true", help="each variant, such as quantizations")
+    ls.add_argument("--json", action="store_true", help=JSON)
+    ps = add(
+        "ps",
+        "list the models that are loaded, and what they do",
+        "List the models that are loaded: what each is doing, how many requests wait for it.",
+        *("ps", "ps --json | jq -r '.[].identifier'"),
+    )
+    ps.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_load(add: Add) -> None:
+    load = add(
+        "load",
+        "load a model",
+        "Load a model, unless it is loaded. Ctrl-C stops it.",
+        "load qwen/qwen3-4b --context-length 8192 --ttl 3600",
+        "load qwen/qwen3-4b --identifier second",
+    )
+    load.add_argument("model", metavar="KEY", help="the key of the model, as ls shows it")
+    load.add_argument("--identifier", metavar="NAME", help="load it once more, under this name")
+    ttl = "unload it when nobody has used it for so long (otherwise it stays)"
+    load.add_argument("--ttl", type=_seconds, metavar="SECONDS", help=ttl)
+    length = "tokens that it takes at once"
+    load.add_argument("--context-length", type=_count, metavar="N", help=length)
+    gpu = "share of it that goes to the GPU: max, off, or 0 to 1"
+    load.add_argument("--gpu", type=_share, metavar="SHARE", help=gpu)
+    load.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_unload(add: Add) -> None:
+    unload = add(
+        "unload",
+        "unload a model",
+        "Unload models.",
+        *("unload qwen/qwen3-4b", "unload --all"),
+    )
+    unload.add_argument("models", metavar="NAME", nargs="*", help="its identifier, as ps shows it")
+    unload.add_argument("--all", action="store_true", help="all that are loaded")
+    unload.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_download(add: Add) -> None:
+    download = add(
+        "download",
+        "find and download a model",
+        "Download a model, of which a few words are enough if they fit one only. Ctrl-C stops it.",
+        "download qwen3 --list",
+        "download qwen/qwen3-4b",
+        "download qwen/qwen3-4b@q8_0",
+    )
+    what = "the model, or words to search for; after @ the quantization (otherwise LM Studio's)"
+    download.add_argument("model", metavar="NAME[@QUANTIZATION]", help=what)
+    download.add_argument("--list", action="store_true", help="only show what there is")
+    download.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_embed(add: Add) -> None:
+    embed = add(
+        "embed",
+        "turn texts into vectors",
+        "Turn texts into vectors: each TEXT, or each line of a file or of the standard input.\n"
+        "The output is one line of JSON for each text, or a file for numpy.load().",
+        'embed "The sky is blue." "Grass is green."',
+        "embed --file texts.txt --output vectors.npy",
+        "embed < texts.txt > vectors.jsonl",
+    )
+    embed.add_argument("texts", metavar="TEXT", nargs="*")
+    lines = "a text a line; of a .jsonl file each is a string or has a field text"
+    embed.add_argument("--file", metavar="FILE", help=lines)
+    embed.add_argument("--model", metavar="KEY", help=MODEL)
+    output = "where the vectors go: .npy or .jsonl (otherwise the standard output)"
+    embed.add_argument("--output", metavar="FILE", help=output)
+    embed.add_argument("--json", action="store_true", help="print JSON, as it does anyway")
+
+
+def _add_tokens(add: Add) -> None:
+    tokens = add(
+        "tokens",
+        "count the tokens of a text",
+        "Count the tokens that a text is for a model: TEXT, a file, or the standard input.",
+        'tokens "The sky is blue."',
+        "tokens --file book.txt",
+        "tokens --ids < prompt.txt",
+    )
+    tokens.add_argument("text", metavar="TEXT", nargs="?")
+    tokens.add_argument("--file", metavar="FILE", help="the text is in a file")
+    tokens.add_argument("--model", metavar="KEY", help=MODEL)
+    tokens.add_argument("--ids", action="store_true", help="the tokens themselves, as numbers")
+    tokens.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_logs(add: Add) -> None:
+    logs = add(
+        "logs",
+        "show what the models are asked, and what they answer",
+        "Show what the models are asked by all programs, word for word, and what they answer.\n"
+        "Ctrl-C ends it.",
+        *("logs", "logs --json | jq ."),
+    )
+    logs.add_argument("--json", action="store_true", help="print a line of JSON for each event")
+
+
 def _add_doctor(add: Add) -> None:
-    add("doctor", "find out what is wrong", "Look at everything that a prediction needs.")
+    doctor = add(
+        "doctor",
+        "find out what is wrong",
+        "Look at everything that a prediction needs: Python, packages, tokens, the server, models.",
+        *("doctor", "doctor --host 192.168.1.20:1234"),
+    )
+    doctor.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:16]) < 1e15:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
     return int(text)
 
@@ -114,3 +340,15 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return seconds
+
+
+def _share(text: str) -> float | str:
+    if text in ("max", "off"):
+        return text
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor off nor from 0 to 1")
+    return share

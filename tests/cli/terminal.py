@@ -31,11 +31,11 @@ class Screen(pyte.HistoryScreen):
 class Terminal:
     """Runs ``python ARGUMENTS`` in a terminal of its own."""
 
-    def __init__(self, *arguments, stdout=None, rows=SIZE[0], **environment):
-        self.screen = Screen(SIZE[1], rows, history=10_000)
+    def __init__(self, *arguments, stdout=None, size=SIZE, **environment):
+        self.screen = Screen(size[1], size[0], history=10_000)
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, SIZE[1], 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
         def take_terminal():
             os.setsid()
@@ -87,7 +87,7 @@ class Terminal:
     def scrolled(self):
         """The lines that have left the screen at its top."""
         lines = self.screen.history.top
-        return ["".join(line[at].data for at in range(SIZE[1])).rstrip() for line in lines]
+        return ["".join(line[at].data for at in range(self.screen.columns)).rstrip() for line in lines]
 
     def wait_for(self, *words):
         """Read until all of these are on the screen."""

@@ -64,7 +64,7 @@ def test_a_reply_longer_than_the_terminal_is_there_once_in_full(held, kind):
         "code": ["```\n", *(f"item {number:03}\n" for number in range(100)), "```\n"],
         "paragraphs": [f"item {number:03}\n\n" for number in range(100)],
     }[kind]
-    with chat(held, rows=200) as terminal:
+    with chat(held, size=(200, 80)) as terminal:
         call = answered(held, terminal, *lines)
         call.success()
         terminal.wait_for("item 099")
