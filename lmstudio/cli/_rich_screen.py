@@ -8,11 +8,14 @@ from typing import TextIO
 from rich import console as rich_console
 from rich import progress
 from rich.text import Text
+from rich.theme import Theme
 
 from ._markdown import MarkdownStream
 from ._screen import Screen, clean, one_line
 
 __all__ = ["PlainWithBars", "RichScreen"]
+
+_THEME = Theme({"markdown.code": "bold cyan"})  # without the background, which may be a light one
 
 
 class _Bar:
@@ -78,7 +81,7 @@ class RichScreen(Screen):
     def __init__(self, out: TextIO, *, is_plain: bool = False) -> None:
         """Take the terminal."""
         super().__init__(out)
-        self._console = rich_console.Console(file=out, highlight=False)
+        self._console = rich_console.Console(file=out, highlight=False, theme=_THEME)
         self._bar = _Bar(self._console)
         self._markdown = None if is_plain else MarkdownStream(self._console)
 

@@ -87,7 +87,9 @@ class Terminal:
     def scrolled(self):
         """The lines that have left the screen at its top."""
         lines = self.screen.history.top
-        return ["".join(line[at].data for at in range(self.screen.columns)).rstrip() for line in lines]
+        return [
+            "".join(line[at].data for at in range(self.screen.columns)).rstrip() for line in lines
+        ]
 
     def wait_for(self, *words):
         """Read until all of these are on the screen."""

@@ -41,10 +41,13 @@ def test_a_paste_of_200_lines_is_one_question_byte_for_byte(server, editor, envi
         terminal.wait_prompt()
         terminal.type(CODE if editor == "bare" else pasted(CODE))
         terminal.wait_for("line == 199")
-        terminal.type("\r")
+        if editor != "bare":
+            terminal.type("\r")
         terminal.wait_for("Fine.")
         leave(terminal)
-    assert [asked(one) for one in server.predictions] == [PASTED]
+    # Where nothing marks a paste, its last line is sent by its own end.
+    expected = PASTED[:-1] if editor == "bare" else PASTED
+    assert [asked(one) for one in server.predictions] == [expected]
 
 
 def test_pasted_code_that_looks_like_a_command_or_goes_on_is_sent_as_it_is(server):

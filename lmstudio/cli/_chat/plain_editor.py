@@ -12,7 +12,7 @@ from .typed_lines import TypedLines
 
 __all__ = ["PlainEditor"]
 
-_AT_ONCE = 0.05  # seconds
+_AT_ONCE = 0.1  # seconds
 
 try:
     import readline as _readline
@@ -29,10 +29,11 @@ class PlainEditor:
         # Only there does input() use readline: otherwise the replies go into a file.
         self._readline: Any = _readline if sys.stdout.isatty() else None
         self.reads_keys = self._readline is not None
-        if self._readline is not None:
-            # A paste is then one text, however many lines it has. (Python switches it off, and
-            # libedit, which stands in for readline on macOS, does not have it.)
+        # libedit, which stands in for readline on some Macs, knows no marks around a paste.
+        self._marks_pastes = self.reads_keys and "libedit" not in (_readline.__doc__ or "")
+        if self._marks_pastes:  # a paste is then one text, but Python switches that off
             self._readline.parse_and_bind("set enable-bracketed-paste on")
+        if self._readline is not None:
             self._readline.set_auto_history(False)
             for line in lines.lines:
                 self._readline.add_history(line)
@@ -64,7 +65,7 @@ class PlainEditor:
 
     def _read(self, text: str) -> Typed:
         typed = self._line(PROMPT, text)
-        while self._readline is None and _has_more():
+        while not self._marks_pastes and _has_more():
             typed += "\n" + input()
         if "\n" in typed and not is_quoted(typed):
             return Typed(typed, is_pasted=True)
