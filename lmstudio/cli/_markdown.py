@@ -15,7 +15,8 @@ from ._screen import clean
 
 __all__ = ["MarkdownStream"]
 
-_PARSER = MarkdownIt().enable("strikethrough").enable("table")
+# Without HTML, which a terminal would leave out: List<str> stays what it is.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
 _PER_SECOND = 12
 _ABOVE = 3  # lines of the terminal that the moving part leaves free
 
@@ -30,7 +31,17 @@ class _LeftHeading(Heading):
 
 
 class _Markdown(Markdown):
+    """Markdown as models write it: their line breaks are meant."""
+
     elements: ClassVar = {**Markdown.elements, "heading_open": _LeftHeading}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, code_theme="ansi_dark", hyperlinks=False)
+        self.parsed = _PARSER.parse(text)
+        for token in self.parsed:
+            for child in token.children or ():
+                if child.type == "softbreak":
+                    child.type = "hardbreak"
 
 
 class MarkdownStream:
@@ -103,7 +114,7 @@ class MarkdownStream:
         return max(1, self._console.height - _ABOVE)
 
     def _lines(self, text: str) -> list[list[Segment]]:
-        markdown = _Markdown(text, code_theme="ansi_dark", hyperlinks=False)
+        markdown = _Markdown(text)
         lines = self._console.render_lines(markdown, pad=False)
         while lines and not _text_of(lines[-1]).strip():
             lines.pop()

@@ -57,6 +57,17 @@ def test_without_rich_markdown_is_shown_as_it_is_written(held, tmp_path):
         leave(terminal)
 
 
+def test_what_a_model_writes_is_never_left_out(held):
+    with chat(held) as terminal:
+        call = answered(held, terminal, "One line\nand the next: List<str>, <b>not</b> bold\n\n")
+        call.fragment("<div>\na block\n</div>\n")
+        call.success()
+        terminal.wait_for(
+            "One line\nand the next: List<str>, <b>not</b> bold", "<div>\na block\n</div>"
+        )
+        leave(terminal)
+
+
 @pytest.mark.parametrize("kind", ["list", "code", "paragraphs"])
 def test_a_reply_longer_than_the_terminal_is_there_once_in_full(held, kind):
     lines = {

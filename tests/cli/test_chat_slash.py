@@ -181,6 +181,7 @@ def test_images_go_with_the_next_question(server, photo, data_home):
     with chat(server, "--model", "test-vlm") as terminal:
         say(terminal, "/image", "No image goes with")
         say(terminal, "/image nothing.png", "nothing.png: No such file")
+        say(terminal, f"/image {__file__}", "is no image")
         say(terminal, f"/image {photo}", "(a photo.png will go with the next question")
         say(terminal, "What is it?", "> What is it?\n")
         say(terminal, "And now?", "> And now?\n")

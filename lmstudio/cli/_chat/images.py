@@ -11,7 +11,9 @@ import lmstudio as lms
 from .._errors import CommandError
 from .conversation import Conversation
 
-__all__ = ["Images", "paths_in"]
+__all__ = ["Images", "image_suffix", "paths_in"]
+
+_BEGINNINGS = {b"\x89PNG\r\n": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif"}
 
 
 class Images:
@@ -46,7 +48,8 @@ class Images:
             LMStudioError: It cannot be uploaded.
         """
         absolute = os.path.abspath(os.path.expanduser(path))
-        self._read(absolute)
+        if image_suffix(self._read(absolute)) is None:
+            raise CommandError(f"{path} is no image (PNG, JPEG, WebP, GIF).")
         self.handle(absolute)
         return absolute
 
@@ -90,6 +93,14 @@ class Images:
             if answer is not None:
                 chat.add_assistant_response(answer)
         return chat
+
+
+def image_suffix(data: bytes) -> str | None:
+    """Return how the name of such an image ends; None: it is no image of a known kind."""
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    found = (suffix for beginning, suffix in _BEGINNINGS.items() if data.startswith(beginning))
+    return next(found, None)
 
 
 def paths_in(text: str) -> list[str]:

@@ -11,12 +11,10 @@ import lmstudio as lms
 from .._errors import FAILED, CommandError, complain
 from .._screen import Screen
 from .conversation import Conversation, Question
-from .images import Images
+from .images import Images, image_suffix
 from .replies import Asking, Reply, cut_short, speed
 
 __all__ = ["answer_once", "read_input"]
-
-_IMAGES = {b"\x89PNG\r\n": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif"}  # how they begin
 
 
 class _Silent(Screen):
@@ -40,10 +38,9 @@ def read_input(stream: BinaryIO, words: str, images: Images) -> Question:
         LMStudioError: The image cannot be uploaded.
     """
     data = b"" if stream.isatty() else stream.read()
-    beginnings = {**_IMAGES, b"RIFF" + data[4:8] + b"WEBP": "webp"}
-    for beginning, suffix in beginnings.items():
-        if data.startswith(beginning):
-            return Question(words, [images.take_bytes(f"input.{suffix}", data)])
+    suffix = image_suffix(data)
+    if suffix is not None:
+        return Question(words, [images.take_bytes(f"input.{suffix}", data)])
     if b"\0" in data:
         raise CommandError("The input is no text, and no image.", code=2)
     text = data.decode("utf-8-sig", "replace")

@@ -18,6 +18,7 @@ try:
     import readline as _readline
 except ImportError:  # as on Windows
     _readline = None  # type: ignore[assignment]
+_READLINE: Any = _readline
 
 
 class PlainEditor:
@@ -27,10 +28,12 @@ class PlainEditor:
         """Take what was typed before."""
         self._lines = lines
         # Only there does input() use readline: otherwise the replies go into a file.
-        self._readline: Any = _readline if sys.stdout.isatty() else None
+        self._readline: Any = None
+        if sys.stdout.isatty():
+            self._readline = _READLINE
         self.reads_keys = self._readline is not None
         # libedit, which stands in for readline on some Macs, knows no marks around a paste.
-        self._marks_pastes = self.reads_keys and "libedit" not in (_readline.__doc__ or "")
+        self._marks_pastes = self.reads_keys and "libedit" not in (_READLINE.__doc__ or "")
         if self._marks_pastes:  # a paste is then one text, but Python switches that off
             self._readline.parse_and_bind("set enable-bracketed-paste on")
         if self._readline is not None:
