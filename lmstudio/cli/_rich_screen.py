@@ -117,4 +117,4 @@ class RichScreen(Screen):
 
     def row(self, text: str, *, is_marked: bool = False) -> None:
         """Show a line of a list, with its blanks; the marked one stands out where colours do."""
-        self._console.print(Text(clean(text), style="bold" if is_marked else ""), soft_wrap=True)
+        self._console.print(Text(clean(text), style="bold" if is_marked else ""))

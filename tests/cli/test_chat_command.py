@@ -133,7 +133,7 @@ def test_an_error_of_the_server_is_one_line_and_the_chat_goes_on(server):
     with chat(server) as terminal:
         terminal.wait_prompt()
         terminal.type("Count.\r")
-        terminal.wait_for("one two", "lmstudio: Out of [2Jmemory at once\n  What came is kept")
+        terminal.wait_for("one two", "lmstudio: Out of [2Jmemory at once\n  What there is of")
         terminal.type("Again.\r")
         terminal.wait_for("All is well.")
         leave(terminal)

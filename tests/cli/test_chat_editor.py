@@ -129,6 +129,16 @@ def test_alt_and_enter_is_a_new_line(server):
     assert asked(server.predictions[0]) == "one\ntwo"
 
 
+def test_a_long_line_is_wrapped_and_looks_like_one(server):
+    pytest.importorskip("prompt_toolkit")
+    with chat(server) as terminal:
+        terminal.wait_prompt()
+        terminal.type("a" * 100)
+        terminal.wait_for("> " + "a" * 78 + "\n" + "a" * 22)
+        terminal.ctrl_c()
+        leave(terminal)
+
+
 def test_ctrl_c_clears_a_half_typed_line_and_the_chat_goes_on(server, editor, environment):
     server.reply("Fine.", repeat=2)
     with chat(server, **environment) as terminal:

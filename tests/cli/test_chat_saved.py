@@ -212,6 +212,16 @@ def test_a_model_that_is_unloaded_in_the_middle_says_what_to_do(server, data_hom
     assert [contents(one) for one in saved(data_home)] == [["Count.", "All is well."]]
 
 
+def test_an_answer_stays_where_a_second_one_does_not_come(server, data_home):
+    server.reply("One.")
+    server.reply("x", error_after=0, error="Out of memory")
+    with chat(server) as terminal:
+        say(terminal, "First.", "One.")
+        say(terminal, "/retry", "lmstudio: Out of memory\n  What there is of an answer is kept.")
+        leave(terminal)
+    assert [contents(one) for one in saved(data_home)] == [["First.", "One."]]
+
+
 def test_a_full_context_says_what_to_do_and_the_conversation_stays(server, data_home):
     server.reply("one", stop_reason="contextLengthReached")
     server.reply("x", error_after=0, error="The prompt exceeds the context length")

@@ -62,11 +62,11 @@ class Conversation:
         """Add the answer to the last question."""
         self.turns[-1] = (self.turns[-1][0], text)
 
-    def take_back_answer(self) -> bool:
-        """Have the last question wait for an answer again; return whether there is a question."""
-        if self.turns:
-            self.turns[-1] = (self.turns[-1][0], None)
-        return bool(self.turns)
+    def take_back_answer(self) -> str | None:
+        """Have the last question wait for an answer again; return the one that it had."""
+        question, answer = self.turns[-1]
+        self.turns[-1] = (question, None)
+        return answer
 
     def begin_anew(self) -> Conversation:
         """Return an empty conversation with the same system prompt and model."""

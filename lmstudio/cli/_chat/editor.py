@@ -39,4 +39,7 @@ def make_editor(lines: TypedLines, commands: Sequence[str]) -> Editor:
         return PlainEditor(lines)
     from .prompt_editor import PromptEditor
 
-    return PromptEditor(lines, commands)
+    try:
+        return PromptEditor(lines, commands)
+    except Exception:  # Windows' mintty, for one, is no console for it
+        return PlainEditor(lines)

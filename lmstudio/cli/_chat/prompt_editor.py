@@ -66,7 +66,7 @@ class PromptEditor:
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
             multiline=True,
-            prompt_continuation=MORE,
+            prompt_continuation=lambda width, number, is_wrapped: "" if is_wrapped else MORE,
             history=_History(lines),
             completer=_Commands(commands),
             complete_while_typing=False,

@@ -116,11 +116,14 @@ class Session:
     def answer(self) -> bool:
         """Have the last question answered, in the place of an answer that it has.
 
+        Where nothing comes, that answer stays.
+
         Returns:
             Whether there is a whole answer.
         """
-        self.conversation.take_back_answer()
-        self.keep()
+        before = self.conversation.take_back_answer()
+        if before is None:
+            self.keep()
         reply = Reply()
         problem: lms.LMStudioError | None = None
         try:
@@ -133,8 +136,9 @@ class Session:
         finally:
             # First of all: the terminal may be gone, and whatever is shown may fail.
             self.last = reply.result
-            if reply.answer:
-                self.conversation.answer(reply.answer)
+            answer = reply.answer or before
+            if answer is not None:
+                self.conversation.answer(answer)
             self.keep()
         self.screen.end()
         return self._tell(reply, problem)
@@ -178,7 +182,7 @@ class Session:
         hints = [*told.hints]
         if _is_about_context(str(problem)):
             hints.append("Begin a new conversation: /clear. Or change the question: /edit")
-        kept = "The question is kept" if waits else "What came is kept"
+        kept = "The question is kept" if waits else "What there is of an answer is kept"
         hints.append(f"{kept}. Ask it again: /retry")
         return CommandError(told.what, *hints, code=told.code)
 
