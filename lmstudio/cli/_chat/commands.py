@@ -132,9 +132,7 @@ def show_end(session: Session) -> None:
     for path in session.uploads.missing(conversation):
         screen.note(f"({path} is not there any more, and is left out)")
     count = len(conversation.turns)
-    screen.note(
-        f"({count} {'question' if count == 1 else 'questions'}, {session.path or 'loaded'})"
-    )
+    screen.note(f"({count} {'question' if count == 1 else 'questions'} so far)")
     if conversation.waiting is not None:
         screen.note("(the last question has no answer: /retry asks it again)")
 
