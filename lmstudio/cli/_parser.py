@@ -16,8 +16,26 @@ HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this ma
 MODEL = "key of a model, which is loaded if need be"
 JSON = "print JSON"
 
+# What other programs of this kind call our commands.
+_ELSEWHERE = {
+    **{"list": "ls", "models": "ls", "status": "ps", "run": "chat", "ask": "chat"},
+    **{"pull": "download", "get": "download", "search": "download", "stop": "unload"},
+    **{"log": "logs", "embeddings": "embed", "tokenize": "tokens", "count": "tokens"},
+}
+
 # Adds a command: its name, a few words, what it does, and examples.
 Add: TypeAlias = Callable[..., "Parser"]
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps what a command is for, and leaves lines that are set in, such as examples, alone."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n".join(
+            line if line.startswith("  ") else fill(line, width, indent)
+            for line in text.splitlines()
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,16 +43,16 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         """Make one; no option may be shortened, for that may mean another one tomorrow."""
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **{**settings, "allow_abbrev": False},
-        )
+        super().__init__(formatter_class=_Help, **{**settings, "allow_abbrev": False})
         self.commands: dict[str, Parser] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments; the command says what it does not know, with its own usage."""
-        self._check_beginning(list(sys.argv[1:] if args is None else args))
-        options, unknown = self.parse_known_args(args, namespace)
+        arguments = list(sys.argv[1:] if args is None else args)
+        if arguments[:1] == ["help"]:
+            arguments = [*arguments[1:2], "--help"]
+        self._check_beginning(arguments)
+        options, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
             command = self.commands.get(getattr(options, "program", ""), self)
             command.refuse(unknown)
@@ -42,13 +60,16 @@ class Parser(argparse.ArgumentParser):
 
     def _check_beginning(self, arguments: list[str]) -> None:
         """Refuse an unknown option before the command, whose value would be taken for that."""
-        while arguments and arguments[0].startswith("-"):
-            name, sign, _ = arguments.pop(0).partition("=")
+        beginning = iter(arguments)
+        for text in beginning:
+            if not text.startswith("-"):
+                return
+            name, sign, _ = text.partition("=")
             action = self._option_string_actions.get(name)
             if action is None:
                 self.refuse([name])
             if action.nargs is None and not sign:
-                del arguments[:1]
+                next(beginning, None)  # its value
 
     def refuse(self, unknown: list[str]) -> NoReturn:
         """Leave, saying which arguments are unknown."""
@@ -62,7 +83,8 @@ class Parser(argparse.ArgumentParser):
         """Leave: the arguments cannot be understood."""
         wrong = re.search(r"argument COMMAND: invalid choice: '(.*?)'", message)
         if wrong is not None:
-            self.leave(f"unknown command {wrong[1]!r}", _nearest(wrong[1], self.commands))
+            instead = _ELSEWHERE.get(wrong[1]) or _nearest(wrong[1], self.commands)
+            self.leave(f"unknown command {wrong[1]!r}", instead)
         self.leave(message, None)
 
     def leave(self, what: str, instead: str | None) -> NoReturn:
@@ -94,7 +116,7 @@ def make_parser() -> Parser:
         ),
     )
     _add_common(parser, None)
-    parser.add_argument("--version", action=_Version, help="print the version, and end")
+    parser.add_argument("-V", "--version", action=_Version, help="print the version, and end")
     programs = parser.add_subparsers(
         dest="program", metavar="COMMAND", title="commands", prog=name, parser_class=Parser
     )

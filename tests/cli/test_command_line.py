@@ -49,6 +49,19 @@ def test_each_command_has_a_program_and_a_help(name):
     assert importlib.import_module(f"lmstudio.cli.{name}").run
 
 
+def test_help_is_a_word_too():
+    assert run("help") == run("--help")
+    assert run("help", "load") == run("load", "--help")
+    assert "unknown command 'lod'" in run("help", "lod")[2]
+
+
+def test_help_fits_into_a_terminal_and_keeps_its_examples():
+    for name in COMMANDS:
+        lines = run(name, "--help", env={**os.environ, "COLUMNS": "80"})[1].splitlines()
+        assert all(len(line) < 80 for line in lines if "lmstudio" not in line), name
+    assert "  python -m lmstudio embed < texts.txt > vectors.jsonl" in run("embed", "--help")[1]
+
+
 def test_without_a_command_the_help_is_shown_and_nothing_is_done():
     code, text, errors = run()
     assert (code, text) == (2, "")
@@ -88,6 +101,8 @@ def test_the_console_script_is_this_program():
         ("ls --variant=1", "unknown option '--variant'", "--variants"),
         ("ls more", "unknown argument 'more'", None),
         ("zzzzzz", "unknown command 'zzzzzz'", None),
+        ("pull x", "unknown command 'pull'", "download"),
+        ("run", "unknown command 'run'", "chat"),
     ],
 )
 def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, what, instead):
