@@ -154,6 +154,7 @@ def _of_value(text: str) -> CommandError:
 def _plain(text: str) -> str:
     """Return words without what speaks of Python, as far as it is known."""
     text = _PLACE.sub(r"\2", text).replace("`lms ", f"`{program_name()} ")
+    text = text.replace(" The next call connects again.", "")
     return re.sub(r"\b(?:idle_|tool_|connect_)?timeout=(\S+)", r"\1", text)
 
 
