@@ -211,8 +211,12 @@ def _add_load(add: Add) -> None:
         "load qwen/qwen3-4b --context-length 8192 --ttl 3600",
         "load qwen/qwen3-4b --identifier second",
     )
-    load.add_argument("model", metavar="KEY", help="the key of the model, as ls shows it")
-    load.add_argument("--identifier", metavar="NAME", help="load it once more, under this name")
+    load.add_argument(
+        "model", type=_name, metavar="KEY", help="the key of the model, as ls shows it"
+    )
+    load.add_argument(
+        "--identifier", type=_name, metavar="NAME", help="load it once more, under this name"
+    )
     ttl = "unload it when nobody has used it for so long (otherwise it stays)"
     load.add_argument("--ttl", type=_seconds, metavar="SECONDS", help=ttl)
     length = "tokens that it takes at once"
@@ -229,7 +233,8 @@ def _add_unload(add: Add) -> None:
         "Unload models.",
         *("unload qwen/qwen3-4b", "unload --all"),
     )
-    unload.add_argument("models", metavar="NAME", nargs="*", help="its identifier, as ps shows it")
+    what = "its identifier, as ps shows it"
+    unload.add_argument("models", type=_name, metavar="NAME", nargs="*", help=what)
     unload.add_argument("--all", action="store_true", help="all that are loaded")
     unload.add_argument("--json", action="store_true", help=JSON)
 
@@ -244,7 +249,7 @@ def _add_download(add: Add) -> None:
         "download qwen/qwen3-4b@q8_0",
     )
     what = "the model, or words to search for; after @ the quantization (otherwise LM Studio's)"
-    download.add_argument("model", metavar="NAME[@QUANTIZATION]", help=what)
+    download.add_argument("model", type=_name, metavar="NAME[@QUANTIZATION]", help=what)
     download.add_argument("--list", action="store_true", help="only show what there is")
     download.add_argument("--json", action="store_true", help=JSON)
 
@@ -262,7 +267,7 @@ def _add_embed(add: Add) -> None:
     embed.add_argument("texts", metavar="TEXT", nargs="*")
     lines = "a text a line; of a .jsonl file each is a string or has a field text"
     embed.add_argument("--file", metavar="FILE", help=lines)
-    embed.add_argument("--model", metavar="KEY", help=MODEL)
+    embed.add_argument("--model", type=_name, metavar="KEY", help=MODEL)
     output = "where the vectors go: .npy or .jsonl (otherwise the standard output)"
     embed.add_argument("--output", metavar="FILE", help=output)
     embed.add_argument("--json", action="store_true", help="print JSON, as it does anyway")
@@ -279,7 +284,7 @@ def _add_tokens(add: Add) -> None:
     )
     tokens.add_argument("text", metavar="TEXT", nargs="?")
     tokens.add_argument("--file", metavar="FILE", help="the text is in a file")
-    tokens.add_argument("--model", metavar="KEY", help=MODEL)
+    tokens.add_argument("--model", type=_name, metavar="KEY", help=MODEL)
     tokens.add_argument("--ids", action="store_true", help="the tokens themselves, as numbers")
     tokens.add_argument("--json", action="store_true", help=JSON)
 
@@ -303,6 +308,12 @@ def _add_doctor(add: Add) -> None:
         *("doctor", "doctor --host 192.168.1.20:1234"),
     )
     doctor.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
+
+
+def _name(text: str) -> str:
+    if not text.strip().partition("@")[0] or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+    return text
 
 
 def _count(text: str) -> int:

@@ -118,7 +118,17 @@ def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, wh
 
 
 @pytest.mark.parametrize(
-    "arguments", ["load x --ttl -1", "load x --ttl nan", "load x --gpu 2", "load x --gpu much"]
+    "arguments",
+    [
+        "load x --ttl -1",
+        "load x --ttl nan",
+        "load x --gpu 2",
+        "load x --gpu much",
+        "load x --context-length 0",
+        "load x\x1bx",
+        "download @q8",
+        "tokens x --model \x7f",
+    ],
 )
 def test_a_value_that_is_none_is_refused(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
@@ -222,3 +232,23 @@ def test_what_was_stopped_has_the_exit_code_of_ctrl_c(monkeypatch, capsys, way):
 
     monkeypatch.setattr(ls, "run", stop)
     assert main(["ls"]) == 130
+
+
+@pytest.mark.skipif(not WINDOWS, reason="other systems have no Ctrl-Break")
+def test_ctrl_break_does_what_ctrl_c_does():
+    program = """
+import signal, sys
+from lmstudio.__main__ import main
+from lmstudio.cli import ls
+
+def run(options):
+    signal.raise_signal(signal.SIGBREAK)
+    print("never here")
+
+ls.run = run
+sys.exit(main(["ls"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

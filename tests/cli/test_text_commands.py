@@ -89,6 +89,31 @@ def test_an_embedding_that_fails_leaves_no_half_file(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_bar_tells_how_many_texts_are_done(server, tmp_path):
+    server.hold("embedString")
+    with (
+        open(tmp_path / "vectors.jsonl", "wb") as out,
+        terminal(server, "embed", "a", "b", stdout=out) as screen,
+    ):
+        calls = [server.expect("embedString", LIMIT) for _ in range(2)]
+        calls[0].result({"embedding": [1.0, 2.0]})
+        screen.wait_for("texts [############------------] 50% 1 of 2")
+        calls[1].result({"embedding": [3.0, 4.0]})
+        assert screen.wait_end() == 0
+        assert screen.text() == ""
+    found = records((tmp_path / "vectors.jsonl").read_text())
+    assert [one["embedding"] for one in found] == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_ctrl_c_ends_an_embedding_and_leaves_no_half_file(server, tmp_path):
+    server.hold("embedString")
+    with terminal(server, "embed", "a", "--output", tmp_path / "vectors.npy") as screen:
+        server.expect("embedString", LIMIT)
+        assert screen.leave_by_ctrl_c() == 130
+        assert "Traceback" not in screen.text()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_embed_loads_a_model_by_its_key_and_says_which_there_are(server):
     server.unload("test-embedding")
     done = command(server, "embed", "a", code=1)
