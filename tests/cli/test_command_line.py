@@ -163,6 +163,25 @@ def test_an_output_that_is_closed_at_once_is_no_traceback(server, name):
         assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["load", "--help"]])
+def test_a_help_that_nobody_reads_is_no_traceback(arguments):
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.wait(LIMIT) in (0, 1)
+    with process.stderr:
+        assert process.stderr.read() == b""
+
+
+def test_an_error_behind_an_output_that_nobody_reads_is_told_all_the_same(server):
+    process = start(server, "embed", "a", "--model", "nothing")
+    process.stdout.close()
+    assert process.wait(LIMIT) == 1
+    with process.stderr:
+        assert process.stderr.read().startswith("lmstudio: There is no embedding model 'nothing'.")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_is_one_line(server):
     with open("/dev/full", "wb") as full:
