@@ -17,22 +17,35 @@ def main(arguments: list[str] | None = None) -> int:
 
     Args:
         arguments: The command line without the program's name; None: that of this process.
+
+    Raises:
+        SystemExit: The help was asked for, or the command line is not understood.
     """
     _mend_streams()
     if "--no-color" in (sys.argv[1:] if arguments is None else arguments):
         os.environ["NO_COLOR"] = "1"  # what rich and argparse look at
         os.environ.pop("FORCE_COLOR", None)
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    if options.program is None:
-        parser.print_help(sys.stderr)
-        return 2
     try:
+        return _run(arguments)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _leave_unread()
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        parser = make_parser()
+        options = parser.parse_args(arguments)
+        if options.program is None:
+            parser.print_help(sys.stderr)
+            return 2
         _mend_ctrl_break()
         # Imported when it is asked for: `doctor` must run where the others cannot be imported.
         program = importlib.import_module(f".cli.{options.program}", __package__)
         code = int(program.run(options))
-        sys.stdout.flush()  # here it can still be told that nobody reads it
+        sys.stdout.flush()  # here it can still be told that it cannot be written
         return code
     except KeyboardInterrupt:
         return 130

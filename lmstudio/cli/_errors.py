@@ -148,12 +148,16 @@ def _of_value(text: str) -> CommandError:
     if "is not an LM Studio API token" in text:
         what, _, hint = text.partition(". ")
         return CommandError(f"{what}.", hint)
+    if ": LM Studio refuses that." in text:
+        what, refused, _ = text.partition(": LM Studio refuses that.")
+        return CommandError(f"{what}{refused}", f"Which there are: {program_name()} ls")
     return CommandError(_plain(text))
 
 
 def _plain(text: str) -> str:
     """Return words without what speaks of Python, as far as it is known."""
-    text = _PLACE.sub(r"\2", text).replace("`lms ", f"`{program_name()} ")
+    text = _PLACE.sub(r"\2", text)
+    text = text.replace(" The next call connects again.", "")
     return re.sub(r"\b(?:idle_|tool_|connect_)?timeout=(\S+)", r"\1", text)
 
 

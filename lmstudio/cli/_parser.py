@@ -16,8 +16,26 @@ HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this ma
 MODEL = "key of a model, which is loaded if need be"
 JSON = "print JSON"
 
+# What other programs of this kind call our commands.
+_ELSEWHERE = {
+    **{"list": "ls", "models": "ls", "status": "ps", "run": "chat", "ask": "chat"},
+    **{"pull": "download", "get": "download", "search": "download", "stop": "unload"},
+    **{"log": "logs", "embeddings": "embed", "tokenize": "tokens", "count": "tokens"},
+}
+
 # Adds a command: its name, a few words, what it does, and examples.
 Add: TypeAlias = Callable[..., "Parser"]
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps what a command is for, and leaves lines that are set in, such as examples, alone."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n".join(
+            line if line.startswith("  ") else fill(line, width, indent)
+            for line in text.splitlines()
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,16 +43,16 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         """Make one; no option may be shortened, for that may mean another one tomorrow."""
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **{**settings, "allow_abbrev": False},
-        )
+        super().__init__(formatter_class=_Help, **{**settings, "allow_abbrev": False})
         self.commands: dict[str, Parser] = {}
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments; the command says what it does not know, with its own usage."""
-        self._check_beginning(list(sys.argv[1:] if args is None else args))
-        options, unknown = self.parse_known_args(args, namespace)
+        arguments = list(sys.argv[1:] if args is None else args)
+        if arguments[:1] == ["help"]:
+            arguments = [*arguments[1:2], "--help"]
+        self._check_beginning(arguments)
+        options, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
             command = self.commands.get(getattr(options, "program", ""), self)
             command.refuse(unknown)
@@ -42,13 +60,16 @@ class Parser(argparse.ArgumentParser):
 
     def _check_beginning(self, arguments: list[str]) -> None:
         """Refuse an unknown option before the command, whose value would be taken for that."""
-        while arguments and arguments[0].startswith("-"):
-            name, sign, _ = arguments.pop(0).partition("=")
+        beginning = iter(arguments)
+        for text in beginning:
+            if not text.startswith("-"):
+                return
+            name, sign, _ = text.partition("=")
             action = self._option_string_actions.get(name)
             if action is None:
                 self.refuse([name])
             if action.nargs is None and not sign:
-                del arguments[:1]
+                next(beginning, None)  # its value
 
     def refuse(self, unknown: list[str]) -> NoReturn:
         """Leave, saying which arguments are unknown."""
@@ -62,7 +83,8 @@ class Parser(argparse.ArgumentParser):
         """Leave: the arguments cannot be understood."""
         wrong = re.search(r"argument COMMAND: invalid choice: '(.*?)'", message)
         if wrong is not None:
-            self.leave(f"unknown command {wrong[1]!r}", _nearest(wrong[1], self.commands))
+            instead = _ELSEWHERE.get(wrong[1]) or _nearest(wrong[1], self.commands)
+            self.leave(f"unknown command {wrong[1]!r}", instead)
         self.leave(message, None)
 
     def leave(self, what: str, instead: str | None) -> NoReturn:
@@ -94,7 +116,7 @@ def make_parser() -> Parser:
         ),
     )
     _add_common(parser, None)
-    parser.add_argument("--version", action=_Version, help="print the version, and end")
+    parser.add_argument("-V", "--version", action=_Version, help="print the version, and end")
     programs = parser.add_subparsers(
         dest="program", metavar="COMMAND", title="commands", prog=name, parser_class=Parser
     )
@@ -222,8 +244,12 @@ def _add_load(add: Add) -> None:
         "load qwen/qwen3-4b --context-length 8192 --ttl 3600",
         "load qwen/qwen3-4b --identifier second",
     )
-    load.add_argument("model", metavar="KEY", help="the key of the model, as ls shows it")
-    load.add_argument("--identifier", metavar="NAME", help="load it once more, under this name")
+    load.add_argument(
+        "model", type=_name, metavar="KEY", help="the key of the model, as ls shows it"
+    )
+    load.add_argument(
+        "--identifier", type=_name, metavar="NAME", help="load it once more, under this name"
+    )
     ttl = "unload it when nobody has used it for so long (otherwise it stays)"
     load.add_argument("--ttl", type=_seconds, metavar="SECONDS", help=ttl)
     length = "tokens that it takes at once"
@@ -240,7 +266,8 @@ def _add_unload(add: Add) -> None:
         "Unload models.",
         *("unload qwen/qwen3-4b", "unload --all"),
     )
-    unload.add_argument("models", metavar="NAME", nargs="*", help="its identifier, as ps shows it")
+    what = "its identifier, as ps shows it"
+    unload.add_argument("models", type=_name, metavar="NAME", nargs="*", help=what)
     unload.add_argument("--all", action="store_true", help="all that are loaded")
     unload.add_argument("--json", action="store_true", help=JSON)
 
@@ -255,7 +282,7 @@ def _add_download(add: Add) -> None:
         "download qwen/qwen3-4b@q8_0",
     )
     what = "the model, or words to search for; after @ the quantization (otherwise LM Studio's)"
-    download.add_argument("model", metavar="NAME[@QUANTIZATION]", help=what)
+    download.add_argument("model", type=_name, metavar="NAME[@QUANTIZATION]", help=what)
     download.add_argument("--list", action="store_true", help="only show what there is")
     download.add_argument("--json", action="store_true", help=JSON)
 
@@ -273,7 +300,7 @@ def _add_embed(add: Add) -> None:
     embed.add_argument("texts", metavar="TEXT", nargs="*")
     lines = "a text a line; of a .jsonl file each is a string or has a field text"
     embed.add_argument("--file", metavar="FILE", help=lines)
-    embed.add_argument("--model", metavar="KEY", help=MODEL)
+    embed.add_argument("--model", type=_name, metavar="KEY", help=MODEL)
     output = "where the vectors go: .npy or .jsonl (otherwise the standard output)"
     embed.add_argument("--output", metavar="FILE", help=output)
     embed.add_argument("--json", action="store_true", help="print JSON, as it does anyway")
@@ -290,7 +317,7 @@ def _add_tokens(add: Add) -> None:
     )
     tokens.add_argument("text", metavar="TEXT", nargs="?")
     tokens.add_argument("--file", metavar="FILE", help="the text is in a file")
-    tokens.add_argument("--model", metavar="KEY", help=MODEL)
+    tokens.add_argument("--model", type=_name, metavar="KEY", help=MODEL)
     tokens.add_argument("--ids", action="store_true", help="the tokens themselves, as numbers")
     tokens.add_argument("--json", action="store_true", help=JSON)
 
@@ -314,6 +341,12 @@ def _add_doctor(add: Add) -> None:
         *("doctor", "doctor --host 192.168.1.20:1234"),
     )
     doctor.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
+
+
+def _name(text: str) -> str:
+    if not text.strip().partition("@")[0] or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+    return text
 
 
 def _count(text: str) -> int:

@@ -12,8 +12,10 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shutil
 import stat
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -91,7 +93,13 @@ def _guarded(what: str, findings: Iterator[Finding], if_broken: Mark) -> Iterato
 
 
 def _show(mark: str, words: str) -> None:
-    print(f"{mark:8} {words}", flush=True)
+    text = f"{mark:8} {words}"
+    if sys.stdout.isatty():
+        room = max(40, shutil.get_terminal_size().columns)
+        text = textwrap.fill(
+            text, room, subsequent_indent=" " * 9, break_long_words=False, break_on_hyphens=False
+        )
+    print(text, flush=True)
 
 
 def _show_json(mark: str, words: str) -> None:

@@ -49,6 +49,19 @@ def test_each_command_has_a_program_and_a_help(name):
     assert importlib.import_module(f"lmstudio.cli.{name}").run
 
 
+def test_help_is_a_word_too():
+    assert run("help") == run("--help")
+    assert run("help", "load") == run("load", "--help")
+    assert "unknown command 'lod'" in run("help", "lod")[2]
+
+
+def test_help_fits_into_a_terminal_and_keeps_its_examples():
+    for name in COMMANDS:
+        lines = run(name, "--help", env={**os.environ, "COLUMNS": "80"})[1].splitlines()
+        assert all(len(line) < 80 for line in lines if "lmstudio" not in line), name
+    assert "  python -m lmstudio embed < texts.txt > vectors.jsonl" in run("embed", "--help")[1]
+
+
 def test_without_a_command_the_help_is_shown_and_nothing_is_done():
     code, text, errors = run()
     assert (code, text) == (2, "")
@@ -88,6 +101,8 @@ def test_the_console_script_is_this_program():
         ("ls --variant=1", "unknown option '--variant'", "--variants"),
         ("ls more", "unknown argument 'more'", None),
         ("zzzzzz", "unknown command 'zzzzzz'", None),
+        ("pull x", "unknown command 'pull'", "download"),
+        ("run", "unknown command 'run'", "chat"),
     ],
 )
 def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, what, instead):
@@ -103,7 +118,17 @@ def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, wh
 
 
 @pytest.mark.parametrize(
-    "arguments", ["load x --ttl -1", "load x --ttl nan", "load x --gpu 2", "load x --gpu much"]
+    "arguments",
+    [
+        "load x --ttl -1",
+        "load x --ttl nan",
+        "load x --gpu 2",
+        "load x --gpu much",
+        "load x --context-length 0",
+        "load x\x1bx",
+        "download @q8",
+        "tokens x --model \x7f",
+    ],
 )
 def test_a_value_that_is_none_is_refused(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
@@ -136,6 +161,25 @@ def test_an_output_that_is_closed_at_once_is_no_traceback(server, name):
     assert process.wait(LIMIT) == 1
     with process.stderr:
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["load", "--help"]])
+def test_a_help_that_nobody_reads_is_no_traceback(arguments):
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.wait(LIMIT) in (0, 1)
+    with process.stderr:
+        assert process.stderr.read() == b""
+
+
+def test_an_error_behind_an_output_that_nobody_reads_is_told_all_the_same(server):
+    process = start(server, "embed", "a", "--model", "nothing")
+    process.stdout.close()
+    assert process.wait(LIMIT) == 1
+    with process.stderr:
+        assert process.stderr.read().startswith("lmstudio: There is no embedding model 'nothing'.")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -207,3 +251,23 @@ def test_what_was_stopped_has_the_exit_code_of_ctrl_c(monkeypatch, capsys, way):
 
     monkeypatch.setattr(ls, "run", stop)
     assert main(["ls"]) == 130
+
+
+@pytest.mark.skipif(not WINDOWS, reason="other systems have no Ctrl-Break")
+def test_ctrl_break_does_what_ctrl_c_does():
+    program = """
+import signal, sys
+from lmstudio.__main__ import main
+from lmstudio.cli import ls
+
+def run(options):
+    signal.raise_signal(signal.SIGBREAK)
+    print("never here")
+
+ls.run = run
+sys.exit(main(["ls"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -292,6 +292,22 @@ def test_findings_as_json_are_a_line_each(server):
     assert {"finding": "ok", "text": "loaded: test-llm"} in found
 
 
+def test_in_a_terminal_no_word_is_cut():
+    if WINDOWS:
+        pytest.skip("Windows has no pseudo-terminals as POSIX has")
+    pytest.importorskip("pyte")
+    from cli.terminal import Terminal
+
+    with Terminal("-m", "lmstudio", "doctor", "--host", "127.0.0.1:9", size=(40, 60)) as screen:
+        assert screen.wait_end() == 1
+        lines = screen.text().splitlines()
+        at = next(n for n, line in enumerate(lines) if line.startswith("problem  "))
+        assert lines[at].startswith("problem  LM Studio is not reachable at ")
+        assert lines[at + 1].startswith("         ")
+        words = " ".join(line.strip() for line in lines[at:])
+        assert "Then write https:// before the host." in words
+
+
 def test_where_no_model_is_it_tells_the_command_that_gets_one():
     with Server(models=[]) as server:
         _, text = doctor("--host", server.host)

@@ -99,6 +99,13 @@ def test_a_token_that_is_wanted_or_wrong(capsys, monkeypatch):
     assert "sk-lm-" in hints[0]
 
 
+@pytest.mark.parametrize("key", ["", "a\x1bb"])
+def test_a_key_that_is_none(client, screen, capsys, key):
+    what, hints, _ = told(capsys, get_model, client, key, screen)
+    assert what.startswith("A model key ")
+    assert hints == ["Which there are: lmstudio ls"]
+
+
 @pytest.mark.parametrize("host", ["no host", "a:b@c", TOKEN, "ftp://a", "a:99999999"])
 def test_a_host_that_is_none_is_told_as_the_option_it_was_given_by(capsys, host):
     what, _, code = told(capsys, lms.Client, host)
