@@ -18,7 +18,7 @@ from ._chat.hangup import Hangup
 from ._chat.one_question import answer_once, read_input
 from ._chat.places import typed_lines_file
 from ._chat.replies import Asking
-from ._chat.saved import Folder
+from ._chat.saved import Folder, unused
 from ._chat.session import Session
 from ._chat.talk import Talk, make_talk_editor
 from ._chat.typed_lines import TypedLines
@@ -93,17 +93,17 @@ def _read_schema(path: str) -> dict[str, Any]:
 
 def _choose_file(session: Session, options: argparse.Namespace, is_talk: bool) -> None:
     """Find the conversation that is gone on with, and where it is kept."""
-    if options.save is not None:
-        path = Path(options.save).expanduser()
-        if path.exists():
-            raise CommandError(
-                f"{path} exists already.", f"Go on with it: --resume {options.save}", code=2
-            )
-        session.keep_in(lambda: path.absolute())
-    elif (is_talk or options.resume is not None) and _has_home() and not options.no_history:
+    own = None if options.save is None else Path(options.save).expanduser().absolute()
+    if own is not None and own.exists():
+        hint = f"Go on with it: --resume {options.save}"
+        raise CommandError(f"{options.save} exists already.", hint, code=2)
+    is_kept = (is_talk or options.resume is not None) and not options.no_history
+    if own is None and is_kept and _has_home():
         session.keep_in(session.folder.new_file)
     if options.resume is not None:
         session.load(options.resume, "--resume")
+    if own is not None:
+        session.keep_in(lambda: unused(own))
 
 
 def _choose_model(session: Session, options: argparse.Namespace, screen: Screen) -> None:

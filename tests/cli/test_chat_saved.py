@@ -96,6 +96,34 @@ def test_a_conversation_is_kept_in_a_file_of_ones_own(server, tmp_path, data_hom
     assert contents(json.loads(path.read_text())) == ["First.", "Fine."]
 
 
+def test_a_file_of_ones_own_is_not_overwritten_by_the_next_conversation(server, tmp_path):
+    server.reply("Fine.", repeat=3)
+    path = tmp_path / "talk.json"
+    talk_once(server)
+    with chat(server, "--resume", "--save", str(path)) as terminal:
+        say(terminal, "Second.", "> Second.\nFine.")
+        say(terminal, "/clear", "a new conversation")
+        say(terminal, "Third.", "> Third.\nFine.")
+        leave(terminal)
+    assert contents(json.loads(path.read_text())) == ["First.", "Fine.", "Second.", "Fine."]
+    assert contents(json.loads((tmp_path / "talk-2.json").read_text())) == ["Third.", "Fine."]
+
+
+def test_images_that_are_gone_or_none_are_told_and_left_out(server, tmp_path, data_home):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    images = [str(tmp_path / "gone.png"), str(secret)]
+    messages = [{"role": "user", "content": "What?", "images": images}]
+    path = tmp_path / "talk.json"
+    path.write_text(json.dumps({"messages": messages}))
+    with chat(server, "--resume", str(path), size=(30, 150)) as terminal:
+        terminal.wait_for("gone.png is not there any more", "secret is not there any more")
+        say(terminal, "/retry", "> /retry\n")
+        leave(terminal)
+    assert server.received(endpoint="uploadFileBase64") == []
+    assert len(server.predictions[0].messages[0]["content"]) == 1
+
+
 def test_a_conversation_goes_on_with_its_model(server):
     talk_once(server, "--model", "test-vlm")
     server.unload("test-vlm")

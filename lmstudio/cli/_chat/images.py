@@ -48,8 +48,7 @@ class Images:
             LMStudioError: It cannot be uploaded.
         """
         absolute = os.path.abspath(os.path.expanduser(path))
-        if image_suffix(self._read(absolute)) is None:
-            raise CommandError(f"{path} is no image (PNG, JPEG, WebP, GIF).")
+        self._read(absolute)
         self.handle(absolute)
         return absolute
 
@@ -60,24 +59,37 @@ class Images:
         return name
 
     def _read(self, path: str) -> bytes:
+        """Return the bytes of an image: its path may come from anybody's conversation."""
+        if path in self._bytes:
+            return self._bytes[path]
         try:
             if not os.path.isfile(path) and os.path.exists(path):
                 raise CommandError(f"{path} is no file.")
-            return self._bytes.setdefault(path, Path(path).read_bytes())
-        except OSError as error:
-            raise CommandError(f"{path}: {error.strerror or error}") from None
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise CommandError(f"{path}: {why}") from None
+        if image_suffix(data) is None:
+            raise CommandError(f"{path} is no image (PNG, JPEG, WebP, GIF).")
+        self._bytes[path] = data
+        return data
 
     def handle(self, path: str) -> lms.FileHandle:
         """Return an image as the server has it, uploading it if need be."""
         if path not in self._handles:
-            data = self._bytes.get(path) or self._read(path)
+            data = self._read(path)
             self._handles[path] = self._client.prepare_image(data, os.path.basename(path))
         return self._handles[path]
 
     def missing(self, conversation: Conversation) -> list[str]:
         """Return the images of a conversation that are not there any more."""
-        paths = [path for question, _ in conversation.turns for path in question.images]
-        return [path for path in paths if path not in self._bytes and not os.path.isfile(path)]
+        gone = []
+        for path in {path for question, _ in conversation.turns for path in question.images}:
+            try:
+                self._read(path)
+            except CommandError:
+                gone.append(path)
+        return sorted(gone)
 
     def to_chat(self, conversation: Conversation) -> lms.Chat:
         """Return what a model gets; images that are not there any more are left out.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from .conversation import BadConversation, Conversation
 from .places import conversations_folder
 from .private_file import make_folder, write_whole
 
-__all__ = ["Folder", "Keeper", "read_conversation"]
+__all__ = ["Folder", "Keeper", "read_conversation", "unused"]
 
 LISTED = 20  # of the latest conversations
 _BIGGEST = 100 * 1024 * 1024  # bytes
@@ -34,6 +35,12 @@ def read_conversation(path: Path) -> Conversation:
     except (BadConversation, ValueError) as error:
         why = error if isinstance(error, BadConversation) else "it is no text"
         raise CommandError(f"{path} is no saved conversation: {why}.") from None
+
+
+def unused(path: Path) -> Path:
+    """Return a path; if there is such a file already, one with a number behind its name."""
+    others = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], others) if not one.exists())
 
 
 @dataclass
