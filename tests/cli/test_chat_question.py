@@ -29,7 +29,8 @@ def test_the_answer_is_on_standard_output_and_nothing_else(server):
     server.reply("It is **code**.", reasoning="Hm.")
     done = pipe("def f():\n    pass\n", "--host", server.host, "What is this?")
     assert (done.returncode, done.stdout, done.stderr) == (0, "It is **code**.\n", "")
-    assert asked(server.predictions[0]) == "What is this?\n\ndef f():\n    pass\n"
+    question = asked(server.predictions[0]).replace("\r\n", "\n")
+    assert question == "What is this?\n\ndef f():\n    pass\n"
 
 
 def test_words_need_no_quotation_marks_and_an_empty_input_is_none(server):
