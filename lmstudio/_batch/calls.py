@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from .._api.callbacks import not_the_end
-from .._concurrency.cancel_token import check_events
 from .._config.to_wire import STRUCTURED_KEY
 from .._connection.call import END, WAKE, Call
 from .._connection.limits import CallLimits
@@ -75,26 +74,6 @@ class PredictionRun:
             return not_the_end(error)
 
 
-class _Folder:
-    """Stands in the place of an inbox. Thread safety: all threads; packets by the I/O thread."""
-
-    __slots__ = ("_call", "_reader", "_told")
-
-    def __init__(self, call: Call, reader: Reader, told: Callable[[Any], None]) -> None:
-        self._call = call
-        self._reader = reader
-        self._told = told
-
-    def put(self, item: Any) -> None:
-        """Fold a packet; at the end, tell of it."""
-        if item is END:
-            self._call.claim_end()  # here: what has ended is not cancelled while it is not given
-            self._call.inbox = _CLOSED  # no cycle through this
-            self._told(None)
-        elif item is not WAKE:
-            self._reader.fold(item)
-
-
 class RequestRun(Generic[R]):
     """A remote procedure: its answer is taken where the batch is iterated."""
 
@@ -109,7 +88,7 @@ class RequestRun(Generic[R]):
         """Prepare it; `tell` starts it."""
         self._session = session
         self._request = request
-        self._events = check_events(limits.get("cancel_event"))
+        self._events = limits.get("cancel_event")
         self.call = session.new_call(
             request.endpoint,
             request.parameter,
@@ -119,7 +98,7 @@ class RequestRun(Generic[R]):
 
     def tell(self, told: Callable[[Any], None]) -> None:
         """Start it, and have `told` called with something once it has ended or is cancelled."""
-        self.call.inbox = cast(Any, _Teller(told))  # of which others only `put`
+        self.call.inbox = cast(Any, _Teller(self.call, told))  # of which others only `put`
         self._session.start(self.call, self._events)
 
     def done(self) -> bool:
@@ -135,15 +114,56 @@ class RequestRun(Generic[R]):
 
 
 class _Teller:
-    """Stands in the place of an inbox. Thread safety: all threads."""
+    """Stands in the place of an inbox: tells of the end, and of a cancel.
 
-    __slots__ = ("put",)
+    Thread safety: all threads.
+    """
 
-    def __init__(self, told: Callable[[Any], None]) -> None:
-        self.put = told
+    __slots__ = ("_call", "_told")
+
+    def __init__(self, call: Call, told: Callable[[Any], None]) -> None:
+        self._call = call
+        self._told = told
+
+    def put(self, item: Any) -> None:
+        """Take an item, in the I/O thread, or in whichever cancels."""
+        if item is END:
+            self._take_end()
+        self._told(None)
+
+    def _take_end(self) -> None:
+        # Here: what has ended is not cancelled any more while it waits to be given.
+        self._call.claim_end()
+        self._call.inbox = _NOBODY  # no cycle through this
 
 
-_CLOSED: Any = _Teller(lambda _: None)
+class _Folder(_Teller):
+    """Folds what comes of a prediction, and tells of its end."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, call: Call, reader: Reader, told: Callable[[Any], None]) -> None:
+        super().__init__(call, told)
+        self._reader = reader
+
+    def put(self, item: Any) -> None:
+        """Take an item."""
+        if item is END:
+            self._take_end()
+            self._told(None)
+        elif item is not WAKE:
+            self._reader.fold(item)
+
+
+class _Nobody:
+    """An inbox of which nobody takes anything."""
+
+    @staticmethod
+    def put(item: Any) -> None:
+        """Forget it."""
+
+
+_NOBODY: Any = _Nobody
 
 
 class Work(Generic[R]):
