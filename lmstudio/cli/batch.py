@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lmstudio as lms
 
@@ -67,16 +67,20 @@ def run(options: argparse.Namespace) -> int:
         return FAILED
 
 
+def _hosts(options: argparse.Namespace) -> list[str | None]:
+    hosts = options.host if isinstance(options.host, list) else [options.host]
+    return list(dict.fromkeys(hosts))
+
+
 def _connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> _Models:
     """Return the models of all hosts that are there.
 
     Raises:
         LMStudioError: None is.
     """
-    hosts = options.host if isinstance(options.host, list) else [options.host]
     models: _Models = []
     errors = []
-    for host in dict.fromkeys(hosts):
+    for host in _hosts(options):
         client = stack.enter_context(contextlib.closing(lms.Client(host)))
         try:
             models.append((client, get_model(client, options.model, make_screen(sys.stderr))))
@@ -124,6 +128,9 @@ class _Job:
         self._source = source
         self._schema = _read_schema(options.schema)
         check_image(options.image)
+        has_images = options.image is not None or options.image_column is not None
+        if has_images and len(_hosts(options)) > 1:
+            raise FileError("Pictures are uploaded to one LM Studio: name one --host.")
         self._journal = _journal_of(options, source)
         self._total = source.check()
         self._output = Output(options.output, options.format, source, self._schema)
@@ -159,8 +166,7 @@ class _Job:
                 self._finish_output()
         finally:
             self._output.close()
-            if self._answers is not None:
-                self._answers.close()
+            self._forget_answers()
         print(told(numbers), file=sys.stderr, flush=True)
         return self._code(numbers, gone, is_stopped)
 
@@ -189,9 +195,6 @@ class _Job:
 
     def _begin(self, models: _Models) -> lms.Batch[Any]:
         options = self._options
-        has_images = options.image is not None or options.image_column is not None
-        if has_images and len(models) > 1:
-            raise FileError("Pictures are uploaded to one LM Studio: name one --host.")
         self._questions = Questions(
             models[0][0],
             system=options.system,
@@ -207,10 +210,8 @@ class _Job:
             journal = lms.BatchJournal(
                 self._journal, input_id=lambda row: row.key, retry_errors=options.retry_errors
             )
-        config: dict[str, Any] = {
-            "temperature": options.temperature,
-            "max_tokens": options.max_tokens,
-        }
+        wanted = {"temperature": options.temperature, "max_tokens": options.max_tokens}
+        config: Any = {name: value for name, value in wanted.items() if value is not None}
         is_shown_rows = options.output == PIPE and sys.stdout.isatty()
         has_bar = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
         rows = self._rows()
@@ -220,7 +221,7 @@ class _Job:
             max_parallel=options.parallel,
             ordered=options.ordered,
             response_format=self._schema,
-            config=cast("Any", {name: one for name, one in config.items() if one is not None}),
+            config=config,
             progress="rich" if has_bar and not is_shown_rows else None,
             cancel_event=self._stop,
             patience=options.patience,
@@ -289,20 +290,30 @@ class _Job:
 
     def _open_output(self) -> None:
         """Write what is known from earlier runs, and let more be added."""
-        if self._journal is not None:
-            self._answers = Answers(self._journal, is_structured=self._schema is not None)
-            self._questions.is_answered = lambda row: self._known_before(row) is not None
+        self._read_answers()
         if self._is_made_anew:
             self._output.make(self._source.rows(), self._known_before)
+        if self._options.image_column is None:
+            self._forget_answers()
+        else:
+            self._questions.is_answered = lambda row: self._known_before(row) is not None
         self._output.open(anew=not self._is_made_anew)
 
     def _finish_output(self) -> None:
         """Bring the rows into their order."""
         if self._is_made_anew and self._has_added:
-            assert self._answers is not None and self._journal is not None
-            self._answers.close()
-            self._answers = Answers(self._journal, is_structured=self._schema is not None)
+            self._read_answers()
             self._output.make(self._source.rows(), self._known)
+
+    def _read_answers(self) -> None:
+        self._forget_answers()
+        if self._journal is not None:
+            self._answers = Answers(self._journal, is_structured=self._schema is not None)
+
+    def _forget_answers(self) -> None:
+        if self._answers is not None:
+            self._answers.close()
+            self._answers = None
 
     def _known(self, row: Row) -> Answer | None:
         """Return what became of a row, if anything did."""
