@@ -17,11 +17,11 @@ import lmstudio as lms
 
 from ._answers import Answer, Answers, answer_of, failed
 from ._ctrl_c import on_ctrl_c
+from ._hosts import Models, connect, hosts_of, watch
 from ._input import PIPE, FileError, Input, Row
-from ._model import get_model
 from ._output import Output
 from ._questions import Questions, check_image
-from ._screen import complain, has_no_reader, make_screen, one_line
+from ._screen import complain, has_no_reader, one_line
 from ._totals import told
 
 __all__ = ["run"]
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             source = Input(options)
             stack.callback(source.close)
             job = _Job(options, source)
-            return job.run(_connect(options, stack))
+            return job.run(connect(options, stack))
     except (lms.LMStudioError, FileError) as error:
         complain(error)
         return NO_SERVER if isinstance(error, lms.LMStudioWebsocketError) else FAILED
@@ -65,35 +65,6 @@ def run(options: argparse.Namespace) -> int:
             raise
         complain(f"{error.strerror}: {error.filename or options.output}")
         return FAILED
-
-
-def _hosts(options: argparse.Namespace) -> list[str | None]:
-    hosts = options.host if isinstance(options.host, list) else [options.host]
-    return list(dict.fromkeys(hosts))
-
-
-def _connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> _Models:
-    """Return the models of all hosts that are there.
-
-    Raises:
-        LMStudioError: None is.
-    """
-    models: _Models = []
-    errors = []
-    for host in _hosts(options):
-        client = stack.enter_context(contextlib.closing(lms.Client(host)))
-        try:
-            models.append((client, get_model(client, options.model, make_screen(sys.stderr))))
-        except lms.LMStudioError as error:
-            errors.append((host, error))
-    if not models:
-        raise errors[0][1]
-    for host, problem in errors:
-        complain(f"{host} is left out: {problem}")
-    return models
-
-
-_Models = list[tuple[lms.Client, lms.LLM]]
 
 
 class _Interrupted(Exception):
@@ -129,7 +100,7 @@ class _Job:
         self._schema = _read_schema(options.schema)
         check_image(options.image)
         has_images = options.image is not None or options.image_column is not None
-        if has_images and len(_hosts(options)) > 1:
+        if has_images and len(hosts_of(options)) > 1:
             raise FileError("Pictures are uploaded to one LM Studio: name one --host.")
         self._journal = _journal_of(options, source)
         self._total = source.check()
@@ -142,7 +113,7 @@ class _Job:
         self._has_told = False
         self._is_reading = False
 
-    def run(self, models: _Models) -> int:
+    def run(self, models: Models) -> int:
         """Answer all of it, say how it went, and return the exit code.
 
         Raises:
@@ -156,7 +127,7 @@ class _Job:
         batch = self._begin(models)
         gone: lms.LMStudioError | None = None
         try:
-            with on_ctrl_c(self._stop_all), _alarm(limit, self._stop_all):
+            with on_ctrl_c(self._stop_all), _alarm(limit, self._stop_all), watch(models):
                 self._open_output()
                 try:
                     self._take_all(batch)
@@ -193,10 +164,10 @@ class _Job:
 
     # -- the batch ----------------------------------------------------------------------------
 
-    def _begin(self, models: _Models) -> lms.Batch[Any]:
+    def _begin(self, models: Models) -> lms.Batch[Any]:
         options = self._options
         self._questions = Questions(
-            models[0][0],
+            models[0][1],
             system=options.system,
             image=options.image,
             patience=options.patience,
@@ -216,7 +187,7 @@ class _Job:
         has_bar = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
         rows = self._rows()
         return lms.respond_many(
-            [model for _, model in models],
+            [model for _, _, model in models],
             rows if self._total is None else _Counted(rows, self._total),
             max_parallel=options.parallel,
             ordered=options.ordered,
