@@ -30,7 +30,9 @@ def studio(tmp_path):
     lines = [{"prompt": f"Question {number}"} for number in range(6)]
     (tmp_path / "questions.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-    (tmp_path / "person.json").write_text(json.dumps(schema))
+    (tmp_path / "topic.json").write_text(json.dumps(schema))
+    table = "".join(f"{number},Message {number}\n" for number in range(6))
+    (tmp_path / "messages.csv").write_text(f"nr,text\n{table}")
     (tmp_path / "texts.txt").write_text("one\ntwo\n")
     with Server(models=models, hub=hub) as server:
         (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
@@ -81,11 +83,13 @@ def check_chat(server, folder, command, output):
 
 
 def check_batch(server, folder, command, output):
-    (output,) = (folder / name for name in ("answers.jsonl", "people.jsonl") if name in command)
-    records = [json.loads(line) for line in output.read_text().splitlines()]
-    assert sorted(record["line"] for record in records) == [1, 2, 3, 4, 5, 6]
+    file = folder / re.search(r"answers.jsonl|labels.csv|$", command)[0]
+    rows = (file.read_text() if file.is_file() else output).splitlines()
     if "--schema" in command:
-        assert all(record["parsed"] == {"name": "Ada"} for record in records)
+        assert rows[0] == "nr,text,answer,name,error,stop_reason"
+        assert len(rows) == 7
+    else:
+        assert [json.loads(row)["answer"] for row in rows] == ['{"name": "Ada"}'] * 6
 
 
 def check_doctor(server, folder, command, output):
