@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ __all__ = ["MarkdownStream"]
 # Without HTML, which a terminal would leave out: List<str> stays what it is.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
 _PER_SECOND = 12
+_SETTLED = 0.2  # seconds until it is looked again for what is final
 _ABOVE = 3  # lines of the terminal that the moving part leaves free
 
 
@@ -54,6 +56,7 @@ class MarkdownStream:
         """Take the console; nothing is shown yet."""
         self._console = console
         self._live: Live | None = None
+        self._settled = 0.0
         self._follows = False  # something of this reply is final, so a blank line parts
         # What is not final, and how many of its lines are: one object, as a thread reads it.
         self._state = ("", 0)
@@ -78,7 +81,9 @@ class MarkdownStream:
                 redirect_stderr=False,
             )
             self._live.start()
-        if "\n" in text:
+        now = time.monotonic()
+        if "\n" in text and now - self._settled > _SETTLED:
+            self._settled = now
             self._settle_blocks()
             self._settle_lines()
 

@@ -32,17 +32,17 @@ class _Bar:
         if share >= 1:
             return
         if self._bar is None:
-            columns = (progress.BarColumn(), progress.TaskProgressColumn())
             self._bar = progress.Progress(
-                Text(clean(what)).plain,
-                *columns,
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(),
+                progress.TaskProgressColumn(),
                 console=self._console,
                 transient=True,
                 auto_refresh=False,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._bar.add_task("", total=1.0)
+            self._bar.add_task(one_line(what), total=1.0)
             self._bar.start()
             self._what = what
         self._bar.update(progress.TaskID(0), completed=share, refresh=True)

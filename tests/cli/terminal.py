@@ -34,6 +34,7 @@ class Terminal:
     def __init__(self, *arguments, stdout=None, size=SIZE, **environment):
         self.screen = Screen(size[1], size[0], history=10_000)
         self._stream = pyte.ByteStream(self.screen)
+        self.raw = ""  # all that came, with its escape sequences
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
@@ -134,6 +135,7 @@ class Terminal:
         except OSError:  # the other side is closed
             return False
         self._stream.feed(data)
+        self.raw += data.decode("utf-8", "replace")
         return bool(data)
 
     def style_of(self, word):

@@ -219,6 +219,7 @@ def test_a_terminal_that_knows_nothing_gets_the_plain_editor(server):
     with chat(server, TERM="dumb") as terminal:
         say(terminal, "First.", "Fine.")
         leave(terminal)
+    assert "2004" not in terminal.raw
 
 
 def test_the_keyboard_is_as_before_when_the_chat_has_ended(held):

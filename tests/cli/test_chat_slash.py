@@ -4,6 +4,8 @@ import pytest
 from cli.chats import LIMIT, ask, asked, chat, contents, leave, roles, saved, say, stop
 from PIL import Image
 
+from lmstudio.testing import Model, Server
+
 pytestmark = pytest.mark.usefixtures("data_home")
 
 
@@ -96,6 +98,25 @@ def test_model_lists_the_models_and_changes_to_another_one_with_a_bar(server):
         leave(terminal)
     (prediction,) = server.predictions
     assert prediction.identifier == "test-vlm"
+
+
+def test_the_names_of_models_are_shown_as_they_are_and_steer_nothing(data_home):
+    names = ["a[b]{c}", "evil\x1b]0;evil\x07\x1b[31mred"]
+    with Server(models=[Model(key=name) for name in names], loaded=names[1:]) as server:
+        server.hold("getOrLoad")
+        with chat(server) as terminal:
+            terminal.wait_for("evil]0;evil[31mred. /help")
+            say(terminal, "/model", "evil]0;evil[31mred  (loaded, this one)", "\n  a[b]{c}\n")
+            terminal.type("/model a[b]{c}\r")
+            call = server.expect("getOrLoad", timeout=LIMIT)
+            call.packet({"type": "startLoading", "identifier": "a[b]{c}", "info": {}})
+            call.progress(0.5)
+            terminal.wait_for("Loading a[b]{c} ", "50%")
+            call.error("gone")
+            terminal.wait_for("lmstudio: gone")
+            assert terminal.screen.title == ""
+            assert terminal.style_of("red").fg == "default"
+            leave(terminal)
 
 
 def test_ctrl_c_stops_loading_another_model_and_the_chat_goes_on(server):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from typing import Protocol
 
+from .keyboard import is_dumb
 from .plain_editor import PlainEditor
 from .typed import Typed
 from .typed_lines import TypedLines
@@ -34,8 +34,7 @@ class Editor(Protocol):
 
 def make_editor(lines: TypedLines, commands: Sequence[str]) -> Editor:
     """Return an editor; prompt_toolkit's, unless it is not there or the terminal knows nothing."""
-    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    if is_dumb or importlib.util.find_spec("prompt_toolkit") is None:
+    if is_dumb() or importlib.util.find_spec("prompt_toolkit") is None:
         return PlainEditor(lines)
     from .prompt_editor import PromptEditor
 

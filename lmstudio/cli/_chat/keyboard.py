@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -11,9 +12,14 @@ try:
 except ImportError:  # Windows does not echo what nobody reads
     termios = None  # type: ignore[assignment]
 
-__all__ = ["quiet_keyboard"]
+__all__ = ["is_dumb", "quiet_keyboard"]
 
 _PASTES_ON, _PASTES_OFF = "\x1b[?2004h", "\x1b[?2004l"
+
+
+def is_dumb() -> bool:
+    """Return whether the terminal says that it knows no escape sequences."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 @contextlib.contextmanager
@@ -29,6 +35,8 @@ def quiet_keyboard(reads_keys: bool) -> Iterator[None]:
         return
     keyboard = sys.stdin.fileno()
     screen = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
+    if not reads_keys or is_dumb():
+        screen = None
     usual = termios.tcgetattr(keyboard)
     quiet = [*usual]
     quiet[3] &= ~termios.ECHO
@@ -39,12 +47,12 @@ def quiet_keyboard(reads_keys: bool) -> Iterator[None]:
     quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
     try:
         termios.tcsetattr(keyboard, termios.TCSANOW, quiet)
-        if screen is not None and reads_keys:
+        if screen is not None:
             print(end=_PASTES_ON, file=screen, flush=True)
         yield
     finally:
         # The terminal may be gone; what made it so is told by somebody else.
         with contextlib.suppress(termios.error, OSError):
             termios.tcsetattr(keyboard, termios.TCSANOW, usual)
-            if screen is not None and reads_keys:
+            if screen is not None:
                 print(end=_PASTES_OFF, file=screen, flush=True)

@@ -7,6 +7,7 @@ import select
 import sys
 from typing import Any
 
+from .keyboard import is_dumb
 from .typed import MORE, PROMPT, Typed, goes_on, is_quoted, unfolded
 from .typed_lines import TypedLines
 
@@ -33,7 +34,8 @@ class PlainEditor:
             self._readline = _READLINE
         self.reads_keys = self._readline is not None
         # libedit, which stands in for readline on some Macs, knows no marks around a paste.
-        self._marks_pastes = self.reads_keys and "libedit" not in (_READLINE.__doc__ or "")
+        is_gnu = self.reads_keys and "libedit" not in (_READLINE.__doc__ or "")
+        self._marks_pastes = is_gnu and not is_dumb()
         if self._marks_pastes:  # a paste is then one text, but Python switches that off
             self._readline.parse_and_bind("set enable-bracketed-paste on")
         if self._readline is not None:

@@ -126,13 +126,14 @@ class Session:
             self.keep()
         reply = Reply()
         problem: lms.LMStudioError | None = None
+        is_interrupted = False
         try:
             with quiet_keyboard(self.reads_keys):
                 self._show(reply)
         except lms.LMStudioError as error:
             problem = error
         except KeyboardInterrupt:
-            reply.is_stopped = True
+            reply.is_stopped = is_interrupted = True
         finally:
             # First of all: the terminal may be gone, and whatever is shown may fail.
             self.last = reply.result
@@ -141,6 +142,8 @@ class Session:
                 self.conversation.answer(answer)
             self.keep()
         self.screen.end()
+        if is_interrupted:
+            self.screen.note("(stopped)")
         return self._tell(reply, problem)
 
     def _show(self, reply: Reply) -> None:
