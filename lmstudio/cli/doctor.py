@@ -41,6 +41,11 @@ NEEDED = {
     "cattrs": ("cattrs", "23.2.1"),
     "websocket": ("websocket-client", "1.8"),
 }
+# And what the commands do better with.
+WANTED = {
+    "rich": "chat and batch show no bars and colours",
+    "prompt_toolkit": "chat has a plain line editor",
+}
 _OLDEST_PYTHON = (3, 10)
 _REST_HOST = "127.0.0.1:1234"  # the usual place of the REST API, where no program looks by itself
 _LIMIT = 5.0  # seconds for each question to a server
@@ -141,8 +146,9 @@ def _packages() -> Iterator[Finding]:
             )
             continue
         yield _version(package, oldest)
-    if importlib.util.find_spec("rich") is None:
-        yield "note", "without rich, chat and batch show no bars and colours: pip install rich"
+    for module, words in WANTED.items():
+        if importlib.util.find_spec(module) is None:
+            yield "note", f"without {module}, {words}: pip install {module}"
 
 
 def _ourselves() -> Iterator[Finding]:
