@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from cli.chats import LIMIT, asked, chat, contents, pipe, saved
+from cli.chats import LIMIT, asked, chat, contents, pipe, saved, stop
 from helpers import needs_signals
 from PIL import Image
 
@@ -177,6 +177,17 @@ def test_a_reply_that_fails_is_told_by_the_exit_code(server):
 def test_a_server_that_is_not_there_has_an_exit_code_of_its_own():
     done = pipe("", "--host", "127.0.0.1:9", "Hi.")
     assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_ctrl_c_in_a_terminal_leaves_what_came_there_once(held):
+    with chat(held, "Count.") as terminal:
+        call = held.expect("predict", timeout=LIMIT)
+        call.fragment("one two three")
+        terminal.wait_for("one two three")
+        stop(terminal, call)
+        call.success("userStopped")
+        assert terminal.wait_end() == 130
+    assert terminal.text() == "one two three\n(stopped)"
 
 
 @needs_signals

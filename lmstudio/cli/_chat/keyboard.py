@@ -30,16 +30,17 @@ def quiet_keyboard(reads_keys: bool) -> Iterator[None]:
         reads_keys: The prompt has a line editor. What is pasted meanwhile then stays one text: the
             terminal goes on to mark pastes.
     """
-    if termios is None or not sys.stdin.isatty():
+    keyboard = _keyboard()
+    if termios is None or keyboard is None:
         yield
         return
-    keyboard = sys.stdin.fileno()
     screen = next((one for one in (sys.stdout, sys.stderr) if one.isatty()), None)
     if not reads_keys or is_dumb():
         screen = None
     usual = termios.tcgetattr(keyboard)
     quiet = [*usual]
     quiet[3] &= ~termios.ECHO
+    quiet[3] |= termios.NOFLSH  # Ctrl-C throws away nothing that is on its way to the screen
     if reads_keys:  # Enter stays what it is
         quiet[0] &= ~(termios.ICRNL | termios.INLCR)
         quiet[3] &= ~termios.ICANON
@@ -56,3 +57,13 @@ def quiet_keyboard(reads_keys: bool) -> Iterator[None]:
             termios.tcsetattr(keyboard, termios.TCSANOW, usual)
             if screen is not None:
                 print(end=_PASTES_OFF, file=screen, flush=True)
+
+
+def _keyboard() -> int | None:
+    """Return the terminal that this program has for itself, also if its input is a file."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            # In the background it is not ours, and to change it would stop us.
+            if stream.isatty() and os.tcgetpgrp(stream.fileno()) == os.getpgrp():
+                return stream.fileno()
+    return None

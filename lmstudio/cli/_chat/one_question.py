@@ -12,6 +12,7 @@ from .._errors import FAILED, CommandError, complain
 from .._screen import Screen
 from .conversation import Conversation, Question
 from .images import Images, image_suffix
+from .keyboard import quiet_keyboard
 from .replies import Asking, Reply, cut_short, speed
 
 __all__ = ["answer_once", "read_input"]
@@ -71,7 +72,8 @@ def answer_once(
     reply = Reply()
     shown = _Silent(screen) if as_json else screen
     try:
-        asking.show(model, images.to_chat(conversation), shown, reply)
+        with quiet_keyboard(reads_keys=False):
+            asking.show(model, images.to_chat(conversation), shown, reply)
     except lms.LMStudioError as error:
         screen.end()
         return complain(error)

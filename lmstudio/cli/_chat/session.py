@@ -98,7 +98,9 @@ class Session:
         Raises:
             LMStudioError: It cannot be had.
         """
-        self.use(change_model(self.client, key, self.screen))
+        with quiet_keyboard(self.reads_keys):
+            model = change_model(self.client, key, self.screen)
+        self.use(model)
         self.keep()
 
     # -- questions ------------------------------------------------------------------------------
