@@ -161,7 +161,10 @@ def _talk(session: Session, options: argparse.Namespace) -> int:
         show_end(session)
     session.screen.note(f"{session.model.identifier}. /help tells what there is, Ctrl-D leaves.")
     session.reads_keys = editor.reads_keys
-    Talk(session, editor).run()
+    try:
+        Talk(session, editor).run()
+    finally:
+        session.keep()  # once more, if Ctrl-C came into the last time
     return 0
 
 

@@ -28,11 +28,6 @@ class Images:
         self._bytes: dict[str, bytes] = {}
         self._handles: dict[str, lms.FileHandle] = {}
 
-    @property
-    def are_uploaded(self) -> bool:
-        """Whether the server has been given any, and may have lost them."""
-        return bool(self._handles)
-
     def forget_uploads(self) -> None:
         """Upload all again when they are needed."""
         self._handles.clear()

@@ -127,20 +127,24 @@ class Keeper:
         self._tell = tell
         self.path: Path | None = None
         self._seen: tuple[int, int] | None = None
+        self._text = ""  # what was written last
         self._has_told = False
 
-    def go_on_with(self, path: Path) -> None:
-        """Keep the conversation in the file from which it was read."""
+    def go_on_with(self, path: Path, conversation: Conversation) -> None:
+        """Keep a conversation in the file from which it was read."""
         self.path = Path(os.path.realpath(path))
         self._seen = _mark(self.path.stat())
+        self._text = conversation.to_json()
 
     def begin_anew(self) -> None:
         """Leave the file as it is: what comes is another conversation."""
         self.path = self._seen = None
+        self._text = ""
 
     def keep(self, conversation: Conversation) -> None:
-        """Write the conversation, unless it is empty; what goes wrong is told once."""
-        if self._new_file is None or not conversation.turns:
+        """Write the conversation, if there is anything new; what goes wrong is told once."""
+        text = conversation.to_json()
+        if self._new_file is None or not conversation.turns or text == self._text:
             return
         try:
             if self.path is not None and self._is_of_another():
@@ -148,7 +152,8 @@ class Keeper:
                 self.path = None
             if self.path is None:
                 self.path = self._new_file()
-            self._seen = _mark(write_whole(self.path, conversation.to_json()))
+            self._seen = _mark(write_whole(self.path, text))
+            self._text = text
             self._has_told = False
         except OSError as error:
             if not self._has_told:

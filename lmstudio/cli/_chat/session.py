@@ -71,7 +71,7 @@ class Session:
         self.conversation = read_conversation(path)
         self.images = []
         if self.is_saved:
-            self._keeper.go_on_with(path)
+            self._keeper.go_on_with(path, self.conversation)
 
     def clear(self) -> None:
         """Begin a new conversation; the old one stays in its file."""
@@ -149,16 +149,15 @@ class Session:
         return self._tell(reply, problem)
 
     def _show(self, reply: Reply) -> None:
-        had_uploads = self.uploads.are_uploaded
         try:
             self._show_once(reply)
-        except lms.LMStudioError:
-            # A server keeps images for a connection, and this may be a new one.
+        except lms.LMStudioRuntimeError:
+            # A server keeps images for a connection, and this is a new one: nothing was asked yet.
             self.uploads.forget_uploads()
-            if not had_uploads or reply.answer:
-                raise
-            self.screen.end()
             self._show_once(reply)
+        except lms.LMStudioError:
+            self.uploads.forget_uploads()  # in case that it is about these
+            raise
 
     def _show_once(self, reply: Reply) -> None:
         chat = self.uploads.to_chat(self.conversation)
