@@ -90,10 +90,11 @@ class MarkdownStream:
     def finish(self) -> bool:
         """Make all final; return whether there was anything."""
         live, self._live = self._live, None
+        if live is not None:
+            live.stop()  # it renders once more, so the text must still be there
         (tail, final), self._state = self._state, ("", 0)
         if live is None:
             return False
-        live.stop()
         self._print(self._lines(tail)[final:])
         self._follows = False
         return True
