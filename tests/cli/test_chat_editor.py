@@ -203,6 +203,22 @@ def test_without_history_nothing_that_is_typed_is_kept(server, data_home):
     assert not data_home.exists()
 
 
+def test_a_text_can_be_written_in_an_editor_of_ones_own(server, tmp_path):
+    pytest.importorskip("prompt_toolkit")
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nprintf 'one\\ntwo\\n' >> \"$1\"\n")
+    editor.chmod(0o700)
+    server.reply("Fine.")
+    with chat(server, VISUAL="", EDITOR=str(editor)) as terminal:
+        terminal.wait_prompt()
+        terminal.type("zero ")
+        terminal.wait_for("> zero")
+        terminal.type("\x18\x05")
+        terminal.wait_for("> zero one\n. two\nFine.")
+        leave(terminal)
+    assert asked(server.predictions[0]) == "zero one\ntwo"
+
+
 def test_tab_completes_a_command(server):
     pytest.importorskip("prompt_toolkit")
     with chat(server) as terminal:
