@@ -186,7 +186,6 @@ class CallbackQueue:
             if not self._flushing.set(me):
                 return  # that flush looks again when it is over
             if self._dispatch is None:
-                seat.enter()
                 try:
                     self._run_waiting()
                 except BaseException as error:  # of the last callback: nobody is there to catch it
@@ -251,11 +250,16 @@ class CallbackQueue:
         if self._failure:
             return
         try:
-            self._gate.run(callback, *arguments)
+            self._call(callback, *arguments)
         except BaseException as error:
             self._fail(error)
             if self._dispatch is not None and not isinstance(error, Exception):
                 raise  # Ctrl-C in a GUI's thread
+
+    def _call(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        if self._dispatch is None:  # it may be the background thread, which it may hold up
+            seat.enter()
+        self._gate.run(callback, *arguments)
 
     def _fail(self, error: BaseException) -> None:
         self._failure.set(not_the_end(error))
@@ -266,9 +270,9 @@ class CallbackQueue:
         error = failure or end.error
         if error is None:
             if self._on_done is not None:
-                self._gate.run(self._on_done, end.result)
+                self._call(self._on_done, end.result)
         elif self._on_error is not None:
-            self._gate.run(self._on_error, error)
+            self._call(self._on_error, error)
         elif failure is not None:
             raise failure  # where the callback ran, rather than nowhere
 
