@@ -1,5 +1,6 @@
 """Code of the user's that does not return: it holds up its own stream, and nothing else."""
 
+import asyncio
 import queue
 import threading
 
@@ -182,6 +183,51 @@ def test_a_windows_own_thread_never_dispatches(server, model):
     assert window.text() == "one"
     assert dispatched_by
     assert threading.get_ident() not in dispatched_by
+
+
+def test_a_dispatch_that_waits_for_its_function_may_outlive_its_loop(server, model):
+    """As Textual's `call_from_thread`: it waits for ever once the app has ended."""
+    loop = asyncio.new_event_loop()
+    texts, results, waiting = [], [], queue.SimpleQueue()
+
+    def call_from_thread(function):
+        assert threading.current_thread() is not threading.main_thread()
+
+        async def run():
+            function()
+
+        called = asyncio.run_coroutine_threadsafe(run(), loop)
+        waiting.put(called)
+        called.result()
+
+    def begin(on_text):
+        stream = model.respond_stream("hi")
+        options = {"on_text": on_text, "on_done": results.append, "dispatch": call_from_thread}
+        return start_held(server, stream, **options)
+
+    async def until(condition):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+    _, call = begin(texts.append)
+    for number in range(100):
+        call.fragment(f"{number} ")
+    call.success()
+    loop.run_until_complete(asyncio.wait_for(until(lambda: results), LIMIT))
+    assert "".join(texts) == results[0].content == "".join(f"{number} " for number in range(100))
+
+    future, call = begin(texts.append)  # the loop does not run any more
+    call.fragment("too late")
+    call.success()
+    assert future.result(LIMIT).content == "too late"
+    prove_that_others_go_on(server, model)
+    assert len(results) == 1
+
+    loop.run_until_complete(asyncio.wait_for(until(lambda: len(results) == 2), LIMIT))
+    while not waiting.empty():
+        called = waiting.get()
+        loop.run_until_complete(asyncio.wait_for(until(called.done), LIMIT))
+    loop.close()
 
 
 def test_dispatchers_of_the_package_need_no_spare_thread(server, model):
