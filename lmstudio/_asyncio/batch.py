@@ -346,6 +346,13 @@ class AsyncBatch(Generic[R]):
             except DeadlinePassed:
                 self._look_at_all()
 
+    def _add_host(self, host: Host[R]) -> None:
+        """Let one more host take inputs from now on. Thread safety: all threads."""
+        if host.places is None:
+            self._unasked.append(host)
+        self._hosts.add(host)
+        self._bell.put(None)
+
     def _ask_places(self) -> None:
         """Ask hosts for their places without waiting, and take what they say."""
         for host in list(self._unasked):
