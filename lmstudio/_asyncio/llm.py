@@ -362,7 +362,8 @@ class AsyncLLM(AsyncModelHandle):
                 is read by the iterating task.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
                 many at once as the model was loaded for, and queues the others. None: as many as
-                that, which the first step asks for; 4 if the server does not say.
+                that (4 if the server does not say), less what is queued there, but one at least;
+                the batch asks for both, for the latter from time to time.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
@@ -751,6 +752,7 @@ class AsyncLLM(AsyncModelHandle):
     ) -> Host[PredictionResult[Any]]:
         from .._batch.calls import PredictionRun
         from .._batch.hosts import Host
+        from .._batch.inquiry import Inquiry
 
         specifier = self._specifier  # one that is refused is told here, not for each input
 
@@ -758,8 +760,11 @@ class AsyncLLM(AsyncModelHandle):
             own: CallLimits = {**limits, "cancel_event": scope}
             return PredictionRun(self._session, options, specifier, history, own)
 
-        ask = None if places is not None else models.get_places(specifier)
-        return Host(self._session, self._host, places, begin, ask)
+        inquiry = None
+        if places is None:
+            state = models.get_processing_state("llm", specifier)
+            inquiry = Inquiry(models.get_places(specifier), state)
+        return Host(self._session, self._host, places, begin, inquiry)
 
 
 public(AsyncLLM)

@@ -19,23 +19,23 @@ from .._api.shown import shown
 from .._background.thread import check_other_thread
 from .._concurrency import fork
 from .._concurrency.cancel_token import check_events
+from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.threads import check_may_wait
 from .._connection.limits import CallLimits
+from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._connection.session import Session
 from .._values.chat import Chat
 from ..errors import (
     LMStudioError,
     LMStudioRuntimeError,
-    LMStudioTimeoutError,
     LMStudioValueError,
-    LMStudioWebsocketError,
 )
 from .calls import RequestRun, Work
 from .hosts import CAUSE, Host, Hosts
 from .numbers import BatchNumbers, Tally
-from .options import PLACES, BatchSettings, Progress
+from .options import BatchSettings, Progress
 from .outcome import BatchOutcome
 from .progress import show_progress
 from .records import record_of
@@ -43,11 +43,11 @@ from .tasks import Task
 from .verdicts import Verdict, judge
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 _AHEAD = 3  # for each place: how many more may be begun and not yet given, ...
 _AHEAD_IN_ORDER = 1000  # ... and where they wait for one before them
-_ASK_PLACES = 5.0  # seconds in which a host may say how many places it has
-_NOT_THERE = (LMStudioWebsocketError, LMStudioTimeoutError)
+_INQUIRY = 5.0  # seconds in which a host may say how many places it has
 _LEFT = "the loop over the batch was left"
 _INTERRUPTED = "the batch was left by an exception"
 _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even if nothing told it
@@ -130,8 +130,7 @@ class Batch(Generic[R]):
         self._waiting: deque[Task[R]] = deque()  # those of them that are to be sent again
         self._news: deque[int] = deque()  # the indices of those that have ended
         self._ready: deque[Task[R]] = deque()  # those that have an outcome, unless in order
-        # Those that have not said how many places they have.
-        self._unasked = [host for host in hosts if host.places is None]
+        self._inquiries = [(host, host.inquiry) for host in hosts if host.inquiry is not None]
         self._head = 0  # in order: the index of the next one
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
@@ -299,8 +298,8 @@ class Batch(Generic[R]):
         # Each round looks at everything, and waits only if that gave nothing. What ends after the
         # look rings the bell, so the wait is short.
         while True:
-            if self._unasked and not self._has_stopped():
-                self._ask_places()
+            if self._inquiries and not self._has_stopped():
+                self._look_at_inquiries()
             self._start_more()
             self._progress(self._tally.done, self._numbers_now)
             task = self._next_task()
@@ -322,35 +321,26 @@ class Batch(Generic[R]):
 
     def _add_host(self, host: Host[R]) -> None:
         """Let one more host take inputs from now on. Thread safety: all threads."""
-        if host.places is None:
-            self._unasked.append(host)
+        if host.inquiry is not None:
+            self._inquiries.append((host, host.inquiry))
         self._hosts.add(host)
         self._bell.put(None)
 
-    def _ask_places(self) -> None:
-        """Ask hosts for their places without waiting, and take what they say."""
-        for host in list(self._unasked):
-            question = host.question
-            if question is not None and question.done():
-                answer, host.question = question.outcome(), None
-                host.places = answer if isinstance(answer, int) else PLACES
-                if not isinstance(answer, _NOT_THERE):  # who is not there is asked once it is back
-                    self._unasked.remove(host)
-            elif question is None and host.asked_in != host.epoch and not host.is_down:
-                self._begin_question(host)
+    def _look_at_inquiries(self) -> None:
+        """Let hosts have the places that they have room for. It never waits."""
+        now = monotonic()
+        for host, inquiry in self._inquiries:
+            inquiry.look(host, now, functools.partial(self._ask, host))
 
-    def _begin_question(self, host: Host[R]) -> None:
-        assert host.ask_places is not None
-        host.asked_in = host.epoch
-        limits: CallLimits = {"cancel_event": self._scope, "timeout": _ASK_PLACES}
+    def _ask(self, host: Host[R], request: Request[T]) -> RequestRun[T] | None:
+        limits: CallLimits = {"cancel_event": self._scope, "timeout": _INQUIRY}
         try:
-            question = RequestRun(host._session, host.ask_places, limits)
-            call = question.call
-            call.cancel_when_dropped(self)
-            host.question = question
+            question = RequestRun(host._session, request, limits)
+            question.call.cancel_when_dropped(self)
             question.tell(self._bell.put)
-        except LMStudioError:  # it is asked for answers, too, and that will tell
-            host.question, host.places = None, PLACES
+        except LMStudioError:
+            return None
+        return question
 
     def _numbers_now(self) -> BatchNumbers:
         return self.numbers
@@ -602,9 +592,9 @@ class Batch(Generic[R]):
 
     def _finish(self) -> None:
         self._tally.end()
-        for host in self._unasked:  # the journal had all
-            if host.question is not None:
-                host.question.call.cancel()
+        for _, inquiry in self._inquiries:
+            if inquiry.question is not None:
+                inquiry.question.call.cancel()
         self._scope.close()
         self._progress(self._tally.done, self._numbers_now)
         self._progress.close()

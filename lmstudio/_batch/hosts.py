@@ -17,9 +17,9 @@ from .tasks import Running, Task
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
-    from .._connection.request import Request
     from .._connection.scope import CancelScope
     from .._connection.session import Session
+    from .inquiry import Inquiry
 
 R = TypeVar("R")
 
@@ -42,9 +42,7 @@ class Host(Generic[R]):
         places: How many inputs may run there at once; None: it has not said yet, so none may.
         begin: Starts one.
         refill: How many places have to be free before any is given, until none is.
-        ask_places: Asks for the number of places, if nobody has said it.
-        question: That, while it runs.
-        asked_in: The epoch in which it was asked last.
+        inquiry: Asks for the number of places, if nobody has said it.
         running: Those that do.
         epoch: How often it was lost.
         left: Why it has left the batch, if it has.
@@ -56,7 +54,7 @@ class Host(Generic[R]):
         name: str | None,
         places: int | None,
         begin: Begin[R],
-        ask_places: Request[int | None] | None = None,
+        inquiry: Inquiry | None = None,
         *,
         refill: int = 1,
     ) -> None:
@@ -65,9 +63,7 @@ class Host(Generic[R]):
         self.name = name
         self.places = places
         self.begin = begin
-        self.ask_places = ask_places
-        self.question: Running[int | None] | None = None
-        self.asked_in = -1
+        self.inquiry = inquiry
         self.refill = refill
         self._is_refilled = True
         self.running: set[Task[R]] = set()

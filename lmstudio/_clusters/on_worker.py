@@ -31,14 +31,12 @@ class Question:
         model: The key of the model; None: any that is loaded.
         options: The options of the predictions.
         limits: The time limits of each.
-        resource: The resource of Dask that says how many run at once; or None.
     """
 
     api_host: str | Callable[[Any], str | None] | None
     model: str | None
     options: PredictionOptions
     limits: dict[str, Any]
-    resource: str | None
 
 
 @attrs.frozen
@@ -77,16 +75,20 @@ def respond(question: bytes, prompt: bytes) -> Answer:
 
 
 def get_places(question: bytes) -> Answer:
-    """Return how many predictions may run at this worker; None if nobody says."""
+    """Return how many predictions the model answers at once; None if its server does not say."""
 
-    def ask(model: LLM, question: Question, token: Any) -> tuple[Any, bool]:
-        if question.resource is not None:
-            from distributed import get_worker
-
-            amount = get_worker().state.total_resources.get(question.resource, 0)
-            return max(1, int(amount)), True
+    def ask(model: LLM, _question: Question, token: Any) -> tuple[Any, bool]:
         request = models.get_places(model._specifier)
         return model._session.call(request, cancel_event=token), True
+
+    return _ask(question, ask)
+
+
+def get_state(question: bytes) -> Answer:
+    """Return what the model is doing."""
+
+    def ask(model: LLM, _question: Question, token: Any) -> tuple[Any, bool]:
+        return model.get_processing_state(cancel_event=token), True
 
     return _ask(question, ask)
 

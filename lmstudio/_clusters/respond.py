@@ -18,6 +18,7 @@ from .._api.shown import shown
 from .._batch.batch import Batch
 from .._batch.calls import Predictions, RequestRun
 from .._batch.hosts import Host
+from .._batch.inquiry import Inquiry
 from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
 from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
@@ -29,7 +30,7 @@ from .._prediction.request import PredictionOptions, chat_history, files_in
 from .._values.results import PredictionResult
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .on_worker import Answer, Question
-from .session import GET_PLACES, RESPOND, TaskSession
+from .session import GET_PLACES, GET_STATE, RESPOND, TaskSession
 from .tasks import Seat, TaskDispatcher
 
 T = TypeVar("T", default=None)
@@ -73,7 +74,7 @@ def respond_many_on_dask(
         resource: The name of a resource of Dask: only workers that have it take part, and each
             input takes one of it, so that batches at the same worker share its places.
         max_parallel: How many predictions are under way at once at each worker; None: as many as it
-            has of `resource`, or as its model was loaded for; 4 if nobody says.
+            has of `resource`; without that as in `LLM.respond_many()`.
         ordered: As in `LLM.respond_many()`, like all that follows.
         response_format: A JSON schema, or a class that gives one.
         config: Options of the predictions.
@@ -111,9 +112,10 @@ def respond_many_on_dask(
         model=None if model is None else check_key(model, "model"),
         options=attrs.evolve(asked, response_type=None),  # replies are read here
         limits={"timeout": timeout, "idle_timeout": idle_timeout},
-        resource=None if resource is None else check_text(resource, "resource"),
     )
-    hosts = _Workers(dask_client, question, asked, check_places(max_parallel))
+    if resource is not None:
+        check_text(resource, "resource")
+    hosts = _Workers(dask_client, question, asked, check_places(max_parallel), resource)
     batch: Batch[PredictionResult[T]] = Batch(
         hosts.all(),
         Predictions(asked, _history),
@@ -130,7 +132,12 @@ class _Workers:
     """Makes the hosts of a batch: one for each worker, those that join later too."""
 
     def __init__(
-        self, dask_client: Any, question: Question, options: PredictionOptions, places: int | None
+        self,
+        dask_client: Any,
+        question: Question,
+        options: PredictionOptions,
+        places: int | None,
+        resource: str | None,
     ) -> None:
         from distributed.protocol import pickle
 
@@ -139,9 +146,7 @@ class _Workers:
         self._options = options
         self._places = places
         self.batch: weakref.ref[Batch[Any]] | None = None
-        self._tasks = TaskDispatcher(
-            dask_client, self._dumps(question), question.resource, self._join
-        )
+        self._tasks = TaskDispatcher(dask_client, self._dumps(question), resource, self._join)
 
     def all(self) -> list[Host[PredictionResult[Any]]]:
         self._tasks.take_workers()
@@ -167,8 +172,11 @@ class _Workers:
             limits: CallLimits = {"cancel_event": scope}
             return RequestRun(session, request, limits)
 
-        ask = None if self._places is not None else Request(GET_PLACES, None, read)
-        host: Host[PredictionResult[Any]] = Host(session, seat.worker, self._places, begin, ask)
+        places = self._places or seat.places
+        inquiry = None
+        if places is None:
+            inquiry = Inquiry(Request(GET_PLACES, None, read), Request(GET_STATE, None, read))
+        host: Host[PredictionResult[Any]] = Host(session, seat.worker, places, begin, inquiry)
         return host
 
 

@@ -23,13 +23,16 @@ class TaskEndpoint(Endpoint):
 
     Attributes:
         run: The function; it gets the question of the batch, and the call's parameter.
+        takes_place: Whether it takes one of the resource, if the batch names any.
     """
 
     run: Callable[..., on_worker.Answer] = attrs.field(kw_only=True)
+    takes_place: bool = attrs.field(default=False, kw_only=True)
 
 
-RESPOND = TaskEndpoint("dask", "respond", "The prediction", run=on_worker.respond)
-GET_PLACES = TaskEndpoint("dask", "get_places", "Asking a worker", run=on_worker.get_places)
+RESPOND = TaskEndpoint("", "respond", "The prediction", run=on_worker.respond, takes_place=True)
+GET_PLACES = TaskEndpoint("", "get_places", "Asking a worker", run=on_worker.get_places)
+GET_STATE = TaskEndpoint("", "get_state", "Asking a worker", run=on_worker.get_state)
 
 
 class TaskSession(Session):
@@ -74,4 +77,4 @@ class TaskSession(Session):
             call.unfollow()
             return
         endpoint = cast(TaskEndpoint, call.endpoint)
-        self._shared.begin(call, endpoint.run, self._seat)
+        self._shared.begin(call, endpoint.run, self._seat, takes_place=endpoint.takes_place)

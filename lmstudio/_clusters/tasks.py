@@ -36,11 +36,13 @@ class Seat:
 
     Attributes:
         worker: The address of the worker; None: it has none yet.
+        places: How many inputs may run there at once, if its resource says so.
     """
 
-    def __init__(self, worker: str | None) -> None:
+    def __init__(self, worker: str | None, places: int | None = None) -> None:
         """Take a worker."""
         self.worker = worker
+        self.places = places
 
 
 class TaskDispatcher:
@@ -73,7 +75,8 @@ class TaskDispatcher:
         self._question = question
         self._resource = resource
         self._on_seat = on_seat
-        self._workers: set[str] = set()
+        self._workers: dict[str, int | None] = {}  # address, and how much of the resource it has
+        self._known: set[str] = set()  # all workers
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by the number of the call
         self._seat_of: dict[int, Seat] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -88,10 +91,13 @@ class TaskDispatcher:
 
     # -- any thread ---------------------------------------------------------------------------
 
-    def begin(self, call: Call, function: Callable[..., Answer], seat: Seat) -> None:
+    def begin(
+        self, call: Call, function: Callable[..., Answer], seat: Seat, *, takes_place: bool
+    ) -> None:
         """Run a function for a call at the worker of a seat."""
         self.open[call.id] = call
-        self.post(self._begin, call, function, seat)
+        resources = {self._resource: 1} if takes_place and self._resource is not None else None
+        self.post(self._begin, call, function, seat, resources)
 
     def post(self, step: Callable[..., object], *arguments: Any) -> None:
         """Have something done in the loop."""
@@ -119,9 +125,11 @@ class TaskDispatcher:
             step, arguments = self.commands.popleft()
             step(*arguments)
 
-    def _begin(self, call: Call, function: Callable[..., Answer], seat: Seat) -> None:
+    def _begin(
+        self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
+    ) -> None:
         self._seat_of[call.id] = seat
-        self._tasks[call.id] = asyncio.ensure_future(self._run(call, function, seat))
+        self._tasks[call.id] = asyncio.ensure_future(self._run(call, function, seat, resources))
         if self._watch is None or self._watch.done():
             self._watch = asyncio.ensure_future(self._keep_watch(weakref.ref(self)))
 
@@ -151,9 +159,11 @@ class TaskDispatcher:
             call.outcome = Outcome(error=_refusal("The Dask client was closed."))
             call.inbox.put(END)
 
-    async def _run(self, call: Call, function: Callable[..., Answer], seat: Seat) -> None:
+    async def _run(
+        self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
+    ) -> None:
         try:
-            outcome = await self._ask(call, function, seat)
+            outcome = await self._ask(call, function, seat, resources)
         except (asyncio.CancelledError, concurrent.futures.CancelledError):
             words = f"The task at {_named(seat)} was cancelled by another program."
             outcome = Outcome(error=LMStudioConnectionLostError(words))
@@ -164,7 +174,9 @@ class TaskDispatcher:
         self._tasks.pop(call.id, None)  # this one
         self._end(call, outcome)
 
-    async def _ask(self, call: Call, function: Callable[..., Answer], seat: Seat) -> Outcome:
+    async def _ask(
+        self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
+    ) -> Outcome:
         if seat.worker not in self._workers:
             await self._look_at_workers()
         if seat.worker is None or seat.worker not in self._workers:
@@ -181,7 +193,7 @@ class TaskDispatcher:
             pure=False,
             workers=[seat.worker],
             allow_other_workers=False,
-            resources=None if self._resource is None else {self._resource: 1},
+            resources=resources,
         )
         try:
             answer: Answer = await future.result()
@@ -228,36 +240,37 @@ class TaskDispatcher:
             return
         self._looks_at = monotonic()
         addresses = set(await self.client.nthreads())
-        if addresses != self._workers:
+        if addresses != self._known:
             known = _identity_options(self.client)
             info = await self.client.scheduler.identity(**known)
             self._seat(self._fitting(info["workers"]))
+            self._known = addresses
         for number, seat in list(self._seat_of.items()):
             call = self.open.get(number)
             if call is not None and call.is_sent and seat.worker not in addresses:
                 words = f"{_named(seat)} is gone."
                 self._end(call, Outcome(error=LMStudioConnectionLostError(words)))
 
-    def _fitting(self, workers: dict[str, Any]) -> set[str]:
-        """Return the addresses of the workers that take part."""
+    def _fitting(self, workers: dict[str, Any]) -> dict[str, int | None]:
+        """Return the workers that take part, and how much each has of the resource."""
         name = self._resource
-        return {
-            address
-            for address, worker in workers.items()
-            if name is None or worker.get("resources", {}).get(name, 0) > 0
+        if name is None:
+            return dict.fromkeys(workers)
+        amounts = {
+            a: int(worker.get("resources", {}).get(name, 0)) for a, worker in workers.items()
         }
+        return {address: amount for address, amount in amounts.items() if amount > 0}
 
-    def _seat(self, workers: set[str]) -> None:
+    def _seat(self, workers: dict[str, int | None]) -> None:
         """Give each worker a seat: one that is free, else a new one."""
         self._workers = workers
         taken = {seat.worker for seat in self.seats}
         free = [seat for seat in self.seats if seat.worker not in workers]
-        for address in sorted(workers - taken):
+        for address in sorted(workers.keys() - taken):
             if free:
-                seat = free.pop()
-                seat.worker = address
+                free.pop().worker = address
             else:
-                seat = Seat(address)
+                seat = Seat(address, workers[address])
                 self.seats.append(seat)
                 self._on_seat(seat)
 

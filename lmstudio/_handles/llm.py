@@ -360,7 +360,8 @@ class LLM(SyncModelHandle):
                 is read in the iterating thread.
             max_parallel: How many predictions are under way at once. LM Studio itself answers as
                 many at once as the model was loaded for, and queues the others. None: as many as
-                that, which the first step asks for; 4 if the server does not say.
+                that (4 if the server does not say), less what is queued there, but one at least;
+                the batch asks for both, for the latter from time to time.
             ordered: Give the outcomes in the order of the inputs, not as they finish.
             response_format: A JSON schema, or a class that gives one, for structured replies.
             config: Options of the predictions, as in `respond()`.
@@ -747,6 +748,7 @@ class LLM(SyncModelHandle):
     ) -> Host[PredictionResult[Any]]:
         from .._batch.calls import PredictionRun
         from .._batch.hosts import Host
+        from .._batch.inquiry import Inquiry
 
         specifier = self._specifier  # one that is refused is told here, not for each input
 
@@ -754,8 +756,11 @@ class LLM(SyncModelHandle):
             own: CallLimits = {**limits, "cancel_event": scope}
             return PredictionRun(self._session, options, specifier, history, own)
 
-        ask = None if places is not None else models.get_places(specifier)
-        return Host(self._session, self._host, places, begin, ask)
+        inquiry = None
+        if places is None:
+            state = models.get_processing_state("llm", specifier)
+            inquiry = Inquiry(models.get_places(specifier), state)
+        return Host(self._session, self._host, places, begin, inquiry)
 
 
 public(LLM)

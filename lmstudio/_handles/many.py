@@ -84,7 +84,7 @@ def respond_many(
             objects, or all of `AsyncClient` objects.
         inputs: What `LLM.respond_many()` takes.
         max_parallel: How many predictions are under way at once at each of the models; None: as
-            many as each was loaded for, or 4 where the server does not say.
+            many as each has room for, or 4 where the server does not say.
         ordered: As in `LLM.respond_many()`, like all that follows.
         response_format: A JSON schema, or a class that gives one.
         config: Options of the predictions.

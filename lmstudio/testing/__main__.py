@@ -38,7 +38,8 @@ _MORE = (
 )
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m lmstudio.testing",
         description="A server that speaks LM Studio's protocol; for this machine unless told so.",
@@ -99,7 +100,7 @@ def _value(kind: Callable[[str], Any], check: checks.Check) -> Callable[[str], A
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     if options.engine != "llama" and options.model is not None:
         parser.error("--model needs --engine llama")

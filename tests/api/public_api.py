@@ -63,7 +63,7 @@ class PublicApi:
         self._names_of_modules()
         self._types_that_are_named()
         for module in ("lmstudio", TESTING):
-            parser = importlib.import_module(f"{module}.__main__")._parser()
+            parser = importlib.import_module(f"{module}.__main__").make_parser()
             self._command(f"python -m {module}", parser)
         self._fixtures()
 

@@ -8,6 +8,7 @@ from helpers import Worker, eventually
 
 import lmstudio as lms
 from lmstudio._batch import hosts as _hosts
+from lmstudio._batch import inquiry as _inquiry
 from lmstudio.testing import Server
 
 KEY = "llm.load.numParallelSessions"
@@ -56,10 +57,71 @@ def test_four_run_where_the_server_does_not_say(server, model):
     runs_at_once(server, model.respond_many(["hi"] * 9), 4)
 
 
+def states(server):
+    return server.received("rpcCall", endpoint="getInstanceProcessingState")
+
+
+@pytest.mark.parametrize(("queued", "places"), [(0, 4), (1, 3), (3, 1), (4, 1), (50, 1)])
+def test_what_is_queued_at_a_model_takes_its_places_but_for_one(server, model, queued, places):
+    server.hold("predict")
+    server.hold("getInstanceProcessingState")
+    batch = model.respond_many(["hi"] * 9)
+    worker = first_pair(batch)
+    state = server.expect("getInstanceProcessingState")
+    assert batch._count == 0
+    state.result({"status": "generating", "queued": queued})
+    calls = [server.expect("predict") for _ in range(places)]
+    assert batch._count == places
+    for call in calls:
+        call.success()
+    worker.result()
+    batch.cancel()
+
+
+def test_a_batch_leaves_room_as_soon_as_others_wait(server, model, monkeypatch):
+    monkeypatch.setattr(_inquiry, "ASK_AGAIN", 0.0)
+    server.hold("predict")
+    server.hold("getInstanceProcessingState")
+    batch = model.respond_many(["hi"] * 20)
+    worker = first_pair(batch)
+    server.expect("getInstanceProcessingState").result({"status": "idle", "queued": 0})
+    calls = [server.expect("predict") for _ in range(4)]
+    (host,) = batch._hosts
+    server.expect("getInstanceProcessingState").result({"status": "generating", "queued": 2})
+    eventually(lambda: host.places == 2)
+    for call in calls[:2]:  # two of its own run on, so nothing follows these
+        call.success()
+    worker.result()
+    worker = first_pair(batch)
+    state = server.expect("getInstanceProcessingState")
+    worker.result()
+    assert batch._count == 4
+    worker = first_pair(batch)
+    state.result({"status": "generating", "queued": 0})
+    calls += [server.expect("predict") for _ in range(2)]
+    batch.cancel()
+    for call in calls[2:]:
+        call.expect_cancel()
+        call.success("userStopped")
+    worker.result()
+    list(batch)
+
+
+def test_a_server_that_knows_no_state_is_asked_once(server, model, monkeypatch):
+    monkeypatch.setattr(_inquiry, "ASK_AGAIN", 0.0)
+    server.hold("getInstanceProcessingState")
+    batch = model.respond_many(["hi"] * 40)
+    worker = Worker(list, batch)
+    server.expect("getInstanceProcessingState").error("Unknown endpoint")
+    assert len(worker.result()) == 40
+    assert len(states(server)) == 1
+
+
 def test_a_number_that_is_given_is_not_asked_for(server, narrow):
     server.hold("predict")
     runs_at_once(server, narrow.respond_many(["hi"] * 9, max_parallel=3), 3)
     assert not asked(server)
+    assert not states(server)
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,19 @@ def test_an_unknown_key(client, endpoint):
     }
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("tset-llm", 'Did you mean "test-llm"?'),
+        ("Test-Embeding", 'Did you mean "test-embedding"?'),
+        ("zzz", "Download it, or name one that there is."),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_one(client, key, hint):
+    _, end = client.rest(client.open("loadModel", {"modelKey": key, "loadConfigStack": NO_CONFIG}))
+    assert end["error"]["suggestion"] == hint
+
+
 def test_instance_references(client):
     (info,) = client.result("listLoaded")
     specifier = {"type": "instanceReference", "instanceReference": info["instanceReference"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,10 +77,12 @@ def identifier_taken(identifier: str) -> EndpointError:
 
 def path_not_found(path: str, available: Sequence[str]) -> EndpointError:
     """Return the error of a model key that is not downloaded."""
+    alike = difflib.get_close_matches(path.lower(), available, 1)
+    hint = f'Did you mean "{alike[0]}"?' if alike else "Download it, or name one that there is."
     return EndpointError(
         f"Model not found: {path}",
         cause="No downloaded model has this key.",
-        suggestion="List the downloaded models to see which keys there are.",
+        suggestion=hint,
         displayData={
             "code": "generic.pathNotFound",
             "path": path,
