@@ -139,14 +139,10 @@ class _Workers:
         places: int | None,
         resource: str | None,
     ) -> None:
-        from distributed.protocol import pickle
-
-        # By itself: what is pickled with a task, Dask would look through for tasks of its own.
-        self._dumps: Callable[[Any], bytes] = pickle.dumps
         self._options = options
         self._places = places
         self.batch: weakref.ref[Batch[Any]] | None = None
-        self._tasks = TaskDispatcher(dask_client, self._dumps(question), resource, self._join)
+        self._tasks = TaskDispatcher(dask_client, _pickled(question), resource, self._join)
 
     def all(self) -> list[Host[PredictionResult[Any]]]:
         self._tasks.take_workers()
@@ -168,7 +164,7 @@ class _Workers:
             return attrs.evolve(read(answer), response_type=self._options.response_type)
 
         def begin(history: Any, scope: CancelScope) -> RequestRun[PredictionResult[Any]]:
-            request = Request(RESPOND, self._dumps(history), read_result)
+            request = Request(RESPOND, _pickled(history), read_result)
             limits: CallLimits = {"cancel_event": scope}
             return RequestRun(session, request, limits)
 
@@ -202,6 +198,14 @@ def _check_client(dask_client: Any) -> None:
             "dask_client is one for event loops. Make one with asynchronous=False, and iterate in "
             "a thread that runs no event loop."
         )
+
+
+def _pickled(value: object) -> bytes:
+    """Return a value as a pickle, made here: what comes as it is, Dask looks through for tasks."""
+    from distributed.protocol import pickle
+
+    data: bytes = pickle.dumps(value)  # type: ignore[no-untyped-call]
+    return data
 
 
 def _history(given: Any) -> dict[str, Any]:
