@@ -28,7 +28,7 @@ from .._connection.scope import CancelScope
 from .._json.json_schema import DictSchema
 from .._prediction.request import PredictionOptions, chat_history, files_in
 from .._values.results import PredictionResult
-from ..errors import LMStudioRuntimeError, LMStudioValueError
+from ..errors import LMStudioClientError, LMStudioRuntimeError, LMStudioValueError
 from .on_worker import Answer, Question
 from .session import GET_PLACES, GET_STATE, RESPOND, TaskSession
 from .tasks import Seat, TaskDispatcher
@@ -93,7 +93,8 @@ def respond_many_on_dask(
     Raises:
         LMStudioValueError: An argument cannot be used.
         LMStudioClientError: The Dask client is closed.
-        LMStudioRuntimeError: `cancel_event` cannot be watched, or another batch writes the journal.
+        LMStudioRuntimeError: Dask is not installed, `cancel_event` cannot be watched, or another
+            batch writes the journal.
         LMStudioOSError: The journal cannot be opened.
 
     Thread safety: may be called from any thread, but not in an event loop.
@@ -181,6 +182,8 @@ def _check_client(dask_client: Any) -> None:
 
     Raises:
         LMStudioValueError: It is none.
+        LMStudioClientError: It is closed.
+        LMStudioRuntimeError: Dask is not installed.
     """
     try:
         from distributed import Client
@@ -198,6 +201,8 @@ def _check_client(dask_client: Any) -> None:
             "dask_client is one for event loops. Make one with asynchronous=False, and iterate in "
             "a thread that runs no event loop."
         )
+    if dask_client.status in ("closing", "closed"):
+        raise LMStudioClientError("The Dask client is closed.")
 
 
 def _pickled(value: object) -> bytes:

@@ -12,7 +12,6 @@ from .._connection.call import Call, Outcome
 from .._connection.dispatcher import Dispatcher
 from .._connection.endpoints import Endpoint
 from .._connection.session import Session
-from ..errors import LMStudioClientError
 from . import on_worker
 from .tasks import Seat, TaskDispatcher
 
@@ -51,15 +50,6 @@ class TaskSession(Session):
 
     def _new_dispatcher(self) -> Dispatcher:
         return cast(Dispatcher, self._shared)  # all that a call needs of one
-
-    def check_open(self) -> None:
-        """Raise if Dask's client is closed.
-
-        Raises:
-            LMStudioClientError: It is.
-        """
-        if self._shared.is_closed:
-            raise LMStudioClientError("The Dask client is closed.")
 
     def start(
         self, call: Call, cancel_event: CancelEvent = None, since: float | None = None

@@ -114,7 +114,7 @@ class TaskDispatcher:
 
     def take_workers(self) -> None:
         """Give each worker that there is a seat; called once, in the thread of the user."""
-        self._seat(self._fitting(self.client.scheduler_info()["workers"]))
+        self._seat(self._fitting(self.client.scheduler_info().get("workers", {})))
         if not self.seats:
             self.seats.append(Seat(None))
 
