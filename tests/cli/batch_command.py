@@ -51,9 +51,7 @@ class Files:
 
     def pipe(self, data, *options, code=0, output="-"):
         """Run it with bytes as standard input; what it wrote to standard output, and said."""
-        process = self.start(
-            *options, input="-", output=output, text=False, stdin=subprocess.PIPE
-        )
+        process = self.start(*options, input="-", output=output, text=False, stdin=subprocess.PIPE)
         out, errors = process.communicate(data, timeout=LIMIT)
         assert process.returncode == code, errors
         return out.decode(), errors.decode()

@@ -148,9 +148,7 @@ def test_rows_are_known_by_content_and_may_move(files, server):
     assert ": 5 answered, 0 failed, 3 of them before." in files.run()
     assert [row["prompt"] for row in files.rows()] == ["c", "a", "b", "a", "a"]
     files.write(['{"prompt": "c"}'])
-    assert files.run().endswith(
-        f"4 answers in {files.journal} belong to no row (any more).\n"
-    )
+    assert files.run().endswith(f"4 answers in {files.journal} belong to no row (any more).\n")
     assert len(files.rows()) == 1
 
 
