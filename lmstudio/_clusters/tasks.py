@@ -21,9 +21,10 @@ from .._concurrency import fork
 from .._concurrency.clock import monotonic
 from .._connection.call import END, Call, CancelOnDrop, Outcome
 from ..errors import (
+    LMStudioClientError,
     LMStudioConnectionLostError,
     LMStudioError,
-    LMStudioServerError,
+    LMStudioRuntimeError,
     LMStudioWebsocketError,
 )
 from .on_worker import Answer
@@ -128,6 +129,8 @@ class TaskDispatcher:
     def _begin(
         self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
     ) -> None:
+        if call.id not in self.open:  # it was cancelled before
+            return
         self._seat_of[call.id] = seat
         self._tasks[call.id] = asyncio.ensure_future(self._run(call, function, seat, resources))
         if self._watch is None or self._watch.done():
@@ -156,7 +159,8 @@ class TaskDispatcher:
         """End what is open, since Dask's client was closed."""
         for call in list(self.open.values()):
             self.open.pop(call.id, None)
-            call.outcome = Outcome(error=_refusal("The Dask client was closed."))
+            call.outcome = Outcome(error=_closed())
+            call.unfollow()
             call.inbox.put(END)
 
     async def _run(
@@ -164,12 +168,9 @@ class TaskDispatcher:
     ) -> None:
         try:
             outcome = await self._ask(call, function, seat, resources)
-        except (asyncio.CancelledError, concurrent.futures.CancelledError):
-            words = f"The task at {_named(seat)} was cancelled by another program."
-            outcome = Outcome(error=LMStudioConnectionLostError(words))
         except LMStudioError as error:
             outcome = Outcome(error=error)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             outcome = Outcome(error=self._judge(error, seat))
         self._tasks.pop(call.id, None)  # this one
         self._end(call, outcome)
@@ -204,12 +205,19 @@ class TaskDispatcher:
             return Outcome(error=answer.value)
         return Outcome(answer)
 
-    def _judge(self, error: Exception, seat: Seat) -> LMStudioError:
+    def _judge(self, error: BaseException, seat: Seat) -> LMStudioError:
         """Return what an error of Dask, or one of none of us, means for the batch."""
-        if type(error).__name__ == "KilledWorker" or self.client.status != "running":
+        if self.is_closed:
+            return _closed()
+        if self.client.status != "running":
+            return LMStudioConnectionLostError("The scheduler of Dask is gone.")
+        if isinstance(error, (asyncio.CancelledError, concurrent.futures.CancelledError)):
+            return LMStudioConnectionLostError(f"A task at {seat.worker} was cancelled elsewhere.")
+        if type(error).__name__ == "KilledWorker":
             return LMStudioConnectionLostError(f"{_named(seat)} is gone: {error}")
         # As where lmstudio is not installed, or the function for `api_host` fails.
-        return _refusal(f"{_named(seat)} cannot ask an LM Studio: {error!r}")
+        words = f"{_named(seat)} cannot ask an LM Studio: {error!r}"
+        return _for_good(LMStudioRuntimeError(words))
 
     # -- the workers --------------------------------------------------------------------------
 
@@ -223,6 +231,7 @@ class TaskDispatcher:
             self = reference()
             if self is None or not self.open:
                 return
+            self._look_at_commands()  # Ctrl-C may have come before they were told of
             while self.dropped:
                 call = self.dropped.popleft().call
                 if call.outcome is None:
@@ -283,8 +292,13 @@ def _identity_options(client: Any) -> dict[str, Any]:
     return {"n_workers": -1} if takes_number else {}
 
 
-def _refusal(words: str) -> LMStudioServerError:
-    error = LMStudioServerError(words)
+def _closed() -> LMStudioError:
+    words = "The Dask client was closed, or has lost its scheduler."
+    return _for_good(LMStudioClientError(words))
+
+
+def _for_good(error: LMStudioError) -> LMStudioError:
+    """Return an error after which the batch asks that worker nothing more."""
     error._lets_nobody_in = True
     return error
 

@@ -34,7 +34,8 @@ _ENDS = (
     lms.LMStudioWebsocketError,
     lms.LMStudioServerError,
     lms.LMStudioTimeoutError,
-    lms.LMStudioProtocolError,
+    lms.LMStudioClientError,
+    lms.LMStudioRuntimeError,
     lms.LMStudioOSError,
 )
 

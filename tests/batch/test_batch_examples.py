@@ -58,6 +58,13 @@ def test_handles_and_chats_travel(client):
 
 
 @pytest.mark.cluster
+def test_handles_travel_as_dask_ray_and_spark_pickle_them(client):
+    cloudpickle = pytest.importorskip("cloudpickle", reason="did not run: no Dask here")
+    for model in (client.llm.model(), client.embedding.model()):
+        assert pickle.loads(cloudpickle.dumps(model)) == model
+
+
+@pytest.mark.cluster
 def test_errors_of_one_cause_share_nothing_though_dask_changes_how_they_are_copied(server, client):
     pickling = pytest.importorskip("tblib.pickling_support", reason="did not run: no Dask here")
     pickling.install(lms.LMStudioConnectionLostError)  # as Dask does when it is imported

@@ -200,7 +200,7 @@ def test_a_worker_that_cannot_ask_leaves_and_the_last_one_ends_the_batch(dask_cl
         raise KeyError(f"no LM Studio for {worker.name}")
 
     batch = lms.respond_many_on_dask(dask_client, questions(20), api_host=fail)
-    with pytest.raises(lms.LMStudioServerError, match="cannot ask an LM Studio: KeyError"):
+    with pytest.raises(lms.LMStudioRuntimeError, match="cannot ask an LM Studio: KeyError"):
         list(batch)
     assert list(batch.unfinished()) == questions(20)
 
@@ -240,7 +240,7 @@ def test_workers_that_join_take_part(small_cluster, server):
 def test_a_dask_client_that_is_closed_ends_the_batch(dask_client, studios, api_host):
     batch = lms.respond_many_on_dask(dask_client, questions(500), api_host=api_host)
     finished = 0
-    with pytest.raises(lms.LMStudioServerError, match="client was closed"):
+    with pytest.raises(lms.LMStudioClientError, match="client was closed"):
         for _ in batch:
             finished += 1
             if finished == 20:
