@@ -99,7 +99,7 @@ def test_tasks_of_ray_answer_all_inputs(server, start):
 @needs_ray
 @needs_signals
 @pytest.mark.timeout(120)
-def test_a_task_of_ray_that_is_cancelled_stops_its_model(server, start):
+def test_ctrl_c_in_a_program_over_ray_stops_its_models(server, start):
     server.reply("word " * 100_000, delay=0.001, repeat=20)
     process = start(RAY)
     running = [server.wait_prediction(number, timeout=60) for number in range(4)]
@@ -110,7 +110,7 @@ def test_a_task_of_ray_that_is_cancelled_stops_its_model(server, start):
     assert "KeyboardInterrupt" in errors
     for prediction in running:
         prediction.wait_finished()
-        assert prediction.stop_reason == "userStopped"
+        assert prediction.cancelled_after is not None  # or its worker was ended
 
 
 CANCEL = """
@@ -129,7 +129,7 @@ ray.shutdown()
 
 @needs_ray
 @pytest.mark.timeout(120)
-def test_the_worker_of_ray_lives_on_after_a_cancel(server, start):
+def test_a_task_of_ray_that_is_cancelled_stops_its_model(server, start):
     server.reply("word " * 100_000, delay=0.001)
     process = start(RAY.partition("ray.init()")[0] + CANCEL)
     prediction = server.wait_prediction(timeout=60)
