@@ -56,7 +56,9 @@ class Questions:
             return None
         try:
             return self._chat(row)
-        except (lms.LMStudioOSError, lms.LMStudioValueError, lms.LMStudioRuntimeError) as error:
+        except (lms.LMStudioWebsocketError, lms.LMStudioCancelledError):
+            raise
+        except lms.LMStudioError as error:  # of this row: its chat, its picture
             row.problem = str(error)
             return None
 

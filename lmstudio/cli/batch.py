@@ -18,11 +18,11 @@ import lmstudio as lms
 from ._answers import Answer, Answers, answer_of, failed
 from ._ctrl_c import on_ctrl_c
 from ._dask import dask_client
+from ._hosts import Models, connect, hosts_of, watch
 from ._input import PIPE, FileError, Input, Row
-from ._model import get_model
 from ._output import Output
 from ._questions import Questions, check_image
-from ._screen import complain, has_no_reader, make_screen, one_line
+from ._screen import complain, has_no_reader, one_line
 from ._totals import told
 
 __all__ = ["run"]
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             job = _Job(options, source)
             if options.dask is not None:
                 return job.run([], stack.enter_context(dask_client(options.dask)))
-            return job.run(_connect(options, stack))
+            return job.run(connect(options, stack))
     except (lms.LMStudioError, FileError) as error:
         complain(error)
         return NO_SERVER if isinstance(error, lms.LMStudioWebsocketError) else FAILED
@@ -69,35 +69,6 @@ def run(options: argparse.Namespace) -> int:
             raise
         complain(f"{error.strerror}: {error.filename or options.output}")
         return FAILED
-
-
-def _hosts(options: argparse.Namespace) -> list[str | None]:
-    hosts = options.host if isinstance(options.host, list) else [options.host]
-    return list(dict.fromkeys(hosts))
-
-
-def _connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> _Models:
-    """Return the models of all hosts that are there.
-
-    Raises:
-        LMStudioError: None is.
-    """
-    models: _Models = []
-    errors = []
-    for host in _hosts(options):
-        client = stack.enter_context(contextlib.closing(lms.Client(host)))
-        try:
-            models.append((client, get_model(client, options.model, make_screen(sys.stderr))))
-        except lms.LMStudioError as error:
-            errors.append((host, error))
-    if not models:
-        raise errors[0][1]
-    for host, problem in errors:
-        complain(f"{host} is left out: {problem}")
-    return models
-
-
-_Models = list[tuple[lms.Client, lms.LLM]]
 
 
 class _Interrupted(Exception):
@@ -133,9 +104,9 @@ class _Job:
         self._schema = _read_schema(options.schema)
         check_image(options.image)
         has_images = options.image is not None or options.image_column is not None
-        if has_images and (len(_hosts(options)) > 1 or options.dask is not None):
+        if has_images and (len(hosts_of(options)) > 1 or options.dask is not None):
             raise FileError("Pictures are uploaded to one LM Studio: name one --host.")
-        if options.dask is not None and len(_hosts(options)) > 1:
+        if options.dask is not None and len(hosts_of(options)) > 1:
             raise FileError("With --dask there is one --host: what each worker is to connect to.")
         self._journal = _journal_of(options, source)
         self._total = source.check()
@@ -148,12 +119,12 @@ class _Job:
         self._has_told = False
         self._is_reading = False
 
-    def run(self, models: _Models, dask: Any = None) -> int:
+    def run(self, models: Models, dask: Any = None) -> int:
         """Answer all of it, say how it went, and return the exit code.
 
         Args:
             models: What answers; or nothing, and
-            dask: The client of a Dask cluster.
+            dask: the client of a Dask cluster.
 
         Raises:
             FileError: The rows are not those of the journal.
@@ -166,7 +137,7 @@ class _Job:
         batch = self._begin(models, dask)
         gone: lms.LMStudioError | None = None
         try:
-            with on_ctrl_c(self._stop_all), _alarm(limit, self._stop_all):
+            with on_ctrl_c(self._stop_all), _alarm(limit, self._stop_all), watch(models):
                 self._open_output()
                 try:
                     self._take_all(batch)
@@ -203,10 +174,10 @@ class _Job:
 
     # -- the batch ----------------------------------------------------------------------------
 
-    def _begin(self, models: _Models, dask: Any) -> lms.Batch[Any]:
+    def _begin(self, models: Models, dask: Any) -> lms.Batch[Any]:
         options = self._options
         self._questions = Questions(
-            models[0][0] if models else None,
+            models[0][1] if models else None,
             system=options.system,
             image=options.image,
             patience=options.patience,
@@ -240,9 +211,9 @@ class _Job:
             **limits,
         }
         if dask is not None:
-            (host,) = _hosts(options)
+            (host,) = hosts_of(options)
             return lms.respond_many_on_dask(dask, inputs, api_host=host, model=options.model, **how)
-        return lms.respond_many([model for _, model in models], inputs, **how)
+        return lms.respond_many([model for _, _, model in models], inputs, **how)
 
     def _rows(self) -> Iterator[Row]:
         rows = self._source.rows()

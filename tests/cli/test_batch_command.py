@@ -135,6 +135,25 @@ def test_pictures_go_with_the_rows(tmp_path, column):
         assert [row["answer"] for row in files.rows()] == ["to x", "to y"]
 
 
+def test_a_picture_that_the_server_does_not_take_fails_its_row_only(tmp_path):
+    with Server(engine=Echo()) as server:
+        server.load("test-vlm")
+        server.unload("test-llm")
+        files = Files(tmp_path, [server.host])
+        (tmp_path / "a.png").write_bytes(PNG)
+        files.write(['{"prompt": "x", "image": "a.png"}', '{"prompt": "y", "image": "a.png"}'])
+        server.hold("uploadFileBase64")
+        process = files.start("--image-column", "image", "--parallel", 1)
+        server.expect("uploadFileBase64", timeout=LIMIT).error("No room")
+        server.release("uploadFileBase64")
+        _, said = process.communicate(timeout=LIMIT)
+        assert process.returncode == 4
+        assert "No room" in said
+        assert [row["answer"] for row in files.rows()] == [None, "to y"]
+        files.run("--image-column", "image")  # what was never asked is asked again anyway
+        assert [row["answer"] for row in files.rows()] == ["to x", "to y"]
+
+
 def test_rows_are_known_by_content_and_may_move(files, server):
     files.write(['{"prompt": "a"}', '{"prompt": "b"}', '{"prompt": "a"}'])
     files.run()

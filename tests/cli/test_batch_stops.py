@@ -136,10 +136,26 @@ def test_several_hosts_share_the_work_and_one_that_dies_gives_its_to_the_other(t
         second.kill()
         output, errors = process.communicate(timeout=LIMIT)
         assert (process.returncode, output) == (0, ""), errors
-        assert errors.startswith("60 rows: 60 answered, 0 failed")
+        assert "60 rows: 60 answered, 0 failed" in errors
         assert {record["host"] for record in files.records()} == {first.host, second.host}
         assert files.numbers() == list(range(1, 61))
         assert [row["answer"] for row in files.rows()][58:] == ["to Question 59", "to Question 60"]
+
+
+def test_a_host_that_goes_is_told_and_waited_for(tmp_path):
+    with Host(engine=Echo(delay=0.02)) as host:
+        files = Files(tmp_path, [host.host], count=30)
+        process = files.start("--parallel", 2)
+        eventually(lambda: files.has_records(5), LIMIT)
+        host.kill()
+        assert process.stderr.readline() == (
+            f"lmstudio: {host.host} is gone: the batch waits for it.\n"
+        )
+        host.start()
+        _, errors = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, errors
+        assert "30 rows: 30 answered, 0 failed, " in errors
+        assert files.numbers() == list(range(1, 31))
 
 
 def test_a_host_that_is_not_there_is_told_and_left_out(lines):

@@ -24,7 +24,9 @@ def test_the_command_works(server, tmp_path, command):
     lines = [{"prompt": f"Question {number}"} for number in range(6)]
     (tmp_path / "questions.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-    (tmp_path / "person.json").write_text(json.dumps(schema))
+    (tmp_path / "topic.json").write_text(json.dumps(schema))
+    table = "".join(f"{number},Message {number}\n" for number in range(6))
+    (tmp_path / "messages.csv").write_text(f"nr,text\n{table}")
     server.reply('{"name": "Ada"}', repeat=6)
     python, *arguments = shlex.split(command)
     assert python == "python"
@@ -42,13 +44,13 @@ def test_the_command_works(server, tmp_path, command):
         assert done.stdout == '{"name": "Ada"}\n'
         assert server.predictions[0].messages[0]["role"] == "system"
     elif "batch" in command:
-        (output,) = (
-            tmp_path / name for name in ("answers.jsonl", "people.jsonl") if name in command
-        )
-        records = [json.loads(line) for line in output.read_text().splitlines()]
-        assert sorted(record["line"] for record in records) == [1, 2, 3, 4, 5, 6]
+        output = tmp_path / re.search(r"answers.jsonl|labels.csv|$", command)[0]
+        rows = (output.read_text() if output.is_file() else done.stdout).splitlines()
         if "--schema" in command:
-            assert all(record["parsed"] == {"name": "Ada"} for record in records)
+            assert rows[0] == "nr,text,answer,name,error,stop_reason"
+            assert len(rows) == 7
+        else:
+            assert [json.loads(row)["answer"] for row in rows] == ['{"name": "Ada"}'] * 6
     else:
         assert "All is well." in done.stdout
 
@@ -56,6 +58,7 @@ def test_the_command_works(server, tmp_path, command):
 def test_each_program_is_on_the_page():
     assert [re.search("chat|batch|doctor", command)[0] for command in COMMANDS] == [
         "chat",
+        "batch",
         "batch",
         "batch",
         "doctor",
