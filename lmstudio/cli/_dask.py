@@ -25,7 +25,7 @@ def dask_client(scheduler: str) -> Iterator[Any]:
         LMStudioWebsocketError: Nobody answers there.
     """
     try:
-        from distributed import Client
+        from distributed import Client, TimeoutError
     except ImportError:
         raise FileError(
             "--dask needs the package distributed: pip install 'dask[distributed]'"
@@ -35,7 +35,7 @@ def dask_client(scheduler: str) -> Iterator[Any]:
     try:
         connect: Any = Client  # of which type checkers know nothing
         client = connect(scheduler, timeout=_CONNECT, set_as_default=False)
-    except OSError as error:  # a time limit, too
+    except (OSError, TimeoutError) as error:  # the latter is another one in Python 3.10
         raise lms.LMStudioWebsocketError(
             f"No Dask scheduler answers at {scheduler}: {error}"
         ) from None
