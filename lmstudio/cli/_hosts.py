@@ -51,15 +51,16 @@ def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
 @contextlib.contextmanager
 def watch(models: Models) -> Iterator[None]:
     """Meanwhile, say which hosts go and come back: a batch waits for them in silence."""
+    gone = "gone: the batch waits for it" if len(models) == 1 else "gone: the others go on"
     with contextlib.ExitStack() as stack:
         for host, client, _ in models:
-            tell = functools.partial(_tell, host or "LM Studio", [True])
+            tell = functools.partial(_tell, host or "LM Studio", gone, [True])
             stack.enter_context(client.on_connection_change(tell))
         yield
 
 
-def _tell(host: str, was_there: list[bool], is_there: bool) -> None:
+def _tell(host: str, gone: str, was_there: list[bool], is_there: bool) -> None:
     if was_there != [is_there]:
         was_there[:] = [is_there]
         with contextlib.suppress(OSError, ValueError):  # of a stderr that nobody reads any more
-            complain(f"{host} is {'back' if is_there else 'gone: the batch waits for it'}.")
+            complain(f"{host} is {'back' if is_there else gone}.")

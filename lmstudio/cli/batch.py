@@ -116,6 +116,7 @@ class _Job:
         self._answers: Answers | None = None
         self._late: dict[Any, Answer] = {}  # of rows that could not be asked, by key
         self._has_added = False
+        self._has_failed = False  # a row that was asked
         self._has_told = False
         self._is_reading = False
 
@@ -168,7 +169,7 @@ class _Job:
             _say(f"{numbers.unmatched:,} answers in {self._journal} belong to no row (any more).")
         if not numbers.failed:
             return 0
-        if self._journal is not None:
+        if self._journal is not None and self._has_failed:
             _say("To ask again what failed: the same command with --retry-errors.")
         return SOME_FAILED
 
@@ -257,15 +258,19 @@ class _Job:
         row: Row = outcome.input
         answer = answer_of(outcome, is_structured=self._schema is not None)
         is_known = outcome.recorded or row.key is None
-        if not outcome.attempts:  # it could not be asked
-            answer = failed(row.problem or answer.error or "")
-            if row.key is not None:
-                self._late[row.key] = answer
-        if answer.error is not None and not outcome.recorded:
+        error = answer.error
+        if row.key is None:
+            answer, error = _unreadable(row), row.problem
+        elif not outcome.attempts:  # it could not be asked
+            error = row.problem or error or ""
+            answer = self._late[row.key] = failed(error)
+        elif error is not None:
+            self._has_failed = True
+        if error is not None and not outcome.recorded:
             self._questions.upload_again()
             if not self._has_told:  # the others are counted
                 self._has_told = True
-                complain(f"Line {row.line} failed: {answer.error}")
+                complain(f"Line {row.line} failed: {error}")
         if not (is_known and self._is_made_anew):
             self._output.add(row, answer)
             self._has_added = True
@@ -302,7 +307,7 @@ class _Job:
     def _known(self, row: Row) -> Answer | None:
         """Return what became of a row, if anything did."""
         if row.problem is not None:
-            return failed(row.problem)
+            return _unreadable(row)
         answer = None if self._answers is None else self._answers.get(row.key)
         return self._late.get(row.key) if answer is None else answer
 
@@ -311,6 +316,11 @@ class _Job:
         answer = self._known(row)
         is_wrong = answer is not None and answer.error is not None and row.problem is None
         return None if is_wrong and self._options.retry_errors else answer
+
+
+def _unreadable(row: Row) -> Answer:
+    # Of such a row often nothing else tells which it is.
+    return failed(f"Line {row.line}: {row.problem}")
 
 
 def _read_schema(path: str | None) -> Any:

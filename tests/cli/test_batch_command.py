@@ -224,7 +224,8 @@ def test_an_unreadable_row_among_the_first_is_refused_and_spoils_no_other_later(
         said = files.run(code=4)
         assert said.startswith(f"lmstudio: Line 11 failed: {words}")
         assert len(files.rows()) == 12
-        assert files.rows()[10]["error"].startswith(words)
+        assert files.rows()[10]["error"].startswith(f"Line 11: {words}")
+        assert "--retry-errors" not in said
     assert len(server.predictions) == 11
 
 

@@ -169,15 +169,15 @@ def test_a_host_that_is_not_there_is_told_and_left_out(lines):
 
 
 def test_a_batch_that_is_killed_again_and_again_asks_for_each_row_once_more_at_most(tmp_path):
-    count, kills = 300, 6
+    count, kills = 400, 10
     with Host(engine=Echo()) as host:
         files = Files(tmp_path, [host.host], count=count, form="csv")
         for kill in range(1, kills + 1):
             process = files.start("--parallel", 4)
-            eventually(lambda n=kill: files.has_records(40 * n), LIMIT)
+            eventually(lambda n=kill: files.has_records(35 * n), LIMIT)
             process.kill()
             process.communicate(timeout=LIMIT)
-        assert re.match(f"{count} rows: {count} answered, 0 failed, 2", files.run())
+        assert re.match(f"{count} rows: {count} answered, 0 failed, 3", files.run())
         assert len(host.server.predictions) <= count + kills * 4
     assert [row["answer"] for row in files.rows()] == [
         f"to Question {n}" for n in range(1, count + 1)
