@@ -78,7 +78,8 @@ class TaskDispatcher:
         self._on_seat = on_seat
         self._workers: dict[str, int | None] = {}  # address, and how much of the resource it has
         self._known: set[str] = set()  # all workers
-        self._tasks: dict[int, asyncio.Task[None]] = {}  # by the number of the call
+        self._futures: dict[int, Any] = {}  # by the number of the call
+        self._tasks: set[asyncio.Task[None]] = set()  # that wait for them; Python holds none
         self._seat_of: dict[int, Seat] = {}
         self._watch: asyncio.Task[None] | None = None
         self._looks_at = 0.0  # when the workers were looked at last
@@ -132,7 +133,9 @@ class TaskDispatcher:
         if call.id not in self.open:  # it was cancelled before
             return
         self._seat_of[call.id] = seat
-        self._tasks[call.id] = asyncio.ensure_future(self._run(call, function, seat, resources))
+        task = asyncio.ensure_future(self._run(call, function, seat, resources))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         if self._watch is None or self._watch.done():
             self._watch = asyncio.ensure_future(self._keep_watch(weakref.ref(self)))
 
@@ -150,10 +153,10 @@ class TaskDispatcher:
             call.owners.clear()
             call.unfollow()
             call.inbox.put(END)
-        task = self._tasks.pop(call.id, None)
         self._seat_of.pop(call.id, None)
-        if task is not None:
-            task.cancel()  # it lets go of what it has at the worker
+        future = self._futures.pop(call.id, None)
+        if future is not None:
+            future.release()  # whoever waits for it is told, and so is the worker
 
     def _end_all(self) -> None:
         """End what is open, since Dask's client was closed."""
@@ -172,7 +175,6 @@ class TaskDispatcher:
             outcome = Outcome(error=error)
         except (Exception, asyncio.CancelledError) as error:
             outcome = Outcome(error=self._judge(error, seat))
-        self._tasks.pop(call.id, None)  # this one
         self._end(call, outcome)
 
     async def _ask(
@@ -184,6 +186,8 @@ class TaskDispatcher:
             raise LMStudioWebsocketError(
                 "There is no Dask worker." if seat.worker is None else f"{_named(seat)} is gone."
             )
+        if call.id not in self.open:  # it was cancelled meanwhile
+            return Outcome()
         call.is_sent = True  # as far as is known
         arguments = () if call.parameter is None else (call.parameter,)
         future = self.client.submit(
@@ -196,10 +200,8 @@ class TaskDispatcher:
             allow_other_workers=False,
             resources=resources,
         )
-        try:
-            answer: Answer = await future.result()
-        finally:
-            future.release()
+        self._futures[call.id] = future
+        answer: Answer = await future.result()
         call.is_sent = answer.is_sent
         if isinstance(answer.value, LMStudioError):
             return Outcome(error=answer.value)
