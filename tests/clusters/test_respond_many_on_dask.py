@@ -1,11 +1,14 @@
 """Batches over the workers of a Dask cluster, each at an LM Studio of its own."""
 
+import json
 import os
 import pickle
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
+from batch.storms import Echo, Host, Storm
 from clusters.conftest import one_for_each
 from helpers import Worker, eventually
 
@@ -183,6 +186,36 @@ def test_what_a_killed_worker_had_goes_to_others_and_the_next_one_takes_its_plac
         is_back |= outcome.host.partition(" of ")[2] not in before
     check_answers(outcomes, len(outcomes))
     assert max(outcome.attempts for outcome in outcomes) == 2
+
+
+def test_a_storm_over_workers_and_lm_studios_loses_nothing_and_doubles_nothing(
+    dask_client, kill_worker, tmp_path
+):
+    journal = tmp_path / "journal.jsonl"
+    outcomes = []
+    with ExitStack() as stack:
+        studios = [
+            stack.enter_context(Host(engine=Echo(seed, faults=0.03, delay=0.005)))
+            for seed in range(3)
+        ]
+        batch = lms.respond_many_on_dask(
+            dask_client,
+            iter(questions(300)),
+            api_host=one_for_each(studios),
+            max_parallel=4,
+            ordered=True,
+            retries=20,
+            journal=journal,
+        )
+        stack.enter_context(Storm(studios[:2], pause=0.3))
+        for outcome in batch:
+            outcomes.append(outcome)
+            if len(outcomes) in (60, 160):
+                kill_worker(len(outcomes) // 100)
+    assert [outcome.index for outcome in outcomes] == list(range(300))
+    check_answers(outcomes, 300)
+    lines = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    assert sorted(line["index"] for line in lines) == list(range(300))
 
 
 def test_a_worker_that_cannot_ask_leaves_and_the_last_one_ends_the_batch(dask_client, server):
