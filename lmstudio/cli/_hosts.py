@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import lmstudio as lms
 
+from ._errors import complain, in_words
 from ._model import get_model
-from ._screen import complain, make_screen
+from ._screen import make_screen
 
 __all__ = ["Models", "connect", "hosts_of", "watch"]
 
@@ -44,7 +45,7 @@ def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
     if not models:
         raise errors[0][1]
     for name, problem in errors:
-        complain(f"{name} is left out: {problem}")
+        complain(f"{name} is left out: {in_words(problem).what}")
     return models
 
 

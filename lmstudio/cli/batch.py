@@ -1,4 +1,4 @@
-"""``python -m lmstudio batch``: the rows of a file, answered by one or several LM Studios."""
+"""``lmstudio batch``: the rows of a file, answered by one or several LM Studios."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import lmstudio as lms
 from ._answers import Answer, Answers, answer_of, failed
 from ._ctrl_c import on_ctrl_c
 from ._dask import dask_client
+from ._errors import FAILED, complain
 from ._hosts import Models, connect, hosts_of, watch
 from ._input import PIPE, FileError, Input, Row
 from ._output import Output
 from ._questions import Questions, check_image
-from ._screen import complain, has_no_reader, one_line
+from ._screen import has_no_reader, one_line
 from ._totals import told
 
 __all__ = ["run"]
@@ -39,7 +40,7 @@ _ENDS = (
     lms.LMStudioOSError,
 )
 
-FAILED, NO_SERVER, SOME_FAILED, TIME_LIMIT, CTRL_C = 1, 3, 4, 124, 130
+SOME_FAILED, TIME_LIMIT, CTRL_C = 4, 124, 130
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,8 +63,7 @@ def run(options: argparse.Namespace) -> int:
                 return job.run([], stack.enter_context(dask_client(options.dask)))
             return job.run(connect(options, stack))
     except (lms.LMStudioError, FileError) as error:
-        complain(error)
-        return NO_SERVER if isinstance(error, lms.LMStudioWebsocketError) else FAILED
+        return complain(error)
     except OSError as error:
         if has_no_reader(error):  # stdout or stderr
             raise
@@ -158,9 +158,9 @@ class _Job:
         """Say what is to be done next, and return the exit code."""
         again = "The same command goes on." if self._journal is not None else ""
         if gone is not None:
-            complain(gone)
+            code = complain(gone)
             _say(again)
-            return NO_SERVER if isinstance(gone, lms.LMStudioWebsocketError) else FAILED
+            return code
         if is_stopped:
             is_ctrl_c = self._stop.reason == _CTRL_C
             _say(f"{'Stopped' if is_ctrl_c else 'The time limit has passed'}. {again}")
