@@ -7,9 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-import lmstudio as lms
-
-from ._input import FileError
+from ._errors import NO_SERVER, CommandError
 
 __all__ = ["dask_client"]
 
@@ -21,25 +19,29 @@ def dask_client(scheduler: str) -> Iterator[Any]:
     """Connect to a cluster by the address of its scheduler, as long as the batch runs.
 
     Raises:
-        FileError: Dask is not installed, or the address is none.
-        LMStudioWebsocketError: Nobody answers there.
+        CommandError: Dask is not installed, the address is none, or nobody answers there.
     """
     try:
         from distributed import Client, TimeoutError
+        from distributed.comm.addressing import parse_address
+        from distributed.comm.registry import get_backend
     except ImportError:
-        raise FileError(
-            "--dask needs the package distributed: pip install 'dask[distributed]'"
+        raise CommandError(
+            "--dask needs the package distributed.", "pip install 'dask[distributed]'"
         ) from None
     # Of what is wrong the batch itself tells.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    connect: Any = Client  # of which type checkers know nothing
     try:
-        connect: Any = Client  # of which type checkers know nothing
+        get_backend(parse_address(scheduler)[0])  # first: a client that was half made complains
         client = connect(scheduler, timeout=_CONNECT, set_as_default=False)
-    except (OSError, TimeoutError) as error:  # the latter is another one in Python 3.10
-        raise lms.LMStudioWebsocketError(
-            f"No Dask scheduler answers at {scheduler}: {error}"
-        ) from None
     except ValueError as error:
-        raise FileError(f"--dask {scheduler}: {error}") from None
+        raise CommandError(f"--dask {scheduler}: {error}") from None
+    except (OSError, TimeoutError):  # the latter is another one in Python 3.10
+        raise CommandError(
+            f"No Dask scheduler answers at {scheduler}.",
+            "Is the address right? --dask tcp://host:8786",
+            code=NO_SERVER,
+        ) from None
     with client:
         yield client

@@ -80,8 +80,11 @@ def test_ctrl_c_stops_all_workers_and_one_lm_studio_goes_on(dask_client, servers
 
 
 def test_a_scheduler_that_is_not_there_is_told(files):
-    errors = files.run("--dask", f"tcp://127.0.0.1:{free_port()}", code=3)
-    assert "No Dask scheduler answers" in errors
+    scheduler = f"tcp://127.0.0.1:{free_port()}"
+    assert files.run("--dask", scheduler, code=3) == (
+        f"lmstudio: No Dask scheduler answers at {scheduler}.\n"
+        "  Is the address right? --dask tcp://host:8786\n"
+    )
 
 
 def test_pictures_and_several_hosts_are_refused(files):
@@ -89,3 +92,9 @@ def test_pictures_and_several_hosts_are_refused(files):
     assert "Pictures are uploaded to one LM Studio" in errors
     files.hosts = ["one:1234", "two:1234"]
     assert "one --host" in files.run("--dask", "tcp://127.0.0.1:1", code=1)
+
+
+def test_an_address_that_is_none_is_told(files):
+    errors = files.run("--dask", "phone://1234", code=1)
+    assert errors.startswith("lmstudio: --dask phone://1234: unknown address scheme")
+    assert errors.count("\n") == 1
