@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         prepare_image,
     )
     from ._client.run_in_background import run_in_background
+    from ._clusters.respond import respond_many_on_dask
+    from ._clusters.task_token import dask_cancel_token
     from ._concurrency.cancel_token import CancelToken
     from ._config.option_dicts import (
         EmbeddingLoadModelConfigDict,
@@ -302,6 +304,7 @@ __all__ = [
     "ValidationError",
     "close_default_client",
     "configure_default_client",
+    "dask_cancel_token",
     "embedding_model",
     "get_default_client",
     "get_sync_api_timeout",
@@ -310,6 +313,7 @@ __all__ = [
     "llm",
     "prepare_image",
     "respond_many",
+    "respond_many_on_dask",
     "run_in_background",
     "set_sync_api_timeout",
     "start_local",

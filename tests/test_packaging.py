@@ -65,6 +65,7 @@ ROOMS = {
         diagnostics plugin_tools plugins client
     """,
     "_client": "client default_client run_in_background",
+    "_clusters": "task_token on_worker tasks session respond",
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
