@@ -522,9 +522,10 @@ class Chat:
         Args:
             response: a text, or the result of a prediction.
             tool_call_requests: the tool calls it asked for.
-            reasoning: whether its reasoning is kept, with the marks around it; False leaves it out,
-                as models that reason are mostly given a chat: of a result what is marked so, of a
-                text what stands between ``<think>`` and ``</think>`` at its beginning.
+            reasoning: whether its reasoning is kept, with the marks around it; False leaves it out
+                (and line breaks after it), as models that reason are mostly given a chat: of a
+                result what is marked so, of a text what stands between ``<think>`` and
+                ``</think>`` at its beginning.
 
         Raises:
             LMStudioValueError: an argument has no such form.

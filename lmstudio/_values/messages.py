@@ -207,7 +207,8 @@ def without_reasoning(message: AssistantResponse) -> AssistantResponse:
     if message.answer == message.text:
         return message
     others = [part for part in message.content if not isinstance(part, TextData)]
-    return AssistantResponse(content=[TextData(text=message.answer), *others])
+    answer = message.answer.lstrip("\n")  # they follow the reasoning, and mean nothing without it
+    return AssistantResponse(content=[TextData(text=answer), *others])
 
 
 @attrs.define(kw_only=True, repr=False)

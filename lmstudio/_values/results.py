@@ -220,7 +220,9 @@ class PredictionResult(Generic[T_co]):
             object.__setattr__(self, name, value)
 
     def _to_history_content(self, reasoning: bool = True) -> str:
-        return self.content if reasoning else self.answer
+        if reasoning or self.answer == self.content:
+            return self.content
+        return self.answer.lstrip("\n")  # they follow the reasoning, and mean nothing without it
 
 
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)

@@ -147,7 +147,9 @@ def test_texts_are_the_answer_and_may_be_all_of_it(server, half):
         server.reply("It is green.", reasoning="Hm.")
         stream = half.stream()
         texts = stream.texts(reasoning=reasoning)
-        read = "".join(iter(lambda: half.next_text(texts), None))
+        read = ""
+        while (text := half.next_text(texts)) is not None:
+            read += text
         result = half.result(stream)
         assert read == (result.content if reasoning else result.answer)
 

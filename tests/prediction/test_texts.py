@@ -138,6 +138,47 @@ def test_each_step_may_be_in_another_thread(server, model):
     assert "".join(read) == "It is green."
 
 
+# -- on_message ---------------------------------------------------------------------------------
+
+
+def test_a_message_knows_its_answer_for_a_model_with_marks_of_its_own(held, model):
+    """The words of its marks say nothing to us; its server does."""
+    chat = lms.Chat()
+    chat.add_user_message("hi")
+    messages = []
+    worker = Worker(lambda: model.respond(chat, on_message=messages.append))
+    call = held.expect("predict")
+    call.fragment("<|analysis|>", is_structural=True)
+    call.fragment("Hm.", reasoning_type="reasoning")
+    call.fragment("<|final|>", is_structural=True)
+    call.fragment("Yes.")
+    call.success()
+    worker.result()
+
+    (message,) = messages
+    assert message.text == "<|analysis|>Hm.<|final|>Yes."
+    assert (message.reasoning_content, message.answer) == ("Hm.", "Yes.")
+    assert chat.append(message, reasoning=False).text == "Yes."
+    message.content = [lms.TextData(text="No.")]  # by its owner: what was marked is gone
+    assert (message.reasoning_content, message.answer) == ("", "No.")
+
+
+def test_a_run_may_keep_its_reasoning_out_of_the_chat(server, model):
+    server.reply("I will add.", reasoning="Hm.", tool_calls=[{"name": "add", "arguments": {}}])
+    server.reply("It is 3.", reasoning="So.")
+    chat = lms.Chat()
+    chat.add_user_message("hi")
+
+    def add() -> int:
+        """Add."""
+        return 3
+
+    model.act(chat, [add], on_message=lambda message: chat.append(message, reasoning=False))
+
+    assert [message.text for message in chat] == ["hi", "I will add.", "3", "It is 3."]
+    assert [call.name for call in chat[1].tool_calls] == ["add"]
+
+
 # -- tokens_per_second --------------------------------------------------------------------------
 
 

@@ -324,7 +324,7 @@ def test_no_edit_brings_two_messages_of_one_role_together(roles, steps):
 
 # -- with and without reasoning ---------------------------------------------------------------
 
-THOUGHT = "<think>Hm.</think>Yes."
+THOUGHT = "<think>Hm.</think>\n\nYes."
 
 
 def test_a_response_keeps_its_reasoning_unless_that_is_left_out():
@@ -338,17 +338,17 @@ def test_a_response_keeps_its_reasoning_unless_that_is_left_out():
 
 def test_what_a_model_marked_as_its_reasoning_is_left_out_whatever_its_marks():
     result = PredictionResult(
-        content="[Hm.]Yes.",
-        parsed="[Hm.]Yes.",
+        content="[Hm.]\nYes.",
+        parsed="[Hm.]\nYes.",
         stats=LlmPredictionStats(stop_reason="eosFound"),
         model_info=None,
         load_config=None,
         prediction_config=None,
         reasoning_content="Hm.",
-        answer="Yes.",
+        answer="\nYes.",
     )
     chat = chat_of("u")
-    assert chat.add_assistant_response(result).text == "[Hm.]Yes."
+    assert chat.add_assistant_response(result).text == "[Hm.]\nYes."
     chat.pop()
     assert chat.add_assistant_response(result, reasoning=False).text == "Yes."
 
