@@ -70,7 +70,7 @@ ROOMS = {
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
     "_protocol": """
-        public log json_checks argument_checks origins errors shapes names packets
+        public clock log json_checks argument_checks origins errors shapes names packets
     """,
     "_engines": """
         models_on_disk plugins engine generated schema_reply schema_check scripted make_reply
