@@ -1,0 +1,98 @@
+"""Runs a program of docs/apps that has a window, asks, and stops the reply in one of three ways.
+
+    drive.py PROGRAM stop|early|window|end
+
+"stop" presses the stop button, and closes the window when the reply has ended; "early" does so before
+the first token, as soon as there is a file "asked"; "window" closes the window while the reply comes;
+"end" leaves the main loop, so that the process ends. All by the toolkit's own events.
+"""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+LIMIT = 15.0  # seconds
+
+
+def wait(turn, condition):
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never held"
+        turn()
+
+
+def has_begun(way, text):
+    """Whether it is time to stop."""
+    return Path("asked").exists() if way == "early" else bool(text.strip())
+
+
+def drive_tk(way):
+    import tkinter
+
+    def mainloop(window, _n=0):
+        widgets = {type(widget): widget for widget in window.winfo_children()}
+        view, entry, stop = (widgets[kind] for kind in (tkinter.Text, tkinter.Entry, tkinter.Button))
+        entry.insert("end", "Tell me a long story.")
+        entry.focus_force()
+        window.update()
+        entry.event_generate("<Return>")
+        wait(window.update, lambda: has_begun(way, view.get("1.0", "end")))
+        if way in ("stop", "early"):
+            stop.invoke()
+            wait(window.update, lambda: stop["state"] == "disabled")
+        if way != "end":
+            window.destroy()
+
+    tkinter.Tk.mainloop = mainloop
+
+
+def drive_qt(way):
+    from PySide6.QtCore import Qt, QTimer
+    from PySide6.QtTest import QTest
+    from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit, QPushButton
+
+    run = QApplication.exec
+
+    def use(application):
+        (window,) = application.topLevelWidgets()
+        view, stop = window.findChild(QPlainTextEdit), window.findChild(QPushButton)
+        entry = window.findChild(QLineEdit)
+        QTest.keyClicks(entry, "Tell me a long story.")
+        QTest.keyClick(entry, Qt.Key.Key_Return)
+        wait(application.processEvents, lambda: has_begun(way, view.toPlainText()))
+        if way in ("stop", "early"):
+            QTest.mouseClick(stop, Qt.MouseButton.LeftButton)
+            wait(application.processEvents, lambda: not stop.isEnabled())
+        application.quit() if way == "end" else window.close()
+
+    def execute(application):
+        QTimer.singleShot(0, lambda: use(application))
+        return run()
+
+    QApplication.exec = execute
+
+
+DRIVERS = {"import tkinter": drive_tk, "from PySide6": drive_qt}
+
+
+def assert_no_thread_is_left():
+    """Beside the client's own, which ends with the client."""
+    import lmstudio
+
+    lmstudio.close_default_client()
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        if isinstance(thread, threading._DummyThread):  # a toolkit's own
+            continue
+        thread.join(LIMIT)
+        assert not thread.is_alive(), thread
+
+
+if __name__ == "__main__":
+    program, way = Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[2]
+    (driver,) = (DRIVERS[words] for words in DRIVERS if words in program)
+    driver(way)
+    exec(compile(program, "program", "exec"), {"__name__": "__main__"})
+    if way != "end":  # otherwise the program has ended here
+        assert_no_thread_is_left()
+    print("ended")
