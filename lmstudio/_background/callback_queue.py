@@ -149,7 +149,8 @@ class CallbackQueue:
                     _report(error)
                 continue
             try:
-                self._dispatch(self._run_and_flush)
+                # No bound method: Kivy's clock keeps its object weakly, and nobody else may keep this.
+                self._dispatch(lambda *_of_the_window: self._run_and_flush())
             except BaseException as error:
                 if self._flushing.value is me:  # there is no such thread any more
                     self._waiting.clear()
@@ -159,8 +160,8 @@ class CallbackQueue:
                     _report(error)
             return
 
-    def _run_and_flush(self, *_of_the_window: object) -> None:
-        """Run what is there; some toolkits pass something on, as Kivy's clock does."""
+    def _run_and_flush(self) -> None:
+        """Run what is there, in the window's thread; what has come meanwhile, at the next visit."""
         try:
             self._run_waiting()
         finally:

@@ -73,7 +73,72 @@ def drive_qt(way):
     QApplication.exec = execute
 
 
-DRIVERS = {"import tkinter": drive_tk, "from PySide6": drive_qt}
+def drive_textual(way):
+    from textual.app import App
+    from textual.widgets import Button, Input, Log
+
+    async def use(pilot):
+        async def wait_until(condition):
+            deadline = time.monotonic() + LIMIT
+            while not condition():
+                assert time.monotonic() < deadline, "the condition never held"
+                await pilot.pause(0.01)
+
+        await pilot.click(Input)
+        await pilot.press(*"Tell", "enter")
+        view = pilot.app.query_one(Log)
+        await wait_until(lambda: has_begun(way, "".join(view.lines)))
+        if way in ("stop", "early"):
+            await pilot.click(Button)
+            await wait_until(lambda: all(worker.is_finished for worker in pilot.app.workers))
+        if way == "end":
+            pilot.app.exit()
+        else:
+            await pilot.press("ctrl+q")  # there is no other way to close it
+
+    run = App.run
+    App.run = lambda app: run(app, headless=True, auto_pilot=use)
+
+
+def drive_kivy(way):
+    from kivy.app import App
+    from kivy.base import EventLoop
+    from kivy.clock import Clock
+    from kivy.core.window import Window
+
+    def use():
+        view, entry, stop = reversed(App.get_running_app().root.children)
+        entry.text = "Tell me a long story."
+        entry.dispatch("on_text_validate")
+        yield lambda: has_begun(way, view.text)
+        if way in ("stop", "early"):
+            stop.trigger_action()
+            yield lambda: stop.disabled
+        if way == "end":
+            App.get_running_app().stop()
+        else:
+            Window.dispatch("on_request_close") or EventLoop.close()
+
+    def look(_seconds):
+        assert time.monotonic() < deadline, "the condition never held"
+        while state["condition"]():
+            try:
+                state["condition"] = next(steps)
+            except StopIteration:
+                return False
+        return True
+
+    deadline, steps = time.monotonic() + LIMIT, use()
+    state = {"condition": lambda: App.get_running_app() is not None}
+    Clock.schedule_interval(look, 0.02)
+
+
+DRIVERS = {
+    "import tkinter": drive_tk,
+    "from PySide6": drive_qt,
+    "from textual": drive_textual,
+    "from kivy": drive_kivy,
+}
 
 
 def assert_no_thread_is_left():
