@@ -31,16 +31,15 @@ def drive_tk(way):
     import tkinter
 
     def mainloop(window, _n=0):
-        widgets = {type(widget): widget for widget in window.winfo_children()}
-        view, entry, stop = (widgets[kind] for kind in (tkinter.Text, tkinter.Entry, tkinter.Button))
+        view, entry, stop = window.winfo_children()
         entry.insert("end", "Tell me a long story.")
         entry.focus_force()
         window.update()
-        entry.event_generate("<Return>")
+        window.focus_get().event_generate("<Return>")
         wait(window.update, lambda: has_begun(way, view.get("1.0", "end")))
         if way in ("stop", "early"):
             stop.invoke()
-            wait(window.update, lambda: stop["state"] == "disabled")
+            wait(window.update, lambda: stop.cget("state") == "disabled")
         if way != "end":
             window.destroy()
 
@@ -135,6 +134,7 @@ def drive_kivy(way):
 
 DRIVERS = {
     "import tkinter": drive_tk,
+    "import customtkinter": drive_tk,
     "from PySide6": drive_qt,
     "from textual": drive_textual,
     "from kivy": drive_kivy,
