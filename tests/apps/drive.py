@@ -132,12 +132,31 @@ def drive_kivy(way):
     Clock.schedule_interval(look, 0.02)
 
 
+def drive_wx(way):
+    import wx
+
+    def use():
+        (window,) = wx.GetTopLevelWindows()
+        view, entry, stop = window.GetChildren()
+        entry.SetValue("Tell me a long story.")
+        entry.ProcessEvent(wx.CommandEvent(wx.EVT_TEXT_ENTER.typeId, entry.GetId()))
+        wait(wx.Yield, lambda: has_begun(way, view.GetValue()))
+        if way in ("stop", "early"):
+            stop.ProcessEvent(wx.CommandEvent(wx.EVT_BUTTON.typeId, stop.GetId()))
+            wait(wx.Yield, lambda: not stop.IsEnabled())
+        wx.GetApp().ExitMainLoop() if way == "end" else window.Close()
+
+    run = wx.App.MainLoop
+    wx.App.MainLoop = lambda application: (wx.CallLater(1, use), run(application))
+
+
 DRIVERS = {
     "import tkinter": drive_tk,
     "import customtkinter": drive_tk,
     "from PySide6": drive_qt,
     "from textual": drive_textual,
     "from kivy": drive_kivy,
+    "import wx": drive_wx,
 }
 
 
