@@ -30,7 +30,7 @@ def program(page, words):
 
 
 @contextlib.contextmanager
-def running(command, server, tmp_path, **environment):
+def running(command, server, tmp_path, stdin=None, **environment):
     """A process whose `lms.llm()` is the server's, ended at the end if it still runs."""
     (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
     environment = {
@@ -41,6 +41,7 @@ def running(command, server, tmp_path, **environment):
         **environment,
     }
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    options["stdin"] = subprocess.DEVNULL if stdin is None else stdin
     with subprocess.Popen(command, cwd=tmp_path, env=environment, **options) as process:
         try:
             yield process

@@ -7,7 +7,7 @@ import pytest
 from apps.running import LIMIT, STORY, assert_stopped_once, end, program, running
 from helpers import WINDOWS
 
-pytestmark = [pytest.mark.web, pytest.mark.skipif(WINDOWS, reason="Celery has no Windows")]
+pytestmark = [pytest.mark.apps, pytest.mark.skipif(WINDOWS, reason="Celery has no Windows")]
 SETTINGS = """
 broker_url = "filesystem://"
 broker_transport_options = {"data_folder_in": "queue", "data_folder_out": "queue"}

@@ -8,7 +8,7 @@ from apps.running import STORY, assert_stopped_once, end, program, running
 from apps.web import ask, read_words, wait_until_it_listens
 from helpers import free_port, needs_signals
 
-pytestmark = pytest.mark.web
+pytestmark = pytest.mark.apps
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from apps.running import STORY, assert_stopped_once, end, program, running
 from apps.web import ask, read_words, wait_until_it_listens
 from helpers import WINDOWS, free_port, needs_signals
 
-pytestmark = pytest.mark.web
+pytestmark = pytest.mark.apps
 GUNICORN = "gunicorn program:app --workers 1 --worker-class gthread --threads 4 --bind 127.0.0.1:"
 COMMANDS = {"flask": "flask --app program run --port ", "gunicorn": GUNICORN}
 

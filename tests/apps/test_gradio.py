@@ -11,7 +11,7 @@ from apps.running import LIMIT, STORY, assert_stopped_once, end, program, runnin
 from apps.web import wait_until_it_listens
 from helpers import free_port
 
-pytestmark = pytest.mark.web
+pytestmark = pytest.mark.apps
 SESSION = "a-tab"
 
 

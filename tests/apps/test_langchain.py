@@ -5,7 +5,7 @@ from apps.running import LIMIT, STORY, assert_stopped_once, program
 
 import lmstudio as lms
 
-pytestmark = pytest.mark.web
+pytestmark = pytest.mark.apps
 
 
 @pytest.fixture

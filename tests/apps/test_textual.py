@@ -3,7 +3,7 @@
 import pytest
 from apps.running import WAYS, drive, program
 
-pytestmark = pytest.mark.gui
+pytestmark = pytest.mark.apps
 
 
 @pytest.mark.parametrize("way", WAYS)

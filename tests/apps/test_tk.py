@@ -4,7 +4,7 @@ import pytest
 from apps.running import WAYS, drive, program
 from desktop.gui import virtual_screen
 
-pytestmark = pytest.mark.gui
+pytestmark = pytest.mark.apps
 
 
 @pytest.mark.parametrize("way", WAYS)
