@@ -327,6 +327,30 @@ if os.path.isfile(os.path.join(__path__[0], "_sdk_models", "__init__.py")):
     importlib.import_module("._other_package", __name__).guard()
 
 
+def _name_all_modules() -> None:
+    """Say to what packs programs (Nuitka, cx_Freeze, PyInstaller) which files belong to them.
+
+    It is never called: they look for imports, and the names below are imported without one. What
+    is not here is imported by one of these.
+    """
+    from . import (  # noqa: F401
+        _other_package,
+        _sdk_models,
+        async_api,
+        history,
+        json_api,
+        schemas,
+        sdk_api,
+        sync_api,
+    )
+    from ._api import public_names  # noqa: F401
+    from ._asyncio import client  # noqa: F401
+    from ._client import run_in_background  # noqa: F401
+    from ._config import option_dicts  # noqa: F401
+    from ._connection import start_local  # noqa: F401
+    from ._handles import many  # noqa: F401
+
+
 def __dir__() -> list[str]:
     """List the public names, also those that were not used yet, and public modules that were."""
     own = [name for name in globals() if name.startswith("__")]

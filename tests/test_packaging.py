@@ -198,7 +198,7 @@ def test_imports_go_downward_only():
 def test_the_official_packages_modules_are_thin_and_nothing_of_ours_imports_them():
     thin = [PACKAGE / f"{name}.py" for name in lmstudio._OFFICIAL_PATHS]
     assert all(len(path.read_text(encoding="utf-8").splitlines()) < 30 for path in thin)
-    for path in set(FILES) - set(thin):
+    for path in set(FILES) - {*thin, PACKAGE / "__init__.py"}:
         imported = {name for name, _ in imported_files(path, PACKAGE)}
         assert not imported & lmstudio._OFFICIAL_PATHS, path
 
@@ -241,6 +241,23 @@ print(set(lmstudio.__all__) <= set(dir(lmstudio)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.stderr, done.stdout) == ("", "['lmstudio'] True False\nTrue\n")
+
+
+@pytest.mark.parametrize("start", ["", "testing/"])
+def test_what_packs_programs_finds_every_file_by_plain_imports(start):
+    """Nuitka, cx_Freeze and PyInstaller run nothing: they follow the imports that they see."""
+    seen, ahead = set(), [f"{start}__init__"]
+    while ahead:
+        name = ahead.pop()
+        if name not in seen:
+            seen.add(name)
+            ahead += [other for other, _ in imported_files(PACKAGE / f"{name}.py", PACKAGE)]
+    files = {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in FILES}
+    belong = {name for name in files if name.startswith(start)}
+    doors = {name for name in belong if name.endswith(("__init__", "__main__"))}
+    if not start:
+        belong = {name for name in belong if not name.startswith(("testing/", "cli/"))}
+    assert belong - doors - {"testing/pytest_plugin"} <= seen  # pytest loads its plugin by name
 
 
 def test_what_type_checkers_see_is_what_is_imported():

@@ -59,6 +59,12 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
+def _name_all_modules() -> None:
+    """Name the files that no other imports, for what packs programs; it is never called."""
+    from . import script_file, server  # noqa: F401
+    from ._engines import generated, llama  # noqa: F401
+
+
 def __dir__() -> list[str]:
     own = [name for name in globals() if name.startswith("__")]
     modules = [name for name in globals() if f"{__name__}.{name}" in sys.modules and name[0] != "_"]
