@@ -120,9 +120,9 @@ def show(section, found, count):
         "inputs each, whose replies are one fragment and the end. The server answers at once, or "
         "(on the right) all that wait every 5 ms. Also counted: how often a thread had to wait for "
         "each outcome, and how many inputs the server had under way at most. What is compared is "
-        "not the same work: one at a time, each input is handed on between three threads (yours, "
-        "the I/O thread, and the one in the background), and they wait each time. Where several "
-        "messages come and go at once, they share these waits and the system calls."
+        "not the same work: one at a time, each input is handed on between your thread and the I/O "
+        "thread, and they wait each time. Where several messages come and go at once, they share "
+        "these waits and the system calls."
     )
     rows = []
     for n in PARALLEL:

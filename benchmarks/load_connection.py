@@ -182,6 +182,8 @@ class Connection:
             prediction.sent = count
         elif kind == "drip":
             self.server.dripping[self, channel] = prediction
+        elif kind == "slot":
+            self.server.slots.add(self, prediction)
         elif kind == "deaf":
             self.interest = 0
             self.server.selector.unregister(self.sock)

@@ -7,6 +7,9 @@ streams like OpenAI's and Ollama's over HTTP. A prompt says what is wanted:
 - ``bench:held:N``: the same, once ``GET /bench/go`` came; streams that wait take turns.
 - ``bench:drip:N``: one fragment every 5 ms, N at most.
 - ``bench:open:N``: N fragments (0: a bit of prompt processing), and nothing more.
+- ``bench:slot:MS``: one fragment and the end, after MS milliseconds in a slot.
+  ``GET /bench/slots/N`` says how many there are; others wait for one. The answer tells how many
+  were busy on the average, from the first beginning since the time before to the last one.
 - ``bench:deaf:0``: from now on nothing more is read from this connection.
 
 A cancel ends each of them at once. ``GET /bench/last`` tells of the last prediction, how many are
@@ -14,11 +17,13 @@ open, and how many of a connection were at most since the last time that somebod
 """
 
 import json
+import re
 import selectors
 import socket
 import time
 
 from load_connection import Connection
+from load_slots import Slots
 
 _DRIP = 0.005  # seconds
 
@@ -33,6 +38,7 @@ class Server:
         self.buffer = memoryview(bytearray(256 * 1024))
         self.connections = set()
         self.dripping = {}
+        self.slots = Slots()
         self.last = None
         self.most = 0  # predictions of a connection that were open at once
 
@@ -41,6 +47,8 @@ class Server:
         next_drip = 0.0
         while True:
             timeout = max(0.0, next_drip - time.monotonic()) if self.dripping else None
+            if self.slots.serving:
+                timeout = self.slots.rest()
             for key, events in self.selector.select(timeout):
                 if key.data is None:
                     self.accept()
@@ -52,6 +60,7 @@ class Server:
             if self.dripping and time.monotonic() >= next_drip:
                 next_drip = max(next_drip + _DRIP, time.monotonic())
                 self.drip()
+            self.slots.look()
 
     def accept(self):
         sock, _ = self.listener.accept()
@@ -84,6 +93,8 @@ class Server:
         if b"/bench/go" in request:
             for connection in list(self.connections):
                 connection.release()
+        if match := re.search(rb"/bench/slots/(\d+)", request):
+            return json.dumps(self.slots.begin_anew(int(match[1]))).encode()
         open_ones = sum(len(connection.predictions) for connection in self.connections)
         known = {"open": open_ones, "most": self.most}
         self.most = 0

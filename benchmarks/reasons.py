@@ -17,12 +17,10 @@ REASONS = {
     "`cancel()`, beside a computing thread": "All but a few µs of it is what waking a thread costs "
     "there in any program (see the row below it): the system call gives Python's lock away, and "
     "getting it back takes CPU time too. It follows the machine.",
-    "CPU per outcome of a batch": "The best and the worst do not do the same work. With "
-    "`max_parallel=1` a thread waits for another ten times for each outcome, with a thousand once "
-    "(the table below counts it): your thread starts the next input when the background thread has "
-    "told the end, and nothing else is there to share these switches. `respond()` in a loop, which "
-    "needs no third thread, takes half of that. What large values cost more than 16 do is Python's "
-    "garbage collector, which has more alive to look at: without it they are the cheapest.",
+    "CPU per outcome of a batch": "The best and the worst do not do the same work. One at a time, "
+    "two threads wait for each other and for the server at each outcome, as in a loop of "
+    "`respond()`, beside which it stands below; where many are under way, they share waits and "
+    "system calls (the table counts them). What is left, the calls of Python, is the same.",
     "time of `count_tokens` one after another": "Two threads hand over to each other twice in each "
     "call; on a busy machine each of these takes longer.",
     "import time with the names used": "Half of what our own modules take goes into making attrs "

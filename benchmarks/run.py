@@ -23,7 +23,7 @@ import common
 from reasons import explain
 
 NAMES = ["fragments", "calls", "cancelling", "releasing", "imports"]
-NAMES += ["memory", "idle", "batches", "uploads", "peers", "counting", "loops"]
+NAMES += ["memory", "idle", "batches", "slots", "uploads", "peers", "counting", "loops"]
 VERSIONS = ["websocket-client", "attrs", "cattrs"]
 MARKS = {True: "yes", False: "**no**", None: "-"}
 

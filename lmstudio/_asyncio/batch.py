@@ -355,6 +355,7 @@ class AsyncBatch(Generic[R]):
         limits: CallLimits = {"cancel_event": self._scope, "timeout": _INQUIRY}
         try:
             question = RequestRun(host._session, request, limits)
+            question.call.is_left = asyncio.get_running_loop().is_closed
             question.call.cancel_when_dropped(self)
             question.tell(self._bell.put)
         except LMStudioError:
@@ -601,9 +602,8 @@ class AsyncBatch(Generic[R]):
             task.running = running
             call = running.call
             call.is_left = asyncio.get_running_loop().is_closed
-            call.cancel_when_dropped(self)
-            if self._iterator is not None and (iterator := self._iterator()) is not None:
-                call.cancel_when_dropped(iterator)
+            iterator = None if self._iterator is None else self._iterator()
+            call.cancel_when_dropped(self if iterator is None else iterator)  # it holds the batch
             # Last. It may not hold the batch, which is to be noticed when it is dropped.
             running.tell(functools.partial(_note_end, self._news, self._bell, task.index))
         except LMStudioError as error:
@@ -710,7 +710,8 @@ class _Unfinished:
 
 def _note_end(news: deque[int], bell: LoopInbox, index: int, _ended: object) -> None:
     news.append(index)  # first: whoever is woken looks there
-    bell.put(None)
+    if bell.empty():  # else it rings, and whoever comes then finds this one too
+        bell.put(None)
 
 
 def _is_left(reference: weakref.ref[AsyncBatch[Any]]) -> bool:

@@ -114,6 +114,10 @@ class LoopInbox:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def empty(self) -> bool:
+        """Return whether nothing was put in that was not taken. Any thread."""
+        return not self._items
+
     def take(self) -> Any:
         """Return the next item, without waiting.
 

@@ -3,8 +3,8 @@
 The way of an input, all of it in the thread that iterates (`batch`)::
 
     inputs --> Task --> a free place at a Host --> Running --> news --> judge --> outcome --> given
-                ^   the journal may have it    calls: the I/O or  verdicts  |
-                |                              background thread            |
+                ^   the journal may have it    calls: the I/O    verdicts   |
+                |                              thread                       |
                 +---- waiting: lost, refused by one host, or tried again ---+
 
 `tasks` has an input on that way. `hosts` has the places: where is one free, which host rests after

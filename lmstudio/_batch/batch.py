@@ -565,9 +565,8 @@ class Batch(Generic[R]):
             running = host.begin(task.prompt, self._scope)
             task.running = running
             call = running.call
-            call.cancel_when_dropped(self)
-            if self._iterator is not None and (iterator := self._iterator()) is not None:
-                call.cancel_when_dropped(iterator)
+            iterator = None if self._iterator is None else self._iterator()
+            call.cancel_when_dropped(self if iterator is None else iterator)  # it holds the batch
             # Last. It may not hold the batch, which is to be noticed when it is dropped.
             running.tell(functools.partial(_note_end, self._news, self._bell, task.index))
         except LMStudioError as error:
@@ -669,7 +668,8 @@ class _Unfinished:
 
 def _note_end(news: deque[int], bell: queue.SimpleQueue[Any], index: int, _ended: object) -> None:
     news.append(index)  # first: whoever is woken looks there
-    bell.put(None)
+    if bell.empty():  # else it rings, and whoever comes then finds this one too
+        bell.put(None)
 
 
 def _is_left(reference: weakref.ref[Batch[Any]]) -> bool:

@@ -1,7 +1,7 @@
 """How an input of a batch is started at a host, and what comes of it.
 
-A prediction is read by the background thread, since its fragments must not pile up. What has but
-one answer needs no thread: the I/O thread tells of its end.
+The I/O thread does it all: it folds the fragments of a prediction, which must not pile up while the
+loop over the batch is elsewhere, and tells of the end. Nothing of a user's runs there.
 
 Thread safety: all threads.
 """
@@ -13,29 +13,26 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from .._api.callbacks import not_the_end
-from .._background.future import BackgroundCall
-from .._concurrency.cancel_token import check_events
 from .._config.to_wire import STRUCTURED_KEY
-from .._connection.call import Call
+from .._connection.call import END, WAKE, Call
 from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.session import Session
 from .._json.from_json import ValidationError
 from .._prediction.callbacks import PredictionCallbacks
+from .._prediction.prediction import Prediction
+from .._prediction.reader import Reader
 from .._prediction.request import PredictionOptions
-from .._prediction.stream import PredictionStream
 from .._values.results import PredictionResult, decode
 from ..errors import LMStudioError
 
 R = TypeVar("R")
 
-_SELDOM = 0.25  # seconds between two looks at a reply of which nobody is shown the text
-
 
 class PredictionRun:
-    """A prediction that the background thread reads."""
+    """A prediction that the I/O thread folds, bit by bit: nobody is shown its fragments."""
 
-    __slots__ = ("call", "future")
+    __slots__ = ("_events", "_reader", "_session", "call")
 
     def __init__(
         self,
@@ -45,26 +42,36 @@ class PredictionRun:
         history: dict[str, Any],
         limits: CallLimits,
     ) -> None:
-        """Start it."""
-        stream: PredictionStream[Any] = PredictionStream(
+        """Prepare it; `tell` starts it."""
+        prediction: Prediction[Any] = Prediction(
             session, options, specifier, history, PredictionCallbacks(), limits
         )
-        self.call: Call = stream._call
-        self.future: BackgroundCall[PredictionResult[Any]] = stream.run_in_background(
-            interval=_SELDOM
-        )
+        self._session = session
+        self._events = prediction._events
+        self._reader = prediction._reader
+        self.call: Call = prediction._call
 
     def tell(self, told: Callable[[Any], None]) -> None:
-        """Have `told` called with something once it has ended."""
-        self.future.add_done_callback(told)
+        """Start it, and have `told` called with something once it has ended."""
+        call = self.call
+        call.inbox = cast(Any, _Folder(call, self._reader, told))  # of which others only `put`
+        self._session.start(call, self._events)
+        if call.outcome is not None and not call.is_sent:  # it was cancelled before
+            told(None)
 
     def done(self) -> bool:
-        """Whether it has ended."""
-        return self.future.done()
+        """Whether it has ended, or was cancelled and not started."""
+        call = self.call
+        return call.outcome is not None or (
+            bool(call.claim) and call.id not in call.dispatcher.open
+        )
 
     def outcome(self) -> PredictionResult[Any] | BaseException:
         """Return the result or the error."""
-        return self.future.exception() or self.future.result()
+        try:
+            return self._reader.outcome()
+        except Exception as error:  # and not Ctrl-C: this can be repeated
+            return not_the_end(error)
 
 
 class RequestRun(Generic[R]):
@@ -81,7 +88,7 @@ class RequestRun(Generic[R]):
         """Prepare it; `tell` starts it."""
         self._session = session
         self._request = request
-        self._events = check_events(limits.get("cancel_event"))
+        self._events = limits.get("cancel_event")
         self.call = session.new_call(
             request.endpoint,
             request.parameter,
@@ -91,7 +98,7 @@ class RequestRun(Generic[R]):
 
     def tell(self, told: Callable[[Any], None]) -> None:
         """Start it, and have `told` called with something once it has ended or is cancelled."""
-        self.call.inbox = cast(Any, _Teller(told))  # of which others only `put`
+        self.call.inbox = cast(Any, _Teller(self.call, told))  # of which others only `put`
         self._session.start(self.call, self._events)
 
     def done(self) -> bool:
@@ -107,12 +114,56 @@ class RequestRun(Generic[R]):
 
 
 class _Teller:
-    """Stands in the place of an inbox. Thread safety: all threads."""
+    """Stands in the place of an inbox: tells of the end, and of a cancel.
 
-    __slots__ = ("put",)
+    Thread safety: all threads.
+    """
 
-    def __init__(self, told: Callable[[Any], None]) -> None:
-        self.put = told
+    __slots__ = ("_call", "_told")
+
+    def __init__(self, call: Call, told: Callable[[Any], None]) -> None:
+        self._call = call
+        self._told = told
+
+    def put(self, item: Any) -> None:
+        """Take an item, in the I/O thread, or in whichever cancels."""
+        if item is END:
+            self._take_end()
+        self._told(None)
+
+    def _take_end(self) -> None:
+        # Here: what has ended is not cancelled any more while it waits to be given.
+        self._call.claim_end()
+        self._call.inbox = _NOBODY  # no cycle through this
+
+
+class _Folder(_Teller):
+    """Folds what comes of a prediction, and tells of its end."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, call: Call, reader: Reader, told: Callable[[Any], None]) -> None:
+        super().__init__(call, told)
+        self._reader = reader
+
+    def put(self, item: Any) -> None:
+        """Take an item."""
+        if item is END:
+            self._take_end()
+            self._told(None)
+        elif item is not WAKE:
+            self._reader.fold(item)
+
+
+class _Nobody:
+    """An inbox of which nobody takes anything."""
+
+    @staticmethod
+    def put(item: Any) -> None:
+        """Forget it."""
+
+
+_NOBODY: Any = _Nobody
 
 
 class Work(Generic[R]):

@@ -150,6 +150,22 @@ class Reader:
         call.notify()
         return None
 
+    def fold(self, packet: Any) -> None:
+        """Take a packet, in the I/O thread; what is wrong with it is the outcome. No callbacks.
+
+        Where a cancel came first, this is still part of what had arrived.
+        """
+        if self._failure is not None:
+            return
+        try:
+            if packet["type"] == "fragment":  # no lock: others look after the end only
+                self._accumulator.fragment(packet.get("fragment"))
+            else:
+                self._take_other(packet)
+        except LMStudioError as error:
+            self._failure = self._failure or error
+            self._call.cancel("it cannot be read")
+
     def _take_first(self) -> None:
         self._has_fragment = True
         self._report_progress(1.0)
@@ -227,7 +243,8 @@ class Reader:
     def markdown(self, note: str) -> str:
         """Return the text so far, for a notebook, with a note below it."""
         with self._fold_lock:
-            return self._accumulator.markdown(note)
+            text = self._accumulator.markdown(note)
+        return text
 
     def raise_error(self) -> None:
         """Raise what the prediction ended with, if that was an error, and a new one each time."""
@@ -269,7 +286,7 @@ class Reader:
 
     def _snapshot(self, success: dict[str, Any] | None, stop_reason: str) -> PredictionResult:
         with self._fold_lock:
-            return self._accumulator.result(
+            result = self._accumulator.result(
                 success=success,
                 cancelled=self._call.is_cancelled,
                 cancel_reason=self._call.reason,
@@ -277,6 +294,7 @@ class Reader:
                 response_type=self._response_type,
                 stop_reason=stop_reason,
             )
+        return result  # out here: no signal may come between the call and the lock's release
 
     def _with_partial(self, error: LMStudioError) -> LMStudioError:
         """Return a new exception like `error` that carries what was received."""

@@ -1,1 +1,1 @@
-"""The terminal programs: ``python -m lmstudio chat``, ``batch`` and ``doctor``."""
+"""The commands of the terminal, one in each file that has no underscore: `lmstudio NAME`."""

@@ -1,130 +1,186 @@
-"""The output of a batch: one line for each result, which no kill loses and nothing writes twice."""
+"""The output of a batch: the user's rows with their answers, as JSONL or CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
 import sys
-import zlib
-from array import array
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-__all__ = ["FileError", "Output", "digest_of"]
+from ._answers import Answer
+from ._input import PIPE, Input, Row, form_of
+from ._screen import clean
 
-_BEGINNING = b'{"line": '  # of each line, so that half a line is known for one
-_LOCKED_BYTE = 2**40
+__all__ = ["Output"]
 
-
-class FileError(Exception):
-    """A file cannot be used; the text says what to do."""
-
-
-def digest_of(line: bytes, schema: bytes = b"") -> int:
-    """Return a number that tells a line and its schema from others; never 0."""
-    return zlib.crc32(line.strip(), zlib.crc32(schema)) or 1
+# In JSON the others are escaped anyway; no reply may steer a terminal.
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
 class Output:
-    """A file to which results are appended, and what it held when it was opened.
+    """A table of rows. What it is made of is in the journal, so it may be made anew at any time.
 
-    Each result is one write of one line, past all buffers of this process. A last line that is
-    not whole (the disk was full, the machine went down) is cut off.
+    Attributes:
+        path: The file; None for standard output.
+        form: ``"csv"`` or ``"jsonl"``.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file, and read which lines of the input are done.
+    def __init__(self, name: str, form: str | None, source: Input, schema: Any) -> None:
+        """Say what is to be written; nothing is opened yet.
+
+        Args:
+            name: The file, or ``-``.
+            form: What it is, if its name does not say that; None: what the input is.
+            source: Where the rows come from, which has been checked.
+            schema: The JSON schema of structured replies, or None.
+        """
+        self.path = None if name == PIPE else Path(os.path.realpath(name))
+        self.form = form_of(name, form or source.form)
+        self._columns = list(source.columns)
+        self._added = _names(self._columns, self.form, schema)
+        is_csv = source.form == self.form
+        self._delimiter = source.delimiter if is_csv else ","
+        if self.path is not None and self.path.suffix.lower() == ".tsv":
+            self._delimiter = "\t"
+        # As it came: Excel and PowerShell look for the mark.
+        self._has_mark = source.has_mark and self.form == "csv" and self.path is not None
+        self._file: BinaryIO | None = None
+
+    def make(self, rows: Iterable[Row], find: Callable[[Row], Answer | None]) -> None:
+        """Write the file anew, in one step: each row that has its answer, in order.
+
+        Args:
+            rows: The rows.
+            find: Returns the answer of one, or None.
 
         Raises:
-            FileError: Another program writes it, or it holds something else.
+            OSError: It cannot be written; then it is as it was.
+        """
+        assert self.path is not None
+        self.close()
+        new = self.path.with_name(f"{self.path.name}.new")
+        try:
+            with new.open("wb") as file:
+                file.write(self._header())
+                for row in rows:
+                    answer = find(row)
+                    if answer is not None:
+                        file.write(self._line(row, answer))
+            with suppress(OSError):
+                os.chmod(new, self.path.stat().st_mode & 0o777)
+            os.replace(new, self.path)
+        finally:
+            with suppress(OSError):
+                new.unlink()
+
+    def open(self, *, anew: bool) -> None:
+        """Let rows be added, or written from the beginning.
+
+        Raises:
             OSError: It cannot be opened.
         """
-        self._path = path
-        self._done = array("I", [0])  # at each line of the input its digest; 0: not done
-        self.count = 0
-        if path.exists() and not path.is_file():
-            raise FileError(f"{path} is no file: a run that is to go on later needs one.")
-        self._file = path.open("a+b", buffering=0)
-        try:
-            self._lock()
-            self._read()
-        except BaseException:
-            self._file.close()
-            raise
+        if self.path is None:
+            self._file = sys.stdout.buffer
+        else:
+            self._file = self.path.open("wb" if anew else "ab", buffering=0)
+        if anew and (header := self._header()):
+            self._write(header)
 
-    @property
-    def last(self) -> int:
-        """The last line of the input that is done; 0 if none is."""
-        return len(self._done) - 1
-
-    def _lock(self) -> None:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                # Far behind the end: what is locked cannot be read by anybody else there.
-                self._file.seek(_LOCKED_BYTE)
-                msvcrt.locking(self._file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            # Windows has several numbers for it. Elsewhere, some file systems know no locks.
-            if sys.platform == "win32" or isinstance(error, BlockingIOError):
-                raise FileError(
-                    f"Another batch is writing {self._path}. Wait for it, or stop it."
-                ) from None
-
-    def _read(self) -> None:
-        end = 0  # of the last line that is whole
-        with self._path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    record = json.loads(line)
-                    self._note(record["line"], int(record["input"], 16))
-                except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-                    is_half = line.startswith(_BEGINNING) or _BEGINNING.startswith(line)
-                    if line.endswith(b"\n") or not is_half:
-                        raise FileError(
-                            f"Line {number} of {self._path} is no result of a batch. "
-                            "Name another file."
-                        ) from None
-                    self._file.truncate(end)
-                    return
-                end += len(line)
-        if end and not line.endswith(b"\n"):
-            self._file.write(b"\n")  # an editor may have taken it
-
-    def _note(self, line: int, digest: int) -> None:
-        if line < 1:
-            raise ValueError("lines are counted from 1")
-        if line > self.last:
-            self._done.extend([0] * (line - self.last))
-        self.count += not self._done[line]
-        self._done[line] = digest
-
-    def is_done(self, line: int, digest: int) -> bool:
-        """Return whether the file has the result of a line of the input, counted from 1.
+    def add(self, row: Row, answer: Answer) -> None:
+        """Write a row, past all buffers.
 
         Raises:
-            FileError: It has the result of another line in that place.
+            OSError: It cannot be written.
         """
-        known = self._done[line] if line <= self.last else 0
-        if known not in (0, digest):
-            raise FileError(
-                f"Line {line} of the input, or the schema, is not the one that was answered "
-                "before. Name another output file, or take what it was."
-            )
-        return bool(known)
-
-    def append(self, line: int, digest: int, record: dict[str, Any]) -> None:
-        """Write the result of a line of the input."""
-        text = json.dumps({"line": line, "input": f"{digest:08x}", **record}, ensure_ascii=False)
-        data = text.encode("utf-8", "backslashreplace") + b"\n"
-        while data:
-            data = data[self._file.write(data) :]
-        self._note(line, digest)
+        self._write(self._line(row, answer))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. May be repeated."""
+        if self._file is not None and self.path is not None:
+            self._file.close()
+        self._file = None
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+        self._file.flush()
+
+    # -- its forms ----------------------------------------------------------------------------
+
+    def _header(self) -> bytes:
+        if self.form != "csv":
+            return b""
+        mark = "\ufeff" if self._has_mark else ""
+        return self._encoded(mark + self._csv_line([*self._columns, *self._added.values()]))
+
+    def _line(self, row: Row, answer: Answer) -> bytes:
+        values = _values(answer, self._added)
+        if self.form == "csv":
+            cells = [row.cells.get(name) for name in self._columns]
+            return self._encoded(self._csv_line([*cells, *values.values()]))
+        added = {self._added[name]: value for name, value in values.items()}
+        text = json.dumps({**row.cells, **added}, ensure_ascii=False).translate(_ESCAPED)
+        return self._encoded(text + "\n")
+
+    def _csv_line(self, values: list[Any]) -> str:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerow(
+            map(_cell, values)
+        )
+        line = text.getvalue()
+        return clean(line) if self.path is None and sys.stdout.isatty() else line
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _names(columns: list[str], form: str, schema: Any) -> dict[Any, str]:
+    """Return what is added, each with its name, which no column of the user's has."""
+    if form == "csv":
+        fields = schema.get("properties") if isinstance(schema, dict) else None
+        properties = [("parsed", name) for name in (fields if isinstance(fields, dict) else ())]
+        added: list[Any] = ["answer", *properties, "error", "stop_reason"]
+    else:
+        parsed = [] if schema is None else ["parsed"]
+        tokens = ["prompt_tokens", "predicted_tokens"]
+        added = ["answer", *parsed, "reasoning", "error", "stop_reason", *tokens]
+    names: dict[Any, str] = {}
+    taken = set(columns)
+    for key in added:
+        wanted = name = key if isinstance(key, str) else key[1]
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        taken.add(name)
+        names[key] = name
+    return names
+
+
+def _values(answer: Answer, added: Iterable[Any]) -> dict[Any, Any]:
+    known = {
+        "answer": answer.text,
+        "parsed": answer.parsed,
+        "reasoning": answer.reasoning or None,
+        "error": answer.error,
+        "stop_reason": answer.stats.get("stop_reason"),
+        "prompt_tokens": answer.stats.get("prompt_tokens_count"),
+        "predicted_tokens": answer.stats.get("predicted_tokens_count"),
+    }
+    fields = answer.parsed if isinstance(answer.parsed, dict) else {}
+    return {key: known[key] if isinstance(key, str) else fields.get(key[1]) for key in added}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,39 +1,73 @@
-"""What can be typed after ``python -m lmstudio``: the programs and their arguments."""
+"""What can be typed after ``lmstudio``: the commands, their arguments, their help."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from ._arguments import Parser, ShowVersion
+from ._name import program_name
 
 __all__ = ["make_parser"]
 
 HOST = "host:port or URL of an LM Studio (otherwise the one that runs on this machine)"
 MODEL = "key of a model, which is loaded if need be"
+JSON = "print JSON"
 
-# Adds a program: its name, a few words, and what it does.
-Add: TypeAlias = Callable[[str, str, str], argparse.ArgumentParser]
+# Adds a command: its name, a few words, what it does, and examples.
+Add: TypeAlias = Callable[..., Parser]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all programs; it needs no other module of ours."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lmstudio",
-        description="Chat at the terminal, answer a file, find out what is wrong.",
-        allow_abbrev=False,
+def make_parser() -> Parser:
+    """Return the parser of all commands; it needs no other module of ours."""
+    name = program_name()
+    parser = Parser(
+        prog=name,
+        usage=f"{name} COMMAND [OPTIONS]",
+        description="Talk with the models of LM Studio, and look after them.",
+        epilog=(
+            f"Each command has a help of its own: {name} chat --help\n"
+            "Exit codes: 0 done, 1 failed, 2 not understood, 3 no LM Studio, 130 Ctrl-C."
+        ),
     )
-    parser.add_argument("--host", help=HOST)
-    programs = parser.add_subparsers(dest="program", required=True, metavar="chat|batch|doctor")
+    _add_common(parser, None)
+    parser.add_argument("-V", "--version", action=ShowVersion, help="print the version, and end")
+    programs = parser.add_subparsers(
+        dest="program", metavar="COMMAND", title="commands", prog=name, parser_class=Parser
+    )
 
-    def add(name: str, help: str, description: str) -> argparse.ArgumentParser:
-        program = programs.add_parser(name, help=help, description=description, allow_abbrev=False)
-        program.add_argument("--host", help=HOST, default=argparse.SUPPRESS)
+    def add(command: str, help: str, description: str, *examples: str) -> Parser:
+        program: Parser = programs.add_parser(
+            command,
+            help=help,
+            description=description,
+            allow_abbrev=False,
+            epilog="\n  ".join(["Examples:", *(f"{name} {example}" for example in examples)])
+            if examples
+            else None,
+        )
+        _add_common(program, argparse.SUPPRESS, has_one_host=command != "batch")
+        parser.commands[command] = program
         return program
 
     _add_chat(add)
     _add_batch(add)
+    _add_lists(add)
+    _add_load(add)
+    _add_unload(add)
+    _add_download(add)
+    _add_embed(add)
+    _add_tokens(add)
+    _add_logs(add)
     _add_doctor(add)
     return parser
+
+
+def _add_common(parser: Parser, default: Any, has_one_host: bool = True) -> None:
+    if has_one_host:  # otherwise it takes several, and says so itself
+        parser.add_argument("--host", help=HOST, default=default)
+    parser.add_argument("--no-color", action="store_true", help="no colours", default=default)
 
 
 def _add_chat(add: Add) -> None:
@@ -45,26 +79,228 @@ def _add_chat(add: Add) -> None:
 def _add_batch(add: Add) -> None:
     batch = add(
         "batch",
-        "answer each line of a file",
-        'Answer each line of IN, {"prompt": "..."} or {"messages": [...]}, with a line of OUT. '
-        "The same command goes on where it was stopped.",
+        "answer each row of a file",
+        "Answer each row of IN, and write it to OUT with its answer. A row of a JSONL file is "
+        '{"prompt": "..."} or {"messages": [...]}; a CSV file has a column prompt; all other '
+        "columns are kept. The same command goes on where it was stopped, by what is in the file "
+        "OUT.journal. Exit codes: 0 all are answered, 4 some failed, 3 no LM Studio is there, 1 it "
+        "could not go on, 2 wrong arguments, 124 time limit, 130 Ctrl-C.",
     )
-    batch.add_argument("input", metavar="IN.jsonl")
-    batch.add_argument("output", metavar="OUT.jsonl")
+    batch.add_argument(
+        "input", metavar="IN", help="a file, .jsonl, .csv or .tsv; -: standard input"
+    )
+    batch.add_argument("output", metavar="OUT", help="likewise; -: standard output")
+    batch.add_argument(
+        "--host", action="append", default=argparse.SUPPRESS, help=f"{HOST}; several share the work"
+    )
     batch.add_argument("--model", metavar="KEY", help=MODEL)
-    batch.add_argument("--parallel", type=_count, default=4, metavar="N", help="at once (4)")
-    batch.add_argument("--schema", metavar="FILE", help="a JSON schema that all replies follow")
-    batch.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for each line")
+
+    rows = batch.add_argument_group("the rows")
+    rows.add_argument(
+        "--format", choices=("jsonl", "csv"), help="of what has no name that says it (jsonl)"
+    )
+    rows.add_argument(
+        "--column", default="prompt", metavar="NAME", help="what has the question (prompt)"
+    )
+    rows.add_argument(
+        "--id", metavar="NAME", help="what has a row's own name, by which it is known again"
+    )
+    rows.add_argument(
+        "--image-column",
+        metavar="NAME",
+        help="what has the path of a picture, seen from the folder of IN",
+    )
+
+    asked = batch.add_argument_group("what is asked")
+    asked.add_argument("--image", metavar="FILE", help="a picture that goes with every row")
+    asked.add_argument(
+        "--system", metavar="TEXT", help="what the model is to be, for rows that do not say it"
+    )
+    asked.add_argument("--temperature", type=_temperature, metavar="NUMBER")
+    asked.add_argument("--max-tokens", type=_count, metavar="N", help="where a reply is cut off")
+    asked.add_argument("--schema", metavar="FILE", help="a JSON schema that all replies follow")
+
+    work = batch.add_argument_group("how it goes")
+    work.add_argument(
+        "--parallel",
+        type=_count,
+        metavar="N",
+        help="at once at each host (as many as its model was loaded for)",
+    )
+    work.add_argument("--ordered", action="store_true", help="write the rows in their order")
+    work.add_argument(
+        "--retries", type=_count_or_none, default=0, metavar="N", help="of a row that fails (0)"
+    )
+    work.add_argument(
+        "--retry-errors", action="store_true", help="ask again what failed in an earlier run"
+    )
+    work.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for each try of a row")
+    work.add_argument("--time-limit", type=_seconds, metavar="SECONDS", help="for all of it")
+    work.add_argument(
+        "--patience",
+        type=_patience,
+        default=300.0,
+        metavar="SECONDS",
+        help="that no host may be there (300; 0: none; inf: any)",
+    )
+    work.add_argument(
+        "--journal", metavar="FILE", help="what makes it resumable (OUT.journal; none if OUT is -)"
+    )
+
+
+def _add_lists(add: Add) -> None:
+    ls = add(
+        "ls",
+        "list the models that are downloaded",
+        "List the models that are downloaded, by the keys that --model and load take.",
+        *("ls", "ls --variants", "ls --json | jq -r '.[].modelKey'"),
+    )
+    ls.add_argument("--variants", action="store_true", help="each variant, such as quantizations")
+    ls.add_argument("--json", action="store_true", help=JSON)
+    ps = add(
+        "ps",
+        "list the models that are loaded, and what they do",
+        "List the models that are loaded: what each is doing, how many requests wait for it.",
+        *("ps", "ps --json | jq -r '.[].identifier'"),
+    )
+    ps.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_load(add: Add) -> None:
+    load = add(
+        "load",
+        "load a model",
+        "Load a model, unless it is loaded. Ctrl-C stops it.",
+        "load qwen/qwen3-4b --context-length 8192 --ttl 3600",
+        "load qwen/qwen3-4b --identifier second",
+    )
+    load.add_argument(
+        "model", type=_name, metavar="KEY", help="the key of the model, as ls shows it"
+    )
+    load.add_argument(
+        "--identifier", type=_name, metavar="NAME", help="load it once more, under this name"
+    )
+    ttl = "unload it when nobody has used it for so long (otherwise it stays)"
+    load.add_argument("--ttl", type=_seconds, metavar="SECONDS", help=ttl)
+    length = "tokens that it takes at once"
+    load.add_argument("--context-length", type=_count, metavar="N", help=length)
+    gpu = "share of it that goes to the GPU: max, off, or 0 to 1"
+    load.add_argument("--gpu", type=_share, metavar="SHARE", help=gpu)
+    load.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_unload(add: Add) -> None:
+    unload = add(
+        "unload",
+        "unload a model",
+        "Unload models.",
+        *("unload qwen/qwen3-4b", "unload --all"),
+    )
+    what = "its identifier, as ps shows it"
+    unload.add_argument("models", type=_name, metavar="NAME", nargs="*", help=what)
+    unload.add_argument("--all", action="store_true", help="all that are loaded")
+    unload.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_download(add: Add) -> None:
+    download = add(
+        "download",
+        "find and download a model",
+        "Download a model, of which a few words are enough if they fit one only. Ctrl-C stops it.",
+        "download qwen3 --list",
+        "download qwen/qwen3-4b",
+        "download qwen/qwen3-4b@q8_0",
+    )
+    what = "the model, or words to search for; after @ the quantization (otherwise LM Studio's)"
+    download.add_argument("model", type=_name, metavar="NAME[@QUANTIZATION]", help=what)
+    download.add_argument("--list", action="store_true", help="only show what there is")
+    download.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_embed(add: Add) -> None:
+    embed = add(
+        "embed",
+        "turn texts into vectors",
+        "Turn texts into vectors: each TEXT, or each line of a file or of the standard input.\n"
+        "The output is one line of JSON for each text, or a file for numpy.load().",
+        'embed "The sky is blue." "Grass is green."',
+        "embed --file texts.txt --output vectors.npy",
+        "embed < texts.txt > vectors.jsonl",
+    )
+    embed.add_argument("texts", metavar="TEXT", nargs="*")
+    lines = "a text a line; of a .jsonl file each is a string or has a field text"
+    embed.add_argument("--file", metavar="FILE", help=lines)
+    embed.add_argument("--model", type=_name, metavar="KEY", help=MODEL)
+    output = "where the vectors go: .npy or .jsonl (otherwise the standard output)"
+    embed.add_argument("--output", metavar="FILE", help=output)
+    embed.add_argument("--json", action="store_true", help="print JSON, as it does anyway")
+
+
+def _add_tokens(add: Add) -> None:
+    tokens = add(
+        "tokens",
+        "count the tokens of a text",
+        "Count the tokens that a text is for a model: TEXT, a file, or the standard input.",
+        'tokens "The sky is blue."',
+        "tokens --file book.txt",
+        "tokens --ids < prompt.txt",
+    )
+    tokens.add_argument("text", metavar="TEXT", nargs="?")
+    tokens.add_argument("--file", metavar="FILE", help="the text is in a file")
+    tokens.add_argument("--model", type=_name, metavar="KEY", help=MODEL)
+    tokens.add_argument("--ids", action="store_true", help="the tokens themselves, as numbers")
+    tokens.add_argument("--json", action="store_true", help=JSON)
+
+
+def _add_logs(add: Add) -> None:
+    logs = add(
+        "logs",
+        "show what the models are asked, and what they answer",
+        "Show what the models are asked by all programs, word for word, and what they answer.\n"
+        "Ctrl-C ends it.",
+        *("logs", "logs --json | jq ."),
+    )
+    logs.add_argument("--json", action="store_true", help="print a line of JSON for each event")
 
 
 def _add_doctor(add: Add) -> None:
-    add("doctor", "find out what is wrong", "Look at everything that a prediction needs.")
+    doctor = add(
+        "doctor",
+        "find out what is wrong",
+        "Look at everything that a prediction needs: Python, packages, tokens, the server, models.",
+        *("doctor", "doctor --host 192.168.1.20:1234"),
+    )
+    doctor.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
+
+
+def _name(text: str) -> str:
+    if not text.strip().partition("@")[0] or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+    return text
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:16]) < 1e15:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
     return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
+def _temperature(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 0")
+    return number
+
+
+def _patience(text: str) -> float | None:
+    return None if text == "inf" else _temperature(text)
 
 
 def _seconds(text: str) -> float:
@@ -75,3 +311,15 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e9:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return seconds
+
+
+def _share(text: str) -> float | str:
+    if text in ("max", "off"):
+        return text
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor off nor from 0 to 1")
+    return share

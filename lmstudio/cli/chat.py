@@ -10,8 +10,9 @@ from contextlib import suppress
 import lmstudio as lms
 
 from ._ctrl_c import on_ctrl_c
+from ._errors import complain
 from ._model import get_model
-from ._screen import Screen, complain, make_screen
+from ._screen import Screen, make_screen
 
 __all__ = ["run"]
 

@@ -1,26 +1,34 @@
-"""``python -m lmstudio doctor``: looks at everything that a prediction needs, and says what to do.
+"""``lmstudio doctor``: looks at everything that a prediction needs, and says what to do.
 
-It imports nothing at its top that could be what is broken.
+It imports nothing at its top that could be what is broken, and goes on where it cannot look.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import os
 import re
+import shutil
+import stat
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import _other_package as other_package
+from ._addresses import look_up_and_try
+from ._name import program_name
 from ._screen import one_line
+from ._show import as_json
 
 if TYPE_CHECKING:
-    Finding = tuple[Literal["ok", "note", "problem"], str]
+    Mark = Literal["ok", "note", "problem"]
+    Finding = tuple[Mark, str]
 
 __all__ = ["run"]
 
@@ -33,29 +41,80 @@ NEEDED = {
     "cattrs": ("cattrs", "23.2.1"),
     "websocket": ("websocket-client", "1.8"),
 }
+# And what the commands do better with.
+WANTED = {
+    "rich": "chat and batch show no bars and colours",
+    "prompt_toolkit": "chat has a plain line editor",
+}
 _OLDEST_PYTHON = (3, 10)
 _REST_HOST = "127.0.0.1:1234"  # the usual place of the REST API, where no program looks by itself
 _LIMIT = 5.0  # seconds for each question to a server
+_TRY = 3.0  # seconds to try all addresses of a host; Windows needs 2 to hear of a refusal
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; return 0 if a prediction could be made, 1 otherwise."""
-    if _show(_python()) | _show(_packages()):
-        print("\nMend this first: no server was looked for.")
-        return 1
-    _show(_proxies())
-    has_problem = _show(_tokens())
-    has_problem |= _show(_server(options.host, with_token=not has_problem))
-    print("\nThere is something to do." if has_problem else "\nAll is well.")
+    show = _show_json if options.json else _show
+    has_problem = _look(show, "Python", _python())
+    has_problem |= _look(show, "this package", _ourselves())
+    has_problem |= _look(show, "the packages", _packages())
+    if has_problem:
+        end = "Mend this first: no server was looked for."
+    else:
+        _look(show, "the proxies", _proxies())
+        has_problem = _look(show, "the tokens", _tokens())
+        findings = _server(options.host, with_token=not has_problem)
+        has_problem |= _look(show, "the server", findings, "problem")
+        end = "There is something to do." if has_problem else "All is well."
+    if not options.json:
+        print(f"\n{end}")
     return int(has_problem)
 
 
-def _show(findings: Iterator[Finding]) -> bool:
+def _look(
+    show: Callable[[str, str], None],
+    what: str,
+    findings: Iterator[Finding],
+    if_broken: Mark = "note",
+) -> bool:
+    """Show findings, also that they could not be looked for; return whether one is a problem."""
     has_problem = False
-    for mark, words in findings:
-        print(f"{mark:8} {one_line(words)}", flush=True)
+    for mark, words in _guarded(what, findings, if_broken):
+        show(mark, one_line(words))
         has_problem |= mark == "problem"
     return has_problem
+
+
+def _guarded(what: str, findings: Iterator[Finding], if_broken: Mark) -> Iterator[Finding]:
+    while True:
+        try:
+            finding = next(findings)
+        except StopIteration:
+            return
+        except Exception as error:  # anything may be broken, and the rest is to be seen as well
+            yield if_broken, f"{what} could not be looked at: {_reason(error)}"
+            return
+        yield finding  # (what printing it raises is no finding)
+
+
+def _show(mark: str, words: str) -> None:
+    text = f"{mark:8} {words}"
+    if sys.stdout.isatty():
+        room = max(40, shutil.get_terminal_size().columns)
+        text = textwrap.fill(
+            text, room, subsequent_indent=" " * 9, break_long_words=False, break_on_hyphens=False
+        )
+    print(text, flush=True)
+
+
+def _show_json(mark: str, words: str) -> None:
+    print(as_json({"finding": mark, "text": words}), flush=True)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _python() -> Iterator[Finding]:
@@ -67,7 +126,6 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    yield from _ourselves()
     for module, (package, oldest) in NEEDED.items():
         try:
             found = importlib.import_module(module)
@@ -88,8 +146,9 @@ def _packages() -> Iterator[Finding]:
             )
             continue
         yield _version(package, oldest)
-    if importlib.util.find_spec("rich") is None:
-        yield "note", "without rich, chat and batch show no bars and colours: pip install rich"
+    for module, words in WANTED.items():
+        if importlib.util.find_spec(module) is None:
+            yield "note", f"without {module}, {words}: pip install {module}"
 
 
 def _ourselves() -> Iterator[Finding]:
@@ -134,7 +193,7 @@ def _version(package: str, oldest: str) -> Finding:
     except importlib.metadata.PackageNotFoundError:
         return "note", f"{package}, of an unknown version; {oldest} is the oldest that will do"
     if _numbers(version) < _numbers(oldest):
-        return "problem", f"{package} {version} is too old: pip install '{package}>={oldest}'"
+        return "problem", f'{package} {version} is too old: pip install "{package}>={oldest}"'
     return "ok", f"{package} {version}"
 
 
@@ -179,11 +238,15 @@ def _server(host: str | None, *, with_token: bool) -> Iterator[Finding]:
     route: Any = importlib.import_module("lmstudio._connection.route")
     deadlines: Any = importlib.import_module("lmstudio._concurrency.deadline")
     try:
+        if host is None:
+            yield from _home(discovery)
         found = host or lms.Client.find_default_local_api_host()
         if found is None:
-            yield "problem", _nobody(lms)
+            yield "problem", _nobody(lms, address.DEFAULT_PORTS)
             return
         place = discovery.Discovery(address.parse_api_host(found), route.Route())
+        if host is not None:
+            yield from _addresses(place.given)
         place.check(deadlines.Deadline(_LIMIT))
         version = discovery.server_version(place.found, deadlines.Deadline(_LIMIT))
         words = f"LM Studio {version}" if version else "LM Studio, of an unknown version,"
@@ -197,16 +260,55 @@ def _server(host: str | None, *, with_token: bool) -> Iterator[Finding]:
         yield "problem", f"{error} {_advice(error, host)}".rstrip()
 
 
-def _nobody(lms: Any) -> str:
+def _home(discovery: Any) -> Iterator[Finding]:
+    """Look whether LM Studio's note of its port can be read, if there is one."""
+    path = os.environ.get("LMS_API_SERVER_INFO_PATH")
+    try:
+        if not path:
+            path = os.fspath(discovery.lm_studio_home() / ".internal" / "http-server.json")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if stat.S_ISREG(os.stat(path).st_mode):
+                with open(path, "rb"):
+                    pass
+    except (OSError, RuntimeError) as error:
+        yield (
+            "note",
+            f"LM Studio's folder cannot be read ({_reason(error)}), where it notes its port: so "
+            "only its usual ports are asked.",
+        )
+
+
+def _addresses(address: Any) -> Iterator[Finding]:
+    """Tell of each address of a host, if it has several, whether something answers there."""
+    try:
+        answers = look_up_and_try(address.host, address.port, _TRY)
+    except OSError:
+        return  # the reason is told by what needs the address
+    if len(answers) < 2:
+        return
+    works = [shown for shown, problem in answers if not problem]
+    hint = ""
+    if works and not address.secure and not address.prefix:
+        hint = f" Some programs try it first and wait for it: --host {works[0]} spares that."
+    for shown, problem in answers:
+        which = f"{address.host} has the address {shown}, which"
+        if problem:
+            yield "note", f"{which} does not answer: {problem}.{hint}"
+        else:
+            yield "ok", f"{which} answers"
+
+
+def _nobody(lms: Any, ports: tuple[int, ...]) -> str:
     if lms.Client.is_valid_api_host(_REST_HOST):
         return (
             "No LM Studio is found by itself, but one answers at the port of its REST API. "
             f"Pass --host {_REST_HOST} here, and Client('{_REST_HOST}') in programs."
         )
+    asked = f"127.0.0.1 at {', '.join(map(str, ports))} and {_REST_HOST.partition(':')[2]}"
     return (
-        "No LM Studio answers on this machine. Start it, and switch on its local server "
-        "(or: lms server start; in a program: lmstudio.start_local()). Is it elsewhere? "
-        "Pass --host host:port."
+        f"No LM Studio answers on this machine (asked: {asked}). Start it, and switch on its "
+        "local server (or: lms server start; in a program: lmstudio.start_local()). Is it "
+        "elsewhere? Pass --host host:port."
     )
 
 
@@ -223,7 +325,8 @@ def _models(client: Any) -> Iterator[Finding]:
         more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
         yield "ok", f"downloaded: {', '.join(keys[:5])}{more}"
     elif not loaded:
-        yield "problem", "There is no language model. Download one in LM Studio (or: lms get)."
+        get = f"{program_name()} download NAME"
+        yield "problem", f"There is no language model. Download one in LM Studio (or: {get})."
 
 
 def _advice(error: Exception, host: str | None) -> str:

@@ -276,9 +276,13 @@ PATCHES = {
             "            pass\n"
         ),
         "    def _note_iterator(": WRITE_FOR + AWAIT + "    def _note_iterator(",
-        "            call.cancel_when_dropped(self)\n": (
+        "            call = running.call\n": (
+            "            call = running.call\n"
             "            call.is_left = asyncio.get_running_loop().is_closed\n"
-            "            call.cancel_when_dropped(self)\n"
+        ),
+        "            question.call.cancel_when_dropped(self)\n": (
+            "            question.call.is_left = asyncio.get_running_loop().is_closed\n"
+            "            question.call.cancel_when_dropped(self)\n"
         ),
         "is read when one of the `max_parallel` places is free": (
             "(they may come by ``async for``, too) is read when one of the `max_parallel` places is"

@@ -94,7 +94,7 @@ def test_every_public_name_is_on_record(now):
         "lmstudio.LMStudioError.partial: attribute, PredictionResult | None",
         "lmstudio.errors.LMStudioError: = lmstudio.LMStudioError",
         "lmstudio.testing.Server(port): keyword, int = 0",
-        "python -m lmstudio batch --parallel: option = 4",
+        "python -m lmstudio batch --retries: option = 0",
         "pytest fixture lmstudio_server: Iterator[Server]",
     ],
 )

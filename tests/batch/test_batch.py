@@ -402,6 +402,8 @@ def test_embeddings_of_many_texts(server, client):
     batch = model.embed_many(iter("abc"), max_parallel=2, ordered=True)
     worker = Worker(list, batch)
     server.expect("embedString").result({"embedding": [1.0]})
+    for _ in "bc":
+        server.expect("embedString")
     eventually(lambda: batch.numbers.done == 1)
     batch.cancel("enough")
     (first, second, third) = worker.result()
@@ -500,17 +502,25 @@ def test_a_progress_function_that_takes_no_argument_is_told_what_it_would_get(mo
 
 
 def test_a_progress_function_of_one_argument_gets_the_numbers(server, model):
-    server.reply("one two", repeat=3)
+    server.reply("one two", repeat=2)
+    server.hold("predict")
     seen = []
-    batch = model.respond_many(["a", "b", 3], max_parallel=1, progress=seen.append)
-    list(batch)
+    batch = model.respond_many([3, "a", "b"], max_parallel=1, progress=seen.append)
+    worker = Worker(list, batch)
+    held = server.expect("predict")
+    eventually(lambda: seen)
+    assert (seen[0].done, seen[0].failed) == (1, 1)
+    assert seen[0].seconds_left > 0
+    server.release("predict")
+    held.fragment("one two", tokens_count=2)
+    held.success(predicted_tokens_count=2)
+    worker.result()
     last = seen[-1]
     assert (last.done, last.failed, last.total, last.seconds_left) == (3, 1, 3, 0.0)
     assert last.predicted_tokens == 4
     assert last.items_per_second > 0 < last.tokens_per_second
     assert str(last).startswith("3 of 3, 1 failed, 4 tokens, ")
     assert (batch.numbers.done, batch.numbers.failed) == (3, 1)
-    assert seen[0].seconds_left > 0
 
 
 def test_a_function_that_raises_stops_the_batch(server, model):

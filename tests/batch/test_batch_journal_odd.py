@@ -119,8 +119,13 @@ def test_a_cancel_with_much_that_waits_for_its_turn_looks_at_it_once(monkeypatch
 @pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody delete an open file")
 def test_a_journal_that_is_replaced_stops_the_batch_and_loses_no_outcome(server, model, path):
     """As editors do when they save it."""
+    server.hold("predict")
     batch = model.respond_many(["a", "b", "c"], journal=path, max_parallel=1)
-    assert next(batch).index == 0
+    worker = Worker(next, batch)
+    server.expect("predict").success()
+    assert worker.result().index == 0
+    server.expect("predict").success()
+    server.release("predict")
     path.with_suffix(".new").write_bytes(path.read_bytes())
     path.with_suffix(".new").replace(path)
     with pytest.raises(lms.LMStudioOSError, match="deleted or replaced"):

@@ -2,12 +2,10 @@
 
 import signal
 from collections import deque
-from concurrent.futures import Future
 
 import pytest
 from helpers import Worker, eventually
 
-from lmstudio._background.future import BackgroundCall
 from lmstudio._batch.calls import PredictionRun
 from lmstudio._connection.endpoints import rpc
 
@@ -60,15 +58,16 @@ def test_an_input_that_raises_something_odd_leaves_the_others(server, model, ord
 @pytest.mark.parametrize("ordered", [True, False])
 def test_ctrl_c_before_the_end_could_be_told_is_made_up_for(server, model, monkeypatch, ordered):
     monkeypatch.setattr("lmstudio._batch.batch._LOOK_AGAIN", 0.01)
-    add, added = BackgroundCall.add_done_callback, []
+    tell, runs = PredictionRun.tell, []
 
-    def interrupted(future, callback):
-        added.append(future)
-        if len(added) == 2:
+    def interrupted(run, told):
+        runs.append(run)
+        if len(runs) == 2:
+            tell(run, lambda _: None)
             raise KeyboardInterrupt
-        add(future, callback)
+        tell(run, told)
 
-    monkeypatch.setattr(BackgroundCall, "add_done_callback", interrupted)
+    monkeypatch.setattr(PredictionRun, "tell", interrupted)
     batch = model.respond_many(["a", "b", "c"], max_parallel=2, ordered=ordered)
     with pytest.raises(KeyboardInterrupt):
         next(batch)
@@ -78,18 +77,21 @@ def test_ctrl_c_before_the_end_could_be_told_is_made_up_for(server, model, monke
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_an_outcome_that_is_there_and_not_told_yet_is_given_once(server, model, ordered):
-    """A future is done before it runs its callbacks."""
+    """A call has its outcome before it tells of it."""
     batch = model.respond_many(["a"], ordered=ordered)
-    late, outcome = [], Future()
-    outcome.set_result("there")
-    outcome.add_done_callback = late.append  # forged: its callbacks are still to be run
-    run = object.__new__(PredictionRun)
-    run.call, run.future = model._session.new_call(rpc("llm", "countTokens")), outcome
+    late = []
+
+    class Forged:  # what tells is still to run
+        call = model._session.new_call(rpc("llm", "countTokens"))
+        tell = staticmethod(late.append)
+        done = staticmethod(lambda: True)
+        outcome = staticmethod(lambda: "there")
+
     (host,) = batch._hosts
-    host.begin = lambda prompt, scope: run
+    host.begin = lambda prompt, scope: Forged()
     worker = Worker(next, batch)
     eventually(lambda: late)
-    late[0](outcome)
+    late[0](None)
 
     assert worker.result() == (0, "there")
     assert rest(batch) == []

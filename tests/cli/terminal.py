@@ -31,11 +31,11 @@ class Screen(pyte.Screen):
 class Terminal:
     """Runs ``python ARGUMENTS`` in a terminal of its own."""
 
-    def __init__(self, *arguments, stdout=None, **environment):
-        self.screen = Screen(SIZE[1], SIZE[0])
+    def __init__(self, *arguments, stdout=None, size=SIZE, **environment):
+        self.screen = Screen(size[1], size[0])
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
         def take_terminal():
             os.setsid()

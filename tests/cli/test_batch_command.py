@@ -1,215 +1,251 @@
-"""`python -m lmstudio batch`: one line for each, resumed to exactly the full set."""
+"""`python -m lmstudio batch`: rows in, rows with answers out, and what it says meanwhile."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 
 import pytest
-from helpers import NO_FILE, eventually, needs_signals, needs_terminal
+from batch.storms import Echo
+from cli.batch_command import LIMIT, Files
+from helpers import NO_FILE, needs_terminal
 
-LIMIT = 30.0  # seconds
+from lmstudio.testing import Server
+
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-
-
-class Files:
-    """The input, the output and the command over them."""
-
-    def __init__(self, folder, server, count):
-        self.input, self.output = folder / "in.jsonl", folder / "out.jsonl"
-        self.server, self.count = server, count
-        self.write(json.dumps({"prompt": f"Question {n}"}) for n in range(1, count + 1))
-
-    def write(self, lines):
-        self.input.write_text("".join(f"{line}\n" for line in lines))
-
-    def start(self, *options, input=None, pass_fds=()):
-        names = [input or self.input, self.output, "--host", self.server.host]
-        return subprocess.Popen(
-            [sys.executable, "-m", "lmstudio", "batch", *map(str, [*names, *options])],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            pass_fds=pass_fds,
-        )
-
-    def run(self, *options, code=0):
-        """Run it to its end; what it said on stderr."""
-        process = self.start(*options)
-        output, errors = process.communicate(timeout=LIMIT)
-        assert (process.returncode, output) == (code, ""), errors
-        assert "Traceback" not in errors
-        return errors
-
-    def results(self):
-        """The results by line; each line must be there once."""
-        records = [json.loads(line) for line in self.output.read_text().splitlines()]
-        assert len({record["line"] for record in records}) == len(records)
-        return {record["line"]: record for record in records}
-
-    def has_results(self, count):
-        return self.output.exists() and self.output.read_bytes().count(b"\n") >= count
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 
 @pytest.fixture
 def files(tmp_path, server):
-    return Files(tmp_path, server, 12)
+    return Files(tmp_path, [server.host])
 
 
-def test_each_line_is_answered_once_and_a_second_run_does_nothing(files, server):
-    assert files.run() == "12 lines: 12 results, 0 errors.\n"
-    results = files.results()
-    assert sorted(results) == list(range(1, 13))
-    record = results[1]
-    assert record["content"] == "This is a reply of the test server."
-    assert record["stop_reason"] == "eosFound"
-    assert record["predicted_tokens"] > 0
-    before = files.output.read_bytes()
-    assert files.run() == "12 lines: 0 results, 0 errors, 12 done before.\n"
-    assert files.output.read_bytes() == before
+def test_each_row_is_answered_once_and_a_second_run_asks_nothing(files, server):
+    said = files.run()
+    assert re.fullmatch(
+        r"12 rows: 12 answered, 0 failed\. \d+ tokens read, \d+ written, [\d.]+ s\.\n", said
+    )
+    row = files.rows()[0]
+    assert list(row)[:3] == ["nr", "prompt", "answer"]
+    assert row["answer"] == "This is a reply of the test server."
+    assert (row["error"], row["stop_reason"]) == (None, "eosFound")
+    assert row["predicted_tokens"] > 0
+    assert files.numbers() == list(range(1, 13))
+    before = files.output.read_bytes(), files.journal.read_bytes()
+    assert files.run().startswith("12 rows: 12 answered, 0 failed, 12 of them before. ")
+    assert (files.output.read_bytes(), files.journal.read_bytes()) == before
     assert len(server.predictions) == 12
 
 
-def test_chats_and_bad_lines_and_errors_of_the_server(files, server):
-    server.reply("one", error_after=0, error="Out of memory")
-    chat = {"messages": [{"role": "user", "content": "hi"}]}
-    files.write(['{"prompt": "a"}', json.dumps(chat), "", "no JSON", '{"text": 1}', "{}", "[1]"])
-    assert files.run("--parallel", 1) == "6 lines: 1 result, 5 errors.\n"
-    results = files.results()
-    assert sorted(results) == [1, 2, 4, 5, 6, 7]  # the empty line has none
-    assert results[1]["type"] == "LMStudioServerError"
-    assert "Out of memory" in results[1]["error"]
-    assert results[2]["content"]
-    assert "no JSON" in results[4]["error"]
-    assert '{"prompt": "..."}' in results[5]["error"]
+def test_the_journal_is_that_of_the_api(files, server, model):
+    files.run("--id", "nr")
+    import lmstudio as lms
+
+    rows = [json.loads(line) for line in files.input.read_text().splitlines()]
+    journal = lms.BatchJournal(files.journal, input_id=lambda row: row["nr"])
+    batch = model.respond_many(rows, to_prompt=lambda row: row["prompt"], journal=journal)
+    assert all(outcome.recorded for outcome in batch)
+    assert len(server.predictions) == 12
 
 
-def test_a_schema_makes_structured_replies_and_a_time_limit_is_for_each_line(
+def test_a_row_that_fails_is_told_once_counted_and_asked_again_if_that_is_wished(files, server):
+    server.reply("one", error_after=0, error="Out of memory", repeat=2)
+    said = files.run("--parallel", 1, code=4)
+    assert re.match("lmstudio: Line 1 failed: .*Out of memory\n12 rows: 10 answered, 2 fai", said)
+    assert said.count("Out of memory") == 1
+    assert said.endswith("To ask again what failed: the same command with --retry-errors.\n")
+    assert [bool(row["error"]) for row in files.rows()] == [True, True] + [False] * 10
+    # Without that, it is done.
+    assert files.run(code=4).startswith("12 rows: 10 answered, 2 failed, 12 of them before. ")
+    assert files.run("--retry-errors").startswith("12 rows: 12 answered, 0 failed, 10 of them")
+    assert files.numbers() == list(range(1, 13))
+    assert not any(row["error"] for row in files.rows())
+
+
+def test_a_row_may_be_tried_again_at_once(files, server):
+    server.reply("one", error_after=0, error="Out of memory", repeat=2)
+    said = files.run("--parallel", 1, "--retries", 2)
+    assert said.startswith("12 rows: 12 answered, 0 failed, 2 tried again. ")
+
+
+def test_options_reach_the_model(files, server):
+    files.write(
+        [
+            '{"prompt": "a"}',
+            '{"messages": [{"role": "user", "content": "b"}]}',
+            '{"messages": [{"role": "system", "content": "c"}, {"role": "user", "content": "d"}]}',
+        ]
+    )
+    files.run("--system", "Be brief.", "--temperature", 0.25, "--max-tokens", 7, "--parallel", 1)
+    systems = [one.messages[0]["content"][0]["text"] for one in server.predictions]
+    assert systems == ["Be brief.", "Be brief.", "c"]
+    assert server.predictions[0].config["llm.prediction.temperature"] == 0.25
+    wanted = {"checked": True, "value": 7}
+    assert server.predictions[0].config["llm.prediction.maxPredictedTokens"] == wanted
+
+
+def test_a_schema_makes_structured_replies_and_a_time_limit_is_for_each_row(
     files, server, tmp_path
 ):
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     server.reply('{"name": "Ada"}')
     server.reply("never", silent_after=0)
-    files.write(['{"prompt": "a"}', '{"prompt": "b"}'])
-    files.run("--schema", tmp_path / "schema.json", "--timeout", "0.3", "--parallel", 1)
-    assert files.results()[1]["parsed"] == {"name": "Ada"}
-    assert files.results()[2]["type"] == "LMStudioTimeoutError"
+    server.reply("no JSON")
+    server.reply('{"name": "A', stop_reason="maxPredictedTokensReached")
+    options = ["--schema", tmp_path / "schema.json", "--timeout", "0.3", "--parallel", 1]
+    files.write(json.dumps({"prompt": word}) for word in "abcd")
+    files.run(*options, code=4)
+    for _ in range(2):  # as it was told, and as the journal tells it
+        rows = files.rows()
+        assert [row["parsed"] for row in rows] == [{"name": "Ada"}, None, None, None]
+        assert rows[0]["error"] is None
+        assert "time limit" in rows[1]["error"] or "did not" in rows[1]["error"]
+        assert rows[2]["error"] == "The reply is no JSON."
+        assert rows[2]["answer"] == "no JSON"
+        assert rows[3]["error"] == "The reply was cut short: maxPredictedTokensReached."
+        files.output.unlink()
+        files.run(*options, code=4)
+    assert files.run(*options, "--retry-errors").startswith("4 rows: 4 answered, 0 failed, 1 of")
+    assert not any(row["error"] for row in files.rows())
 
 
-@pytest.mark.parametrize("end", [pytest.param("Ctrl-C", marks=needs_signals), "kill"])
-def test_ctrl_c_and_kill_lose_nothing_finished_and_write_nothing_twice(files, server, end):
-    server.reply("quick", repeat=5)
-    server.reply("word " * 100_000, delay=0.001, repeat=2)
-    process = files.start("--parallel", 2)
-    eventually(lambda: files.has_results(5), LIMIT)
-    server.wait_prediction(6, timeout=LIMIT).wait_tokens(1)
-    if end == "kill":
-        process.kill()
-    else:
-        process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=LIMIT)
+@pytest.mark.parametrize("column", [False, True])
+def test_pictures_go_with_the_rows(tmp_path, column):
+    with Server(engine=Echo()) as server:
+        server.unload("test-llm")
+        server.load("test-vlm")
+        folder = tmp_path / "data"
+        folder.mkdir()
+        files = Files(folder, [server.host])
+        (folder / "a.png").write_bytes(PNG)
+        files.write(['{"prompt": "x", "image": "a.png"}', '{"prompt": "y", "image": "b.png"}'])
+        options = ["--image-column", "image"] if column else ["--image", folder / "a.png"]
+        said = files.run(*options, "--parallel", 1, code=4 if column else 0)
+        asked = [str(one.messages) for one in server.predictions]
+        assert all("a.png" in words for words in asked)
+        if column:
+            assert "Line 2 failed: " in said
+            assert "b.png" in files.rows()[1]["error"]
+            uploads = len(server.received(endpoint="uploadFileBase64"))
+            files.run(*options, code=4)
+            assert len(server.received(endpoint="uploadFileBase64")) == uploads
+            (folder / "b.png").write_bytes(PNG)
+            files.run(*options)
+        assert [row["answer"] for row in files.rows()] == ["to x", "to y"]
 
-    if end == "Ctrl-C":
-        assert process.returncode == 130
-        assert (
-            errors
-            == "12 lines: 5 results, 0 errors, 7 to do.\nStopped. The same command goes on.\n"
-        )
-    assert len(files.results()) == 5
-    for prediction in server.predictions[5:]:
-        prediction.wait_finished()
-    assert files.run() == "12 lines: 7 results, 0 errors, 5 done before.\n"
-    assert sorted(files.results()) == list(range(1, 13))
+
+def test_a_picture_that_the_server_does_not_take_fails_its_row_only(tmp_path):
+    with Server(engine=Echo()) as server:
+        server.load("test-vlm")
+        server.unload("test-llm")
+        files = Files(tmp_path, [server.host])
+        (tmp_path / "a.png").write_bytes(PNG)
+        files.write(['{"prompt": "x", "image": "a.png"}', '{"prompt": "y", "image": "a.png"}'])
+        server.hold("uploadFileBase64")
+        process = files.start("--image-column", "image", "--parallel", 1)
+        server.expect("uploadFileBase64", timeout=LIMIT).error("No room")
+        server.release("uploadFileBase64")
+        _, said = process.communicate(timeout=LIMIT)
+        assert process.returncode == 4
+        assert "No room" in said
+        assert [row["answer"] for row in files.rows()] == [None, "to y"]
+        files.run("--image-column", "image")  # what was never asked is asked again anyway
+        assert [row["answer"] for row in files.rows()] == ["to x", "to y"]
 
 
-def test_a_last_line_that_is_not_whole_is_cut_off_and_done_again(files):
+def test_rows_are_known_by_content_and_may_move(files, server):
+    files.write(['{"prompt": "a"}', '{"prompt": "b"}', '{"prompt": "a"}'])
     files.run()
-    text = files.output.read_bytes()
-    files.output.write_bytes(text[:-20])
-    assert files.run() == "12 lines: 1 result, 0 errors, 11 done before.\n"
-    assert sorted(files.results()) == list(range(1, 13))
+    assert len(server.predictions) == 3  # equal ones stay two
+    files.write(
+        [
+            *('{"prompt": "c"}', '{"prompt": "a"}', '{"prompt": "b", "more": 1}'),
+            *('{"prompt": "a"}', '{"prompt": "a"}'),
+        ]
+    )
+    assert ": 5 answered, 0 failed, 3 of them before." in files.run()
+    assert [row["prompt"] for row in files.rows()] == ["c", "a", "b", "a", "a"]
+    files.write(['{"prompt": "c"}'])
+    assert files.run().endswith(f"4 answers in {files.journal} belong to no row (any more).\n")
+    assert len(files.rows()) == 1
 
 
-def test_a_changed_input_and_a_strange_output_are_refused(files):
+def test_a_row_is_known_by_its_own_name_and_a_changed_one_is_refused(files):
+    files.run("--id", "nr")
+    text = files.input.read_text()
+    files.input.write_text(text.replace("Question 3", "Another one"))
+    said = files.run("--id", "nr", code=1)
+    assert "The input with the id 3 is not the one that was answered before" in said
+    assert files.numbers() == list(range(1, 13))
+    files.input.write_text(text.replace('"nr": 3', '"nr": 4'))
+    said = files.run("--id", "nr", code=1)
+    assert "line 4: another row has the nr 4 too. Nothing was asked." in said
+
+
+def test_another_system_prompt_or_schema_is_refused(files, tmp_path):
     files.run()
     before = files.output.read_bytes()
-    files.input.write_text(files.input.read_text().replace("Question 3", "Another one"))
-    words = "Line 3 of the input, or the schema, is not the one that was answered before."
-    assert words in files.run(code=1)
-    assert files.output.read_bytes() == before
-    files.output.write_text("something else\n")
-    assert "is no result of a batch. Name another file." in files.run(code=1)
-
-
-def test_a_schema_that_comes_later_is_refused(files, tmp_path):
-    files.run()
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
-    errors = files.run("--schema", tmp_path / "schema.json", code=1)
-    assert "or the schema, is not the one" in errors
+    for options in (["--system", "Be brief."], ["--schema", tmp_path / "schema.json"]):
+        said = files.run(*options, code=1)
+        assert "--system, --schema or --image is not what it was" in said
+        assert files.run()
+        assert files.output.read_bytes() == before
 
 
-def test_a_server_that_goes_ends_the_run_and_its_lines_are_done_later(files, server):
-    server.reply("quick", repeat=3)
-    server.reply("one two", drop_after=1)
-    errors = files.run("--parallel", 1, code=1)
-    first, second, _ = errors.split("\n", 2)
-    assert first == "12 lines: 3 results, 0 errors, 9 to do."
-    assert re.match("lmstudio: (The connection to LM Studio broke|LM Studio closed)", second)
-    assert errors.endswith("\nThe same command goes on later.\n")
-    files.run()
-    assert sorted(files.results()) == list(range(1, 13))
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("no JSON", "It is no JSON"),
+        ('{"text": 1}', 'A row must be {"prompt": "..."} or {"messages": [...]}.'),
+        ('{"prompt": "a", "messages": []}', "A row must be"),
+        ("[1]", "It is no JSON object."),
+        ("[" * 100_000, "It is no JSON"),
+        ('{"prompt": ""}', "Its 'prompt' is empty."),
+        (b'{"prompt": "\xe4"}', "It is not UTF-8."),
+    ],
+)
+def test_an_unreadable_row_among_the_first_is_refused_and_spoils_no_other_later(
+    files, server, line, words
+):
+    line = line if isinstance(line, bytes) else line.encode()
+    good = b'{"prompt": "a"}\n'
+    files.input.write_bytes(good * 2 + b"\n" + line + b"\n")
+    said = files.run(code=1)
+    assert said.startswith(f"lmstudio: {files.input}, line 4: {words}")
+    assert said.endswith(" Nothing was asked.\n")
+    assert len(said) < 300
+    assert not server.predictions
+    assert not files.output.exists()
+
+    files.input.write_bytes(good * 10 + line + b"\n" + good)
+    for _ in range(2):
+        said = files.run(code=4)
+        assert said.startswith(f"lmstudio: Line 11 failed: {words}")
+        assert len(files.rows()) == 12
+        assert files.rows()[10]["error"].startswith(f"Line 11: {words}")
+        assert "--retry-errors" not in said
+    assert len(server.predictions) == 11
 
 
-def test_what_a_model_was_unloaded_in_is_asked_again_if_the_model_is_there(files, server):
-    server.reply("quick", repeat=3)
-    server.reply("one two", stop_reason="modelUnloaded")
-    assert files.run("--parallel", 1) == "12 lines: 12 results, 0 errors.\n"
-    assert sorted(files.results()) == list(range(1, 13))
-    assert len(server.predictions) == 13
-
-
-def test_an_input_that_lost_lines_is_refused(files):
-    files.run()
-    files.input.write_text("".join(files.input.read_text().splitlines(keepends=True)[:-1]))
-    errors = files.run(code=1)
-    assert errors == (
-        "lmstudio: The input has 11 lines, but line 12 was answered before. "
-        "Name another output file, or take the input as it was.\n"
-    )
-
-
-@pytest.mark.parametrize("line", ["[" * 100_000, '{"prompt": "a", "messages": []}'])
-def test_a_line_that_holds_no_question_has_an_error_and_the_others_go_on(files, line):
-    files.write([line, '{"prompt": "a"}'])
-    assert files.run() == "2 lines: 1 result, 1 error.\n"
-    assert files.results()[1]["type"] == "LMStudioValueError"
-    assert len(files.results()[1]["error"]) < 200
-
-
-@needs_signals
-def test_ctrl_c_does_not_wait_for_the_next_line_of_a_pipe(files, server):
-    server.reply("word " * 100_000, delay=0.001)
-    reader, writer = os.pipe()
-    with os.fdopen(writer, "wb", buffering=0) as pipe:
-        pipe.write(b'{"prompt": "a"}\n')
-        process = files.start("--parallel", 2, input=f"/dev/fd/{reader}", pass_fds=[reader])
-        os.close(reader)
-        server.wait_prediction(0, timeout=LIMIT).wait_tokens(1)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=LIMIT)
-    assert process.returncode == 130
-    assert errors == "0 results, 0 errors.\nStopped. The same command goes on.\n"
-    server.predictions[0].wait_finished()
-    assert not files.results()
+def test_an_output_of_somebody_else_is_not_overwritten(files):
+    files.output.write_text('{"line": 2, "input": "35b7ed8e", "content": "It is green."}\n')
+    before = files.output.read_bytes()
+    said = files.run(code=1)
+    assert "would be overwritten: it is there, and its journal" in said
+    assert files.output.read_bytes() == before
+    assert not files.journal.exists()
+    files.journal.write_text("something else\n")
+    assert "is no record of a batch. Name another output" in files.run(code=1)
+    assert files.output.read_bytes() == before
 
 
 def test_two_runs_on_one_output_at_once_are_refused(files, server):
     server.hold("predict")
     first = files.start("--parallel", 1)
     call = server.expect("predict", timeout=LIMIT)
-    assert "Another batch is writing" in files.run(code=1)
+    assert "Another batch writes the journal" in files.run(code=1)
     call.success()
     server.release("predict")
     first.communicate(timeout=LIMIT)
@@ -218,12 +254,19 @@ def test_two_runs_on_one_output_at_once_are_refused(files, server):
 
 def test_what_cannot_work_is_one_line_and_writes_nothing(files, tmp_path):
     missing = tmp_path / "missing.jsonl"
-    for arguments, words in (
-        ([missing, files.output], rf"({NO_FILE}).*: {re.escape(str(missing))}"),
-        ([files.input, files.input], "The input and the output are the same file."),
-        ([files.input, files.output, "--schema", missing], NO_FILE),
-        ([files.input, files.output, "--schema", files.input], "is no JSON"),
-        ([files.input, files.output, "--host", "127.0.0.1:9"], "not reachable at 127.0.0.1:9"),
+    here = ["--host", files.hosts[0]]
+    for arguments, code, words in (
+        ([missing, files.output], 1, rf"({NO_FILE}).*: {re.escape(str(missing))}"),
+        ([files.input, files.input], 1, "The input and the output are the same file."),
+        ([files.input, files.output, "--journal", files.input], 1, "and the journal are the same"),
+        ([files.input, files.output, "--schema", missing], 1, NO_FILE),
+        ([files.input, files.output, "--schema", files.input], 1, "is no JSON"),
+        ([files.input, files.output, "--image", missing], 1, "There is no picture"),
+        ([files.input, tmp_path], 1, "is no file"),
+        ([files.input, tmp_path / "no" / "out.jsonl", *here], 1, NO_FILE),
+        ([files.input, "-", "--retry-errors"], 1, "--retry-errors needs a journal"),
+        ([files.input, files.output, *here, "--model", "none"], 1, "none"),
+        ([files.input, files.output, "--host", "127.0.0.1:9"], 3, "not reachable"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "lmstudio", "batch", *map(str, arguments)],
@@ -231,10 +274,19 @@ def test_what_cannot_work_is_one_line_and_writes_nothing(files, tmp_path):
             text=True,
             timeout=LIMIT,
         )
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
         assert done.stderr.startswith("lmstudio: ")
         assert re.search(words, done.stderr)
-        assert done.stderr.count("\n") == 1
+        assert "Traceback" not in done.stderr
+        assert not files.output.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--parallel 0", "--retries -1", "--temperature hot", "--patience -1", "--time-limit 0"],
+)
+def test_wrong_numbers_are_refused(files, options):
+    assert options.split()[1] in files.run(*options.split(), code=2)
 
 
 @needs_terminal
@@ -243,9 +295,8 @@ def test_a_bar_is_shown_at_a_terminal(files):
     pytest.importorskip("pyte")
     from cli.terminal import Terminal
 
-    with Terminal(
-        "-m", "lmstudio", "batch", files.input, files.output, "--host", files.server.host
-    ) as terminal:
+    arguments = [files.input, files.output, "--host", files.hosts[0]]
+    with Terminal("-m", "lmstudio", "batch", *arguments) as terminal:
         assert terminal.wait_end() == 0
         assert "12/12" in terminal.text()
-        assert "12 lines: 12 results, 0 errors." in terminal.text()
+        assert "12 rows: 12 answered, 0 failed." in terminal.text()

@@ -1,10 +1,15 @@
 """`python -m lmstudio doctor`: each finding, and what it says to do."""
 
+import contextlib
+import json
 import os
+import re
+import socket
 import subprocess
 import sys
 
 import pytest
+from helpers import HOME, WINDOWS
 from tls_proxy import AUTHORITY, TlsProxy
 
 import lmstudio
@@ -15,7 +20,7 @@ TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
 OTHER_TOKEN = TOKEN.replace("a", "b")
 
 
-def doctor(*options, path=None, **environment):
+def doctor(*options, path=None, after=(), **environment):
     """Run it; its exit code and what it printed (it never writes to stderr)."""
     inherited = {
         key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")
@@ -23,7 +28,7 @@ def doctor(*options, path=None, **environment):
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     done = subprocess.run(
-        [sys.executable, "-m", "lmstudio", *options, "doctor"],
+        [sys.executable, "-m", "lmstudio", *options, "doctor", *after],
         env={**inherited, **environment},
         capture_output=True,
         text=True,
@@ -163,4 +168,147 @@ def test_a_package_that_is_too_old(packages):
     path = packages("attrs-22.2.0.dist-info/METADATA", "Name: attrs\nVersion: 22.2.0\n")
     code, text = doctor(path=path)
     assert code == 1
-    assert "problem  attrs 22.2.0 is too old: pip install 'attrs>=23.1'" in text
+    assert 'problem  attrs 22.2.0 is too old: pip install "attrs>=23.1"' in text
+
+
+@pytest.fixture
+def names(packages):
+    """Have a name of several addresses in the program that is started."""
+
+    def have(*addresses):
+        return packages(
+            "sitecustomize.py",
+            f"""
+import socket
+real = socket.getaddrinfo
+def getaddrinfo(host, *arguments, **options):
+    if host != "studio.example":
+        return real(host, *arguments, **options)
+    kind = socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
+    return [(socket.AddressFamily(family), *kind, address) for family, address in {addresses!r}]
+socket.getaddrinfo = getaddrinfo
+""",
+        )
+
+    return have
+
+
+def v4(host, port):
+    return int(socket.AF_INET), (host, port)
+
+
+@pytest.fixture
+def silent():
+    """An address of this machine that never answers: a socket whose queue is full."""
+    if sys.platform != "linux":
+        pytest.skip("it needs Linux to make a port that drops what comes")
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.2", 0))
+        listener.listen(0)
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+def test_of_several_addresses_it_says_which_answer_and_which_do_not(server, names, silent):
+    path = names(
+        (int(socket.AF_INET6), ("::1", 9, 0, 0)), v4(*silent), v4("127.0.0.1", server.port)
+    )
+    code, text = doctor("--host", f"studio.example:{server.port}", path=path)
+    answers = f"127.0.0.1:{server.port}"
+    spares = f"Some programs try it first and wait for it: --host {answers} spares that."
+    assert code == 0
+    assert f"ok       studio.example has the address {answers}, which answers\n" in text
+    which = "note     studio.example has the address"
+    assert re.search(rf"{which} \[::1\]:9, which does not answer: .*{spares}", text)
+    assert (
+        f"{which} {silent[0]}:{silent[1]}, which does not answer: no answer in time. {spares}"
+    ) in text
+    assert f"ok       LM Studio 0.4.0 answers at studio.example:{server.port}\n" in text
+
+
+def test_an_address_that_nothing_answers_at_is_told_beside_the_problem(names):
+    path = names(v4("127.0.0.1", 9), v4("127.0.0.2", 9))
+    code, text = doctor("--host", "studio.example:9", path=path)
+    assert code == 1
+    assert "note     studio.example has the address 127.0.0.1:9, which does not answer: " in text
+    assert "spares" not in text
+    assert "problem  LM Studio is not reachable at studio.example:9" in text
+
+
+def test_a_name_that_nobody_knows():
+    code, text = doctor("--host", "nowhere.invalid:1234")
+    assert code == 1
+    assert "problem  LM Studio is not reachable at nowhere.invalid:1234" in text
+
+
+@pytest.mark.skipif(WINDOWS, reason="it needs links that lead round in circles")
+def test_a_home_that_cannot_be_read_is_a_note_and_the_rest_is_looked_at(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    code, text = doctor(**{HOME: str(tmp_path / "loop")})
+    assert code == 1
+    assert "note     LM Studio's folder cannot be read (" in text
+    assert "so only its usual ports are asked.\n" in text
+    assert "problem  No LM Studio answers on this machine (asked: 127.0.0.1 at 41343, " in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ("importlib.metadata.distributions", "this package"),
+        ("importlib.util.find_spec", "the packages"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_a_note_and_the_rest_is_looked_at(
+    server, packages, broken, what
+):
+    module = broken.rpartition(".")[0]
+    path = packages(
+        "sitecustomize.py",
+        f"""
+import {module}
+def fail(*arguments, **options):
+    if arguments in ((), ("rich",)):
+        raise PermissionError(13, "Permission denied", "/a/folder")
+    return real(*arguments, **options)
+real, {broken} = {broken}, fail
+""",
+    )
+    code, text = doctor("--host", server.host, path=path)
+    assert code == 0
+    assert f"note     {what} could not be looked at: Permission denied: /a/folder\n" in text
+    assert text.endswith("\nAll is well.\n")
+
+
+def test_findings_as_json_are_a_line_each(server):
+    code, text = doctor("--host", server.host, after=["--json"])
+    found = [json.loads(line) for line in text.splitlines()]
+    assert code == 0
+    assert {one["finding"] for one in found} <= {"ok", "note"}
+    assert {"finding": "ok", "text": "loaded: test-llm"} in found
+
+
+def test_in_a_terminal_no_word_is_cut():
+    if WINDOWS:
+        pytest.skip("Windows has no pseudo-terminals as POSIX has")
+    pytest.importorskip("pyte")
+    from cli.terminal import Terminal
+
+    with Terminal("-m", "lmstudio", "doctor", "--host", "127.0.0.1:9", size=(40, 60)) as screen:
+        assert screen.wait_end() == 1
+        lines = screen.text().splitlines()
+        at = next(n for n, line in enumerate(lines) if line.startswith("problem  "))
+        assert lines[at].startswith("problem  LM Studio is not reachable at ")
+        assert lines[at + 1].startswith("         ")
+        words = " ".join(line.strip() for line in lines[at:])
+        assert "Then write https:// before the host." in words
+
+
+def test_where_no_model_is_it_tells_the_command_that_gets_one():
+    with Server(models=[]) as server:
+        _, text = doctor("--host", server.host)
+    assert "(or: python -m lmstudio download NAME)" in text

@@ -1,0 +1,67 @@
+"""The LM Studios that a batch is answered by: who is there, who goes, who comes back."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import sys
+from collections.abc import Iterator
+
+import lmstudio as lms
+
+from ._errors import complain, in_words
+from ._model import get_model
+from ._screen import make_screen
+
+__all__ = ["Models", "connect", "hosts_of", "watch"]
+
+# Each with its host, as the user has written it, and its client.
+Models = list[tuple[str | None, lms.Client, lms.LLM]]
+
+
+def hosts_of(options: argparse.Namespace) -> list[str | None]:
+    """Return the hosts that the user has named, each once; None is the one of this machine."""
+    hosts = options.host if isinstance(options.host, list) else [options.host]
+    return list(dict.fromkeys(hosts))
+
+
+def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
+    """Return the models of all hosts that are there; of the others, say that they are not.
+
+    Raises:
+        LMStudioError: None is.
+    """
+    models: Models = []
+    errors = []
+    for host in hosts_of(options):
+        client = stack.enter_context(contextlib.closing(lms.Client(host)))
+        try:
+            model = get_model(client, options.model, make_screen(sys.stderr))
+        except lms.LMStudioError as error:
+            errors.append((host, error))
+        else:
+            models.append((host, client, model))
+    if not models:
+        raise errors[0][1]
+    for name, problem in errors:
+        complain(f"{name} is left out: {in_words(problem).what}")
+    return models
+
+
+@contextlib.contextmanager
+def watch(models: Models) -> Iterator[None]:
+    """Meanwhile, say which hosts go and come back: a batch waits for them in silence."""
+    gone = "gone: the batch waits for it" if len(models) == 1 else "gone: the others go on"
+    with contextlib.ExitStack() as stack:
+        for host, client, _ in models:
+            tell = functools.partial(_tell, host or "LM Studio", gone, [True])
+            stack.enter_context(client.on_connection_change(tell))
+        yield
+
+
+def _tell(host: str, gone: str, was_there: list[bool], is_there: bool) -> None:
+    if was_there != [is_there]:
+        was_there[:] = [is_there]
+        with contextlib.suppress(OSError, ValueError):  # of a stderr that nobody reads any more
+            complain(f"{host} is {'back' if is_there else gone}.")

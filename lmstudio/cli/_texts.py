@@ -1,0 +1,85 @@
+"""The texts that a command is given: typed, in a file, or on the standard input."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from ._errors import CommandError
+
+__all__ = ["lines_of", "whole_text"]
+
+
+def whole_text(typed: str | None, file: str | None) -> str:
+    """Return one text.
+
+    Raises:
+        CommandError: There is none, or more than one.
+        OSError: The file cannot be read.
+    """
+    if typed is not None:
+        _check_alone(file)
+        return typed
+    with _opened(file) as source:
+        try:
+            return codecs.decode(source.read().removeprefix(codecs.BOM_UTF8), "utf-8")
+        except UnicodeDecodeError as error:
+            raise _no_text(file, error) from None
+
+
+def lines_of(typed: Sequence[str], file: str | None) -> Iterator[str]:
+    """Give each text; of a file or the standard input each line that is not empty.
+
+    Raises:
+        CommandError: There is no text, or a line that is none.
+        OSError: The file cannot be read.
+    """
+    if typed:
+        _check_alone(file)
+        yield from typed
+        return
+    is_json = (file or "").lower().endswith((".jsonl", ".ndjson"))
+    with _opened(file) as source:
+        for number, line in enumerate(source, start=1):
+            try:
+                text = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
+            except UnicodeDecodeError as error:
+                raise _no_text(file, error, number) from None
+            if text.strip():
+                yield _text_in(text, number) if is_json else text.strip("\r\n")
+
+
+def _text_in(line: str, number: int) -> str:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        data = None
+    text = data.get("text") if isinstance(data, dict) else data
+    if not isinstance(text, str):
+        raise CommandError(f'Line {number} is no JSON string, nor {{"text": "..."}}.')
+    return text
+
+
+def _opened(file: str | None) -> IO[bytes]:
+    """Return what a text is read from."""
+    if file not in (None, "-"):
+        return open(str(file), "rb")
+    if file is None and sys.stdin.isatty():
+        raise CommandError(
+            "There is no text.", 'Type it behind: "Hello."', "Or: --file FILE", code=2
+        )
+    return sys.stdin.buffer
+
+
+def _check_alone(file: str | None) -> None:
+    if file is not None:
+        raise CommandError("There is a TEXT and a --file: give one of them.", code=2)
+
+
+def _no_text(file: str | None, error: UnicodeDecodeError, line: int | None = None) -> CommandError:
+    where = "The standard input" if file in (None, "-") else file
+    at = f"line {line}" if line is not None else f"byte {error.start + 1}"
+    return CommandError(f"{where} is no text in UTF-8: {at}.")
