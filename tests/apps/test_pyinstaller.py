@@ -16,7 +16,7 @@ def frozen(tmp_path_factory):
     """The path of the frozen program."""
     pytest.importorskip("PyInstaller", reason="did not run: PyInstaller is not here")
     folder = tmp_path_factory.mktemp("frozen")
-    text = program("freezers.md", "input()")
+    text = program("freezers.md", "stop_at_enter")
     (folder / "program.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", "program.py"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
@@ -33,6 +33,7 @@ def test_the_model_is_stopped(server, frozen, tmp_path, way, prefill):
         prediction.wait_phase("prefill") if prefill else prediction.wait_tokens(20)
         if way == "Ctrl-C":
             process.send_signal(signal.SIGINT)
+            process.wait(LIMIT)
         stdout, stderr = process.communicate("\n" if way == "Enter" else None, timeout=LIMIT)
     assert (process.returncode, stderr) == (0, "")
     assert stdout.endswith("userStopped\n")
