@@ -149,7 +149,7 @@ class CallbackQueue:
                     _report(error)
                 continue
             try:
-                # No bound method: Kivy's clock keeps its object weakly, and nobody else may keep this.
+                # No bound method: Kivy's clock would keep this weakly, and nobody else may keep it.
                 self._dispatch(lambda *_of_the_window: self._run_and_flush())
             except BaseException as error:
                 if self._flushing.value is me:  # there is no such thread any more

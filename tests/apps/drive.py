@@ -2,9 +2,9 @@
 
     drive.py PROGRAM stop|early|window|end
 
-"stop" presses the stop button, and closes the window when the reply has ended; "early" does so before
-the first token, as soon as there is a file "asked"; "window" closes the window while the reply comes;
-"end" leaves the main loop, so that the process ends. All by the toolkit's own events.
+"stop" presses the stop button, and closes the window when the reply has ended; "early" does so
+before the first token, as soon as there is a file "asked"; "window" closes the window while the
+reply comes; "end" leaves the main loop, so that the process ends. All by the toolkit's own events.
 """
 
 import sys

@@ -25,9 +25,9 @@ def serving(server, tmp_path):
 
 
 def test_the_page_has_a_stop_button(serving):
-    process, port = serving
+    _, port = serving
     with ask(port, "/") as connection, connection.makefile() as answer:
-        assert "abort()\">Stop" in answer.read()
+        assert 'abort()">Stop' in answer.read()
 
 
 def test_a_browser_that_stops_or_goes_stops_the_model(server, serving):

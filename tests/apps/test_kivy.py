@@ -10,7 +10,9 @@ pytestmark = pytest.mark.apps
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.skipif(importlib.util.find_spec("kivy") is None, reason="did not run: Kivy is not here")
+@pytest.mark.skipif(
+    importlib.util.find_spec("kivy") is None, reason="did not run: Kivy is not here"
+)
 def test_the_reply_is_stopped(server, tmp_path, way):
     quiet = {"KIVY_NO_CONSOLELOG": "1", "KIVY_NO_ARGS": "1", "KIVY_HOME": str(tmp_path)}
     with virtual_screen() as display:

@@ -1,4 +1,4 @@
-"""The notebook of docs/apps/notebooks.md in marimo: as a page that is interrupted, and as a program."""
+"""The notebook of docs/apps/notebooks.md in marimo: a page that is interrupted, and a program."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ def notebook(tmp_path):
 @pytest.fixture
 def serving(server, notebook, tmp_path):
     port = free_port()
-    options = "--headless --no-token --no-skew-protection --skip-update-check --port".split()
+    options = ["--headless", "--no-token", "--no-skew-protection", "--skip-update-check", "--port"]
     command = [sys.executable, "-m", "marimo", "edit", "program.py", *options, str(port)]
     with running(command, server, tmp_path) as process:
         wait_until_it_listens(process, port)

@@ -106,7 +106,7 @@ def test_the_model_is_stopped(server, serving, way, prefill):
 
 
 def test_what_had_come_is_part_of_the_next_question(server, serving):
-    process, port = serving
+    _, port = serving
     server.reply(STORY, delay=0.002)
     with contextlib.closing(Browser(port)) as browser:
         browser.ask("Tell me a long story.")

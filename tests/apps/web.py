@@ -1,4 +1,4 @@
-"""What the tests of web frameworks share: a server that was started, and a client of it that goes."""
+"""What the tests of web frameworks share: a server of theirs, and a client of it that goes."""
 
 import socket
 import time
