@@ -1,6 +1,12 @@
-"""What waits and costs nothing: open streams while nothing comes, and lights in windows."""
+"""What waits and costs nothing: open streams while nothing comes, lights and idle windows."""
 
+import asyncio
+import os
+import queue
+import shutil
+import subprocess
 import threading
+from contextlib import contextmanager
 from time import perf_counter, process_time, sleep
 
 import clients
@@ -20,6 +26,14 @@ CASES = {BACKGROUND: (SILENT, True), AFTER_ONE: (ONE, True), STARTED: (ONE, Fals
 CLIENTS = 100
 LIGHT_SECONDS = 30.0  # in which each is asked for a sign of life twice
 LIT, DARK = "connected", "the server is gone, and looked for"
+MESSAGES = 300  # of one window, each with a dispatcher of its own, which is kept
+MOST_OF_A_DISPATCHER = 0.1  # percent of a core
+DISPATCHERS = {  # with the function in which its loop runs for some seconds
+    "Tk": "tk",
+    "Qt": "qt",
+    "an asyncio loop": "loop",
+    "a plain function": "function",
+}
 NO_JOBS = "none any more: one has ended in the background"
 
 
@@ -68,13 +82,92 @@ def lights(variant, host, clients, seconds, is_there):
     return found
 
 
-def share(seconds):
+def share(seconds, rest=sleep):
     """CPU of the whole process in percent of the time, and its threads beside this one."""
-    sleep(REST)
+    rest(REST)
     cpu, wall = process_time(), perf_counter()
-    sleep(seconds)
+    rest(seconds)
     cpu, wall = process_time() - cpu, perf_counter() - wall
     return {"percent": cpu / wall * 100, "threads": threading.active_count() - 1}
+
+
+def dispatchers(variant, host, kind, messages, seconds):
+    """Percent of a core of a window that has shown so many messages, while nothing runs."""
+    model = clients.model(host)
+    ended = []
+
+    def ask(dispatch):
+        stream = model.respond_stream("bench:burst:1")
+        stream.run_in_background(on_text=str, on_done=ended.append, dispatch=dispatch)
+
+    return globals()[f"_in_{kind}"](ask, ended, messages, seconds)
+
+
+def _in_tk(ask, ended, messages, seconds):
+    import tkinter
+
+    import lmstudio
+
+    window = tkinter.Tk()
+
+    def rest(seconds):
+        window.after(round(seconds * 1000), window.quit)
+        window.mainloop()
+
+    kept = []
+    for number in range(1, messages + 1):
+        kept.append(lmstudio.TkDispatcher(window))
+        ask(kept[-1])
+        while len(ended) < number:
+            window.update()
+    found = share(seconds, rest)
+    window.destroy()
+    return found
+
+
+def _in_qt(ask, ended, messages, seconds):
+    from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
+
+    import lmstudio
+
+    application = QCoreApplication([])
+
+    def rest(seconds):
+        loop = QEventLoop()
+        QTimer.singleShot(round(seconds * 1000), loop.quit)
+        loop.exec()
+
+    kept = []
+    for number in range(1, messages + 1):
+        kept.append(lmstudio.QtDispatcher())
+        ask(kept[-1])
+        while len(ended) < number:
+            application.processEvents()
+    return share(seconds, rest)
+
+
+def _in_loop(ask, ended, messages, seconds):
+    loop = asyncio.new_event_loop()
+
+    def rest(seconds):
+        loop.run_until_complete(asyncio.sleep(seconds))
+
+    for number in range(1, messages + 1):
+        ask(loop.call_soon_threadsafe)
+        while len(ended) < number:
+            loop.run_until_complete(asyncio.sleep(0.001))
+    found = share(seconds, rest)
+    loop.close()
+    return found
+
+
+def _in_function(ask, ended, messages, seconds):
+    calls = queue.SimpleQueue()
+    for number in range(1, messages + 1):
+        ask(calls.put)
+        while len(ended) < number:
+            calls.get()()
+    return share(seconds)
 
 
 # -- the benchmark ------------------------------------------------------------------------------
@@ -112,7 +205,65 @@ def measure(rounds, scale):
     met = percent <= MOST
     section.verdicts.append(Verdict(what, f"{percent:.2f} %", f"at most {MOST:g} %", met))
     measure_lights(section, rounds, scale)
+    measure_dispatchers(section, rounds, scale)
     return section
+
+
+@contextmanager
+def screen():
+    """A screen for Tk: the machine's, or an Xvfb; says whether there is one."""
+    if os.environ.get("DISPLAY") or os.name == "nt":
+        yield True
+        return
+    if shutil.which("Xvfb") is None:
+        yield False
+        return
+    reader, writer = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writer), "-nolisten", "tcp"]
+    process = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL)
+    try:
+        os.close(writer)
+        with os.fdopen(reader) as number:
+            os.environ["DISPLAY"] = f":{number.readline().strip()}"
+        yield True
+    finally:
+        os.environ.pop("DISPLAY", None)
+        process.terminate()
+        process.wait()
+
+
+def measure_dispatchers(section, rounds, scale):
+    """Windows in which much was shown, and nothing is any more."""
+    messages, seconds = scale(MESSAGES), scale(SECONDS * 10) / 10
+
+    def case(kind):
+        def run():
+            arguments = {"kind": kind, "messages": messages, "seconds": seconds}
+            with common.load_server() as host:
+                return common.run_child(OURS, dispatchers, host=host, **arguments)
+
+        return run
+
+    with screen() as has_screen:
+        there = {words: kind for words, kind in DISPATCHERS.items() if has_screen or kind != "tk"}
+        cases = {words: case(kind) for words, kind in there.items()}
+        found = common.in_turn(min(rounds, 3), cases)
+    section.text.append(
+        f"The same of a window that has shown {messages} messages, by its `dispatch`, in "
+        f"{seconds:g} s in which nothing runs:"
+        + ("" if has_screen else " (Tk was not measured: there is no screen.)")
+    )
+    rows = [
+        [words, common.spread(samples, "percent", 3), common.spread(samples, "threads", 0)]
+        for words, samples in found.items()
+    ]
+    section.table(["dispatch", "%", "threads"], rows)
+    for words, samples in found.items():
+        percent = common.median(samples, "percent")
+        what = f"an idle window, {words}: a core's share"
+        met = percent <= MOST_OF_A_DISPATCHER
+        wanted = f"at most {MOST_OF_A_DISPATCHER:g} %"
+        section.verdicts.append(Verdict(what, f"{percent:.3f} %", wanted, met))
 
 
 def measure_lights(section, rounds, scale):

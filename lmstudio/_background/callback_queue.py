@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +12,11 @@ from .._api.callbacks import check_callback, not_the_end
 from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
-from .toolkits import TkDispatcher
+from . import seat
+from .lane import lane_of
+from .toolkits import QtDispatcher, TkDispatcher
+
+_MANY = 256  # pieces of text that wait; more are joined
 
 
 class _BesideText:
@@ -33,8 +38,32 @@ class _Callback(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-class _Text(NamedTuple):
-    text: str
+class _Text:
+    """Pieces of text that wait as one. One thread adds to them, another one takes them."""
+
+    __slots__ = ("_is_taken", "_pieces")
+
+    def __init__(self, pieces: list[str]) -> None:
+        """Hold some."""
+        self._pieces = {0: pieces}  # who pops it has it alone
+        self._is_taken = False
+
+    def add(self, text: str) -> list[str]:
+        """Add one; return what is left to wait anew, because the rest was taken meanwhile."""
+        pieces = self._pieces.pop(0, None)
+        if pieces is None:
+            return [text]
+        pieces.append(text)
+        if len(pieces) > _MANY:
+            pieces = ["".join(pieces)]
+        # Put back first, looked at second; who takes does it the other way round.
+        self._pieces[0] = pieces
+        return self._pieces.pop(0, []) if self._is_taken else []
+
+    def take(self) -> list[str]:
+        """Take them all."""
+        self._is_taken = True
+        return self._pieces.pop(0, [])
 
 
 class _End(NamedTuple):
@@ -48,10 +77,13 @@ class CallbackQueue:
     At most one flush is under way. It runs in the thread to which `dispatch` leads, and takes what
     is there when it begins. Without `dispatch` whoever puts something in flushes, one at a time.
 
+    A `dispatch` that is not ours may hang. What the background thread puts in is dispatched by a
+    `Lane`, and so is what came during a flush: a window may not wait for itself.
+
     Texts are kept until `bring_text`, or until another callback or the end is to follow them, and
     given as one, so that a thread that is busy gets fewer and longer ones.
 
-    Thread safety: all threads; it takes no lock.
+    Thread safety: all threads, but `text` one at a time; it takes no lock.
     """
 
     def __init__(
@@ -90,11 +122,15 @@ class CallbackQueue:
         self._on_done = on_done
         self._on_error = on_error
         self._waiting: deque[_Callback | _Text | _End] = deque()
+        self._last_text: _Text | None = None  # in `_waiting`, with nothing behind it
         self._texts: list[str] = []  # for whoever flushes: what `on_text` is to be given next
         self._text_is_due = False
         self._flushing = Once()  # set while a flush is under way, with what tells it from others
         self._failure = Once()
         self.is_over = rests  # whether a window need not look often: the end was told, or it rests
+        # Ours return at once, in any thread.
+        may_hang = dispatch is not None and not isinstance(dispatch, (TkDispatcher, QtDispatcher))
+        self._lane = lane_of(dispatch) if may_hang and dispatch is not None else None
         if isinstance(dispatch, TkDispatcher):
             dispatch._expect(self)
 
@@ -117,13 +153,19 @@ class CallbackQueue:
 
     def run(self, callback: Callable[..., Any], /, *arguments: Any) -> None:
         """Have ``callback(*arguments)`` called, after what is waiting already."""
+        self._last_text = None
         self._waiting.append(_Callback(callback, arguments))
         self.flush()
 
     def text(self, text: str) -> None:
         """Have a text given to `on_text`, with the next `bring_text` or before what follows it."""
-        if self._on_text is not None and text:
-            self._waiting.append(_Text(text))
+        if self._on_text is None or not text:
+            return
+        last = self._last_text
+        left = [text] if last is None else last.add(text)
+        if left:
+            self._last_text = last = _Text(left)
+            self._waiting.append(last)
 
     def bring_text(self) -> None:
         """Have the texts until now given to `on_text`, and whatever else is waiting called."""
@@ -133,10 +175,11 @@ class CallbackQueue:
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """Have `on_done` or `on_error` called, after everything else."""
+        self._last_text = None
         self._waiting.append(_End(result, error))
         self.flush()
 
-    def flush(self) -> None:
+    def flush(self, *, is_in_window: bool = False) -> None:
         """Have what is waiting called, unless a flush is under way."""
         while self._waiting or self._text_is_due:
             me = object()
@@ -148,24 +191,31 @@ class CallbackQueue:
                 except BaseException as error:  # of the last callback: nobody is there to catch it
                     _report(error)
                 continue
-            try:
-                # No bound method: Kivy's clock would keep this weakly, and nobody else may keep it.
-                self._dispatch(lambda *_of_the_window: self._run_and_flush())
-            except BaseException as error:
-                if self._flushing.value is me:  # there is no such thread any more
-                    self._waiting.clear()
-                    self._text_is_due = False
-                    self._fail(error)
-                else:  # it was called here and now, and this is of the last callback
-                    _report(error)
+            if self._lane is not None and (is_in_window or seat.current() is not None):
+                self._lane.ask(functools.partial(self._visit, self._dispatch, me))
+            else:
+                self._visit(self._dispatch, me)
             return
+
+    def _visit(self, dispatch: Dispatch, me: object) -> None:
+        """Have what is waiting called in the window's thread."""
+        try:
+            # No bound method: Kivy's clock would keep this weakly, and nobody else may keep it.
+            dispatch(lambda *_of_the_window: self._run_and_flush())
+        except BaseException as error:
+            if self._flushing.value is me:  # there is no such thread any more
+                self._waiting.clear()
+                self._text_is_due = False
+                self._fail(error)
+            else:  # it was called here and now, and this is of the last callback
+                _report(error)
 
     def _run_and_flush(self) -> None:
         """Run what is there, in the window's thread; what has come meanwhile, at the next visit."""
         try:
             self._run_waiting()
         finally:
-            self.flush()
+            self.flush(is_in_window=True)
 
     def _run_waiting(self) -> None:
         """Run what is there, and no more: more may come for ever."""
@@ -173,7 +223,7 @@ class CallbackQueue:
             for _ in range(len(self._waiting)):
                 item = self._waiting[0]
                 if isinstance(item, _Text):
-                    self._texts.append(item.text)  # first: `bring_text` finds it here or there
+                    self._texts += item.take()  # first: `bring_text` finds it here or there
                 self._waiting.popleft()
                 if isinstance(item, _Text):
                     continue
@@ -201,11 +251,16 @@ class CallbackQueue:
         if self._failure:
             return
         try:
-            self._gate.run(callback, *arguments)
+            self._call(callback, *arguments)
         except BaseException as error:
             self._fail(error)
             if self._dispatch is not None and not isinstance(error, Exception):
                 raise  # Ctrl-C in a GUI's thread
+
+    def _call(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        if self._dispatch is None:  # it may be the background thread, which it may hold up
+            seat.enter()
+        self._gate.run(callback, *arguments)
 
     def _fail(self, error: BaseException) -> None:
         self._failure.set(not_the_end(error))
@@ -216,9 +271,9 @@ class CallbackQueue:
         error = failure or end.error
         if error is None:
             if self._on_done is not None:
-                self._gate.run(self._on_done, end.result)
+                self._call(self._on_done, end.result)
         elif self._on_error is not None:
-            self._gate.run(self._on_error, error)
+            self._call(self._on_error, error)
         elif failure is not None:
             raise failure  # where the callback ran, rather than nowhere
 

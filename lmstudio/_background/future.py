@@ -14,6 +14,7 @@ from .._concurrency import fork
 from .._concurrency.deadline import Deadline, slice_of
 from .._concurrency.threads import check_may_wait, start_daemon
 from ..errors import LMStudioRuntimeError
+from . import seat
 from .thread import WAITS_FOR_ITSELF, is_this_thread
 
 T = TypeVar("T")
@@ -136,6 +137,8 @@ class BackgroundCall(Future[T]):
     def _invoke_callbacks(self) -> None:
         """Call all done callbacks; the standard class stops at the first `BaseException`."""
         failure: BaseException | None = None
+        if self._done_callbacks:  # type: ignore[attr-defined]
+            seat.enter()
         for callback in self._done_callbacks:  # type: ignore[attr-defined]
             try:
                 callback(self)

@@ -1,8 +1,9 @@
 """The thread "lmstudio-background": reads what nobody waits for.
 
 One for the process, while there is something to read. It blocks in the `get` of its queue of news,
-until a job is added or has news, for at most a second; in what a job's callbacks do, if they have
-no `dispatch`; and for half a second on a future that somebody left locked.
+until a job is added or has news, for at most a second; in code of the user's (callbacks without a
+`dispatch`, a `dispatch`, done callbacks) until it loses its `Seat`; and for half a second on a
+future that somebody left locked. A job whose callback holds it up comes back when that returns.
 
 A job is polled once in its `interval` while its packets come. When none has come, a `_Doorbell`
 takes the place of the call's inbox: the I/O thread rings it with the next packet, which puts the
@@ -15,7 +16,6 @@ import heapq
 import itertools
 import logging
 import queue
-from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +28,8 @@ from .._concurrency.fork import PerProcess
 from .._concurrency.once import Once
 from .._concurrency.threads import start_daemon
 from ..errors import LMStudioRuntimeError, LMStudioValueError
+from . import seat
+from .seat import NAME, Seat
 
 logger = logging.getLogger(__name__)
 
@@ -78,25 +80,45 @@ class _State:
 
     Attributes:
         arriving: Jobs that the thread has still to take.
-        running: The number of the thread, which itself puts it here, by one C call; none: it ended.
+        errands: Code of the user's that it has still to call.
+        running: The seat of the thread, which itself puts it here, by one C call; none: it ended.
         begun: Set as soon as the thread that was started last has begun.
-        news: The bells that rang.
+        news: The bells that rang; None only wakes the thread.
     """
 
     def __init__(self) -> None:
         self.arriving: deque[_Doorbell] = deque()
-        self.running: dict[int, int] = {}
+        self.errands: deque[Callable[[], None]] = deque()
+        self.running: dict[int, Seat] = {}
         self.begun = Once()
         self.begun.set()
-        self.news: queue.SimpleQueue[_Doorbell] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[_Doorbell | None] = queue.SimpleQueue()
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether there is something that no thread has taken yet."""
+        return bool(self.arriving or self.errands)
+
+    def ensure_thread(self) -> None:
+        """Start the thread, if it does not run, for what was appended before.
+
+        Raises:
+            LMStudioRuntimeError: Python starts no threads any more.
+        """
+        # Appended first, looked at second: a thread without jobs says first that it ends, and looks
+        # for new ones second. Two threads may be started at once; one of them runs, the other ends.
+        if not self.running and self.begun:
+            begun = Once()
+            start_daemon(_run, NAME, self, begun, refusal="Nothing runs in the background")
+            self.begun = begun  # not before: Ctrl-C may come, and nobody would ever set it
 
 
 _state = PerProcess(lambda _: _State())
 
 
 def is_this_thread() -> bool:
-    """Whether the caller runs in this thread, which must not wait for itself."""
-    return _state.value.running.get(0) == get_ident()
+    """Whether the caller runs in this thread, or one that was: it must not wait for itself."""
+    return seat.current() is not None
 
 
 def check_other_thread() -> None:
@@ -134,24 +156,29 @@ def add(job: Job) -> Callable[[None], None]:
     """
     state = _state.value
     bell = _Doorbell(job, state.news)
-    # Appended first, looked at second: a thread without jobs says first that it ends, and looks for
-    # new ones second. Two threads may be started at once; one of them runs, the other ends.
     state.arriving.append(bell)
-    if not state.running and state.begun:
-        begun = Once()
-        try:
-            refusal = "Nothing runs in the background"
-            start_daemon(_run, "lmstudio-background", state, begun, refusal=refusal)
-        except LMStudioRuntimeError:
-            with suppress(ValueError):
-                state.arriving.remove(bell)
-            bell.leave()
-            raise
-        state.begun = begun  # not before: Ctrl-C may come, and nobody would ever set it
+    try:
+        state.ensure_thread()
+    except LMStudioRuntimeError:
+        with suppress(ValueError):
+            state.arriving.remove(bell)
+        bell.leave()
+        raise
     # The thread need not wake before something comes; what came before it knew the job rings now.
     if not bell.hang_up():
         state.news.put(bell)
     return bell.put
+
+
+def post(errand: Callable[[], None]) -> None:
+    """Have code of the user's called in this thread, soon; it must raise nothing."""
+    state = _state.value
+    state.errands.append(errand)
+    mine = seat.current()
+    if mine is None or mine.is_lost:  # else this very thread does it after what it does now
+        with suppress(LMStudioRuntimeError):  # Python is exiting
+            state.ensure_thread()
+        state.news.put(None)
 
 
 class _Doorbell(queue.SimpleQueue[Any]):
@@ -161,7 +188,7 @@ class _Doorbell(queue.SimpleQueue[Any]):
     background thread.
     """
 
-    def __init__(self, job: Job, news: queue.SimpleQueue[_Doorbell]) -> None:
+    def __init__(self, job: Job, news: queue.SimpleQueue[_Doorbell | None]) -> None:
         self.job = job
         self.last_poll = monotonic()
         self.next_poll: float | None = None  # None: it rests
@@ -212,11 +239,23 @@ class _Doorbell(queue.SimpleQueue[Any]):
             self._call.inbox = self._inbox
 
 
-class _Poller:
-    """When each job is polled. It belongs to the background thread."""
+class _SeatLost(Exception):
+    """This thread was held up, and another one has its place.
 
-    def __init__(self) -> None:
-        self._jobs: set[_Doorbell] = set()
+    Attributes:
+        bell: That of the job which held it up, and has to come back; None: it is over.
+    """
+
+    def __init__(self, bell: _Doorbell | None = None) -> None:
+        self.bell = bell
+
+
+class _Poller:
+    """When each job is polled. It belongs to whoever has the seat."""
+
+    def __init__(self, state: _State) -> None:
+        self._state = state
+        self._jobs: set[_Doorbell] = set()  # but not the one that is polled just now
         self._polls: list[tuple[float, int, _Doorbell]] = []  # a heap; some may be out of date
         self._counter = itertools.count()
         self._next_look = monotonic() + _LOOK_AGAIN  # at the jobs that rest
@@ -244,13 +283,19 @@ class _Poller:
             has_ended = bell.job.call is not None and bell.job.call.outcome is not None
             self._plan(bell, 0.0 if has_ended else bell.last_poll + bell.job.interval)
 
-    def poll_due(self) -> None:
-        """Poll every job whose time has come."""
+    def poll_due(self, mine: Seat) -> None:
+        """Poll every job whose time has come, and do the errands of each.
+
+        Raises:
+            _SeatLost: The user's code holds this thread up; this poller is another thread's now.
+        """
         now = monotonic()
+        self._do_errands(mine)
         while self._polls and self._polls[0][0] <= now:
             when, _, bell = heapq.heappop(self._polls)
             if when == bell.next_poll and bell in self._jobs:
-                self._poll(bell, now)
+                self._poll(bell, now, mine)
+                self._do_errands(mine)
         if now >= self._next_look:
             self._next_look = now + _LOOK_AGAIN
             for bell in self._jobs:  # a switch of threads may have hidden a packet from its bell
@@ -262,52 +307,89 @@ class _Poller:
             bell.next_poll = when
             heapq.heappush(self._polls, (when, next(self._counter), bell))
 
-    def _poll(self, bell: _Doorbell, now: float) -> None:
+    def _poll(self, bell: _Doorbell, now: float, mine: Seat) -> None:
         bell.last_poll = now
         bell.next_poll = None
         if not bell.has_news and bell.hang_up():
             return
         bell.take_down()
+        self._jobs.discard(bell)  # it stays with this thread, whoever has the seat
         try:
             goes_on = bell.job.poll()
         except BaseException:  # of a done callback, or a bug of ours: the other jobs must go on
             logger.debug("a job of the background thread failed", exc_info=True)
             goes_on = False
-        if goes_on:
-            self._plan(bell, now + bell.job.interval)
-        else:
-            self._jobs.discard(bell)
+        if not goes_on:
             bell.leave()
+        if not mine.leave():
+            raise _SeatLost(bell if goes_on else None)
+        if goes_on:
+            self._jobs.add(bell)
+            self._plan(bell, now + bell.job.interval)
+
+    def _do_errands(self, mine: Seat) -> None:
+        while self._state.errands:
+            errand = self._state.errands.popleft()
+            mine.enter()
+            errand()
+            if not mine.leave():
+                raise _SeatLost
 
 
 def _run(state: _State, begun: Once) -> None:
-    me = get_ident()
-    is_mine = state.running.setdefault(0, me) == me
+    """Be the background thread, unless there is one already."""
+    mine = _seat(state, poller := _Poller(state))
+    is_mine = state.running.setdefault(0, mine) is mine
     begun.set()  # after that: who finds it set looks for the thread there
+    if is_mine:
+        _work(state, poller, mine)
+
+
+def _seat(state: _State, poller: _Poller) -> Seat:
+    def take_over() -> None:
+        mine = _seat(state, poller)
+        state.running[0] = mine  # nobody else puts anything there while it holds the lost one
+        _work(state, poller, mine)
+
+    return Seat(take_over)
+
+
+def _work(state: _State, poller: _Poller, mine: Seat) -> None:
+    """Read until there is nothing to read, or another thread has taken over."""
     try:
-        if is_mine:
-            _poll_all(state, me)
+        with mine:
+            _poll_all(state, poller, mine)
+    except _SeatLost as lost:
+        if lost.bell is not None:
+            state.arriving.append(lost.bell)
+            state.news.put(lost.bell)
+        if state.has_arrivals:
+            with suppress(LMStudioRuntimeError):  # Python is exiting
+                state.ensure_thread()
+            state.news.put(None)
     finally:
-        if state.running.get(0) == me:
+        if not mine.is_lost and state.running.get(0) is mine:
             state.running.pop(0, None)
 
 
-def _poll_all(state: _State, me: int) -> None:
-    poller = _Poller()
-    rung: list[_Doorbell] = []
+def _poll_all(state: _State, poller: _Poller, mine: Seat) -> None:
+    rung: list[_Doorbell | None] = []
     while True:
         # Admitted first: what rang may be new. And nothing that is over may be kept alive by a
         # name while this waits.
         while state.arriving:
             poller.admit(state.arriving.popleft())
-        if poller.is_empty:
+        if poller.is_empty and not state.errands:
             state.running.pop(0, None)
-            if not state.arriving or state.running.setdefault(0, me) != me:
+            if not state.has_arrivals or state.running.setdefault(0, mine) is not mine:
                 return
             continue
         while rung:
-            poller.note(rung.pop())
-        poller.poll_due()
+            bell = rung.pop()
+            if bell is not None:
+                poller.note(bell)
+        bell = None
+        poller.poll_due(mine)
         if not poller.is_empty:
             with suppress(queue.Empty):
                 rung.append(state.news.get(timeout=poller.seconds_to_rest()))

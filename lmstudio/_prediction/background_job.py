@@ -77,26 +77,42 @@ class StreamJob:
         self._stream = stream
         self._callbacks = callbacks
         self._future = future
+        self._has_read = False
+        self._result: PredictionResult | None = None
+        self._error: BaseException | None = None
 
     def poll(self) -> bool:
-        """Read what has arrived; at the end, tell the future and then the callbacks."""
+        """Read what has arrived; after the end, tell the future and then the callbacks.
+
+        The end is told by a poll of its own, so that the last text is on its way to the window by
+        then, or nobody waits for that way.
+        """
+        if not self._has_read:
+            self._has_read = not self._read()
+            if self._has_read:
+                self.interval = 0.0
+            return True
+        callbacks = self._callbacks
+        error = callbacks.failure or self._error
+        try:
+            self._future.finish(self._result, error)
+        finally:
+            callbacks.end(self._result, error)
+        return False
+
+    def _read(self) -> bool:
+        """Read what has arrived; return whether more may come."""
         stream, callbacks = self._stream, self._callbacks
-        result, error = None, None
         try:
             try:
                 # After a cancel the reading ends at once, and the server's last word may be out.
                 if not stream._read_arrived(callbacks.text) or self.call.outcome is None:
                     return True
                 stream._finish_reading()
-                result = stream._reader.outcome()
+                self._result = stream._reader.outcome()
             finally:
                 callbacks.bring_text()
         except BaseException as caught:  # what cannot be read, or how the prediction ended
-            error = caught
+            self._error = caught
             stream._end_by_exception()
-        error = callbacks.failure or error
-        try:
-            self._future.finish(result, error)
-        finally:
-            callbacks.end(result, error)
         return False

@@ -71,9 +71,42 @@ def _add_common(parser: Parser, default: Any, has_one_host: bool = True) -> None
 
 
 def _add_chat(add: Add) -> None:
-    chat = add("chat", "talk with a model", "Talk with a model. Ctrl-C stops a reply, or leaves.")
+    chat = add(
+        "chat",
+        "talk with a model",
+        "Talk with a model; or, with a QUESTION, print the answer and nothing else. What stands\n"
+        "on standard input, a text or an image, goes with the question.",
+        "chat",
+        "chat --resume",
+        'chat "What is this?" < notes.txt',
+        'chat --image photo.jpg "What is this?"',
+    )
+    chat.add_argument("question", nargs="*", metavar="QUESTION", help="ask this, and end")
     chat.add_argument("--model", metavar="KEY", help=MODEL)
     chat.add_argument("--system", metavar="TEXT", help="what the model is to be")
+    chat.add_argument(
+        "--image",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="an image for the question; may be repeated",
+    )
+    chat.add_argument("--temperature", type=_temperature, metavar="T", help="0: no chance in it")
+    chat.add_argument("--max-tokens", type=_count, metavar="N", help="the longest reply")
+    chat.add_argument("--schema", metavar="FILE", help="a JSON schema that the replies follow")
+    chat.add_argument("--json", action="store_true", help="print answer and numbers as JSON")
+    chat.add_argument("--plain", action="store_true", help="show Markdown as it is written")
+    chat.add_argument("--stats", action="store_true", help="tell how quick each reply was")
+    chat.add_argument(
+        "--resume",
+        metavar="NAME",
+        nargs="?",
+        const="1",
+        help="go on with a saved conversation: a number of the list that /load shows, a part of "
+        "its title, a file; without NAME the latest",
+    )
+    chat.add_argument("--save", metavar="FILE", help="keep the conversation in this new file")
+    chat.add_argument("--no-history", action="store_true", help="save nothing of what is typed")
 
 
 def _add_batch(add: Add) -> None:

@@ -1,104 +1,172 @@
-"""``python -m lmstudio chat``: a conversation at the terminal. Ctrl-C stops a reply, or leaves."""
+"""``lmstudio chat``: a conversation at the terminal, or one question in a script."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import lmstudio as lms
 
-from ._ctrl_c import on_ctrl_c
-from ._errors import complain
+from ._chat.commands import show_end
+from ._chat.conversation import Question
+from ._chat.hangup import Hangup
+from ._chat.one_question import answer_once, read_input
+from ._chat.places import typed_lines_file
+from ._chat.replies import Asking
+from ._chat.saved import Folder, unused
+from ._chat.session import Session
+from ._chat.talk import Talk, make_talk_editor
+from ._chat.typed_lines import TypedLines
+from ._errors import CommandError, complain
 from ._model import get_model
 from ._screen import Screen, make_screen
 
 __all__ = ["run"]
 
-PROMPT = "> "
-
 
 def run(options: argparse.Namespace) -> int:
-    """Talk until the end of the input, or until Ctrl-C at the prompt.
+    """Answer one question, or all until the end of the input.
 
     Returns:
-        0; 1 if there is nobody to talk with, or if a reply failed and no person saw it.
+        0; otherwise what says why there is no answer, as docs/cli.md has it.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came where no person is, or again while it was being handled.
+        KeyboardInterrupt: Ctrl-C came where no person is.
+        SystemExit: The terminal was closed, or the program was told to end.
     """
-    screen = make_screen(sys.stdout)
-    is_person = sys.stdin.isatty()
-    try:
-        with lms.Client(options.host) as client:
-            model = get_model(client, options.model, screen)
-            if is_person:
-                screen.note(f"{model.identifier}. Ctrl-C stops a reply, and leaves at the prompt.")
-            failures = _talk(model, lms.Chat(options.system), screen)
-    except lms.LMStudioError as error:
-        complain(error)
-        return 1
-    finally:
-        screen.end()
-    return int(failures > 0 and not is_person)
-
-
-def _talk(model: lms.LLM, chat: lms.Chat, screen: Screen) -> int:
-    """Answer all questions; return how many replies failed."""
-    failures = 0
-    for question in _questions():
-        attempt = chat.copy()
-        attempt.add_user_message(question)
-        answer: lms.PredictionResult | None
+    is_one = bool(options.question)
+    is_talk = not is_one and sys.stdin.isatty()
+    if options.json and not is_one:
+        return complain(CommandError("--json needs a question: chat --json QUESTION", code=2))
+    screen = make_screen(sys.stdout, is_plain=options.plain or options.schema is not None)
+    hangup = Hangup()
+    with hangup.noticed():
         try:
-            answer = _answer(model, attempt, screen)
+            asking = _asking(options)
+            with lms.Client(options.host) as client:
+                session = Session(client, asking, screen, hangup, Folder())
+                session.shows_stats = options.stats
+                _choose_file(session, options, is_talk)
+                _choose_model(session, options, screen)
+                if options.system is not None:
+                    session.conversation.system = options.system
+                session.images = [session.uploads.take(path) for path in options.image]
+                if is_one:
+                    return _answer_one(session, asking, options)
+                if is_talk:
+                    return _talk(session, options)
+                return _answer_lines(session, asking, options)
         except lms.LMStudioError as error:
-            screen.end()
-            complain(error)
-            failures += 1
-            answer = error.partial
-        if answer is not None and answer.cancelled and not sys.stdin.isatty():
-            raise KeyboardInterrupt  # nobody is at a prompt, so this was not about one reply
-        if answer is not None and answer.content:
-            attempt.add_assistant_response(answer)
-            chat = attempt  # otherwise the question is forgotten, so that roles alternate
-    return failures
+            with contextlib.suppress(OSError):
+                screen.end()
+            return complain(error)
+        finally:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                screen.end()
 
 
-def _questions() -> Iterator[str]:
-    """Give what a person types, or each line of the input."""
-    lines = _typed_lines() if sys.stdin.isatty() else sys.stdin
-    return (question for line in lines if (question := line.strip()))
+def _asking(options: argparse.Namespace) -> Asking:
+    config: dict[str, Any] = {}
+    if options.temperature is not None:
+        config["temperature"] = options.temperature
+    if options.max_tokens is not None:
+        config["maxTokens"] = options.max_tokens
+    return Asking(config, None if options.schema is None else _read_schema(options.schema))
 
 
-def _typed_lines() -> Iterator[str]:
-    with suppress(ImportError):
-        import readline  # noqa: F401 - gives input() its line editor
-    prompt = PROMPT if sys.stdout.isatty() else ""
-    while True:
-        if not prompt:  # the replies go into a file, where it does not belong
-            print(PROMPT, end="", file=sys.stderr, flush=True)
+def _read_schema(path: str) -> dict[str, Any]:
+    try:
+        schema = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}", code=2) from None
+    except ValueError as error:
+        raise CommandError(f"{path} is no JSON: {error}", code=2) from None
+    if not isinstance(schema, dict):
+        raise CommandError(f"{path} is no JSON schema: that is an object.", code=2)
+    return schema
+
+
+def _choose_file(session: Session, options: argparse.Namespace, is_talk: bool) -> None:
+    """Find the conversation that is gone on with, and where it is kept."""
+    own = None if options.save is None else Path(options.save).expanduser().absolute()
+    if own is not None and own.exists():
+        hint = f"Go on with it: --resume {options.save}"
+        raise CommandError(f"{options.save} exists already.", hint, code=2)
+    is_kept = (is_talk or options.resume is not None) and not options.no_history
+    if own is None and is_kept and _has_home():
+        session.keep_in(session.folder.new_file)
+    if options.resume is not None:
+        session.load(options.resume, "--resume")
+    if own is not None:
+        session.keep_in(lambda: unused(own))
+
+
+def _choose_model(session: Session, options: argparse.Namespace, screen: Screen) -> None:
+    """Take the model that is named, else the one of the conversation, else any that is loaded."""
+    before = session.conversation.model
+    if options.model is None and before is not None:
         try:
-            line = input(prompt)
-        except (EOFError, KeyboardInterrupt):
-            print(file=sys.stderr)
+            session.use(get_model(session.client, before, screen))
             return
-        yield line
+        except CommandError as error:
+            screen.note(error.what)
+    session.use(get_model(session.client, options.model, screen))
 
 
-def _answer(model: lms.LLM, chat: lms.Chat, screen: Screen) -> lms.PredictionResult:
-    """Show a reply, and return what there is of it.
+def _answer_one(session: Session, asking: Asking, options: argparse.Namespace) -> int:
+    question = read_input(sys.stdin.buffer, " ".join(options.question), session.uploads)
+    question.images[:0] = session.images
+    return _answer(session, question, asking, options)
 
-    Raises:
-        LMStudioError: It failed.
-        KeyboardInterrupt: Ctrl-C came once more while the server was slow to stop.
-    """
-    stream = model.respond_stream(chat, on_prompt_processing_progress=screen.progress)
-    with on_ctrl_c(lambda: stream.cancel("Ctrl-C")):
-        for fragment in stream:
-            screen.text(fragment.content, is_reasoning=fragment.reasoning_type != "none")
-        screen.end()
-        if stream.cancelled():
-            screen.note("(stopped)")
-        return stream.result()
+
+def _answer_lines(session: Session, asking: Asking, options: argparse.Namespace) -> int:
+    """Answer each line of the input; the exit code says if one of them has no whole answer."""
+    code = 0
+    for line in sys.stdin:
+        if line.strip():
+            question = Question(line.strip(), session.images)
+            session.images = []
+            code = max(code, _answer(session, question, asking, options))
+    return code
+
+
+def _answer(
+    session: Session, question: Question, asking: Asking, options: argparse.Namespace
+) -> int:
+    session.conversation.ask(question)
+    session.keep()
+    try:
+        return answer_once(
+            session.model,
+            session.conversation,
+            asking,
+            session.uploads,
+            session.screen,
+            as_json=options.json,
+            shows_stats=options.stats,
+        )
+    finally:
+        session.keep()
+
+
+def _talk(session: Session, options: argparse.Namespace) -> int:
+    lines = TypedLines(typed_lines_file() if _has_home() and not options.no_history else None)
+    editor = make_talk_editor(lines)
+    if options.resume is not None:
+        show_end(session)
+    session.screen.note(f"{session.model.identifier}. /help tells what there is, Ctrl-D leaves.")
+    session.reads_keys = editor.reads_keys
+    try:
+        Talk(session, editor).run()
+    finally:
+        session.keep()  # once more, if Ctrl-C came into the last time
+    return 0
+
+
+def _has_home() -> bool:
+    return os.path.expanduser("~") != "~"

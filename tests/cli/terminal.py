@@ -19,7 +19,7 @@ FAINT, STRUCK = 2, 9  # of the codes that style characters
 COLOUR = (38, 48)  # what follows these codes is a colour
 
 
-class Screen(pyte.Screen):
+class Screen(pyte.HistoryScreen):
     """A screen that knows faint characters, which pyte does not: they appear struck through."""
 
     def select_graphic_rendition(self, *codes, **options):
@@ -32,8 +32,9 @@ class Terminal:
     """Runs ``python ARGUMENTS`` in a terminal of its own."""
 
     def __init__(self, *arguments, stdout=None, size=SIZE, **environment):
-        self.screen = Screen(size[1], size[0])
+        self.screen = Screen(size[1], size[0], history=10_000)
         self._stream = pyte.ByteStream(self.screen)
+        self.raw = ""  # all that came, with its escape sequences
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
@@ -58,7 +59,8 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(LIMIT)
-        os.close(self._master)
+        if self._master is not None:
+            os.close(self._master)
 
     def type(self, text):
         os.write(self._master, text.encode())
@@ -71,8 +73,24 @@ class Terminal:
         """Press Ctrl-D: the end of the input."""
         self.type("\x04")
 
+    def modes(self):
+        """How the terminal treats what is typed: echo, line by line, and so on."""
+        return termios.tcgetattr(self._master)[:4]
+
+    def hang_up(self):
+        """Close the terminal, as a window is closed."""
+        os.close(self._master)
+        self._master = None
+
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def scrolled(self):
+        """The lines that have left the screen at its top."""
+        lines = self.screen.history.top
+        return [
+            "".join(line[at].data for at in range(self.screen.columns)).rstrip() for line in lines
+        ]
 
     def wait_for(self, *words):
         """Read until all of these are on the screen."""
@@ -102,6 +120,8 @@ class Terminal:
 
     def wait_end(self):
         """Read until the program has ended; its exit code."""
+        if self._master is None:
+            return self.process.wait(LIMIT)
         self.wait(lambda: self.process.poll() is not None)
         while self._read(0):
             pass
@@ -115,6 +135,7 @@ class Terminal:
         except OSError:  # the other side is closed
             return False
         self._stream.feed(data)
+        self.raw += data.decode("utf-8", "replace")
         return bool(data)
 
     def style_of(self, word):

@@ -75,6 +75,9 @@ def test_the_command_works(studio, tmp_path, command):
 
 
 def check_chat(server, folder, command, output):
+    if "--json" in command:
+        assert json.loads(output)["answer"] == '{"name": "Ada"}'
+        return
     assert output == '{"name": "Ada"}\n'
     assert server.predictions[0].messages[0]["role"] == "system"
 
