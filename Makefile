@@ -20,7 +20,7 @@ WINDOWS_PYTHONS ?= 3.11 3.14
 LMSTUDIO_WINDOWS ?= .venvs/windows
 # Wine is slow; and a test that hangs there ends the run, since no signal gets through.
 WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
-FAST := not long and not model and not gui and not interop and not bench and not cluster and not web
+FAST := not long and not model and not gui and not interop and not bench and not cluster and not web and not apps
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 

@@ -350,6 +350,7 @@ def _name_all_modules() -> None:
     from ._api import public_names  # noqa: F401
     from ._asyncio import client  # noqa: F401
     from ._client import run_in_background  # noqa: F401
+    from ._clusters import respond  # noqa: F401
     from ._config import option_dicts  # noqa: F401
     from ._connection import start_local  # noqa: F401
     from ._handles import many  # noqa: F401

@@ -15,7 +15,7 @@ import pytest
 
 # Of what several test files share, too, a failed assertion tells the values.
 pytest.register_assert_rewrite(
-    *("helpers", "child_process", "agent", "cli", "concurrency", "desktop", "handles"),
+    *("helpers", "child_process", "agent", "apps", "cli", "concurrency", "desktop", "handles"),
     *("asyncio_half", "interop", "robustness", "server", "values"),
 )
 

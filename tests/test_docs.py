@@ -16,15 +16,25 @@ from lmstudio._connection import discovery as _discovery
 from lmstudio.testing import Plugin, Server, Tool
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+APPS = sorted((ROOT / "docs" / "apps").glob("*.md"))  # tests/apps runs their programs
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *APPS]
+
+
+def name(page, match):
+    """Where a program stands."""
+    folder = "apps/" if page in APPS else ""
+    return f"{folder}{page.name}-{page.read_text()[: match.start()].count(chr(10)) + 1}"
+
+
 ALL_PROGRAMS = [
-    pytest.param(match[1], id=f"{page.name}-{page.read_text()[: match.start()].count(chr(10)) + 1}")
+    pytest.param(match[1], id=name(page, match))
     for page in PAGES
     for match in re.finditer(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 ]
+OWN_PROGRAMS = [param for param in ALL_PROGRAMS if not param.id.startswith("apps/")]
 WINDOWS = {
     param.id: param
-    for param in ALL_PROGRAMS
+    for param in OWN_PROGRAMS
     if re.search("^(import|from) (tkinter|PySide6|wx)", param.values[0], re.MULTILINE)
 }
 # Web back ends wait for clients: tests/web runs them.
@@ -33,7 +43,7 @@ WEB = re.compile("^(import|from) (fastapi|starlette|django|aiohttp)", re.MULTILI
 CLUSTERS = re.compile("^import (distributed|ray)", re.MULTILINE)
 PROGRAMS = [
     param
-    for param in ALL_PROGRAMS
+    for param in OWN_PROGRAMS
     if param.id not in WINDOWS
     and not WEB.search(param.values[0])
     and not CLUSTERS.search(param.values[0])

@@ -218,7 +218,8 @@ class CallbackQueue:
     def _visit(self, dispatch: Dispatch, me: object) -> None:
         """Have what is waiting called in the window's thread."""
         try:
-            dispatch(self._run_and_flush)
+            # No bound method: Kivy's clock would keep this weakly, and nobody else may keep it.
+            dispatch(lambda *_of_the_window: self._run_and_flush())
         except BaseException as error:
             if self._flushing.value is me:  # there is no such thread any more
                 self._waiting.clear()
@@ -227,8 +228,8 @@ class CallbackQueue:
             else:  # it was called here and now, and this is of the last callback
                 _report(error)
 
-    def _run_and_flush(self, *_of_the_window: object) -> None:
-        """Run what is there; some toolkits pass something on, as Kivy's clock does."""
+    def _run_and_flush(self) -> None:
+        """Run what is there, in the window's thread; what has come meanwhile, at the next visit."""
         try:
             self._run_waiting()
         finally:

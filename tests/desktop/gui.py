@@ -18,6 +18,7 @@ def virtual_screen():
         pytest.skip("did not run: there is no Xvfb here (Debian: apt-get install xvfb)")
     reader, writer = os.pipe()
     command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    command += ["-noreset"]  # GTK connects twice; a server that has lost its only client resets
     with subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL) as process:
         os.close(writer)
         try:

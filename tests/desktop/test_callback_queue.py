@@ -1,7 +1,10 @@
 """The queue of callbacks: visits of the thread that runs them, one callback at a time."""
 
+import gc
 import queue
 import threading
+import types
+import weakref
 
 import pytest
 from desktop.background import LIMIT
@@ -28,6 +31,21 @@ def test_a_visit_leaves_what_comes_meanwhile_to_the_next_one(window):
     assert log == []  # another visit is asked for, so that the window can do other things first
     window.run_one()
     assert log == ["second"]
+
+
+def test_a_toolkit_that_keeps_methods_weakly_calls_what_nobody_else_keeps(window):
+    def dispatch(function):  # as Kivy's clock does, which passes the seconds on, too
+        is_method = isinstance(function, types.MethodType)
+        kept = weakref.WeakMethod(function) if is_method else lambda: function
+        window(lambda: kept() and kept()(0.02))
+
+    log = []
+    box = outbox(dispatch, log)
+    box.run(log.append, "first")
+    del box
+    gc.collect()
+    window.run_one()
+    assert log == ["first"]
 
 
 def test_two_threads_without_dispatch_run_one_callback_at_a_time():

@@ -1,0 +1,13 @@
+"""The programs of docs/apps/qt.md, offscreen: with a dispatcher, and with a QThread."""
+
+import pytest
+from apps.running import WAYS, drive, program
+
+pytestmark = pytest.mark.apps
+
+
+@pytest.mark.parametrize("words", ["QtDispatcher", "QThread"])
+@pytest.mark.parametrize("way", WAYS)
+def test_the_reply_is_stopped(server, tmp_path, way, words):
+    pytest.importorskip("PySide6.QtWidgets", reason="did not run: PySide6 is not here")
+    drive(server, tmp_path, program("qt.md", words), way, QT_QPA_PLATFORM="offscreen")

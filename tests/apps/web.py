@@ -1,0 +1,39 @@
+"""What the tests of web frameworks share: a server of theirs, and a client of it that goes."""
+
+import socket
+import time
+from urllib.parse import quote
+
+from apps.running import LIMIT
+
+QUESTION = "/reply?question=" + quote("Tell me a long story.")
+
+
+def wait_until_it_listens(process, port):
+    """Wait until a server of a process takes connections."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
+            return
+        except ConnectionRefusedError:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline, "nobody listens"
+            time.sleep(0.02)  # nothing to wait for but the port itself
+
+
+def ask(port, path=QUESTION):
+    """Ask for a reply; gives the socket that it comes by. Closing it is what a browser does."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    connection.sendall(request.encode())
+    return connection
+
+
+def read_words(connection, count=20):
+    """Read until so many words of the story have come."""
+    text = b""
+    while text.count(b"word") < count:
+        piece = connection.recv(4096)
+        assert piece, text
+        text += piece
