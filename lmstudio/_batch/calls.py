@@ -19,6 +19,7 @@ from .._connection.limits import CallLimits
 from .._connection.request import Request
 from .._connection.session import Session
 from .._json.from_json import ValidationError
+from .._json.schema_check import schema_problems
 from .._prediction.callbacks import PredictionCallbacks
 from .._prediction.prediction import Prediction
 from .._prediction.reader import Reader
@@ -196,7 +197,11 @@ class Predictions(Work[PredictionResult[Any]]):
         super().__init__(json.dumps([verb, *form], sort_keys=True, default=str), prepare)
         self.response_type = options.response_type
         self._is_structured = options.structured
-        self._is_json = any(value.get("type") == "json" for value in form if value)
+        schemas = [
+            value.get("jsonSchema") for value in form if value and value.get("type") == "json"
+        ]
+        self._is_json = bool(schemas)
+        self._schema = schemas[0] if schemas else None
 
     def misfit(self, result: Any) -> LMStudioError | None:
         """Return why a structured reply does not fit, if it does not."""
@@ -207,12 +212,17 @@ class Predictions(Work[PredictionResult[Any]]):
         try:
             if result.response_type is not None:
                 result.typed  # noqa: B018  # it looks once, and keeps what it found
-            elif self._is_json and not result.structured and not _is_json(result.answer):
-                return ValidationError("The reply is no JSON.")
+            elif self._is_json:
+                return self._misfit_of_json(result)
         except LMStudioError as error:
             return error.with_traceback(None)
         return None
 
-
-def _is_json(text: str) -> bool:
-    return decode(text) is not text
+    def _misfit_of_json(self, result: PredictionResult[Any]) -> LMStudioError | None:
+        data = result.parsed if result.structured else decode(result.answer)
+        if data is result.answer:
+            return ValidationError("The reply is no JSON.")
+        problems = schema_problems(data, self._schema)
+        if problems:
+            return ValidationError(f"The reply does not fit its schema: {'; '.join(problems)}.")
+        return None

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import lmstudio as lms
 
-from ._errors import complain, in_words
+from ._errors import CommandError, complain, in_words
 from ._model import get_model
+from ._name import program_name
 from ._screen import make_screen
 
-__all__ = ["Models", "connect", "hosts_of", "watch"]
+__all__ = ["Models", "check_vision", "connect", "hosts_of", "watch"]
 
 # Each with its host, as the user has written it, and its client.
 Models = list[tuple[str | None, lms.Client, lms.LLM]]
@@ -49,10 +50,28 @@ def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
     return models
 
 
+def check_vision(model: lms.LLM) -> None:
+    """Refuse pictures for a model that takes none.
+
+    Raises:
+        CommandError: It takes none.
+        LMStudioError: It is not there any more.
+    """
+    info = model.get_info()
+    if isinstance(info, lms.LlmInstanceInfo) and not info.vision:
+        raise CommandError(
+            f"{info.identifier} takes no pictures.",
+            f"Which models do (TAKES: images): {program_name()} ls",
+            "Name one: --model KEY",
+        )
+
+
 @contextlib.contextmanager
-def watch(models: Models) -> Iterator[None]:
+def watch(models: Models, patience: float | None) -> Iterator[None]:
     """Meanwhile, say which hosts go and come back: a batch waits for them in silence."""
     gone = "gone: the batch waits for it" if len(models) == 1 else "gone: the others go on"
+    if len(models) == 1 and patience == 0:
+        gone = "gone"
     with contextlib.ExitStack() as stack:
         for host, client, _ in models:
             tell = functools.partial(_tell, host or "LM Studio", gone, [True])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import csv
 import hashlib
 import io
 import itertools
 import json
+import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, NoReturn, TextIO, cast
 
-__all__ = ["FileError", "Input", "Row", "form_of"]
+from ._rows import WRONG, FileError, Row, json_rows, nearest_name
+from ._table import SAVE_AS_UTF8, Table
+
+__all__ = ["FileError", "Input", "Row", "check_form", "form_of", "is_own_key"]
 
 PIPE = "-"
 _FORMS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -27,41 +30,40 @@ _MARKS = (
 )
 _FIRST = 10  # rows that are read before anything is asked
 _DIGITS = 20  # of what a row without a name of its own is known by
-_DELIMITERS = ",;\t"
-_LONGEST_CELL = 2**31 - 1  # characters
-
-
-class FileError(Exception):
-    """A file cannot be used; the text says what to do."""
-
-
-class Row:
-    """One row.
-
-    Attributes:
-        line: Where it ends in the input, from 1.
-        cells: The user's own columns.
-        key: What it is known by in the journal; None if it holds no question.
-        question: A text, or a list of messages.
-        image: The path of a picture that belongs to it, or None.
-        problem: Why it cannot be asked, or None.
-    """
-
-    __slots__ = ("cells", "image", "key", "line", "problem", "question")
-
-    def __init__(self, line: int, cells: dict[str, Any], problem: str | None = None) -> None:
-        """Take what was read."""
-        self.line = line
-        self.cells = cells
-        self.key: str | int | None = None
-        self.question: Any = None
-        self.image: str | None = None
-        self.problem = problem
+_OWN_KEY = re.compile(r"[0-9a-f]{20}(-[0-9]+)?")  # of those that we make ourselves
+_WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # with which such files begin
 
 
 def form_of(name: str, default: str) -> str:
     """Return ``"csv"`` or ``"jsonl"``, by the end of a file's name if that says it."""
     return _FORMS.get(Path(name).suffix.lower(), default)
+
+
+def check_form(name: str, form: str | None) -> None:
+    """Refuse a file that by its name is neither of both forms.
+
+    Raises:
+        FileError: It is a workbook, or one JSON value.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix in _WORKBOOKS:
+        raise FileError(
+            f"{name} would be a workbook, which batch neither reads nor writes.",
+            "Name a .csv file; Excel saves one as CSV UTF-8, and opens one.",
+            code=WRONG,
+        )
+    if suffix == ".json" and form is None:
+        raise FileError(
+            f"{name} would be one JSON value, and batch has one a line.",
+            "Name it .jsonl; or, if it has one a line: --format jsonl",
+            code=WRONG,
+        )
+
+
+def is_own_key(key: object) -> bool:
+    """Whether a row of that key has no name of its own."""
+    return isinstance(key, str) and _OWN_KEY.fullmatch(key) is not None
 
 
 class Input:
@@ -75,20 +77,24 @@ class Input:
         columns: The user's columns, in order, as far as `check` has read.
         delimiter: What is between the cells of a CSV file.
         has_mark: Whether it began with the mark of an encoding.
+        keys: Those of the first rows.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
         """Open it.
 
         Raises:
+            FileError: It is a file of another kind.
             OSError: It cannot be opened.
         """
+        check_form(options.input, options.format)
         self.path = None if options.input == PIPE else Path(options.input)
         self.name = "standard input" if self.path is None else options.input
         self.form = form_of(options.input, options.format or "jsonl")
         self._question: str = options.column
         self._id: str | None = options.id
         self._image: str | None = options.image_column
+        self._hint = ""  # what to do about a row that was not understood
         self._folder = Path() if self.path is None else self.path.parent
         binary = sys.stdin.buffer if self.path is None else self.path.open("rb")
         self._binary = cast("io.BufferedReader", binary)
@@ -96,6 +102,7 @@ class Input:
         self.columns: dict[str, None] = {}
         self.delimiter = ","
         self.has_mark = False
+        self.keys: list[str | int] = []
         self._begun: tuple[list[Row], Iterator[Row]] | None = None  # of a pipe
 
     def close(self) -> None:
@@ -111,9 +118,10 @@ class Input:
         rows = self._read()
         first = list(itertools.islice(rows, _FIRST if self.is_file else 1))
         for row in first:
-            if row.problem is not None:
-                raise FileError(f"{self.name}, line {row.line}: {row.problem} Nothing was asked.")
+            if row.problem is not None and not row.is_empty:
+                self._refuse(row)
             self.columns.update(dict.fromkeys(row.cells))
+        self.keys = [row.key for row in first if row.key is not None]
         if not self.is_file:
             self._begun = first, rows
             return None
@@ -122,6 +130,8 @@ class Input:
         for row in itertools.chain(first, rows):
             count += 1
             self.columns.update(dict.fromkeys(row.cells))
+            if row.swallows:
+                self._refuse(row)
             if self._id is None or row.key is None:
                 continue
             if row.key in names:
@@ -131,6 +141,16 @@ class Input:
                 )
             names.add(row.key)
         return count
+
+    def _refuse(self, row: Row) -> NoReturn:
+        hint = ""
+        if row.problem is not None and row.problem.startswith("It is not UTF-8"):
+            hint = SAVE_AS_UTF8 if self.form == "csv" else "Save it as UTF-8."
+        elif row.swallows:
+            hint = 'Close it, or write a quotation mark in a cell twice: "say ""hi"""'
+        elif self._hint:
+            hint = self._hint
+        raise FileError(f"{self.name}, line {row.line}: {row.problem} Nothing was asked.", hint)
 
     def rows(self) -> Iterator[Row]:
         """Give all rows. Of a pipe, this can be asked once."""
@@ -145,12 +165,20 @@ class Input:
         text = self._open_text()
         seen: set[str | int] = set()
         equals: dict[str | int, int] = {}
-        for row in self._csv_rows(text) if self.form == "csv" else _jsonl_rows(text):
+        is_table = self.form == "csv"
+        for row in self._table_rows(text) if is_table else json_rows(text, self.name):
             if row.problem is None:
                 try:
                     self._understand(row)
                 except ValueError as error:
                     row.problem = str(error)
+                    row.is_empty = isinstance(error, _EmptyError)
+            if self._id is not None and row.key is not None and not self.is_file:
+                if row.key in seen:
+                    row.problem = f"Another row before has the {self._id} {row.key!r} too."
+                    row.key = None
+                else:
+                    seen.add(row.key)
             # Equal rows stay two: the second is known by its number, too.
             if self._id is None and row.key is not None:
                 if row.key in seen:
@@ -169,11 +197,16 @@ class Input:
         if self.is_file:
             self._binary.seek(0)
         head = self._binary.peek(4)[:4]
+        if head in (_ZIP, _OLE):
+            raise FileError(
+                f"{self.name} is a workbook, or another file that is no text.",
+                "Save it as CSV; in Excel as CSV UTF-8.",
+            )
         encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
         self.has_mark = encoding is not None
         if encoding is None and b"\0" in head:
             raise FileError(
-                f"{self.name} is UTF-16 without its mark, or no text. Save it as UTF-8."
+                f"{self.name} is UTF-16 without its mark, or no text.", "Save it as UTF-8."
             )
         # Bytes that are no UTF-8 spoil their own row only.
         errors = "surrogateescape" if encoding in (None, "utf-8-sig") else "replace"
@@ -185,59 +218,13 @@ class Input:
             newline=newline,
         )
 
-    def _csv_rows(self, text: TextIO) -> Iterator[Row]:
-        csv.field_size_limit(_LONGEST_CELL)
-        header = self._read_header(text)
-        reader = csv.reader(text, delimiter=self.delimiter, strict=True)
-        while True:
-            problem = None
-            cells: list[str] = []
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                problem = f"This is no CSV: {error}."
-            line = reader.line_num + 1  # below the header
-            if problem is None and not any(cells):
-                continue
-            if len(cells) > len(header):
-                problem = f"It has {len(cells)} cells, and the header has {len(header)}."
-            padded = [*cells, *[""] * (len(header) - len(cells))]
-            row = Row(line, dict(zip(header, padded, strict=False)), problem)
-            if problem is None and not _is_utf8("".join(cells)):
-                _spoil(row)
-            yield row
-
-    def _read_header(self, text: TextIO) -> list[str]:
-        """Read the names of the columns, and learn what is between them."""
-        line = text.readline()
-        if not _is_utf8(line):
-            raise FileError(f"{self.name} is not UTF-8. Save it as UTF-8.")
+    def _table_rows(self, text: TextIO) -> Iterator[Row]:
+        wanted = {"--column": self._question, "--id": self._id, "--image-column": self._image}
         is_tsv = self.path is not None and self.path.suffix.lower() == ".tsv"
-        headers = {}
-        for delimiter in "\t" if is_tsv else _DELIMITERS:
-            headers[delimiter] = next(csv.reader([line], delimiter=delimiter), [])
-        # The one by which the question has a column; else the one that makes most.
-        found = [one for one, names in headers.items() if self._question in names]
-        self.delimiter = found[0] if found else max(headers, key=lambda one: len(headers[one]))
-        header = headers[self.delimiter]
-        for option, name in (
-            ("--column", self._question),
-            ("--id", self._id),
-            ("--image-column", self._image),
-        ):
-            if name is not None and name not in header:
-                has = ", ".join(map(repr, header)) or "none"
-                raise FileError(
-                    f"{self.name} has no column {name!r} (its first line has: {has}). Name it by "
-                    f"{option}."
-                )
-        twice = [name for name in header if header.count(name) > 1]
-        if twice:
-            raise FileError(f"{self.name} has two columns {twice[0]!r}. Rename one.")
-        self.columns.update(dict.fromkeys(header))
-        return header
+        table = Table(text, self.name, wanted, is_tsv=is_tsv)
+        self.delimiter = table.delimiter
+        self.columns.update(dict.fromkeys(table.header))
+        return table.rows()
 
     def _understand(self, row: Row) -> None:
         """Find the question, the picture and the name of a row.
@@ -252,6 +239,9 @@ class Input:
         question = cells.get(self._question if has_text else "messages")
         form = str if has_text else list
         if has_text == has_messages or not isinstance(question, form):
+            names = [name for name, value in cells.items() if isinstance(value, str)]
+            if not (has_text or has_messages):
+                self._hint = nearest_name("--column", self._question, names)
             raise ValueError(
                 f'A row must be {{"{self._question}": "..."}} or {{"messages": [...]}}.'
             )
@@ -261,13 +251,16 @@ class Input:
                 raise ValueError(f"{self._image!r} must be the path of a picture.")
             row.image = str(self._folder / image) if image else None
         if not question and not (has_text and row.image):
-            raise ValueError(f"Its {self._question if has_text else 'messages'!r} is empty.")
+            raise _EmptyError(f"Its {self._question if has_text else 'messages'!r} is empty.")
         row.key = self._name_of(cells, question)
         row.question = question
 
     def _name_of(self, cells: dict[str, Any], question: Any) -> str | int:
         if self._id is not None:
-            name = cells.get(self._id)
+            if self._id not in cells:
+                self._hint = nearest_name("--id", self._id, list(cells))
+                raise ValueError(f"It has no field {self._id!r}.")
+            name = cells[self._id]
             if isinstance(name, bool) or not isinstance(name, (str, int)) or name == "":
                 raise ValueError(f"Its {self._id!r} must be a text or a whole number.")
             return name
@@ -276,39 +269,8 @@ class Input:
         return hashlib.sha256(asked.encode(), usedforsecurity=False).hexdigest()[:_DIGITS]
 
 
-def _jsonl_rows(lines: Iterable[str]) -> Iterator[Row]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        row = Row(number, {})
-        try:
-            cells = json.loads(line)
-            if isinstance(cells, dict):
-                row.cells = cells
-            else:
-                row.problem = "It is no JSON object."
-        except (ValueError, RecursionError) as error:
-            row.problem = f"It is no JSON: {error}."
-        if not _is_utf8(line):
-            _spoil(row)
-        yield row
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _spoil(row: Row) -> None:
-    row.problem = "It is not UTF-8."
-    row.cells = {
-        name: value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        for name, value in row.cells.items()
-        if isinstance(value, str)
-    }
+class _EmptyError(ValueError):
+    """A row holds nothing that could be asked."""
 
 
 class _Kept(io.RawIOBase):

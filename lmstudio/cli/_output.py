@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -45,8 +46,10 @@ class Output:
         self._added = _names(self._columns, self.form, schema)
         is_csv = source.form == self.form
         self._delimiter = source.delimiter if is_csv else ","
-        if self.path is not None and self.path.suffix.lower() == ".tsv":
-            self._delimiter = "\t"
+        suffix = "" if self.path is None else self.path.suffix.lower()
+        is_from_tsv = source.path is not None and source.path.suffix.lower() == ".tsv"
+        if suffix == ".tsv" or (suffix == ".csv" and is_from_tsv):
+            self._delimiter = "\t" if suffix == ".tsv" else ","
         # As it came: Excel and PowerShell look for the mark.
         self._has_mark = source.has_mark and self.form == "csv" and self.path is not None
         self._file: BinaryIO | None = None
@@ -126,7 +129,7 @@ class Output:
             cells = [row.cells.get(name) for name in self._columns]
             return self._encoded(self._csv_line([*cells, *values.values()]))
         added = {self._added[name]: value for name, value in values.items()}
-        text = json.dumps({**row.cells, **added}, ensure_ascii=False).translate(_ESCAPED)
+        text = _json({**row.cells, **added}).translate(_ESCAPED)
         return self._encoded(text + "\n")
 
     def _csv_line(self, values: list[Any]) -> str:
@@ -183,4 +186,19 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # a number that JSON does not know, out of a reply; or 1e999
+        return json.dumps(_finite(value), ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

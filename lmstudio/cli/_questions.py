@@ -9,10 +9,12 @@ from typing import Any
 
 import lmstudio as lms
 
+from ._chat.images import image_suffix
 from ._input import FileError, Row
 
 __all__ = ["Questions", "check_image"]
 
+_HEAD = 16  # bytes by which a picture is known
 _PAUSE = 1.0  # seconds between tries to upload a picture to a server that is not there
 
 
@@ -95,6 +97,8 @@ class Questions:
 
     def _upload(self, path: str) -> Any:
         assert self._client is not None
+        if os.path.isfile(path) and not _is_image(path):
+            raise FileError(f"{path} is no image (PNG, JPEG, WebP, GIF).")
         begun = monotonic()
         while True:
             try:
@@ -106,13 +110,20 @@ class Questions:
 
 
 def check_image(path: str | None) -> None:
-    """Refuse a picture for all rows that is not there.
+    """Refuse a picture for all rows that is not there, or is none.
 
     Raises:
-        FileError: It is not.
+        FileError: It is.
     """
     if path is not None and not os.path.isfile(path):
         raise FileError(f"There is no picture {path}.")
+    if path is not None and not _is_image(path):
+        raise FileError(f"{path} is no image (PNG, JPEG, WebP, GIF).")
+
+
+def _is_image(path: str) -> bool:
+    with open(path, "rb") as file:
+        return image_suffix(file.read(_HEAD)) is not None
 
 
 def _known(path: str) -> lms.FileHandle:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib.util
-import json
 import os
-import signal
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import lmstudio as lms
@@ -19,16 +18,18 @@ from ._answers import Answer, Answers, answer_of, failed
 from ._ctrl_c import on_ctrl_c
 from ._dask import dask_client
 from ._errors import FAILED, complain
-from ._hosts import Models, connect, hosts_of, watch
-from ._input import PIPE, FileError, Input, Row
+from ._files import check_names, in_terms_of_schema, journal_of, read_schema
+from ._hosts import Models, check_vision, connect, hosts_of, watch
+from ._input import PIPE, FileError, Input, Row, is_own_key
 from ._output import Output
 from ._questions import Questions, check_image
+from ._rows import WRONG
 from ._screen import has_no_reader, one_line
+from ._stop import CTRL_C, Interrupted, Stop
 from ._totals import told
 
 __all__ = ["run"]
 
-_CTRL_C = "Ctrl-C"
 _IS_ANOTHER = "asks something else"  # in what the journal says of an input that is not its own
 # What ends a batch that had begun.
 _ENDS = (
@@ -40,7 +41,7 @@ _ENDS = (
     lms.LMStudioOSError,
 )
 
-SOME_FAILED, TIME_LIMIT, CTRL_C = 4, 124, 130
+SOME_FAILED, TIME_LIMIT, INTERRUPTED = 4, 124, 130
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,24 +56,28 @@ def run(options: argparse.Namespace) -> int:
         BrokenPipeError: Nobody reads the output any more.
     """
     try:
+        check_names(options)
         with contextlib.ExitStack() as stack:
-            source = Input(options)
-            stack.callback(source.close)
-            job = _Job(options, source)
+            stop = Stop(options.time_limit)
+            stack.enter_context(stop.alarm())
+            try:
+                with stop.reading():
+                    source = Input(options)
+                    stack.callback(source.close)
+                    job = _Job(options, source, stop)
+            except Interrupted:
+                _say("The time limit has passed. Nothing was asked.")
+                return TIME_LIMIT
             if options.dask is not None:
                 return job.run([], stack.enter_context(dask_client(options.dask)))
             return job.run(connect(options, stack))
-    except (lms.LMStudioError, FileError) as error:
+    except lms.LMStudioError as error:
         return complain(error)
     except OSError as error:
         if has_no_reader(error):  # stdout or stderr
             raise
         complain(f"{error.strerror}: {error.filename or options.output}")
         return FAILED
-
-
-class _Interrupted(Exception):
-    """It was stopped while the input was being read, which may take for ever from a pipe."""
 
 
 class _Counted:
@@ -92,7 +97,7 @@ class _Counted:
 class _Job:
     """One run over the input."""
 
-    def __init__(self, options: argparse.Namespace, source: Input) -> None:
+    def __init__(self, options: argparse.Namespace, source: Input, stop: Stop) -> None:
         """Check everything that can be, before anybody is asked.
 
         Raises:
@@ -101,14 +106,17 @@ class _Job:
         """
         self._options = options
         self._source = source
-        self._schema = _read_schema(options.schema)
+        self._stop = stop
+        self._schema = read_schema(options.schema)
         check_image(options.image)
         has_images = options.image is not None or options.image_column is not None
         if has_images and (len(hosts_of(options)) > 1 or options.dask is not None):
-            raise FileError("Pictures are uploaded to one LM Studio: name one --host.")
+            raise FileError("Pictures are uploaded to one LM Studio: name one --host.", code=WRONG)
         if options.dask is not None and len(hosts_of(options)) > 1:
-            raise FileError("With --dask there is one --host: what each worker is to connect to.")
-        self._journal = _journal_of(options, source)
+            raise FileError(
+                "With --dask there is one --host: what each worker is to connect to.", code=WRONG
+            )
+        self._journal = journal_of(options, source)
         self._total = source.check()
         self._output = Output(options.output, options.format, source, self._schema)
         # What is in a file can be made anew, out of the journal and the input.
@@ -118,7 +126,6 @@ class _Job:
         self._has_added = False
         self._has_failed = False  # a row that was asked
         self._has_told = False
-        self._is_reading = False
 
     def run(self, models: Models, dask: Any = None) -> int:
         """Answer all of it, say how it went, and return the exit code.
@@ -132,46 +139,67 @@ class _Job:
             LMStudioError: It cannot begin.
             OSError: The output cannot be written.
         """
-        options = self._options
-        limit = options.time_limit
-        self._stop = lms.CancelToken() if limit is None else lms.CancelToken.after(limit)
-        batch = self._begin(models, dask)
-        gone: lms.LMStudioError | None = None
+        if models and (self._options.image or self._options.image_column):
+            check_vision(models[0][2])
         try:
-            with on_ctrl_c(self._stop_all), _alarm(limit, self._stop_all), watch(models):
+            batch = self._begin(models, dask)
+        except lms.LMStudioValueError as error:
+            raise in_terms_of_schema(error, self._options.schema) from None
+        gone: Exception | None = None
+        try:
+            with on_ctrl_c(self._stop), watch(models, self._options.patience):
                 self._open_output()
                 try:
                     self._take_all(batch)
                 except _ENDS as error:
                     gone = error
+                except OSError as error:  # of the output
+                    if has_no_reader(error):
+                        raise
+                    gone = error
                 numbers, is_stopped = batch.numbers, batch.cancelled()
-                self._finish_output()
+                if gone is None or isinstance(gone, lms.LMStudioError):
+                    try:
+                        self._finish_output()
+                    except OSError as error:
+                        gone = gone or error
         finally:
             self._output.close()
             self._forget_answers()
         print(told(numbers), file=sys.stderr, flush=True)
         return self._code(numbers, gone, is_stopped)
 
-    def _code(
-        self, numbers: lms.BatchNumbers, gone: lms.LMStudioError | None, is_stopped: bool
-    ) -> int:
+    def _code(self, numbers: lms.BatchNumbers, gone: Exception | None, is_stopped: bool) -> int:
         """Say what is to be done next, and return the exit code."""
         again = "The same command goes on." if self._journal is not None else ""
         if gone is not None:
-            code = complain(gone)
+            code = complain(self._in_words(gone))
             _say(again)
             return code
         if is_stopped:
-            is_ctrl_c = self._stop.reason == _CTRL_C
+            is_ctrl_c = self._stop.token.reason == CTRL_C
             _say(f"{'Stopped' if is_ctrl_c else 'The time limit has passed'}. {again}")
-            return CTRL_C if is_ctrl_c else TIME_LIMIT
+            return INTERRUPTED if is_ctrl_c else TIME_LIMIT
         if numbers.unmatched:
-            _say(f"{numbers.unmatched:,} answers in {self._journal} belong to no row (any more).")
+            what = "answer" if numbers.unmatched == 1 else "answers"
+            belong = "belongs" if numbers.unmatched == 1 else "belong"
+            _say(f"{numbers.unmatched:,} {what} in {self._journal} {belong} to no row (any more).")
         if not numbers.failed:
             return 0
         if self._journal is not None and self._has_failed:
             _say("To ask again what failed: the same command with --retry-errors.")
         return SOME_FAILED
+
+    def _in_words(self, gone: Exception) -> Exception:
+        """Return what ended it, with what to do."""
+        if not isinstance(gone, (OSError, lms.LMStudioOSError)):
+            return gone
+        if isinstance(gone, lms.LMStudioTimeoutError):
+            return gone
+        is_full = gone.errno in (errno.ENOSPC, errno.EDQUOT)
+        name = self._journal if isinstance(gone, lms.LMStudioOSError) else self._options.output
+        why = os.strerror(gone.errno) if gone.errno else str(gone)
+        return FileError(f"{name}: {why}.", "Make room on that disk." if is_full else "")
 
     # -- the batch ----------------------------------------------------------------------------
 
@@ -182,7 +210,7 @@ class _Job:
             system=options.system,
             image=options.image,
             patience=options.patience,
-            stop=self._stop,
+            stop=self._stop.token,
         )
         limits: dict[str, Any] = {}
         if options.timeout is not None:  # the only limit then: silence is no shorter one
@@ -204,7 +232,7 @@ class _Job:
             "response_format": self._schema,
             "config": config,
             "progress": "rich" if has_bar and not is_shown_rows else None,
-            "cancel_event": self._stop,
+            "cancel_event": self._stop.token,
             "patience": options.patience,
             "retries": options.retries,
             "journal": journal,
@@ -219,18 +247,11 @@ class _Job:
     def _rows(self) -> Iterator[Row]:
         rows = self._source.rows()
         while True:
-            self._is_reading = True
-            row = None if self._stop.is_set() else next(rows, None)
-            self._is_reading = False
+            with self._stop.reading():
+                row = None if self._stop.token.is_set() else next(rows, None)
             if row is None:
                 return
             yield row
-
-    def _stop_all(self, reason: str = _CTRL_C) -> None:
-        # (An exception could come between an answer and its row in the file.)
-        self._stop.cancel(reason)
-        if self._is_reading:
-            raise _Interrupted
 
     def _take_all(self, batch: lms.Batch[Any]) -> None:
         while True:
@@ -238,32 +259,41 @@ class _Job:
                 for outcome in batch:
                     self._take(outcome)
                 return
-            except _Interrupted:
+            except Interrupted:
                 return  # what was under way has been given before
             except lms.LMStudioCancelledError:
-                if not self._stop.is_set():
+                if not self._stop.token.is_set():
                     raise
                 # It was uploading; what had finished meanwhile is given now.
             except lms.LMStudioValueError as error:
-                if _IS_ANOTHER not in str(error) or self._options.id is not None:
+                if _IS_ANOTHER not in str(error):
                     raise
+                what = "--system, --schema or --image"
+                of = ""
+                if self._options.id is not None:
+                    what = f"Its {self._options.column}, {what}"
+                    found = re.search(r"with the id (.*?) is not the one", str(error))
+                    of = (
+                        "" if found is None else f"The row with the {self._options.id} {found[1]}: "
+                    )
                 raise FileError(
-                    "--system, --schema or --image is not what it was when the answers in "
-                    f"{self._journal} were given. Take what it was, or name another output."
+                    f"{of}{what} is not what it was when the answers in {self._journal} were "
+                    "given.",
+                    "Take what it was, or name another output.",
                 ) from None
 
     def _take(self, outcome: lms.BatchOutcome[Any]) -> None:
         if outcome.cancelled:
             return  # the next run does it
         row: Row = outcome.input
-        answer = answer_of(outcome, is_structured=self._schema is not None)
+        answer = answer_of(outcome, self._schema)
         is_known = outcome.recorded or row.key is None
         error = answer.error
         if row.key is None:
             answer, error = _unreadable(row), row.problem
         elif not outcome.attempts:  # it could not be asked
             error = row.problem or error or ""
-            answer = self._late[row.key] = failed(error)
+            answer = self._late[row.key] = failed(f"Line {row.line}: {error}")
         elif error is not None:
             self._has_failed = True
         if error is not None and not outcome.recorded:
@@ -280,6 +310,8 @@ class _Job:
     def _open_output(self) -> None:
         """Write what is known from earlier runs, and let more be added."""
         self._read_answers()
+        if self._answers is not None:
+            self._check_names_of_rows(self._answers.names)
         if self._is_made_anew:
             self._output.make(self._source.rows(), self._known_before)
         if self._options.image_column is None:
@@ -287,6 +319,23 @@ class _Job:
         else:
             self._questions.is_answered = lambda row: self._known_before(row) is not None
         self._output.open(anew=not self._is_made_anew)
+
+    def _check_names_of_rows(self, names: Collection[Any]) -> None:
+        """Refuse a journal of rows that are known by something else: all would be asked again."""
+        own = [name for name in names if not is_own_key(name)]
+        if self._options.id is None and own:
+            raise FileError(
+                f"The rows in {self._journal} are known by names of their own, such as {own[0]!r}.",
+                "Say which field has them, as before: --id NAME",
+                "Or name another output.",
+            )
+        if self._options.id is None or own or not names:
+            return
+        if not all(map(is_own_key, self._source.keys)):
+            raise FileError(
+                f"The rows in {self._journal} are known by what they ask, not by --id.",
+                "Leave --id out, as before, or name another output.",
+            )
 
     def _finish_output(self) -> None:
         """Bring the rows into their order."""
@@ -297,7 +346,7 @@ class _Job:
     def _read_answers(self) -> None:
         self._forget_answers()
         if self._journal is not None:
-            self._answers = Answers(self._journal, is_structured=self._schema is not None)
+            self._answers = Answers(self._journal, self._schema)
 
     def _forget_answers(self) -> None:
         if self._answers is not None:
@@ -321,65 +370,6 @@ class _Job:
 def _unreadable(row: Row) -> Answer:
     # Of such a row often nothing else tells which it is.
     return failed(f"Line {row.line}: {row.problem}")
-
-
-def _read_schema(path: str | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{path} is no JSON: {error}") from None
-
-
-def _journal_of(options: argparse.Namespace, source: Input) -> str | None:
-    """Return the path of the journal, or None if there is to be none.
-
-    Raises:
-        FileError: It is one of the other files, or the output is not of a batch.
-    """
-    path: str | None = options.journal
-    if options.output == PIPE:
-        if path is None and options.retry_errors:
-            raise FileError("--retry-errors needs a journal: name it by --journal.")
-    else:
-        output = Path(options.output)
-        if output.exists() and not output.is_file():
-            raise FileError(f"{output} is no file. For standard output there is -.")
-        path = f"{output}.journal" if path is None else path
-        if _is_same(output, source.path):
-            raise FileError("The input and the output are the same file.")
-        if not os.path.exists(path) and output.exists() and output.stat().st_size:
-            raise FileError(
-                f"{output} would be overwritten: it is there, and its journal {path} is not. "
-                "Move it away, or name another output."
-            )
-        if _is_same(Path(path), output):
-            raise FileError("The output and the journal are the same file.")
-    if path is not None and _is_same(Path(path), source.path):
-        raise FileError("The input and the journal are the same file.")
-    return path
-
-
-def _is_same(path: Path, other: Path | None) -> bool:
-    if other is None:
-        return False
-    return path.samefile(other) if path.exists() and other.exists() else path == other
-
-
-@contextlib.contextmanager
-def _alarm(seconds: float | None, stop: Callable[[str], object]) -> Iterator[None]:
-    """Have a time limit also end the wait for the next row of a pipe, where a system can."""
-    if seconds is None or not hasattr(signal, "setitimer"):
-        yield
-        return
-    usual = signal.signal(signal.SIGALRM, lambda *_: stop("time limit"))
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, usual)
 
 
 def _say(words: str) -> None:

@@ -87,9 +87,9 @@ def test_jsonl_as_powershell_writes_it(tmp_path, echo, encoding):
 
 def test_other_encodings_are_refused_by_name(table, echo):
     table.write_csv([HEADER, *ROWS], "utf-16-le")
-    assert "is UTF-16 without its mark, or no text. Save it as UTF-8." in table.run(code=1)
+    assert "is UTF-16 without its mark, or no text.\n  Save it as UTF-8." in table.run(code=1)
     table.input.write_bytes("nr,prompt,größe\n1,a,b\n".encode("latin-1"))
-    assert "is not UTF-8. Save it as UTF-8." in table.run(code=1)
+    assert "is not UTF-8.\n  Save it as UTF-8; in Excel as CSV UTF-8." in table.run(code=1)
     table.input.write_bytes("nr,prompt\n1,größe\n".encode("latin-1"))
     assert "line 2: It is not UTF-8. Nothing was asked." in table.run(code=1)
     assert not echo.predictions
@@ -98,7 +98,11 @@ def test_other_encodings_are_refused_by_name(table, echo):
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        ("nr,text\n1,a\n", [], "has no column 'prompt' (its first line has: 'nr', 'text'). Nam"),
+        (
+            "nr,text\n1,a\n",
+            [],
+            "has no column 'prompt' (its first line has: 'nr', 'text').\n  Name",
+        ),
         ("nr,prompt\n1,a\n", ["--id", "key"], "has no column 'key'"),
         ("nr,prompt,nr\n1,a,1\n", [], "has two columns 'nr'. Rename one."),
         ("nr,prompt\n1,a,b\n", [], "line 2: It has 3 cells, and the header has 2. Nothing"),
