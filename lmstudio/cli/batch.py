@@ -174,7 +174,8 @@ class _Job:
         again = "The same command goes on." if self._journal is not None else ""
         if gone is not None:
             code = complain(self._in_words(gone))
-            _say(again)
+            if again:
+                _say(again)
             return code
         if is_stopped:
             is_ctrl_c = self._stop.token.reason == CTRL_C
@@ -197,7 +198,8 @@ class _Job:
         if isinstance(gone, lms.LMStudioTimeoutError):
             return gone
         is_full = gone.errno in (errno.ENOSPC, errno.EDQUOT)
-        name = self._journal if isinstance(gone, lms.LMStudioOSError) else self._options.output
+        output = "Standard output" if self._options.output == PIPE else self._options.output
+        name = self._journal if isinstance(gone, lms.LMStudioOSError) else output
         why = os.strerror(gone.errno) if gone.errno else str(gone)
         return FileError(f"{name}: {why}.", "Make room on that disk." if is_full else "")
 
@@ -269,16 +271,12 @@ class _Job:
                 if _IS_ANOTHER not in str(error):
                     raise
                 what = "--system, --schema or --image"
-                of = ""
                 if self._options.id is not None:
-                    what = f"Its {self._options.column}, {what}"
                     found = re.search(r"with the id (.*?) is not the one", str(error))
-                    of = (
-                        "" if found is None else f"The row with the {self._options.id} {found[1]}: "
-                    )
+                    row = "a row" if found is None else f"the {self._options.id} {found[1]}"
+                    what = f"What {row} asks, or {what}"
                 raise FileError(
-                    f"{of}{what} is not what it was when the answers in {self._journal} were "
-                    "given.",
+                    f"{what} is not what it was when the answers in {self._journal} were given.",
                     "Take what it was, or name another output.",
                 ) from None
 

@@ -176,7 +176,7 @@ def test_a_row_is_known_by_its_own_name_and_a_changed_one_is_refused(files):
     text = files.input.read_text()
     files.input.write_text(text.replace("Question 3", "Another one"))
     said = files.run("--id", "nr", code=1)
-    assert "The nr 3: Its prompt, --system, --schema or --image is not what it was" in said
+    assert "What the nr 3 asks, or --system, --schema or --image is not what it was" in said
     assert "Name another journal" not in said
     assert files.numbers() == list(range(1, 13))
     files.input.write_text(text.replace('"nr": 3', '"nr": 4'))

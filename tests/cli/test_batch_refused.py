@@ -1,10 +1,14 @@
 """`python -m lmstudio batch` and inputs that it refuses as a whole, with what to do."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from batch.storms import Echo
 from cli.batch_command import LIMIT, Files
+from helpers import needs_signals
 
 from lmstudio.testing import Server
 
@@ -185,11 +189,51 @@ def test_a_chat_that_is_none_is_told_with_its_line(lines):
     assert lines.rows()[1]["error"].startswith("Line 2: ")
 
 
+@needs_signals
 def test_a_time_limit_ends_the_wait_for_the_first_row(lines):
     process = lines.start("--time-limit", 1, input="-", output="-", stdin=-1)
     try:
         assert process.wait(timeout=LIMIT) == 124
         assert process.stderr.read() == "The time limit has passed. Nothing was asked.\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk")
+def test_a_full_disk_is_told_with_what_to_do(lines):
+    command = [sys.executable, "-m", "lmstudio", "batch", str(lines.input), "-"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*command, "--host", lines.hosts[0], "--journal", str(lines.journal)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("12 rows: ")
+    assert done.stderr.endswith(
+        "lmstudio: Standard output: No space left on device.\n  Make room on that disk.\n"
+        "The same command goes on.\n"
+    )
+
+
+def test_without_patience_nobody_is_said_to_wait(lines, server):
+    server.reply("one two", drop_after=1)
+    server.reply("one two", drop_after=1)
+    assert "waits for it" not in lines.run("--parallel", 1, "--patience", 0, code=3)
+
+
+@needs_signals
+def test_what_has_finished_is_written_when_a_time_limit_ends_the_wait_for_a_row(lines):
+    process = lines.start("--time-limit", 2, input="-", output="-", stdin=-1)
+    try:
+        process.stdin.write('{"prompt": "a"}\n')
+        process.stdin.flush()
+        assert process.wait(timeout=LIMIT) == 124
+        assert json.loads(process.stdout.read())["answer"]
+        assert "The time limit has passed." in process.stderr.read()
     finally:
         process.kill()
         process.communicate()
