@@ -91,6 +91,8 @@ class Table:
                 return
             except csv.Error as error:
                 problem = f"This is no CSV: {error}."
+                if "unexpected end of data" in str(error):
+                    problem = "This is no CSV: a quotation mark opens, and is not closed."
             last = self._above + reader.line_num
             if problem is None and not any(cells):
                 continue
