@@ -4,11 +4,10 @@ Uses the LM Studio at --host, or one that runs on this machine.
 """
 
 import argparse
-import html
 import sys
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QCloseEvent, QTextCursor
+from PySide6.QtGui import QCloseEvent, QColor, QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 
 import lmstudio as lms
 
+BLUE, GREY, RED, INK, BUBBLE = "#1a56c4", "#6b7280", "#b42318", "#1f2937", "#eef3fc"
 STYLE = """
 QWidget { font-size: 14px; background: #f7f8fa; color: #1f2937; }
 QTextEdit { background: white; border: 1px solid #e2e5ea; border-radius: 8px; padding: 8px; }
@@ -48,6 +48,7 @@ class ChatWindow(QWidget):
         self.chat = lms.Chat()
         self.model: lms.LLM | None = None
         self.reply: lms.PredictionStream | None = None
+        self.part = ""  # of the reply, that is being written: "thought" or "answer"
         self.build()
         lms.run_in_background(
             client.llm.model,
@@ -87,8 +88,40 @@ class ChatWindow(QWidget):
         self.view.insertPlainText(text)
         self.view.ensureCursorVisible()
 
-    def write_block(self, text: str, style: str) -> None:
-        self.view.append(f'<div style="{style}">{html.escape(text)}</div>')
+    def write_block(
+        self, text: str, colour: str = INK, *, bold: bool = False, shade: str = "", above: int = 0
+    ) -> None:
+        """Begin a paragraph; what is written next goes on in it."""
+        block, style = QTextBlockFormat(), QTextCharFormat()
+        block.setTopMargin(above)
+        if shade:
+            block.setBackground(QColor(shade))  # of the whole line, not of its letters alone
+        style.setForeground(QColor(colour))
+        style.setFontWeight(QFont.Weight.Bold if bold else QFont.Weight.Normal)
+        self.view.moveCursor(QTextCursor.MoveOperation.End)
+        cursor = self.view.textCursor()
+        if self.view.document().isEmpty():
+            cursor.setBlockFormat(block)
+        else:
+            cursor.insertBlock(block)
+        cursor.insertText(text, style)
+        self.view.setTextCursor(cursor)
+        self.view.setCurrentCharFormat(style)
+        self.view.ensureCursorVisible()
+
+    def show_part(self, text: str, part: str) -> None:
+        """Write what came of the reply; the answer is a paragraph of its own after the thoughts."""
+        if part != self.part:
+            text = text.lstrip()
+            if not text:
+                return
+            self.part = part
+            self.write_block(text, GREY if part == "thought" else INK)
+        else:
+            self.write(text)
+        speed = self.reply.tokens_per_second if self.reply is not None else None
+        doing = "Thinking" if part == "thought" else "Writing"
+        self.status.setText(f"{doing}, {speed:.0f} tokens/s" if speed else doing)
 
     def loaded(self, model: lms.LLM) -> None:
         self.model = model
@@ -102,16 +135,15 @@ class ChatWindow(QWidget):
             return
         self.entry.clear()
         self.chat.add_user_message(question)
-        self.write_block("You", "color: #1a56c4; font-weight: bold; margin-top: 12px")
-        self.write_block(question, "background: #eef3fc")
-        self.write_block(
-            self.model.identifier, "color: #6b7280; font-weight: bold; margin-top: 8px"
-        )
-        self.write_block("", "color: #1f2937; font-weight: normal")
+        self.write_block("You", BLUE, bold=True, above=12)
+        self.write_block(question, shade=BUBBLE)
+        self.write_block(self.model.identifier, GREY, bold=True, above=8)
+        self.part = ""
         self.status.setText("Reading the prompt ...")
         self.reply = self.model.respond_stream(self.chat)
         self.reply.run_in_background(
-            on_text=self.write,
+            on_reasoning=lambda text: self.show_part(text, "thought"),
+            on_answer=lambda text: self.show_part(text, "answer"),
             on_progress=self.show_progress,
             on_done=self.done,
             on_error=self.failed,
@@ -124,23 +156,26 @@ class ChatWindow(QWidget):
             self.reply.cancel("stopped")  # never blocks; `done` comes soon
 
     def show_progress(self, share: float) -> None:
-        self.progress.setValue(round(100 * share))
+        self.progress.setValue(round(100 * share) % 100)  # nobody knows how long it writes
         self.status.setText(f"Reading the prompt: {share:.0%}" if share < 1 else "Writing")
 
     def done(self, result: lms.PredictionResult) -> None:
-        if result.content:
-            self.chat.add_assistant_response(result)
-        if result.cancelled:
-            self.write_block("(stopped)", "color: #6b7280; font-style: italic")
+        self.keep(result)
+        if result.cancelled or not self.part:
+            self.write_block("(stopped)" if result.cancelled else "(no answer)", GREY)
         speed = result.stats.tokens_per_second
         self.end("Stopped." if result.cancelled else f"{speed:.0f} tokens/s" if speed else "Ready.")
 
     def failed(self, error: BaseException) -> None:
         partial = getattr(error, "partial", None)
-        if partial is not None and partial.content:
-            self.chat.add_assistant_response(partial)
-        self.write_block(str(error), "color: #b42318")
+        if partial is not None:
+            self.keep(partial)
+        self.write_block(str(error), RED)
         self.end("That did not work.")
+
+    def keep(self, result: lms.PredictionResult) -> None:
+        if result.answer:  # the model is not told again what it thought
+            self.chat.add_assistant_response(result, reasoning=False)
 
     def end(self, status: str) -> None:
         self.reply = None

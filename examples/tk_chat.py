@@ -10,7 +10,7 @@ from tkinter import ttk
 import lmstudio as lms
 
 BLUE, GREY, RED, PAPER, BUBBLE = "#1a56c4", "#6b7280", "#b42318", "#ffffff", "#eef3fc"
-DESK = "#f7f8fa"
+DESK, TROUGH = "#f7f8fa", "#e2e5ea"
 
 
 class ChatWindow(tk.Tk):
@@ -24,6 +24,7 @@ class ChatWindow(tk.Tk):
         self.chat = lms.Chat()
         self.model: lms.LLM | None = None
         self.reply: lms.PredictionStream | None = None
+        self.part = ""  # of the reply, that is being written: "thought" or "answer"
         self.build()
         lms.run_in_background(
             client.llm.model,
@@ -36,11 +37,13 @@ class ChatWindow(tk.Tk):
         style = ttk.Style(self)
         style.theme_use("clam")
         style.configure(".", background=DESK)
-        style.configure("TProgressbar", background=BLUE, thickness=4)
+        bar = "Horizontal.TProgressbar"
+        style.configure(bar, background=BLUE, lightcolor=BLUE, darkcolor=BLUE, thickness=4)
+        style.configure(bar, troughcolor=TROUGH, bordercolor=TROUGH)
         self.configure(background=DESK)
         self.status = ttk.Label(self, text="Looking for a model ...", padding=(14, 6))
         self.status.configure(foreground=GREY)
-        self.progress = ttk.Progressbar(self, maximum=1.001)  # Tk shows a full one as empty
+        self.progress = ttk.Progressbar(self, maximum=1)
         row = ttk.Frame(self, padding=(12, 6, 12, 12))
         self.entry = ttk.Entry(row, font=("DejaVu Sans", 11))
         self.send_button = ttk.Button(row, text="Send", command=self.send)
@@ -57,7 +60,9 @@ class ChatWindow(tk.Tk):
         bold = ("DejaVu Sans", 10, "bold")
         self.view.tag_configure("you", font=bold, foreground=BLUE, spacing1=10)
         self.view.tag_configure("model", font=bold, foreground=GREY, spacing1=10)
-        self.view.tag_configure("question", background=BUBBLE, lmargin1=8, lmargin2=8)
+        self.view.tag_configure("question", background=BUBBLE, lmargin1=8, lmargin2=8, rmargin=8)
+        self.view.tag_configure("question", lmargincolor=BUBBLE, rmargincolor=BUBBLE)
+        self.view.tag_configure("thought", foreground=GREY)
         self.view.tag_configure("note", foreground=GREY, font=("DejaVu Sans", 9, "italic"))
         self.view.tag_configure("error", foreground=RED)
         self.entry.bind("<Return>", lambda event: self.send())
@@ -77,6 +82,20 @@ class ChatWindow(tk.Tk):
         self.view.configure(state="disabled")
         self.view.see("end")
 
+    def show(self, text: str, part: str) -> None:
+        """Write what came of the reply; the answer begins a line of its own after the thoughts."""
+        if part != self.part:
+            text = text.lstrip()
+            if not text:
+                return
+            if self.part:
+                self.write("\n")
+            self.part = part
+        self.write(text, part)
+        speed = self.reply.tokens_per_second if self.reply is not None else None
+        doing = "Thinking" if part == "thought" else "Writing"
+        self.status.configure(text=f"{doing}, {speed:.0f} tokens/s" if speed else doing)
+
     def loaded(self, model: lms.LLM) -> None:
         self.model = model
         self.title(f"Chat with {model.identifier}")
@@ -93,9 +112,11 @@ class ChatWindow(tk.Tk):
         self.write(f"{question}\n", "question")
         self.write(f"{self.model.identifier}\n", "model")
         self.status.configure(text="Reading the prompt ...")
+        self.part = ""
         self.reply = self.model.respond_stream(self.chat)
         self.reply.run_in_background(
-            on_text=self.write,
+            on_reasoning=lambda text: self.show(text, "thought"),
+            on_answer=lambda text: self.show(text, "answer"),
             on_progress=self.show_progress,
             on_done=self.done,
             on_error=self.failed,
@@ -108,23 +129,27 @@ class ChatWindow(tk.Tk):
             self.reply.cancel("stopped")  # never blocks; `done` comes soon
 
     def show_progress(self, share: float) -> None:
-        self.progress["value"] = share
+        self.progress["value"] = share if share < 1 else 0  # nobody knows how long it writes
         self.status.configure(text=f"Reading the prompt: {share:.0%}" if share < 1 else "Writing")
 
     def done(self, result: lms.PredictionResult) -> None:
-        if result.content:
-            self.chat.add_assistant_response(result)
-        if result.cancelled:
-            self.write("  (stopped)", "note")
+        self.keep(result)
+        if result.cancelled or not self.part:
+            space = " " if self.part else ""
+            self.write(f"{space}({'stopped' if result.cancelled else 'no answer'})", "note")
         speed = result.stats.tokens_per_second
         self.end("Stopped." if result.cancelled else f"{speed:.0f} tokens/s" if speed else "Ready.")
 
     def failed(self, error: BaseException) -> None:
         partial = getattr(error, "partial", None)
-        if partial is not None and partial.content:
-            self.chat.add_assistant_response(partial)
-        self.write(f"{error}", "error")
+        if partial is not None:
+            self.keep(partial)
+        self.write(f"\n{error}" if self.part else f"{error}", "error")
         self.end("That did not work.")
+
+    def keep(self, result: lms.PredictionResult) -> None:
+        if result.answer:  # the model is not told again what it thought
+            self.chat.add_assistant_response(result, reasoning=False)
 
     def end(self, status: str) -> None:
         self.write("\n")

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         prepare_image,
     )
     from ._client.run_in_background import run_in_background
+    from ._clusters.respond import respond_many_on_dask
+    from ._clusters.task_token import dask_cancel_token
     from ._concurrency.cancel_token import CancelToken
     from ._config.option_dicts import (
         EmbeddingLoadModelConfigDict,
@@ -302,6 +304,7 @@ __all__ = [
     "ValidationError",
     "close_default_client",
     "configure_default_client",
+    "dask_cancel_token",
     "embedding_model",
     "get_default_client",
     "get_sync_api_timeout",
@@ -310,6 +313,7 @@ __all__ = [
     "llm",
     "prepare_image",
     "respond_many",
+    "respond_many_on_dask",
     "run_in_background",
     "set_sync_api_timeout",
     "start_local",
@@ -346,6 +350,7 @@ def _name_all_modules() -> None:
     from ._api import public_names  # noqa: F401
     from ._asyncio import client  # noqa: F401
     from ._client import run_in_background  # noqa: F401
+    from ._clusters import respond  # noqa: F401
     from ._config import option_dicts  # noqa: F401
     from ._connection import start_local  # noqa: F401
     from ._handles import many  # noqa: F401

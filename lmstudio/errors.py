@@ -78,6 +78,8 @@ class LMStudioError(Exception):
     else:
         partial = None
 
+    _lets_nobody_in = False  # whether no other call of the same client can do better
+
     def fresh(self: E) -> E:
         """Return a copy without traceback: one object raised by many would grow one of them all.
 
@@ -148,7 +150,6 @@ class LMStudioServerError(LMStudioError):
     """
 
     server_error: SerializedLMSExtendedError | None
-    _lets_nobody_in = False  # whether no other call of the same client can do better
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
         """Join the message with the server's details (a decoded ``error`` object)."""

@@ -39,8 +39,14 @@ WINDOWS = {
 }
 # Web back ends wait for clients: tests/web runs them.
 WEB = re.compile("^(import|from) (fastapi|starlette|django|aiohttp)", re.MULTILINE)
+# A cluster runs in processes of its own: tests/clusters runs these.
+CLUSTERS = re.compile("^import (distributed|ray)", re.MULTILINE)
 PROGRAMS = [
-    param for param in OWN_PROGRAMS if param.id not in WINDOWS and not WEB.search(param.values[0])
+    param
+    for param in OWN_PROGRAMS
+    if param.id not in WINDOWS
+    and not WEB.search(param.values[0])
+    and not CLUSTERS.search(param.values[0])
 ]
 # The tools that the programs define, and what the model says to them.
 ARGUMENTS = {

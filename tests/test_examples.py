@@ -23,7 +23,15 @@ def run_pytest(folder):
     """Run the tests in a folder, warnings being errors; return how many passed (all must)."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-W", "error"),
+            *(
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:asyncio",
+            ),  # it warns of what is not set for it
+        ],
         cwd=folder,
         env={**inherited, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,

@@ -65,11 +65,12 @@ ROOMS = {
         diagnostics plugin_tools plugins client
     """,
     "_client": "client default_client run_in_background",
+    "_clusters": "task_token on_worker tasks session respond",
 }
 # lmstudio.testing stands beside them: of the package it imports nothing.
 TESTING_ROOMS = {
     "_protocol": """
-        public log json_checks argument_checks origins errors shapes names packets
+        public clock log json_checks argument_checks origins errors shapes names packets
     """,
     "_engines": """
         models_on_disk plugins engine generated schema_reply schema_check scripted make_reply

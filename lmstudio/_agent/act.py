@@ -188,6 +188,7 @@ class Act:
         on_message = self._callbacks.on_message
         if calls.requests:
             requested = self._chat.add_assistant_response(result, calls.requests)
+            requested._mark(result.reasoning_content, result.answer)
             results = calls.results
             answered = self._chat.add_tool_results(results) if results else None
             if on_message is not None:
@@ -201,6 +202,7 @@ class Act:
                     self._call_back(on_message.func, both)  # type: ignore[attr-defined]
         elif result.content or not result.cancelled:
             message = AssistantResponse(content=[TextData(text=result.content)])
+            message._mark(result.reasoning_content, result.answer)
             self._call_back(on_message, message)
 
     def _callbacks_of(self, index: int, calls: ToolCalls) -> PredictionCallbacks:

@@ -92,6 +92,8 @@ LISTED = {
             list_downloaded_models list_loaded_models llm prepare_image
         """,
         "_client.run_in_background": "run_in_background",
+        "_clusters.respond": "respond_many_on_dask",
+        "_clusters.task_token": "dask_cancel_token",
     }.items()
 }
 # What programs seldom name, but pickles do, and those that import from modules of the official

@@ -345,6 +345,13 @@ class AsyncBatch(Generic[R]):
             except DeadlinePassed:
                 self._look_at_all()
 
+    def _add_host(self, host: Host[R]) -> None:
+        """Let one more host take inputs from now on. Thread safety: all threads."""
+        if host.inquiry is not None:
+            self._inquiries.append((host, host.inquiry))
+        self._hosts.add(host)
+        self._bell.put(None)
+
     def _look_at_inquiries(self) -> None:
         """Let hosts have the places that they have room for. It never waits."""
         now = monotonic()

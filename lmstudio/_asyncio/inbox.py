@@ -108,6 +108,10 @@ class LoopInbox:
                 self._is_rung = False
                 raise
 
+    def qsize(self) -> int:
+        """Return how many items are in it."""
+        return len(self._items)
+
     def _look(self) -> None:
         self._is_rung = False
         waiter = self._waiter

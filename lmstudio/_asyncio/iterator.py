@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._api.callbacks import not_the_end
 from .._concurrency.deadline import DeadlinePassed
 from .._prediction.prediction import LEFT
-from .._values.results import LlmPredictionFragment
+from .._values.results import ANSWER, LlmPredictionFragment, kind_of
 from .inbox import LoopInbox
 
 if TYPE_CHECKING:
@@ -113,8 +113,39 @@ class AsyncFragmentIterator:
 
     async def aclose(self) -> None:
         """Stop the prediction, if this has begun to read it and it has not ended."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Do what `aclose` does, which waits for nothing."""
         if self._inbox is not None and not self._stream._call.end_is_taken:
             self._stream._call.cancel(LEFT)
+
+
+class AsyncTextIterator:
+    """Gives the texts of a stream, one fragment's at a time; it is left as its iterator is."""
+
+    __slots__ = ("__weakref__", "_fragments", "_with_reasoning")
+
+    def __init__(self, fragments: AsyncFragmentIterator, with_reasoning: bool) -> None:
+        """Give the answer's texts, or all."""
+        self._fragments = fragments
+        self._with_reasoning = with_reasoning
+
+    def __aiter__(self) -> AsyncTextIterator:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> str:
+        """Return the next text; raises as the iterator of fragments does."""
+        while True:
+            fragment = await self._fragments.__anext__()
+            is_wanted = self._with_reasoning or kind_of(fragment) == ANSWER
+            if is_wanted and fragment.content:
+                return fragment.content
+
+    async def aclose(self) -> None:
+        """Stop the prediction, if this has begun to read it and it has not ended."""
+        self._fragments.leave()
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -19,7 +19,7 @@ from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
 from .inbox import LoopInbox, running_loop
-from .iterator import AT_ONCE, AsyncFragmentIterator
+from .iterator import AT_ONCE, AsyncFragmentIterator, AsyncTextIterator
 from .session import AsyncSession
 
 _LOOK_AGAIN = 1.0  # seconds after which a waiter looks again whether the loop was left
@@ -159,6 +159,24 @@ class AsyncPredictionStream(Prediction[T_co]):
         if not self._has_nothing_to_read() and (self._is_read or self._is_iterated()):
             raise self._in_use()
         return AsyncFragmentIterator(self)
+
+    def texts(self, *, reasoning: bool = False) -> AsyncIterator[str]:
+        """Return an iterator over the answer's text as it comes, for what takes texts.
+
+        That is a StreamingResponse of Starlette and FastAPI, ``st.write_stream`` of Streamlit, a
+        function of Gradio. Its `aclose()` and dropping it stop the model, as leaving a loop over
+        the stream does; its first step starts the prediction.
+
+        Args:
+            reasoning: Whether all text comes, as the model wrote it: with its reasoning and the
+                marks around that, as in `PredictionResult.content`.
+
+        Raises:
+            LMStudioRuntimeError: Another task reads this stream.
+            LMStudioError: In its steps, what ended the prediction.
+        """
+        self.__aiter__()  # which checks that it is free
+        return AsyncTextIterator(AsyncFragmentIterator(self), reasoning)
 
     def result(self) -> PredictionResult[T_co]:
         """Return the result of a prediction that has ended. It never waits.

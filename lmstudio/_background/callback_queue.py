@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -39,12 +40,17 @@ class _Callback(NamedTuple):
 
 
 class _Text:
-    """Pieces of text that wait as one. One thread adds to them, another one takes them."""
+    """Pieces of text of a kind, which wait as one. One thread adds to them, another takes them.
 
-    __slots__ = ("_is_taken", "_pieces")
+    Attributes:
+        kind: "none" is the answer, "reasoning" that; all else is markup.
+    """
 
-    def __init__(self, pieces: list[str]) -> None:
+    __slots__ = ("_is_taken", "_pieces", "kind")
+
+    def __init__(self, pieces: list[str], kind: str | None = "none") -> None:
         """Hold some."""
+        self.kind = kind
         self._pieces = {0: pieces}  # who pops it has it alone
         self._is_taken = False
 
@@ -95,6 +101,8 @@ class CallbackQueue:
         on_text: Callable[[str], Any] | None,
         on_done: Callable[[Any], Any] | None,
         on_error: Callable[[BaseException], Any] | None,
+        on_reasoning: Callable[[str], Any] | None = None,
+        on_answer: Callable[[str], Any] | None = None,
         rests: bool = False,
     ) -> None:
         """Make an empty one.
@@ -103,9 +111,11 @@ class CallbackQueue:
             gate: Lets no callback start once the client is closed.
             dispatch: Has a function called in the thread where callbacks belong.
             cancel: Stops the operation, with a reason; called when a callback fails.
-            on_text: Called with what `text` was given.
+            on_text: Called with what `text` was given; first of all three.
             on_done: Called at the end with the result, unless it is an error.
             on_error: Called at the end with an error: the operation's, or that of a callback.
+            on_reasoning: Called with those texts that are reasoning.
+            on_answer: Called with those that are neither reasoning nor markup.
             rests: It goes on for long, has little to say, and that may come half a second late.
 
         Raises:
@@ -113,17 +123,22 @@ class CallbackQueue:
         """
         check_callback("dispatch", dispatch, "function")
         check_callback("on_text", on_text, "text")
+        check_callback("on_reasoning", on_reasoning, "text")
+        check_callback("on_answer", on_answer, "text")
         check_callback("on_done", on_done, "result")
         check_callback("on_error", on_error, "error")
         self._gate = gate
         self._dispatch = dispatch
         self._cancel = cancel
         self._on_text = on_text
+        self._on_kind = {"reasoning": on_reasoning, "none": on_answer}
+        self.takes_text = any(c is not None for c in (on_text, on_reasoning, on_answer))
         self._on_done = on_done
         self._on_error = on_error
         self._waiting: deque[_Callback | _Text | _End] = deque()
         self._last_text: _Text | None = None  # in `_waiting`, with nothing behind it
-        self._texts: list[str] = []  # for whoever flushes: what `on_text` is to be given next
+        # For whoever flushes: the kinds and texts that are to be given next.
+        self._texts: list[tuple[str | None, str]] = []
         self._text_is_due = False
         self._flushing = Once()  # set while a flush is under way, with what tells it from others
         self._failure = Once()
@@ -157,18 +172,21 @@ class CallbackQueue:
         self._waiting.append(_Callback(callback, arguments))
         self.flush()
 
-    def text(self, text: str) -> None:
-        """Have a text given to `on_text`, with the next `bring_text` or before what follows it."""
-        if self._on_text is None or not text:
+    def text(self, text: str, kind: str | None = "none") -> None:
+        """Have a text of a kind given to those who take it.
+
+        It comes to them with the next `bring_text`, or before what follows it.
+        """
+        if not self.takes_text or not text:
             return
         last = self._last_text
-        left = [text] if last is None else last.add(text)
+        left = [text] if last is None or last.kind != kind else last.add(text)
         if left:
-            self._last_text = last = _Text(left)
+            self._last_text = last = _Text(left, kind)
             self._waiting.append(last)
 
     def bring_text(self) -> None:
-        """Have the texts until now given to `on_text`, and whatever else is waiting called."""
+        """Have the texts until now given, and whatever else is waiting called."""
         if self._waiting or self._texts:
             self._text_is_due = True
             self.flush()
@@ -223,7 +241,8 @@ class CallbackQueue:
             for _ in range(len(self._waiting)):
                 item = self._waiting[0]
                 if isinstance(item, _Text):
-                    self._texts += item.take()  # first: `bring_text` finds it here or there
+                    # First: `bring_text` finds it here or there.
+                    self._texts += [(item.kind, piece) for piece in item.take()]
                 self._waiting.popleft()
                 if isinstance(item, _Text):
                     continue
@@ -242,9 +261,13 @@ class CallbackQueue:
             self._flushing.clear()
 
     def _give_text(self) -> None:
-        if self._texts and self._on_text is not None:
-            text, self._texts = "".join(self._texts), []
-            self._run(self._on_text, text)
+        texts, self._texts = self._texts, []
+        if texts and self._on_text is not None:
+            self._run(self._on_text, "".join(text for _, text in texts))
+        for kind, some in itertools.groupby(texts, lambda one: one[0]):
+            callback = self._on_kind.get(kind or "")
+            if callback is not None:
+                self._run(callback, "".join(text for _, text in some))
 
     def _run(self, callback: Callable[..., Any], *arguments: Any) -> None:
         """Run a callback, unless one has failed."""

@@ -140,16 +140,20 @@ class Host(Generic[R]):
 
 
 class Hosts(Generic[R]):
-    """All hosts of a batch. It belongs to the thread that iterates."""
+    """All hosts of a batch. It belongs to the thread that iterates, but for `add`."""
 
     def __init__(self, hosts: Sequence[Host[R]], patience: float | None) -> None:
         """Take hosts, and the seconds that none of them may be there; None: any."""
-        self._all = hosts
+        self._all = list(hosts)
         self._patience = patience
 
     def __iter__(self) -> Iterator[Host[R]]:
         """Give each host."""
         return iter(self._all)
+
+    def add(self, host: Host[R]) -> None:
+        """Take one more. Thread safety: all threads; it is one C call."""
+        self._all.append(host)
 
     @property
     def running(self) -> int:

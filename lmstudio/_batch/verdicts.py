@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     LMStudioConnectionLostError,
+    LMStudioError,
     LMStudioModelNotFoundError,
     LMStudioPresetNotFoundError,
     LMStudioProtocolError,
@@ -48,8 +49,10 @@ def judge(outcome: Any, misfit: Exception | None, call: Call) -> Verdict:
         return Verdict.ABSENT
     if isinstance(outcome, (LMStudioModelNotFoundError, LMStudioPresetNotFoundError)):
         return Verdict.REFUSED
+    if isinstance(outcome, LMStudioError) and outcome._lets_nobody_in:
+        return Verdict.REFUSED
     if isinstance(outcome, LMStudioServerError):
-        return Verdict.REFUSED if outcome._lets_nobody_in else Verdict.FAILED
+        return Verdict.FAILED
     # Either may come while connecting: so does what a server says that is just being closed.
     if isinstance(outcome, (LMStudioTimeoutError, LMStudioProtocolError)):
         return Verdict.FAILED if call.is_sent else Verdict.ABSENT

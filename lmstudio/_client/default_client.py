@@ -29,7 +29,10 @@ from .._requests.uploads import UploadProgressCallback
 from .._values.devices import DeviceIdentifier
 from .._values.local_file import LocalFileInput
 from .._values.messages import FileHandle
+from ..errors import LMStudioValueError
 from .client import Client
+
+_LEAVES_WITHIN = 2.0  # seconds that what ran may take to end
 
 
 class _Setting:
@@ -171,6 +174,24 @@ def close_default_client() -> None:
     if client is not None:
         _let_go(client)
         client.close()
+
+
+def start_over() -> None:
+    """Let the default client, and all that was made with it, look anew for its server.
+
+    What runs on it is cancelled. For whoever puts another server, and another token in the
+    environment, in the place of what was there: the pytest plugin.
+    """
+    client: Client | None = _setting().client.value
+    if client is None or client._session.is_closed:
+        return
+    try:
+        client._identity.read_again()
+    except LMStudioValueError:  # the environment has no token, but something else: for the next one
+        close_default_client()
+        return
+    client._session.start_over(_LEAVES_WITHIN)
+    client._discovery.forget()
 
 
 def llm(

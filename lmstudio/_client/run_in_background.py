@@ -28,7 +28,7 @@ from .._connection.session import Session
 from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm
 from .._handles.llm import LLM
 from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
-from .._values.results import LlmPredictionFragment
+from .._values.results import LlmPredictionFragment, kind_of
 from ..errors import LMStudioValueError
 from . import default_client
 
@@ -49,6 +49,9 @@ def run_in_background(
     /,
     *arguments: Any,
     on_text: Callable[[str], Any] | None = None,
+    on_reasoning: Callable[[str], Any] | None = None,
+    on_answer: Callable[[str], Any] | None = None,
+    on_progress: Callable[..., Any] | None = None,
     on_done: Callable[[T], Any] | None = None,
     on_error: Callable[[BaseException], Any] | None = None,
     dispatch: Dispatch | None = None,
@@ -70,14 +73,18 @@ def run_in_background(
         call: What is called, as ``model.act``, ``client.llm.model`` or ``option.download``.
         *arguments: Its arguments.
         on_text: For calls with `on_prediction_fragment`: called with the text that was generated
-            since the last time.
+            since the last time, as the model wrote it: with its reasoning, and the marks around it.
+        on_reasoning: Called with the reasoning in that text.
+        on_answer: Called with the rest of it, without reasoning and marks.
+        on_progress: Called with what the call tells of its progress, whatever it calls that:
+            `on_load_progress`, `on_prompt_processing_progress` and `on_progress` are one here.
         on_done: Called with what the call returned.
         on_error: Called with what the call raised, also if it was cancelled.
         dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
             `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
             threads of the package.
-        interval: Seconds between two calls of `on_text`, at least. Only before another callback
-            (but one for each fragment), and at the end, text comes earlier.
+        interval: Seconds between two texts, at least. Only before another callback (but one for
+            each fragment), and at the end, text comes earlier.
         cancel_event: An event, or several, that stop the call.
         **options: The call's other keyword arguments.
 
@@ -98,16 +105,23 @@ def run_in_background(
         dispatch,
         token.cancel,
         on_text=on_text,
+        on_reasoning=on_reasoning,
+        on_answer=on_answer,
         on_done=on_done,
         on_error=on_error,
     )
+    if on_progress is not None:
+        name = _name_of_progress(call)
+        if options.get(name) is not None:
+            raise LMStudioValueError(f"on_progress and {name} are one and the same. Use one.")
+        options[name] = on_progress
     for name, callback in options.items():
         if name.startswith("on_") and callback is not None:
             check_callable(name, callback)
             is_for_each = name == "on_prediction_fragment"
             beside = callbacks.beside_text(callback) if is_for_each else callback
             options[name] = _runs_in(callbacks, beside, callback)
-    if on_text is not None:
+    if callbacks.takes_text:
         also = options.get("on_prediction_fragment")
         options["on_prediction_fragment"] = _text_taker(callbacks, also)
     options["cancel_event"] = [token, *callbacks.closed, *check_events(cancel_event)]
@@ -134,13 +148,23 @@ def run_in_background(
 
     try:
         start_daemon(work, "lmstudio-call", refusal="Nothing can be run in the background")
-        if on_text is not None:
+        if callbacks.takes_text:
             job = _TextJob(callbacks, future, seconds)
             future.add_done_callback(functools.partial(job.end, add(job)))
     except BaseException:
         token.cancel("interrupted")
         raise
     return future
+
+
+def _name_of_progress(call: Callable[..., Any]) -> str:
+    """Return what a call names the callback for its progress."""
+    try:
+        parameters = inspect.signature(call).parameters
+    except (TypeError, ValueError):  # `_check_arguments` says what is wrong
+        return "on_progress"
+    names = ("on_progress", "on_load_progress", "on_prompt_processing_progress")
+    return next((name for name in names if name in parameters), "on_progress")
 
 
 def _check_arguments(
@@ -216,7 +240,7 @@ class _TextJob:
 
 def _text_taker(callbacks: CallbackQueue, also: Callable[..., Any] | None) -> Callable[..., None]:
     def take(fragment: LlmPredictionFragment, *round_index: int) -> None:
-        callbacks.text(fragment.content)
+        callbacks.text(fragment.content, kind_of(fragment))
         if also is not None:
             also(fragment, *round_index)
 

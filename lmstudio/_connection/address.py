@@ -143,7 +143,7 @@ def _port_of(parts: SplitResult) -> int | None:
 class Identity:
     """Who we are to the server; all namespaces of one client share it. Never shown."""
 
-    __slots__ = ("_guests", "_token", "source")
+    __slots__ = ("_given", "_guests", "_token", "source")
 
     def __init__(self, api_token: str | Secret[str | None] | None = None) -> None:
         """Use a token, else the one in ``LM_API_TOKEN`` or ``LMSTUDIO_API_TOKEN``, else be a guest.
@@ -154,8 +154,17 @@ class Identity:
         Raises:
             LMStudioValueError: The token is malformed. (Its text is not repeated.)
         """
-        secret = Secret.of(api_token)
+        self._given = Secret.of(api_token)
         del api_token  # no traceback shows it
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Look at the environment anew, unless a token was given; a guest is another one then.
+
+        Raises:
+            LMStudioValueError: The token is malformed.
+        """
+        secret = self._given
         self.source: str | None = None
         # By the process, since a child is another guest; and by the guest whose place one took.
         self._guests: dict[object, tuple[str, str]] = {}

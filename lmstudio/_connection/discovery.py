@@ -78,6 +78,11 @@ class Discovery:
             )
         return found
 
+    def forget(self) -> None:
+        """Look anew for the server, unless it was given."""
+        self.found = self.given
+        self._was_checked = False
+
     def check_once(self, deadline: Deadline) -> None:
         """Do the same as `check`, unless that succeeded before.
 

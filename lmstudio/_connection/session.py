@@ -97,6 +97,7 @@ class Session:
         self.cancel_grace = cancel_grace  # seconds
         self.strict_options = strict_options  # whether an option that does not exist is an error
         self.is_closed = False
+        self._finalizers: dict[Dispatcher, weakref.finalize[[Dispatcher], Session]] = {}
         self._share = _Share(self, None)
         self._shares = {fork.current: self._share}
 
@@ -162,6 +163,7 @@ class Session:
         _dispatchers[id(dispatcher)] = dispatcher
         finalizer = weakref.finalize(self, _leave, dispatcher)
         finalizer.atexit = False  # the exit hook below does it, within its limit
+        self._finalizers[dispatcher] = finalizer
         return dispatcher
 
     # -- calls --------------------------------------------------------------------------------
@@ -430,28 +432,35 @@ class Session:
 
     def cancel_all(self, reason: Any = None) -> None:
         """Cancel whatever runs. Blocks only where a callback of a tool's token does."""
-        _run_callbacks(self._cancel_calls(reason), reason)
-
-    def _cancel_calls(self, reason: Any) -> list[CancelToken]:
-        """Cancel whatever runs; return the scopes, whose callbacks are still to be run."""
-        scopes = _living(self.scopes)
-        for scope in scopes:
-            scope._announce(reason)
-        for call in list(self.dispatcher.open.values()):
-            call.cancel(reason)
-        return scopes
+        _run_callbacks(_cancel_calls(self._own, reason), reason)
 
     def close(self, timeout: float | None) -> None:
         """Cancel what runs and end the thread, within `timeout` seconds.
 
         In a forked child that is what the child has: thread and sockets of the parent are not its.
         """
-        dispatcher = self.dispatcher
-        deadline = Deadline(timeout)
         # Closed first: what is started from now on is refused, or found by the I/O thread, which
         # cancels what is open when it comes to the command below.
         self.is_closed = True
-        scopes = self._cancel_calls(CLOSED_REASON)
+        self._end(self._own, timeout)
+
+    def start_over(self, timeout: float) -> None:
+        """End what is there, as `close` does, but let the next call connect anew.
+
+        It is for whoever puts another server in the place of the one that was there.
+        """
+        old = self._own
+        fresh = self._shares[fork.current] = _Share(self, None)
+        self._share = fresh
+        self._end(old, timeout)
+        finalizer = self._finalizers.pop(old.dispatcher, None)
+        if finalizer is not None:
+            finalizer.detach()
+
+    def _end(self, share: _Share, timeout: float | None) -> None:
+        dispatcher = share.dispatcher
+        deadline = Deadline(timeout)
+        scopes = _cancel_calls(share, CLOSED_REASON)
         reactor = dispatcher.reactor
         if scopes and reactor.is_running:
             # In a thread, since nobody knows how long callbacks of tools take; and not started
@@ -469,7 +478,17 @@ class Session:
             reactor.drain_late_commands()
         reactor.join(deadline)
         if may_wait():
-            self.callback_gate.close(deadline)
+            share.callback_gate.close(deadline)
+
+
+def _cancel_calls(share: _Share, reason: Any) -> list[CancelToken]:
+    """Cancel whatever runs; return the scopes, whose callbacks are still to be run."""
+    scopes = _living(share.scopes)
+    for scope in scopes:
+        scope._announce(reason)
+    for call in list(share.dispatcher.open.values()):
+        call.cancel(reason)
+    return scopes
 
 
 def _living(values: weakref.WeakValueDictionary[int, T]) -> list[T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -138,7 +139,9 @@ class SyncModelHandle:
         """Pickle host and identifier; a token comes from the new process's environment."""
         device = () if self._device is ... else (self._device,)
         arguments = (self._namespace.kind, self._host, self.identifier, *device)
-        return self._namespace._restore, arguments
+        restore: Any = self._namespace._restore  # a method of a class
+        # By the name of both: cloudpickle (of Dask, Ray, Spark) would write down the method itself.
+        return operator.methodcaller(restore.__name__, *arguments), (restore.__self__,)
 
     def _key(self) -> tuple[str, str | None, str, DeviceIdentifier]:
         return self._namespace.kind, self._host, self.identifier, self._device

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from .._api.numbers import is_whole
 from .._config.from_wire import kv_to_load_config, kv_to_prediction_config
 from .._json.converter import structure
 from .._values.messages import ToolCallRequest
@@ -34,13 +35,22 @@ class Accumulator:
     Thread safety: one thread at a time; the stream's lock sees to it.
     """
 
-    __slots__ = ("_content", "_halves", "_kind", "_runs", "prompt_details", "tool_calls")
+    __slots__ = (
+        "_content",
+        "_halves",
+        "_kind",
+        "_more_tokens",
+        "_runs",
+        "prompt_details",
+        "tool_calls",
+    )
 
     def __init__(self) -> None:
         self.prompt_details: PromptProcessingDetails | None = None  # the last ones
         self.tool_calls: list[ToolCallRequest] = []  # those that are whole
         self._content: list[str] = []
         self._halves = Halves()  # of a character
+        self._more_tokens = 0  # than fragments
         self._kind = "none"  # the reasoning type of the last fragment; None: markup
         self._runs: list[tuple[int, Any]] = [(0, "none")]  # where in _content each kind begins
 
@@ -66,14 +76,26 @@ class Accumulator:
         if kind != self._kind:
             self._begin_run(kind)
         self._content.append(content)
+        tokens_count = get("tokensCount", 1)
+        if tokens_count != 1:
+            self._count(tokens_count)
         return LlmPredictionFragment(
             content,
-            get("tokensCount", 1),
+            tokens_count,
             get("containsDrafted", False),
             reasoning_type,
             is_structural,
             packet["tokens"] if "tokens" in packet else None,  # noqa: SIM401  # no call
         )
+
+    def _count(self, tokens: Any) -> None:
+        if is_whole(tokens):
+            self._more_tokens += tokens - 1
+
+    @property
+    def tokens_count(self) -> int:
+        """How many tokens there are so far, about."""
+        return len(self._content) + self._more_tokens
 
     def _begin_run(self, kind: Any) -> None:
         self._runs.append((len(self._content), kind))

@@ -21,6 +21,8 @@ def start(
     stream: PredictionStream,
     *,
     on_text: Callable[[str], Any] | None,
+    on_reasoning: Callable[[str], Any] | None,
+    on_answer: Callable[[str], Any] | None,
     on_progress: Callable[[float], Any] | None,
     on_done: Callable[[PredictionResult], Any] | None,
     on_error: Callable[[BaseException], Any] | None,
@@ -39,6 +41,8 @@ def start(
             dispatch,
             stream._call.cancel,
             on_text=on_text,
+            on_reasoning=on_reasoning,
+            on_answer=on_answer,
             on_done=on_done,
             on_error=on_error,
         )

@@ -28,8 +28,8 @@ _RAISED = "a callback raised an exception"
 class Prediction(Generic[T_co]):
     """One prediction: its call, what was read of it, and who is told of its end.
 
-    Thread safety: `cancelled`, `done` and `add_done_callback` for all threads; the rest for whoever
-    reads.
+    Thread safety: `cancelled`, `done`, `tokens_per_second` and `add_done_callback` for all threads;
+    the rest for whoever reads.
     """
 
     __slots__ = (
@@ -131,6 +131,17 @@ class Prediction(Generic[T_co]):
         """Return whether `result()` would return (or raise) without waiting for the server."""
         was_withdrawn = bool(self._call.claim) and not self._is_started
         return self._call.outcome is not None or was_withdrawn
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast the model writes: the tokens that came after the first, by their time.
+
+        None before the second token; once the result is known, what the server says in its stats.
+        It never waits.
+
+        Thread safety: may be read in any thread, as by a window while another thread iterates.
+        """
+        return self._reader.speed()
 
     def add_done_callback(self, callback: Callable[[Self], Any]) -> None:
         """Call ``callback(stream)`` once when the stream has ended, however it did.

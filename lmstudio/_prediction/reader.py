@@ -41,6 +41,7 @@ class Reader:
         "_callbacks",
         "_failure",
         "_final",
+        "_first_tokens",
         "_fold_lock",
         "_has_fragment",
         "_on_fragment",
@@ -79,6 +80,8 @@ class Reader:
         self._progress = -1.0
         self._tool_requests: ToolRequests | None = None
         self._has_fragment = False
+        # When the first token was read: how many had arrived, and when the last of them did.
+        self._first_tokens: tuple[int, float] | None = None
         self._final = Once()  # the result
 
     def hand_over(
@@ -168,9 +171,25 @@ class Reader:
 
     def _take_first(self) -> None:
         self._has_fragment = True
+        self._first_tokens = self._arrived()
         self._report_progress(1.0)
         if self._callbacks.on_first_token is not None:
             self._call_back(self._callbacks.on_first_token)
+
+    def _arrived(self) -> tuple[int, float]:
+        """Return about how many tokens have arrived, and when the last one did."""
+        # What waits in the inbox counts: the model may be faster than whoever reads.
+        return self._accumulator.tokens_count + self._call.inbox.qsize(), self._call.heard
+
+    def speed(self) -> float | None:
+        """Return the tokens per second; see `Prediction.tokens_per_second`."""
+        final: PredictionResult | None = self._final.value
+        if final is not None and final.stats.tokens_per_second is not None:
+            return final.stats.tokens_per_second
+        if self._first_tokens is None:
+            return None
+        (first, since), (last, until) = self._first_tokens, self._arrived()
+        return (last - first) / (until - since) if last > first and until > since else None
 
     def _take_other(self, packet: dict[str, Any]) -> None:
         kind = packet["type"]
@@ -235,10 +254,14 @@ class Reader:
         callback = self._callbacks.on_message
         if callback is not None and self._error() is None:
             with self._fold_lock:
-                text = TextData(text=self._accumulator.content)
+                folded = self._accumulator
+                text = TextData(text=folded.content)
+                parts = folded.reasoning_content, folded.answer
                 requests = list(self._accumulator.tool_calls)
             calls = [ToolCallRequestData(tool_call_request=request) for request in requests]
-            self.gate.run(callback, AssistantResponse(content=[text, *calls]))
+            message = AssistantResponse(content=[text, *calls])
+            message._mark(*parts)
+            self.gate.run(callback, message)
 
     def markdown(self, note: str) -> str:
         """Return the text so far, for a notebook, with a note below it."""

@@ -9,7 +9,7 @@ import sys
 import threading
 import weakref
 from _thread import get_ident
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,17 @@ from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.threads import check_may_wait
 from .._values.model_info import LlmInstanceInfo
-from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
+from .._values.results import (
+    ANSWER,
+    LlmPredictionFragment,
+    LlmPredictionStats,
+    PredictionResult,
+    T_co,
+    kind_of,
+)
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
 from .iterator import FragmentIterator
-from .prediction import Prediction
+from .prediction import LEFT, Prediction
 
 if TYPE_CHECKING:
     from .._background.callback_queue import CallbackQueue
@@ -157,6 +164,37 @@ class PredictionStream(Prediction[T_co]):
             raise self._in_use()
         return FragmentIterator(self)
 
+    def texts(self, *, reasoning: bool = False) -> Generator[str, None, None]:
+        """Return a generator of the answer's text as it comes, for what takes an iterator of texts.
+
+        That is Streamlit's ``st.write_stream``, a response of Flask, a function of Gradio. Closing
+        the generator and dropping it stop the model, as leaving a loop over the stream does; its
+        first step starts the prediction.
+
+        Args:
+            reasoning: Whether all text comes, as the model wrote it: with its reasoning and the
+                marks around that, as in `PredictionResult.content`.
+
+        Raises:
+            LMStudioRuntimeError: Another iterator, or a thread in `result()`, reads this stream.
+            LMStudioError: In its steps, what ended the prediction.
+        """
+        return self._texts(iter(self), reasoning)
+
+    def _texts(
+        self, fragments: Iterator[LlmPredictionFragment], with_reasoning: bool
+    ) -> Generator[str, None, None]:
+        has_begun = False
+        try:
+            for fragment in fragments:
+                has_begun = True
+                is_wanted = with_reasoning or kind_of(fragment) == ANSWER
+                if is_wanted and fragment.content:
+                    yield fragment.content
+        finally:
+            if has_begun and not self._call.end_is_taken:
+                self._call.cancel(LEFT)
+
     def result(self, timeout: float | None = None) -> PredictionResult[T_co]:
         """Return the result, waiting for it and starting the prediction if need be.
 
@@ -197,6 +235,8 @@ class PredictionStream(Prediction[T_co]):
         self,
         *,
         on_text: Callable[[str], Any] | None = None,
+        on_reasoning: Callable[[str], Any] | None = None,
+        on_answer: Callable[[str], Any] | None = None,
         on_progress: Callable[[float], Any] | None = None,
         on_done: Callable[[PredictionResult[T_co]], Any] | None = None,
         on_error: Callable[[BaseException], Any] | None = None,
@@ -211,15 +251,18 @@ class PredictionStream(Prediction[T_co]):
         exception in a callback stops the prediction, and is what `on_error` and the future get.
 
         Args:
-            on_text: Called with the text that has arrived since the last time.
+            on_text: Called with the text that has arrived since the last time, as the model wrote
+                it: with its reasoning, and the marks around that.
+            on_reasoning: Called with the reasoning in that text.
+            on_answer: Called with the rest of it, without reasoning and marks.
             on_progress: Called with the share of the prompt that is processed, from 0 to 1.
             on_done: Called with the result, also of a prediction that was cancelled.
             on_error: Called with what ended the prediction.
             dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
                 `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
                 the package's thread, and should be short, since other streams wait for them.
-            interval: Seconds between two calls of `on_text`, at least. Only before another
-                callback (but one for each fragment), and at the end, text comes earlier.
+            interval: Seconds between two texts, at least. Only before another callback (but one
+                for each fragment), and at the end, text comes earlier.
 
         Returns:
             A `concurrent.futures.Future` of the result; it is done just before the last callback.
@@ -234,6 +277,8 @@ class PredictionStream(Prediction[T_co]):
         return start(
             self,
             on_text=on_text,
+            on_reasoning=on_reasoning,
+            on_answer=on_answer,
             on_progress=on_progress,
             on_done=on_done,
             on_error=on_error,
@@ -364,7 +409,7 @@ class PredictionStream(Prediction[T_co]):
         self._call.notify()  # whoever waits for the right may read on
         return is_at_end
 
-    def _read_arrived(self, take: Callable[[str], object]) -> bool:
+    def _read_arrived(self, take: Callable[[str, str | None], object]) -> bool:
         """Background thread: give the text that has arrived to `take`; return whether it ended."""
         with self._reader.right.held() as is_mine:
             # No more than is there: other streams wait for their turn.
@@ -376,7 +421,7 @@ class PredictionStream(Prediction[T_co]):
     def _read(
         self,
         deadline: Deadline,
-        take: Callable[[str], object] | None = None,
+        take: Callable[[str, str | None], object] | None = None,
         most: int = sys.maxsize,
     ) -> bool:
         """Read to the end, the deadline, or the number of fragments; return whether it ended."""
@@ -390,7 +435,8 @@ class PredictionStream(Prediction[T_co]):
                 if fragment is None:
                     return True
                 if take is not None:
-                    take(fragment.content)
+                    is_markup = fragment.is_structural
+                    take(fragment.content, None if is_markup else fragment.reasoning_type)
         except DeadlinePassed:
             pass
         return False

@@ -46,6 +46,7 @@ from .messages import (
     ToolResultMessage,
     UserMessage,
     UserMessageInput,
+    without_reasoning,
 )
 
 # What an error calls the messages of which no two may follow each other.
@@ -394,8 +395,14 @@ class Chat:
 
     # ---- adding ----
 
-    def append(self, message: AnyChatMessage | AnyChatMessageDict) -> AnyChatMessage:
+    def append(
+        self, message: AnyChatMessage | AnyChatMessageDict, *, reasoning: bool = True
+    ) -> AnyChatMessage:
         """Add a copy of a message.
+
+        Args:
+            message: The message.
+            reasoning: Whether a response keeps its reasoning; False leaves it out, with its marks.
 
         Returns:
             The message in the chat; for a user message after another one, the two merged.
@@ -410,12 +417,18 @@ class Chat:
                 "{'role': 'user', 'content': 'text'}, or a message object."
                 f"{hint_for_message(message)}"
             )
+        wanted = message
+        if isinstance(message, AssistantResponse) and not reasoning:
+            wanted = without_reasoning(message)
         if id(message) in told_again:
             last = self._history.messages[-1] if self._history.messages else None
-            if last == message:
+            if last == wanted:
                 return last
-        role, content = role_and_content(message)
-        return self.add_entry(role, copy.deepcopy(content))
+        role, content = role_and_content(wanted)
+        added = self.add_entry(role, copy.deepcopy(content))
+        if isinstance(added, AssistantResponse) and not reasoning and isinstance(message, dict):
+            added.content = without_reasoning(added).content
+        return added
 
     def add_entry(self, role: str, content: AnyChatMessageInput) -> AnyChatMessage:
         """Add a message of the given role.
@@ -501,19 +514,25 @@ class Chat:
         self,
         response: AnyAssistantResponseInput,
         tool_call_requests: Iterable[ToolCallRequestInput] = (),
+        *,
+        reasoning: bool = True,
     ) -> AssistantResponse:
         """Add what the model said.
 
         Args:
             response: a text, or the result of a prediction.
             tool_call_requests: the tool calls it asked for.
+            reasoning: whether its reasoning is kept, with the marks around it; False leaves it out
+                (and line breaks after it), as models that reason are mostly given a chat: of a
+                result what is marked so, of a text what stands between ``<think>`` and
+                ``</think>`` at its beginning.
 
         Raises:
             LMStudioValueError: an argument has no such form.
             LMStudioRuntimeError: the last message is a response.
         """
         requests = map(tool_call_request, as_parts(tool_call_requests))
-        return self._add_response([response_text(response), *requests])
+        return self._add_response([response_text(response, reasoning), *requests])
 
     def _add_response(
         self, content: list[TextData | FileHandle | ToolCallRequestData]

@@ -15,6 +15,7 @@ from .messages import (
     ToolCallRequest,
     ToolCallRequestData,
     ToolCallResultData,
+    split_reasoning,
 )
 
 _BYTES = (bytes, bytearray, memoryview)
@@ -148,14 +149,18 @@ def image_part(image: Any) -> FileHandle:
     )
 
 
-def response_text(response: Any) -> TextData | FileHandle:
-    """Return what a model said: a text, or the result of a prediction.
+def response_text(response: Any, reasoning: bool = True) -> TextData | FileHandle:
+    """Return what a model said: a text, or the result of a prediction; perhaps without reasoning.
 
     Raises:
         LMStudioValueError: It is neither.
     """
     text_of = getattr(response, "_to_history_content", None)
-    return text_or_file(text_of() if text_of else response, "assistant response content")
+    said = text_or_file(text_of(reasoning) if text_of else response, "assistant response content")
+    if isinstance(said, TextData) and not reasoning:
+        answer = split_reasoning(said.text)[1]
+        return said if answer == said.text else TextData(text=answer.lstrip("\n"))
+    return said
 
 
 def response_part(part: Any) -> TextData | FileHandle | ToolCallRequestData:

@@ -99,7 +99,8 @@ def _set(message: Any, _field: Any, content: Any) -> Any:
 class _Message(LMStudioStruct):
     """What can be read off any message; none of it is a field."""
 
-    __slots__ = ()
+    __slots__ = ("_marked",)  # by a model, as its reasoning; it is no part of the message
+    _marked: tuple[str, str, str]  # the text, reasoning, answer
     role: ClassVar[str]
     content: list[Any]
     _parts: ClassVar[tuple[type, ...]]  # of what classes the content is
@@ -127,10 +128,23 @@ class _Message(LMStudioStruct):
         """Its texts, each on a line of its own."""
         return "\n".join(part.text for part in self.content if isinstance(part, TextData))
 
+    def _mark(self, reasoning: str, answer: str) -> None:
+        """Note what of the text as it is now the model has marked as its reasoning."""
+        self._marked = self.text, reasoning, answer
+
     @property
     def files(self) -> list[FileHandle]:
         """The files in it."""
         return [part for part in self.content if isinstance(part, FileHandle)]
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """Return the reasoning that a text begins with, as many models mark it, and the rest."""
+    before, start, after = text.partition("<think>")
+    if not start or before.strip():
+        return "", text
+    reasoning, _, answer = after.partition("</think>")
+    return reasoning, answer
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -171,7 +185,7 @@ class AssistantResponse(_Message):
 
         Without ``</think>``, as in a reply that was stopped, all that follows is reasoning. A chat
         keeps the whole text of a reply and not what the model marked in it; for a model with other
-        marks this is empty. ``PredictionResult`` knows for any model.
+        marks this is empty. What ``on_message`` gets, and ``PredictionResult``, know for any model.
         """
         return self._split()[0]
 
@@ -182,11 +196,19 @@ class AssistantResponse(_Message):
 
     def _split(self) -> tuple[str, str]:
         text = self.text
-        before, start, after = text.partition("<think>")
-        if not start or before.strip():
-            return "", text
-        reasoning, _, answer = after.partition("</think>")
-        return reasoning, answer
+        marked = getattr(self, "_marked", None)
+        if marked is not None and marked[0] == text:
+            return marked[1], marked[2]
+        return split_reasoning(text)
+
+
+def without_reasoning(message: AssistantResponse) -> AssistantResponse:
+    """Return a response that has only the answer, and the tool calls; itself, if it reasons not."""
+    if message.answer == message.text:
+        return message
+    others = [part for part in message.content if not isinstance(part, TextData)]
+    answer = message.answer.lstrip("\n")  # they follow the reasoning, and mean nothing without it
+    return AssistantResponse(content=[TextData(text=answer), *others])
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -309,7 +331,7 @@ class ChatHistoryDataDict(TypedDict):
 class _HasHistoryContent(Protocol):
     """A result that knows what text it leaves in the history."""
 
-    def _to_history_content(self) -> str: ...
+    def _to_history_content(self, reasoning: bool = True) -> str: ...
 
 
 FileHandleInput: TypeAlias = FileHandle | FileHandleDict

@@ -50,6 +50,14 @@ class LlmPredictionFragment(LMStudioStruct):
         return self.content
 
 
+ANSWER, REASONING = "none", "reasoning"  # kinds of text; all others are markup
+
+
+def kind_of(fragment: LlmPredictionFragment) -> str | None:
+    """Return the kind of a fragment's text; None: markup of the model's reply format."""
+    return None if fragment.is_structural else fragment.reasoning_type
+
+
 @attrs.frozen(kw_only=True, repr=False)
 class PromptProcessingDetails(LMStudioStruct):
     """How far the model has come with the prompt, in tokens.
@@ -211,8 +219,10 @@ class PredictionResult(Generic[T_co]):
         for name, value in {**state, "_typed": Once()}.items():
             object.__setattr__(self, name, value)
 
-    def _to_history_content(self) -> str:
-        return self.content
+    def _to_history_content(self, reasoning: bool = True) -> str:
+        if reasoning or self.answer == self.content:
+            return self.content
+        return self.answer.lstrip("\n")  # they follow the reasoning, and mean nothing without it
 
 
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)

@@ -127,6 +127,12 @@ def _add_batch(add: Add) -> None:
         "--host", action="append", default=argparse.SUPPRESS, help=f"{HOST}; several share the work"
     )
     batch.add_argument("--model", metavar="KEY", help=MODEL)
+    batch.add_argument(
+        "--dask",
+        metavar="SCHEDULER",
+        help="address of a Dask scheduler, whose workers answer, each by an LM Studio of its own: "
+        "--host, LMSTUDIO_HOST where the worker runs, or the one that runs there",
+    )
 
     rows = batch.add_argument_group("the rows")
     rows.add_argument(

@@ -17,6 +17,7 @@ import lmstudio as lms
 
 from ._answers import Answer, Answers, answer_of, failed
 from ._ctrl_c import on_ctrl_c
+from ._dask import dask_client
 from ._errors import FAILED, complain
 from ._hosts import Models, connect, hosts_of, watch
 from ._input import PIPE, FileError, Input, Row
@@ -34,7 +35,8 @@ _ENDS = (
     lms.LMStudioWebsocketError,
     lms.LMStudioServerError,
     lms.LMStudioTimeoutError,
-    lms.LMStudioProtocolError,
+    lms.LMStudioClientError,
+    lms.LMStudioRuntimeError,
     lms.LMStudioOSError,
 )
 
@@ -57,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
             source = Input(options)
             stack.callback(source.close)
             job = _Job(options, source)
+            if options.dask is not None:
+                return job.run([], stack.enter_context(dask_client(options.dask)))
             return job.run(connect(options, stack))
     except (lms.LMStudioError, FileError) as error:
         return complain(error)
@@ -100,8 +104,10 @@ class _Job:
         self._schema = _read_schema(options.schema)
         check_image(options.image)
         has_images = options.image is not None or options.image_column is not None
-        if has_images and len(hosts_of(options)) > 1:
+        if has_images and (len(hosts_of(options)) > 1 or options.dask is not None):
             raise FileError("Pictures are uploaded to one LM Studio: name one --host.")
+        if options.dask is not None and len(hosts_of(options)) > 1:
+            raise FileError("With --dask there is one --host: what each worker is to connect to.")
         self._journal = _journal_of(options, source)
         self._total = source.check()
         self._output = Output(options.output, options.format, source, self._schema)
@@ -114,8 +120,12 @@ class _Job:
         self._has_told = False
         self._is_reading = False
 
-    def run(self, models: Models) -> int:
+    def run(self, models: Models, dask: Any = None) -> int:
         """Answer all of it, say how it went, and return the exit code.
+
+        Args:
+            models: What answers; or nothing, and
+            dask: the client of a Dask cluster.
 
         Raises:
             FileError: The rows are not those of the journal.
@@ -125,7 +135,7 @@ class _Job:
         options = self._options
         limit = options.time_limit
         self._stop = lms.CancelToken() if limit is None else lms.CancelToken.after(limit)
-        batch = self._begin(models)
+        batch = self._begin(models, dask)
         gone: lms.LMStudioError | None = None
         try:
             with on_ctrl_c(self._stop_all), _alarm(limit, self._stop_all), watch(models):
@@ -165,10 +175,10 @@ class _Job:
 
     # -- the batch ----------------------------------------------------------------------------
 
-    def _begin(self, models: Models) -> lms.Batch[Any]:
+    def _begin(self, models: Models, dask: Any) -> lms.Batch[Any]:
         options = self._options
         self._questions = Questions(
-            models[0][1],
+            models[0][1] if models else None,
             system=options.system,
             image=options.image,
             patience=options.patience,
@@ -187,21 +197,24 @@ class _Job:
         is_shown_rows = options.output == PIPE and sys.stdout.isatty()
         has_bar = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
         rows = self._rows()
-        return lms.respond_many(
-            [model for _, _, model in models],
-            rows if self._total is None else _Counted(rows, self._total),
-            max_parallel=options.parallel,
-            ordered=options.ordered,
-            response_format=self._schema,
-            config=config,
-            progress="rich" if has_bar and not is_shown_rows else None,
-            cancel_event=self._stop,
-            patience=options.patience,
-            retries=options.retries,
-            journal=journal,
-            to_prompt=self._questions.ask,
+        inputs = rows if self._total is None else _Counted(rows, self._total)
+        how: dict[str, Any] = {
+            "max_parallel": options.parallel,
+            "ordered": options.ordered,
+            "response_format": self._schema,
+            "config": config,
+            "progress": "rich" if has_bar and not is_shown_rows else None,
+            "cancel_event": self._stop,
+            "patience": options.patience,
+            "retries": options.retries,
+            "journal": journal,
+            "to_prompt": self._questions.ask,
             **limits,
-        )
+        }
+        if dask is not None:
+            (host,) = hosts_of(options)
+            return lms.respond_many_on_dask(dask, inputs, api_host=host, model=options.model, **how)
+        return lms.respond_many([model for _, _, model in models], inputs, **how)
 
     def _rows(self) -> Iterator[Row]:
         rows = self._source.rows()

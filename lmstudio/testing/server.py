@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +20,7 @@ from ._engines.models_on_disk import Model, first_of_each
 from ._engines.plugins import Plugin
 from ._engines.scripted import ScriptedEngine
 from ._protocol import argument_checks as checks
+from ._protocol.clock import monotonic
 from ._protocol.errors import EndpointError
 from ._protocol.public import public
 
@@ -406,18 +406,18 @@ class Server:
         if self._closed:
             return
         self._closed = True
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         # The listener first: it tells the worker threads to end. The loop thread last: they post
         # their outcome to it. Between the two the waiting threads get to know that nothing comes.
         try:
             self._core.loop.run(self._listener.stop(), timeout)
         except (RuntimeError, TimeoutError):
             logger.debug("the listener did not stop in time")
-        left = self._core.workers.join(max(0.1, deadline - time.monotonic()))
+        left = self._core.workers.join(max(0.1, deadline - monotonic()))
         if left:
             logger.warning("still running after the server was closed: %s", ", ".join(left))
         self._core.changes.close()
-        self._core.loop.stop(max(0.1, deadline - time.monotonic()))
+        self._core.loop.stop(max(0.1, deadline - monotonic()))
 
     def __enter__(self) -> Server:
         return self

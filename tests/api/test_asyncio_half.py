@@ -27,7 +27,14 @@ OTHERWISE = {
 }
 # What does not wait for the server, and so is no coroutine function.
 AT_ONCE = {"cancel", "cancel_all", "cancelled", "done", "add_done_callback", "result", "__aiter__"}
-AT_ONCE |= {"respond_many", "complete_many", "embed_many", "on_connection_change", "unfinished"}
+AT_ONCE |= {
+    "respond_many",
+    "complete_many",
+    "embed_many",
+    "on_connection_change",
+    "unfinished",
+    "texts",
+}
 
 
 @pytest.mark.parametrize("name", make_asyncio.FILES)

@@ -37,6 +37,10 @@ class Threads:
         fragment = next(iterator, None)
         return None if fragment is None else fragment.content
 
+    def next_text(self, texts):
+        """The next of `texts()`; None at the end."""
+        return next(texts, None)
+
     def read(self, stream):
         """All texts, read by one thread or task."""
         return [fragment.content for fragment in stream]
@@ -99,6 +103,12 @@ class Loop(Threads):
                 return (await iterator.__anext__()).content
             except StopAsyncIteration:
                 return None
+
+        return self.do(step)
+
+    def next_text(self, texts):
+        async def step():
+            return await anext(texts, None)
 
         return self.do(step)
 

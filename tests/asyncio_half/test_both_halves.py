@@ -1,6 +1,7 @@
 """The contract of cancelling, which holds in both halves."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -125,6 +126,58 @@ def test_late_messages_are_dropped_in_silence(held, half, capfd):
     assert half.result(stream).content == "a"
     half.do(lambda: half.model.count_tokens("on the same connection"))
     assert capfd.readouterr() == ("", "")
+
+
+# -- texts() ----------------------------------------------------------------------------------
+
+
+def in_the_middle_of_texts(held, half):
+    stream = half.started()
+    call = held.expect("predict")
+    call.fragment("<think>", is_structural=True)
+    call.fragment("Hm.", reasoning_type="reasoning")
+    call.fragment("a")
+    texts = stream.texts()
+    assert half.next_text(texts) == "a"
+    return texts, stream, call
+
+
+def test_texts_are_the_answer_and_may_be_all_of_it(server, half):
+    for reasoning in (False, True):
+        server.reply("It is green.", reasoning="Hm.")
+        stream = half.stream()
+        texts = stream.texts(reasoning=reasoning)
+        read = ""
+        while (text := half.next_text(texts)) is not None:
+            read += text
+        result = half.result(stream)
+        assert read == (result.content if reasoning else result.answer)
+
+
+def test_dropping_the_texts_stops_the_model(held, half):
+    texts, stream, call = in_the_middle_of_texts(held, half)
+
+    del texts
+    gc.collect()
+
+    call.expect_cancel()
+    call.success("userStopped")
+    assert half.result(stream).answer == "a"
+    assert len(cancels(held)) == 1
+
+
+def test_the_speed_is_known_after_the_second_token(held, half):
+    texts, stream, call = in_the_middle_of_texts(held, half)
+    for _ in range(20):
+        call.fragment("b")
+    for _ in range(20):
+        assert half.next_text(texts) == "b"
+
+    assert stream.tokens_per_second > 0
+    call.success(tokens_per_second=7)
+    assert half.next_text(texts) is None
+    half.result(stream)
+    assert stream.tokens_per_second == 7
 
 
 # -- waiting ----------------------------------------------------------------------------------

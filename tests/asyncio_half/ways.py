@@ -55,6 +55,17 @@ async def iterate(bench):
     return [fragment async for fragment in await bench.model.respond_stream("hi")]
 
 
+async def texts(bench):
+    return [text async for text in (await bench.model.respond_stream("hi")).texts()]
+
+
+async def texts_closed(bench):
+    texts = (await bench.model.respond_stream("hi")).texts(reasoning=True)
+    text = await anext(texts)
+    await texts.aclose()
+    return text
+
+
 async def iterate_with_an_object_event(bench):
     stream = await bench.model.respond_stream("hi", cancel_event=NeverSet())
     return [fragment async for fragment in stream]

@@ -1,5 +1,6 @@
 """Errors in a terminal's words: what is wrong, the command that mends it, and no Python."""
 
+import io
 import re
 
 import pytest
@@ -17,7 +18,7 @@ PYTHON = re.compile(r"client\.|api_host|api_token|LMStudio|Error\b|\w+\(|ws://|t
 
 @pytest.fixture
 def screen(capsys):
-    return Screen(None)
+    return Screen(io.StringIO())
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from connection.forgetful_server import ForgetfulServer
 from helpers import Worker, eventually, let_in
 
 import lmstudio as lms
+from lmstudio._connection.address import Identity
 
 TOKEN = "sk-lm-abcdEFGH:abcdefghijklmnopqrst"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -153,3 +154,27 @@ def test_on_the_embedded_server_a_guest_comes_once_more_as_well(server, client):
     first, *_, last = (one.client_identifier for one in server.connections)
     assert first != last
     assert len(let_in(server, "/llm")) == 2
+
+
+# -- another environment ------------------------------------------------------------------------
+
+
+def test_the_token_of_the_environment_may_change_but_not_one_that_was_given(monkeypatch):
+    monkeypatch.delenv("LM_API_TOKEN", raising=False)
+    guest, given, nobody = Identity(), Identity(TOKEN), Identity("")
+    before = [one.client_identifier for one in (guest, given, nobody)]
+
+    monkeypatch.setenv("LM_API_TOKEN", TOKEN.replace("abcdEFGH", "HGFEdcba"))
+    for identity in (guest, given, nobody):
+        identity.read_again()
+
+    assert guest.client_identifier == "HGFEdcba"
+    assert guest.source == "The environment variable LM_API_TOKEN"
+    assert given.client_identifier == before[1] == "abcdEFGH"
+    assert nobody.source is None
+    assert nobody.client_identifier.startswith("guest:")
+
+    monkeypatch.delenv("LM_API_TOKEN")
+    guest.read_again()
+    assert guest.source is None
+    assert guest.client_identifier not in (before[0], "HGFEdcba")

@@ -124,3 +124,35 @@ def test_who_waits_for_a_connection_learns_that_the_thread_failed(listener):
     dispatcher.reactor.wake()
 
     assert "I/O thread failed: ZeroDivisionError" in str(worker.error())
+
+
+# -- another server in the place of the one that was there -------------------------------------
+
+
+def test_what_starts_over_ends_what_runs_and_connects_anew(server, session):
+    server.hold("countTokens")
+    running = Worker(session.call, question("a"))
+    server.expect("countTokens")
+    before = len(server.connections)
+
+    session.start_over(timeout=10)
+
+    assert isinstance(running.error(), lms.LMStudioCancelledError)
+    server.release("countTokens")
+    assert session.call(question("a b c")) == 3
+    assert len(server.connections) > before
+
+
+def test_starting_over_leaves_nothing_of_what_was(session):
+    session.call(question("a"))
+    thread, gate = session.dispatcher.reactor.thread, session.callback_gate
+    for _ in range(5):
+        session.start_over(timeout=10)
+
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(session._finalizers) == len(session._shares) == 1
+    called = []
+    gate.run(called.append, "too late")
+    session.callback_gate.run(called.append, "in time")
+    assert called == ["in time"]

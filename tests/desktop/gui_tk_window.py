@@ -98,11 +98,34 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
     call.progress(1.0)
     call.fragment("than long ones, so that blue light comes from all over the sky.")
     turn_until(window.update, lambda: "all over the sky" in shown(window))
+    assert float(window.progress["value"]) == 0  # it must not look finished
     take_picture(window, tmp_path)
     call.success(tokens_per_second=42.0)
     turn_until(window.update, lambda: window.reply is None)
     assert window.status["text"] == "42 tokens/s"
     assert [message.role for message in window.chat] == ["user", "assistant", "user", "assistant"]
+
+
+def test_thoughts_are_shown_apart_and_kept_out_of_the_chat(server, window):
+    server.reply("\n\nIt is green.", reasoning="Hm.")
+    ask(window, "which colour?")
+    turn_until(window.update, lambda: window.reply is None)
+
+    lines = ["You", "which colour?", "test-llm", "Hm.", "It is green."]
+    assert shown(window).split("\n")[:5] == lines
+    assert window.chat[-1].text == "It is green."
+
+
+def test_an_empty_reply_leaves_no_gap_and_the_shade_fills_the_line(server, window):
+    server.hold("predict")
+    ask(window, "nothing?")
+    server.expect("predict").success()
+    turn_until(window.update, lambda: window.reply is None)
+
+    assert shown(window).split("\n")[:4] == ["You", "nothing?", "test-llm", "(no answer)"]
+    shade = str(window.view.tag_cget("question", "background"))
+    assert str(window.view.tag_cget("question", "rmargincolor")) == shade
+    assert str(window.view.tag_cget("question", "lmargincolor")) == shade
 
 
 def take_picture(window, tmp_path):

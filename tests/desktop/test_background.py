@@ -43,6 +43,61 @@ def test_text_progress_and_the_end_come_in_order_and_in_the_windows_thread(serve
     assert threads == {threading.get_ident()}
 
 
+def test_reasoning_and_answer_come_apart_and_without_marks(server, model, window):
+    server.reply("It is green.", reasoning="Hm, a colour.")
+    future = model.respond_stream("hi").run_in_background(
+        **window.callbacks(),
+        on_reasoning=lambda text: window.log.append(("reasoning", text)),
+        on_answer=lambda text: window.log.append(("answer", text)),
+    )
+    window.run_until(window.has_ended)
+
+    result = future.result(LIMIT)
+    told = {
+        kind: "".join(text for one, text in window.log if one == kind)
+        for kind in ("text", "reasoning", "answer")
+    }
+    assert told == {
+        "text": result.content,
+        "reasoning": result.reasoning_content,
+        "answer": result.answer,
+    }
+    assert told["reasoning"] == "Hm, a colour."
+    assert "<think>" in told["text"]
+    kinds = [kind for kind, _ in window.log]
+    assert kinds.index("answer") > max(at for at, kind in enumerate(kinds) if kind == "reasoning")
+    assert kinds[-1] == "done"
+
+
+def test_a_busy_window_gets_each_change_between_reasoning_and_answer_in_order(
+    server, model, window
+):
+    future, call = start_held(
+        server,
+        model.respond_stream("hi"),
+        on_reasoning=lambda text: window.log.append(f"reasoning {text}"),
+        on_answer=lambda text: window.log.append(f"answer {text}"),
+        dispatch=window,
+    )
+    for text, kind in [("a", "reasoning"), ("b", "reasoning"), ("c", "none"), ("d", "reasoning")]:
+        call.fragment(text, reasoning_type=kind)
+    call.fragment("<end>", is_structural=True)
+    call.fragment("e")
+    call.success()
+    future.result(LIMIT)
+    window.run_until(lambda: "answer e" in window.log)
+
+    assert "".join(window.log) == "".join(
+        f"{word} {text}"
+        for word, text in [
+            ("reasoning", "ab"),
+            ("answer", "c"),
+            ("reasoning", "d"),
+            ("answer", "e"),
+        ]
+    )
+
+
 def test_a_busy_window_gets_all_that_came_meanwhile_as_one_text(server, model, window):
     stream = model.respond_stream("hi")
     future, call = start_held(server, stream, **window.callbacks(), interval=0.001)

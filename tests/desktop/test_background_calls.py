@@ -31,6 +31,49 @@ def test_a_load_reports_its_progress_and_gives_a_handle(server, client, window):
     assert future.result().identifier == "test-vlm"
 
 
+def test_on_progress_is_the_name_of_every_calls_progress(server, client, model, window):
+    def told(call, *arguments):
+        shares = []
+        lms.run_in_background(call, *arguments, on_progress=shares.append).result(LIMIT)
+        return shares
+
+    assert told(client.llm.model, "test-vlm")[-1] == 1.0
+    assert told(client.prepare_image, b"image")[-1] == 1.0
+    assert told(model.respond, "hi")[-1] == 1.0
+
+    with pytest.raises(lms.LMStudioValueError, match="on_progress and on_load_progress are one"):
+        lms.run_in_background(
+            client.llm.model, "test-vlm", on_progress=print, on_load_progress=print
+        )
+
+
+def test_a_function_of_the_users_gets_on_progress_by_its_name():
+    def work(*, on_progress, cancel_event):
+        on_progress(0.5)
+
+    shares = []
+    lms.run_in_background(work, on_progress=shares.append).result(LIMIT)
+
+    assert shares == [0.5]
+
+
+def test_a_runs_reasoning_and_answer_come_apart(server, model, window):
+    server.reply("I will add.", reasoning="Hm.", tool_calls=[{"name": "add", "arguments": {}}])
+    server.reply("It is 3.", reasoning="So.")
+    reasoning, answer = [], []
+
+    def add() -> int:
+        """Add."""
+        return 3
+
+    lms.run_in_background(
+        model.act, "hi", [add], on_reasoning=reasoning.append, on_answer=answer.append
+    ).result(LIMIT)
+
+    assert "".join(reasoning) == "Hm.So."
+    assert "".join(answer) == "I will add.It is 3."
+
+
 def test_a_load_is_stopped_by_its_future_by_an_event_and_by_the_window(server, client, window):
     stop = threading.Event()
 

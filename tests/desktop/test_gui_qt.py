@@ -103,11 +103,32 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, turn, tmp_path):
     call.progress(1.0)
     call.fragment("than long ones, so that blue light comes from all over the sky.")
     turn_until(turn, lambda: "all over the sky" in shown(window))
+    assert window.progress.value() == 0  # it must not look finished
     take_picture(window, tmp_path)
     call.success(tokens_per_second=42.0)
     turn_until(turn, lambda: window.reply is None)
     assert window.status.text() == "42 tokens/s"
     assert [message.role for message in window.chat] == ["user", "assistant", "user", "assistant"]
+
+
+def test_thoughts_are_shown_apart_and_kept_out_of_the_chat(server, window, turn):
+    server.reply("\n\nIt is green.", reasoning="Hm.")
+    ask(window, "Which colour?")
+    turn_until(turn, lambda: window.reply is None)
+
+    assert shown(window).splitlines() == ["You", "Which colour?", "test-llm", "Hm.", "It is green."]
+    assert window.chat[-1].text == "It is green."
+
+
+def test_an_empty_reply_leaves_no_gap_and_the_shade_fills_the_line(server, window, turn):
+    server.hold("predict")
+    ask(window, "Nothing?")
+    server.expect("predict").success()
+    turn_until(turn, lambda: window.reply is None)
+
+    assert shown(window).splitlines() == ["You", "Nothing?", "test-llm", "(no answer)"]
+    question = window.view.document().findBlockByNumber(1)
+    assert question.blockFormat().background().color().name() == "#eef3fc"
 
 
 def take_picture(window, tmp_path):

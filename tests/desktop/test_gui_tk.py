@@ -30,4 +30,4 @@ def test_the_window_in_tk_works_with_real_events(capsys):
     with capsys.disabled():
         print("", *re.findall("Tk's thread was held.*", done.stdout), sep="\n")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^\d passed in ", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^\d+ passed in ", done.stdout, re.MULTILINE), done.stdout

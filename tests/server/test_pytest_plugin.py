@@ -1,5 +1,7 @@
 """The pytest plugin: what a user's test finds, and what it says to a mistake."""
 
+import importlib.util
+import textwrap
 from importlib.metadata import entry_points
 
 import pytest
@@ -9,7 +11,8 @@ pytest_plugins = "pytester"
 
 # Where the package is installed, its entry point has registered the plugin already.
 INSTALLED = entry_points(group="pytest11", value="lmstudio.testing.pytest_plugin")
-PLUGIN = () if INSTALLED else ("-p", "lmstudio.testing.pytest_plugin")
+WITH_ASYNCIO = () if INSTALLED else ("-p", "lmstudio.testing.pytest_plugin")
+PLUGIN = (*WITH_ASYNCIO, "-p", "no:asyncio")  # that one warns of what is not set for it
 
 
 def test_the_plugin(pytester):
@@ -62,10 +65,10 @@ APP = """
 """
 
 
-def run(pytester, program, *options):
+def run(pytester, program, *options, plugin=PLUGIN):
     """Run tests that stand after the application."""
     pytester.makepyfile(APP + program)
-    return pytester.runpytest_subprocess(*PLUGIN, "--strict-markers", "-W", "error", *options)
+    return pytester.runpytest_subprocess(*plugin, "--strict-markers", "-W", "error", *options)
 
 
 def test_with_the_server_alone_the_application_talks_to_it(pytester):
@@ -191,3 +194,221 @@ def test_without_websockets_it_says_what_to_install(pytester):
     result.assert_outcomes(errors=1)
     words = "lmstudio.testing needs websockets: pip install websockets"
     result.stdout.fnmatch_lines([words])
+
+
+# -- an application that keeps what it made ----------------------------------------------------
+
+KEEPS = """
+    import lmstudio as lms
+
+    model = lms.llm()
+
+    def answer():
+        return model.respond("hi").content
+"""
+KEEPS_TESTS = """
+    import lmstudio as lms
+    import pytest
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_it(lmstudio_server, number):
+        from the_app import answer
+
+        lmstudio_server.reply(f"from test {number}")
+        assert answer() == f"from test {number}"
+        assert len(lmstudio_server.predictions) == 1
+
+    @pytest.mark.lmstudio_server(token="sk-lm-abcdefgh:abcdefghij0123456789")
+    def test_a_server_that_wants_a_token(lmstudio_server):
+        from the_app import answer
+
+        assert answer()
+        assert len(lmstudio_server.predictions) == 1
+
+    def test_the_default_client_is_the_same(lmstudio_server, lmstudio_client):
+        from the_app import answer
+
+        assert answer()
+        assert lmstudio_client is lms.get_default_client()
+        assert len(lmstudio_server.predictions) == 1
+"""
+
+
+def test_a_handle_that_the_application_keeps_goes_to_the_server_of_each_test(pytester):
+    pytester.makepyfile(the_app=KEEPS, test_it=KEEPS_TESTS)
+    pytester.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=5)
+
+
+def test_an_application_may_make_a_handle_while_it_is_imported_by_the_tests(pytester):
+    pytester.makepyfile(the_app=KEEPS, test_it="import the_app\n" + textwrap.dedent(KEEPS_TESTS))
+    pytester.makeini("[pytest]\nlmstudio_server_while_collecting = true")
+    pytester.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=5)
+
+
+def test_or_by_conftest(pytester):
+    pytester.makepyfile(the_app=KEEPS, test_it=KEEPS_TESTS, conftest="import the_app")
+    pytester.makeini("[pytest]\nlmstudio_server_while_collecting = true")
+    pytester.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=5)
+
+
+def test_what_is_imported_finds_no_server_unless_that_is_wanted(pytester, monkeypatch):
+    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(pytester.path / "nowhere"))  # as without one
+    pytester.makepyfile(the_app=KEEPS, test_it="import the_app")
+    result = pytester.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*LMStudioWebsocketError: LM Studio is not reachable*"])
+
+
+def test_what_a_test_leaves_running_ends_with_it(pytester):
+    run(
+        pytester,
+        """
+    import threading
+
+    left = []
+
+    def test_one(lmstudio_server):
+        lmstudio_server.hold("predict")
+        left.append(lms.llm().respond_stream("hi").run_in_background(on_done=left.append))
+        lmstudio_server.expect("predict")
+
+    def test_two(lmstudio_server):
+        before = list(left)
+        assert left[0].result(timeout=5).cancelled
+        assert app()
+        assert left == before  # no callback of one test starts in another
+        assert len(lmstudio_server.predictions) == 1
+
+    def test_three():
+        assert not any(thread.name == "lmstudio-io" for thread in threading.enumerate())
+""",
+    ).assert_outcomes(passed=3)
+
+
+# -- beside other plugins -----------------------------------------------------------------------
+
+
+def needs(plugin):
+    return pytest.mark.skipif(
+        importlib.util.find_spec(plugin) is None, reason=f"{plugin} is not installed"
+    )
+
+
+@needs("freezegun")
+def test_a_test_may_freeze_the_time(pytester):
+    run(
+        pytester,
+        """
+    import datetime
+    import time
+
+    import freezegun
+
+    @pytest.fixture(autouse=True)
+    def frozen():
+        with freezegun.freeze_time("2020-01-01") as clock:
+            yield clock
+
+    def test_delays_take_their_time(lmstudio_server):
+        lmstudio_server.reply("one two three", delay=0.01, prefill=0.02)
+        assert app() == "one two three"
+        assert datetime.date.today().year == 2020
+
+    @pytest.mark.lmstudio_server(load_time=0.02)
+    def test_loading(lmstudio_server):
+        assert lms.llm("test-vlm").respond("hi").content
+
+    def test_the_test_waits_no_longer_than_it_says(lmstudio_server):
+        with pytest.raises(AssertionError, match="waited 0.05 s"):
+            lmstudio_server.expect("predict", timeout=0.05)
+
+    def test_time_limits(lmstudio_server, frozen):
+        lmstudio_server.reply("one two", silent_after=1)
+        model = lms.llm()
+        frozen.tick(datetime.timedelta(hours=1))
+        with pytest.raises(lms.LMStudioTimeoutError):
+            model.respond("hi", idle_timeout=0.1)
+        frozen.move_to("1999-01-01")
+        assert model.respond("hi", timeout=30).content
+""",
+        "--timeout=40",
+    ).assert_outcomes(passed=4)
+
+
+@needs("pytest_socket")
+@pytest.mark.parametrize("option", ["--disable-socket", "--allow-hosts=192.0.2.1"])
+def test_where_sockets_are_disabled_a_test_reaches_its_server_and_nothing_else(pytester, option):
+    run(
+        pytester,
+        """
+    import socket
+
+    import pytest_socket
+
+    BLOCKED = (pytest_socket.SocketBlockedError, pytest_socket.SocketConnectBlockedError)
+
+    def connect():
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            sock.connect(("198.51.100.1", 9))
+
+    @pytest.mark.filterwarnings("ignore:A test tried")
+    def test_with_a_server(lmstudio_server, lmstudio_client):
+        assert app()
+        assert lmstudio_client.llm.list_loaded()
+        with pytest.raises(BLOCKED):
+            connect()
+
+    @pytest.mark.filterwarnings("ignore:A test tried")
+    @pytest.mark.allow_hosts(["198.51.100.1"])
+    def test_and_what_it_may_reach_anyway(lmstudio_server):
+        assert app()
+        with pytest.raises(OSError):  # it is let through, and on its way, or there is no way
+            connect()
+
+    @pytest.mark.filterwarnings("ignore:A test tried")
+    def test_without_one():
+        with pytest.raises(BLOCKED):
+            connect()
+""",
+        option,
+    ).assert_outcomes(passed=3)
+
+
+@needs("xdist")
+@pytest.mark.parametrize("is_wanted", ["true", "false"])
+def test_tests_may_run_in_several_processes(pytester, is_wanted):
+    pytester.makepyfile(the_app=KEEPS, test_it=KEEPS_TESTS, test_that=KEEPS_TESTS)
+    pytester.makeini(f"[pytest]\nlmstudio_server_while_collecting = {is_wanted}")
+    result = pytester.runpytest_subprocess(*PLUGIN, "-W", "error", "-n", "2")
+    result.assert_outcomes(passed=10)
+
+
+@needs("pytest_asyncio")
+def test_tests_may_be_coroutines(pytester):
+    run(
+        pytester,
+        """
+    import asyncio
+
+    @pytest.fixture
+    async def client(lmstudio_server):
+        async with lms.AsyncClient() as client:
+            yield client
+
+    @pytest.mark.parametrize("number", range(2))
+    async def test_a_coroutine(lmstudio_server, client, number):
+        lmstudio_server.reply(f"from test {number}")
+        model = await client.llm.model()
+        assert (await model.respond("hi")).content == f"from test {number}"
+        assert len(lmstudio_server.predictions) == 1
+
+    async def test_the_application_in_a_thread(lmstudio_server, lmstudio_client):
+        assert await asyncio.to_thread(app)
+
+    def test_no_coroutine(lmstudio_server, lmstudio_client):
+        assert app()
+""",
+        *("--asyncio-mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
+        plugin=WITH_ASYNCIO,
+    ).assert_outcomes(passed=4)

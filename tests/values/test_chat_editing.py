@@ -14,9 +14,11 @@ from lmstudio._values.messages import (
     SystemPrompt,
     TextData,
     ToolCallRequest,
+    ToolCallRequestData,
     ToolCallResultData,
     UserMessage,
 )
+from lmstudio._values.results import LlmPredictionStats, PredictionResult
 from lmstudio.errors import LMStudioRuntimeError, LMStudioValueError
 
 FILE = FileHandle(name="cat.png", identifier="f1", size_bytes=3, file_type="image")
@@ -318,3 +320,71 @@ def test_no_edit_brings_two_messages_of_one_role_together(roles, steps):
             assert chat == before
         pairs = itertools.pairwise(message.role for message in chat)
         assert all(a != b or a == "tool" for a, b in pairs)
+
+
+# -- with and without reasoning ---------------------------------------------------------------
+
+THOUGHT = "<think>Hm.</think>\n\nYes."
+
+
+def test_a_response_keeps_its_reasoning_unless_that_is_left_out():
+    chat = chat_of("u")
+    assert chat.add_assistant_response(THOUGHT).text == THOUGHT
+    chat.pop()
+    assert chat.add_assistant_response(THOUGHT, reasoning=False).text == "Yes."
+    chat.pop()
+    assert chat.add_assistant_response("Yes.", [REQUEST], reasoning=False).tool_calls == [REQUEST]
+
+
+def test_what_a_model_marked_as_its_reasoning_is_left_out_whatever_its_marks():
+    result = PredictionResult(
+        content="[Hm.]\nYes.",
+        parsed="[Hm.]\nYes.",
+        stats=LlmPredictionStats(stop_reason="eosFound"),
+        model_info=None,
+        load_config=None,
+        prediction_config=None,
+        reasoning_content="Hm.",
+        answer="\nYes.",
+    )
+    chat = chat_of("u")
+    assert chat.add_assistant_response(result).text == "[Hm.]\nYes."
+    chat.pop()
+    assert chat.add_assistant_response(result, reasoning=False).text == "Yes."
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AssistantResponse(content=[TextData(text=THOUGHT)]),
+        {"role": "assistant", "content": THOUGHT},
+        {"role": "assistant", "content": [{"type": "text", "text": THOUGHT}]},
+    ],
+)
+def test_a_message_is_added_without_its_reasoning(message):
+    before = str(message)
+    chat = chat_of("u")
+    assert chat.append(message).text == THOUGHT
+    chat.pop()
+    assert chat.append(message, reasoning=False).text == "Yes."
+    assert chat[-1].text == "Yes."
+    assert str(message) == before  # it is the caller's
+
+
+def test_the_calls_of_a_message_stay_when_its_reasoning_goes():
+    chat = chat_of("u")
+    chat.append(
+        AssistantResponse(
+            content=[TextData(text=THOUGHT), ToolCallRequestData(tool_call_request=REQUEST)]
+        ),
+        reasoning=False,
+    )
+    assert chat[-1].text == "Yes."
+    assert chat[-1].tool_calls == [REQUEST]
+
+
+def test_other_messages_have_no_reasoning_to_leave_out():
+    chat = Chat()
+    chat.append({"role": "system", "content": THOUGHT}, reasoning=False)
+    chat.append({"role": "user", "content": THOUGHT}, reasoning=False)
+    assert [message.text for message in chat] == [THOUGHT, THOUGHT]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from .._protocol.argument_checks import number
+from .._protocol.clock import monotonic
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Changes:
             TypeError: `timeout` is no number.
         """
         number()("timeout", timeout)
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while True:
             # Before the look: what the loop thread changes during it is seen in the next round.
             seen = self._version
@@ -70,7 +70,7 @@ class Changes:
                 return found
             if self._closed:
                 raise AssertionError(f"{describe()} (the server was closed)")
-            remaining = deadline - time.monotonic()
+            remaining = deadline - monotonic()
             if remaining <= 0:
                 raise AssertionError(f"{describe()} (waited {timeout:g} s){_hint()}")
             with self._changed:

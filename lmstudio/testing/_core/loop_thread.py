@@ -7,8 +7,10 @@ import concurrent.futures
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from .._protocol.clock import monotonic
 from .._protocol.log import Failure
 
 T = TypeVar("T")
@@ -31,6 +33,8 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_log)
+        with suppress(AttributeError):  # uvloop has a clock of its own
+            self._loop.time = monotonic  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from .._protocol.clock import monotonic
 from .loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -49,10 +49,10 @@ class Workers:
 
     def join(self, timeout: float) -> list[str]:
         """Wait for all threads, `timeout` seconds together; return the names of the rest."""
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         threads = list(self._threads)
         for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - monotonic()))
         return [thread.name for thread in threads if thread.is_alive()]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 import threading
-import time
 from typing import Any
 
 import attrs
@@ -17,6 +16,7 @@ from .._core.loop_thread import logger
 from .._core.prediction import Prediction
 from .._core.registry import Found, Instance
 from .._engines.engine import Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
+from .._protocol.clock import perf_counter
 from .._protocol.errors import EndpointError, serialize
 from .._protocol.log import Failure
 from .._protocol.packets import progress_packet
@@ -66,7 +66,7 @@ class Generation:
         )
         self._strings = StopStrings(self.request.stop_strings)
         self._tags = ReasoningTags(record.config.get(_PARSING))
-        self._started = time.perf_counter()
+        self._started = perf_counter()
         self._first: float | None = None
         self._prompt_tokens: int | None = None
         self._taken = 0  # tokens of the engine
@@ -91,7 +91,7 @@ class Generation:
     def run(self) -> bool:
         """Generate and send; False if the channel is to stay open in silence."""
         self.record.note_phase("prefill")
-        self._started = time.perf_counter()
+        self._started = perf_counter()
         try:
             return self._generate()
         except EndpointError as problem:
@@ -195,7 +195,7 @@ class Generation:
         assert isinstance(token, Token)
         self._taken += token.count
         if self._first is None:
-            self._first = time.perf_counter()
+            self._first = perf_counter()
             self.record.note_phase("generating")
         if token.reasoning_type != "none" or token.is_structural:
             self._emit_held()
@@ -289,7 +289,7 @@ class Generation:
         self._channel.send(progress_packet(processed, total, cached))
 
     def _stats(self) -> dict[str, Any]:
-        now = time.perf_counter()
+        now = perf_counter()
         prompt = self._prompt_tokens
         if prompt is None:
             prompt = len(split_tokens(self.request.prompt))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from .._protocol import argument_checks as checks
+from .._protocol.clock import monotonic
 from .._protocol.public import public
 from .engine import Engine, Event, GenerationRequest, split_tokens
 
@@ -47,13 +47,13 @@ class GeneratedEngine(Engine):
         if self._prefill > 0 and request.stop.wait(self._prefill):
             return
         request.report_progress(total, total, 0)
-        due = time.monotonic()
+        due = monotonic()
         count = 0
         while count != self._tokens and not request.stop.is_set():
             if self._rate is not None:
                 # Against a schedule, so that the rate holds whatever a token costs.
                 due += 1.0 / self._rate
-                wait = due - time.monotonic()
+                wait = due - monotonic()
                 if wait > 0 and request.stop.wait(wait):
                     return
             yield f" word{count}" if count else "word0"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import attrs
 
 from .._protocol import argument_checks as checks
+from .._protocol.clock import monotonic
 from .._protocol.public import public
 from .engine import Engine, Event, Fault, Finish, GenerationRequest, Token, ToolCall, split_tokens
 from .schema_check import misfit
@@ -159,14 +159,14 @@ class _Stopper:
         if not request.stop.is_set():
             return False
         if self._give_up is None:
-            self._give_up = time.monotonic() + self._slow_stop
-        return time.monotonic() >= self._give_up
+            self._give_up = monotonic() + self._slow_stop
+        return monotonic() >= self._give_up
 
     def sleep(self, seconds: float) -> bool:
         """Wait, unless it is over; True if it is."""
-        deadline = time.monotonic() + seconds
+        deadline = monotonic() + seconds
         while not self.over():
-            now = time.monotonic()
+            now = monotonic()
             if now >= deadline:
                 return False
             if self._give_up is None and not self._request.stop.is_set():
