@@ -318,7 +318,7 @@ def _explained(data: Any) -> str | None:
         kind = {"llm": "a language model", "embedding": "an embedding model"}.get(str(domain))
         if isinstance(path, str) and kind is not None:
             return f"It is {kind}, which is loaded by client.{domain}.model({_cut(path)!r})."
-    if code not in _LISTED:
+    if not isinstance(code, str) or code not in _LISTED:
         return None
     label, wanted, sample, total = _LISTED[code]
     names, name, count = data.get(sample), data.get(wanted), data.get(total)

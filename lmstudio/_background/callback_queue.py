@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from .._concurrency.once import Once
 from . import seat
 from .lane import lane_of
 from .toolkits import QtDispatcher, TkDispatcher
+
+logger = logging.getLogger(__name__)
 
 _MANY = 256  # pieces of text that wait; more are joined
 
@@ -143,8 +146,9 @@ class CallbackQueue:
         self._flushing = Once()  # set while a flush is under way, with what tells it from others
         self._failure = Once()
         self.is_over = rests  # whether a window need not look often: the end was told, or it rests
-        # Ours return at once, in any thread.
-        may_hang = dispatch is not None and not isinstance(dispatch, (TkDispatcher, QtDispatcher))
+        # Ours return at once, in any thread; a class made out of them may not.
+        is_ours = type(dispatch).__call__ in (TkDispatcher.__call__, QtDispatcher.__call__)
+        may_hang = dispatch is not None and not is_ours
         self._lane = lane_of(dispatch) if may_hang and dispatch is not None else None
         if isinstance(dispatch, TkDispatcher):
             dispatch._expect(self)
@@ -304,4 +308,7 @@ class CallbackQueue:
 def _report(error: BaseException) -> None:
     """Do with an exception what Python does with one that ends a thread."""
     details = (type(error), error, error.__traceback__, threading.current_thread())
-    threading.excepthook(threading.ExceptHookArgs(details))
+    try:
+        threading.excepthook(threading.ExceptHookArgs(details))
+    except BaseException:  # of a hook, or a stderr that nobody reads any more: streams must go on
+        logger.debug("threading.excepthook failed", exc_info=True)

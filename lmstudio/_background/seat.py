@@ -88,8 +88,10 @@ class Seat:
         # Begun first, looked at second; the spare thread does it the other way round.
         if not self._has_spare:
             self._has_spare = True
-            with suppress(LMStudioRuntimeError):  # Python is exiting: nobody takes over any more
+            try:
                 start_daemon(self._stand_by, "lmstudio-spare", refusal="Nobody can stand by")
+            except LMStudioRuntimeError:  # there are too many threads, or Python is exiting
+                self._has_spare = False
         elif self._spare_rests:
             self._spare_rests = False
             self._wake.put(None)

@@ -331,7 +331,10 @@ class _Poller:
         while self._state.errands:
             errand = self._state.errands.popleft()
             mine.enter()
-            errand()
+            try:
+                errand()
+            except BaseException:  # a bug of ours: what else this thread has must go on
+                logger.debug("an errand of the background thread failed", exc_info=True)
             if not mine.leave():
                 raise _SeatLost
 
@@ -364,9 +367,11 @@ def _work(state: _State, poller: _Poller, mine: Seat) -> None:
             state.arriving.append(lost.bell)
             state.news.put(lost.bell)
         if state.has_arrivals:
-            with suppress(LMStudioRuntimeError):  # Python is exiting
+            try:
                 state.ensure_thread()
-            state.news.put(None)
+                state.news.put(None)
+            except LMStudioRuntimeError:  # no thread can be started, but this one is there
+                _run(state, Once())
     finally:
         if not mine.is_lost and state.running.get(0) is mine:
             state.running.pop(0, None)

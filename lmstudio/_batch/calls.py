@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from .._api.callbacks import not_the_end
+from .._concurrency.cancel_token import CancelEvent
 from .._config.to_wire import STRUCTURED_KEY
 from .._connection.call import END, WAKE, Call
 from .._connection.limits import CallLimits
@@ -55,9 +56,10 @@ class PredictionRun:
     def tell(self, told: Callable[[Any], None]) -> None:
         """Start it, and have `told` called with something once it has ended."""
         call = self.call
-        call.inbox = cast(Any, _Folder(call, self._reader, told))  # of which others only `put`
-        self._session.start(call, self._events)
+        _start(self._session, call, self._events, _Folder(call, self._reader, told))
+        self._events = []  # they have what started this
         if call.outcome is not None and not call.is_sent:  # it was cancelled before
+            call.inbox = _NOBODY
             told(None)
 
     def done(self) -> bool:
@@ -99,8 +101,8 @@ class RequestRun(Generic[R]):
 
     def tell(self, told: Callable[[Any], None]) -> None:
         """Start it, and have `told` called with something once it has ended or is cancelled."""
-        self.call.inbox = cast(Any, _Teller(self.call, told))  # of which others only `put`
-        self._session.start(self.call, self._events)
+        _start(self._session, self.call, self._events, _Teller(self.call, told))
+        self._events = None
 
     def done(self) -> bool:
         """Whether it has ended, or was cancelled."""
@@ -150,6 +152,7 @@ class _Folder(_Teller):
     def put(self, item: Any) -> None:
         """Take an item."""
         if item is END:
+            self._reader.end_fold()
             self._take_end()
             self._told(None)
         elif item is not WAKE:
@@ -165,6 +168,15 @@ class _Nobody:
 
 
 _NOBODY: Any = _Nobody
+
+
+def _start(session: Session, call: Call, events: CancelEvent, inbox: _Teller) -> None:
+    call.inbox = cast(Any, inbox)  # of which others only `put`
+    try:
+        session.start(call, events)
+    except BaseException:
+        call.inbox = _NOBODY
+        raise
 
 
 class Work(Generic[R]):

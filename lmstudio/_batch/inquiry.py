@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .hosts import Host
     from .tasks import Running
 
+MOST = 1_000  # places, whatever a server says
 ASK_AGAIN = 5.0  # seconds after which it asks what is queued now
 _NOT_THERE = (LMStudioWebsocketError, LMStudioTimeoutError)
 
@@ -56,7 +57,7 @@ class Inquiry:
             return
         self._asks_slots = self._epoch != host.epoch
         if self._asks_slots:
-            self._epoch, self._next_look = host.epoch, now
+            self._epoch, self._next_look, self._tells_state = host.epoch, now, True
         elif self._tells_state and now >= self._next_look:
             self._next_look = now + ASK_AGAIN
         else:
@@ -71,9 +72,7 @@ class Inquiry:
         elif not self._asks_slots:
             host.places = self._slots
             self._tells_state = isinstance(answer, _NOT_THERE)  # an old server does not know it
-        elif isinstance(answer, int):
-            self._slots = answer
-        elif isinstance(answer, _NOT_THERE):  # who is not there is asked once it is back
-            host.places = host.places or PLACES
         else:
-            self._slots = PLACES
+            self._slots = min(answer, MOST) if isinstance(answer, int) else PLACES
+            # One, until it is known what is queued. Who is not there is asked once it is back.
+            host.places = host.places or (PLACES if isinstance(answer, _NOT_THERE) else 1)

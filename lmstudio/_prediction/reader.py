@@ -154,20 +154,33 @@ class Reader:
         return None
 
     def fold(self, packet: Any) -> None:
-        """Take a packet, in the I/O thread; what is wrong with it is the outcome. No callbacks.
+        """Take a packet, in the I/O thread. No callbacks; what is wrong with it is the outcome.
 
-        Where a cancel came first, this is still part of what had arrived.
+        After a cancel nothing more is taken: what had arrived before it was folded then.
         """
-        if self._failure is not None:
+        call = self._call
+        if call.claim or self._failure is not None:
             return
         try:
             if packet["type"] == "fragment":  # no lock: others look after the end only
                 self._accumulator.fragment(packet.get("fragment"))
             else:
                 self._take_other(packet)
-        except LMStudioError as error:
-            self._failure = self._failure or error
-            self._call.cancel("it cannot be read")
+        except Exception as error:  # of this prediction only: the connection has others
+            failure = self._failure  # the first one, if it was noted on the way
+            if failure is None and isinstance(error, LMStudioError):
+                failure = error
+            elif failure is None:
+                words = f"Unexpected data: a packet that cannot be handled: {error!r}"
+                failure = LMStudioProtocolError(words)
+            # Without its traceback, which has this frame, and so this reader.
+            self._failure = failure.with_traceback(None)
+            # Posted: the connection that it would be taken from is being read just now.
+            call.dispatcher.reactor.post(call.dispatcher.fail, call, self._failure)
+
+    def end_fold(self) -> None:
+        """Let go of what refers to this reader, and is needed no more."""
+        self._tool_requests = None
 
     def _take_first(self) -> None:
         self._has_fragment = True

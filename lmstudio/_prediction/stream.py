@@ -260,7 +260,7 @@ class PredictionStream(Prediction[T_co]):
             on_error: Called with what ended the prediction.
             dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
                 `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
-                the package's thread, and should be short, since other streams wait for them.
+                the package's thread, and should be short, since this stream waits for them.
             interval: Seconds between two texts, at least. Only before another callback (but one
                 for each fragment), and at the end, text comes earlier.
 

@@ -18,7 +18,7 @@ SESSION = "s_a_tab"
 @pytest.fixture
 def notebook(tmp_path):
     pytest.importorskip("marimo", reason="did not run: marimo is not here")
-    text = program("notebooks.md", "import marimo\n\napp")
+    text = program("notebooks.md", "marimo.App()")
     (tmp_path / "program.py").write_text(text, encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """How many inputs of a batch run at once, when nobody says it: as many as the model has places."""
 
 import asyncio
+import itertools
 
 import pytest
 from batch.storms import Echo, Host
@@ -68,9 +69,10 @@ def test_what_is_queued_at_a_model_takes_its_places_but_for_one(server, model, q
     batch = model.respond_many(["hi"] * 9)
     worker = first_pair(batch)
     state = server.expect("getInstanceProcessingState")
-    assert batch._count == 0
+    calls = [server.expect("predict")]
+    assert batch._count == 1  # until it is known
     state.result({"status": "generating", "queued": queued})
-    calls = [server.expect("predict") for _ in range(places)]
+    calls += [server.expect("predict") for _ in range(places - 1)]
     assert batch._count == places
     for call in calls:
         call.success()
@@ -115,6 +117,22 @@ def test_a_server_that_knows_no_state_is_asked_once(server, model, monkeypatch):
     server.expect("getInstanceProcessingState").error("Unknown endpoint")
     assert len(worker.result()) == 40
     assert len(states(server)) == 1
+
+
+def test_no_server_makes_a_batch_begin_everything_at_once(server, model):
+    server.hold("predict")
+    server.hold("getLoadConfig")
+    batch = model.respond_many(str(number) for number in itertools.count())
+    worker = first_pair(batch)
+    server.expect("getLoadConfig").result({"fields": [{"key": KEY, "value": 10**9}]})
+    calls = [server.expect("predict") for _ in range(1_000)]
+    assert batch._count == 1_000
+    batch.cancel()
+    for call in calls:
+        call.expect_cancel()
+        call.success("userStopped")
+    worker.result()
+    list(batch)
 
 
 def test_a_number_that_is_given_is_not_asked_for(server, narrow):

@@ -230,14 +230,12 @@ def test_a_dispatch_that_waits_for_its_function_may_outlive_its_loop(server, mod
     loop.close()
 
 
-def test_dispatchers_of_the_package_need_no_spare_thread(server, model):
+def test_dispatchers_of_the_package_need_no_spare_thread(server, model, monkeypatch):
     class Dispatcher(lms.QtDispatcher):
         def __init__(self):
             self.closed, self.calls = lms.CancelToken(), queue.SimpleQueue()
 
-        def __call__(self, function):
-            self.calls.put(function)
-
+    monkeypatch.setattr(lms.QtDispatcher, "__call__", lambda self, call: self.calls.put(call))
     dispatch, done = Dispatcher(), []
     _, call = start_held(server, model.respond_stream("hi"), on_done=done.append, dispatch=dispatch)
     call.success()
@@ -485,3 +483,74 @@ def test_a_visit_that_is_asked_for_while_the_lane_is_left_is_not_forgotten(monke
     served._visits.put(lambda: None)
     Worker(served._serve).result(LIMIT)
     assert called.is_set()
+
+
+# -- where nobody can stand by, and where an error cannot be told ---------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_that_cannot_be_told_leaves_the_other_streams_their_thread(
+    server, model, monkeypatch
+):
+    def broken_hook(_details):
+        raise ValueError("nobody reads stderr")
+
+    def dispatch(function):
+        function()
+
+    def fail(_result):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(threading, "excepthook", broken_hook)
+    log = []
+    other, held = start_held(server, model.respond_stream("other"), on_text=log.append)
+    future, call = start_held(server, model.respond_stream("hi"), on_done=fail, dispatch=dispatch)
+    call.success()
+    future.exception(LIMIT)
+    held.fragment("other")
+    eventually(lambda: log == ["other"])
+    held.success()
+    assert other.result(LIMIT).content == "other"
+
+
+def refuse_threads(monkeypatch):
+    def refuse(*_, **__):
+        raise lms.LMStudioRuntimeError("no more threads")
+
+    monkeypatch.setattr(seat, "start_daemon", refuse)
+    monkeypatch.setattr(_background, "start_daemon", refuse)
+
+
+def test_a_thread_that_was_held_up_reads_on_itself_where_no_other_can_be_started(
+    server, model, gate, monkeypatch
+):
+    future, call = start_held(server, model.respond_stream("hi"), on_text=gate.pass_through)
+    call.fragment("one ")
+    gate.entered.get(timeout=LIMIT)
+    # The seat was lost, and who has taken it over has nothing to read.
+    eventually(lambda: not _background._state.value.running)
+    refuse_threads(monkeypatch)
+    gate.open.set()
+    call.fragment("two")
+    call.success()
+    assert future.result(LIMIT).content == "one two"
+
+
+def test_who_stands_by_is_started_later_if_it_was_refused_at_first(
+    server, model, gate, monkeypatch
+):
+    log = []
+    future, call = start_held(server, model.respond_stream("hi"), on_text=log.append)
+    with monkeypatch.context() as refusing:
+        refuse_threads(refusing)
+        call.fragment("one ")
+        eventually(lambda: log == ["one "])
+    hung, other = start_held(server, model.respond_stream("held"), on_text=gate.pass_through)
+    other.fragment("x")
+    gate.entered.get(timeout=LIMIT)
+    call.fragment("two")
+    eventually(lambda: log == ["one ", "two"])
+    gate.open.set()
+    for one in (call, other):
+        one.success()
+    assert (future.result(LIMIT).content, hung.result(LIMIT).content) == ("one two", "x")
