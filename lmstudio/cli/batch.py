@@ -31,6 +31,7 @@ from ._totals import told
 __all__ = ["run"]
 
 _IS_ANOTHER = "asks something else"  # in what the journal says of an input that is not its own
+_IS_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows lacks the latter
 # What ends a batch that had begun.
 _ENDS = (
     lms.LMStudioWebsocketError,
@@ -145,6 +146,8 @@ class _Job:
             batch = self._begin(models, dask)
         except lms.LMStudioValueError as error:
             raise in_terms_of_schema(error, self._options.schema) from None
+        except lms.LMStudioOSError as error:  # of the journal
+            raise self._in_words(error) from None
         gone: Exception | None = None
         try:
             with on_ctrl_c(self._stop), watch(models, self._options.patience):
@@ -197,7 +200,7 @@ class _Job:
             return gone
         if isinstance(gone, lms.LMStudioTimeoutError):
             return gone
-        is_full = gone.errno in (errno.ENOSPC, errno.EDQUOT)
+        is_full = gone.errno in _IS_FULL
         output = "Standard output" if self._options.output == PIPE else self._options.output
         name = self._journal if isinstance(gone, lms.LMStudioOSError) else output
         why = os.strerror(gone.errno) if gone.errno else str(gone)
