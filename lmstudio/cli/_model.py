@@ -41,7 +41,8 @@ def find_kind(client: lms.Client, key: str) -> Literal["llm", "embedding"]:
     Where nobody knows it, it is said to be a language model: the server then says more.
     """
     for model in client.embedding.list_downloaded():
-        names = (model.model_key, model.path, *(model.info.variants or ()))
+        names = [model.model_key, *(model.info.variants or ())]
+        names += [model.path, *(f"{model.info.publisher}/{name}" for name in names)]
         if key.lower() in map(str.lower, names):
             return "embedding"
     is_embedding = key in [model.identifier for model in client.embedding.list_loaded()]

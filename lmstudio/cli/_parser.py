@@ -28,7 +28,8 @@ def make_parser() -> Parser:
         description="Talk with the models of LM Studio, and look after them.",
         epilog=(
             f"Each command has a help of its own: {name} chat --help\n"
-            "Exit codes: 0 done, 1 failed, 2 not understood, 3 no LM Studio, 130 Ctrl-C."
+            "Exit codes: 0 done, 1 failed, 2 not understood, 3 no LM Studio,\n"
+            "4 some rows of a batch failed, 124 time limit of a batch, 130 Ctrl-C."
         ),
     )
     _add_common(parser, None)
@@ -325,7 +326,12 @@ def _count(text: str) -> int:
 
 
 def _count_or_none(text: str) -> int:
-    return 0 if text == "0" else _count(text)
+    if text == "0":
+        return 0
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 0") from None
 
 
 def _temperature(text: str) -> float:
