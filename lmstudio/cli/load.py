@@ -10,7 +10,7 @@ import lmstudio as lms
 
 from ._bar import Bar
 from ._errors import CommandError
-from ._loaded import find_loaded
+from ._fits import fitting
 from ._model import find_kind, no_such_model
 from ._name import program_name
 from ._screen import one_line
@@ -58,7 +58,7 @@ def _find(namespace: Any, options: argparse.Namespace) -> Any:
         with contextlib.suppress(lms.LMStudioModelNotFoundError):  # it may just be unloaded
             infos.append(model.get_info())
             models.append(model)
-    return next((models[place] for place in find_loaded(infos, options.model)), None)
+    return next((models[place] for place in fitting(infos, options.model)), None)
 
 
 def _load(client: lms.Client, namespace: Any, options: argparse.Namespace) -> Any:

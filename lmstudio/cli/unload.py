@@ -9,7 +9,7 @@ from typing import Any
 import lmstudio as lms
 
 from ._errors import CommandError, list_some, nearest
-from ._loaded import WHOLE, find_loaded
+from ._fits import WHOLE, fitting
 from ._name import program_name
 from ._screen import one_line
 from ._show import print_json
@@ -61,7 +61,7 @@ def _find(loaded: list[Any], text: str, others: list[str]) -> Any:
         return by_name[text]
     name = program_name()
     infos = [model.get_info() for model in loaded]
-    same = [loaded[place] for place in find_loaded(infos, text, WHOLE)]
+    same = [loaded[place] for place in fitting(infos, text, WHOLE)]
     if len(same) == 1:
         return same[0]
     if same:
