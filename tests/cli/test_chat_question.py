@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from cli.chats import LIMIT, asked, chat, contents, pipe, saved, stop
+from cli.commands import start
 from helpers import needs_signals
 from PIL import Image
 

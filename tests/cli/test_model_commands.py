@@ -237,6 +237,8 @@ def test_unload_by_identifier_by_key_and_all(models):
 def test_unload_of_one_that_is_not_loaded_unloads_nothing(models):
     models.load("eye", "first")
     done = command(models, "unload", "first", "firts", code=1)
+    assert done.stderr == "lmstudio: 'firts' is not loaded.\n  Loaded: first\n"
+    done = command(models, "unload", "firts", code=1)
     assert f"Did you mean: {typed(models)} unload first" in done.stderr
     assert models.identifiers == ["first"]
     assert "--all" in command(models, "unload", code=2).stderr
