@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from .cli._name import program_name
+from .cli._name import keep_host, program_name
 from .cli._parser import make_parser
 
 
@@ -41,6 +41,7 @@ def _run(arguments: list[str] | None) -> int:
         if options.program is None:
             parser.print_help(sys.stderr)
             return 2
+        keep_host(options.host)
         _mend_ctrl_break()
         # Imported when it is asked for: `doctor` must run where the others cannot be imported.
         program = importlib.import_module(f".cli.{options.program}", __package__)

@@ -622,6 +622,7 @@ class AsyncBatch(Generic[R]):
         except BaseException:
             if task.running is not None:  # it may not have been started, and so would never end
                 task.running.call.cancel(_INTERRUPTED)
+            _note_end(self._news, self._bell, task.index, None)
             raise
 
     # -- the end ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 from collections.abc import Iterable
@@ -36,6 +37,7 @@ class Parser(argparse.ArgumentParser):
         """Make one; no option may be shortened, for that may mean another one tomorrow."""
         super().__init__(formatter_class=_Help, **{**settings, "allow_abbrev": False})
         self.commands: dict[str, Parser] = {}
+        self._given: list[str] = []
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Return the arguments; the command says what it does not know, with its own usage."""
@@ -48,6 +50,11 @@ class Parser(argparse.ArgumentParser):
             command = self.commands.get(getattr(options, "program", ""), self)
             command.refuse(unknown)
         return options
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return what is known and the rest; keep what was given, for what is wrong with it."""
+        self._given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def _check_beginning(self, arguments: list[str]) -> None:
         """Refuse an unknown option before the command, whose value would be taken for that."""
@@ -76,6 +83,12 @@ class Parser(argparse.ArgumentParser):
         if wrong is not None:
             instead = _ELSEWHERE.get(wrong[1]) or _nearest(wrong[1], self.commands)
             self.leave(f"unknown command {wrong[1]!r}", instead)
+        if message.startswith("the following arguments are required"):
+            typed = itertools.takewhile(lambda text: text != "--", self._given)
+            names = [text.partition("=")[0] for text in typed if text.startswith("--")]
+            unknown = [name for name in names if name not in self._option_string_actions]
+            if unknown:  # it may be why something lacks
+                self.refuse(unknown)
         self.leave(message, None)
 
     def leave(self, what: str, instead: str | None) -> NoReturn:
@@ -90,8 +103,10 @@ class Parser(argparse.ArgumentParser):
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     import difflib  # only here: most runs need it not
 
-    found = difflib.get_close_matches(name, list(known), 1)
-    return found[0] if found else None
+    # Without their dashes, which would make all options alike.
+    by_word = {text.lstrip("-"): text for text in known}
+    found = difflib.get_close_matches(name.lstrip("-"), by_word, 1)
+    return by_word[found[0]] if found else None
 
 
 class ShowVersion(argparse.Action):

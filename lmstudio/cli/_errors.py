@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from ._screen import one_line
 __all__ = ["FAILED", "NO_SERVER", "CommandError", "complain", "in_words", "list_some", "nearest"]
 
 FAILED = 1  # the exit codes, as docs/cli.md has them
+NOT_UNDERSTOOD = 2
 NO_SERVER = 3
 
 # What speaks of Python: a call, a class, an argument.
@@ -55,7 +57,8 @@ def in_words(error: object) -> CommandError:
     if isinstance(error, lms.LMStudioServerError) and error.server_error is not None:
         told = _of_server(error, error.server_error)
     elif isinstance(error, lms.LMStudioConnectionLostError):
-        told = CommandError(_plain(str(error)), code=NO_SERVER)
+        look = f"Is it still running? {program_name()} doctor"
+        told = CommandError(_plain(str(error)), look, code=NO_SERVER)
     elif isinstance(error, lms.LMStudioWebsocketError):
         told = _unreachable(str(error))
     elif isinstance(error, lms.LMStudioCancelledError):
@@ -64,7 +67,8 @@ def in_words(error: object) -> CommandError:
         told = _of_value(str(error))
     elif isinstance(error, OSError) and not isinstance(error, lms.LMStudioError):
         what = error.strerror or str(error)
-        told = CommandError(f"{error.filename}: {what}" if error.filename else what)
+        room = "Make room there, then the same command again." * (error.errno == errno.ENOSPC)
+        told = CommandError(f"{error.filename}: {what}" if error.filename else what, room)
     else:
         told = CommandError(_plain(str(error)))
     if isinstance(error, lms.LMStudioError):
@@ -138,13 +142,15 @@ def _unreachable(text: str) -> CommandError:
 
 def _of_value(text: str) -> CommandError:
     if text.startswith("api_host must not hold an API token"):
-        return CommandError("--host must not hold an API token.", "Set LM_API_TOKEN instead.")
+        hint = "Set LM_API_TOKEN instead."
+        return CommandError("--host must not hold an API token.", hint, code=NOT_UNDERSTOOD)
     if text.startswith("api_host must not hold a user name"):
-        return CommandError("--host must not hold a user name.")
+        return CommandError("--host must not hold a user name.", code=NOT_UNDERSTOOD)
     if text.startswith("api_host"):
         what, _, example = text.partition(". Write ")
         hint = f"Write {example}".replace("'", "") if example else ""
-        return CommandError(f"{what.rstrip('.')}.".replace("api_host", "--host", 1), hint)
+        what = f"{what.rstrip('.')}.".replace("api_host", "--host", 1)
+        return CommandError(what, hint, code=NOT_UNDERSTOOD)
     if "is not an LM Studio API token" in text:
         what, _, hint = text.partition(". ")
         return CommandError(f"{what}.", hint)
@@ -158,6 +164,7 @@ def _plain(text: str) -> str:
     """Return words without what speaks of Python, as far as it is known."""
     text = _PLACE.sub(r"\2", text)
     text = text.replace(" The next call connects again.", "")
+    text = re.sub(r"\[(?:Errno|WinError) -?\d+\] ", "", text)
     return re.sub(r"\b(?:idle_|tool_|connect_)?timeout=(\S+)", r"\1", text)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import lmstudio as lms
 
 from ._errors import CommandError, list_some, nearest
+from ._fits import fitting
 from ._name import program_name
 from ._screen import Screen
 
@@ -40,10 +41,9 @@ def find_kind(client: lms.Client, key: str) -> Literal["llm", "embedding"]:
 
     Where nobody knows it, it is said to be a language model: the server then says more.
     """
-    for model in client.embedding.list_downloaded():
-        names = (model.model_key, model.path, *(model.info.variants or ()))
-        if key.lower() in map(str.lower, names):
-            return "embedding"
+    infos = [model.info for model in client.list_downloaded_models()]
+    if {infos[place].type for place in fitting(infos, key)} == {"embedding"}:
+        return "embedding"
     is_embedding = key in [model.identifier for model in client.embedding.list_loaded()]
     return "embedding" if is_embedding else "llm"
 

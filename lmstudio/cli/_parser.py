@@ -28,8 +28,8 @@ def make_parser() -> Parser:
         description="Talk with the models of LM Studio, and look after them.",
         epilog=(
             f"Each command has a help of its own: {name} chat --help\n"
-            "Exit codes: 0 done, 1 failed, 2 not understood, 3 no LM Studio, 4 a batch in "
-            "which some failed, 124 its time limit, 130 Ctrl-C."
+            "Exit codes: 0 done, 1 failed, 2 not understood, 3 no LM Studio,\n"
+            "4 some rows of a batch failed, 124 time limit of a batch, 130 Ctrl-C."
         ),
     )
     _add_common(parser, None)

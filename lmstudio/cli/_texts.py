@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,13 @@ from typing import IO
 
 from ._errors import CommandError
 
-__all__ = ["lines_of", "whole_text"]
+__all__ = ["in_utf8", "lines_of", "whole_text"]
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, with which it begins
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def whole_text(typed: str | None, file: str | None) -> str:
@@ -25,13 +32,15 @@ def whole_text(typed: str | None, file: str | None) -> str:
         return typed
     with _opened(file) as source:
         try:
-            return codecs.decode(source.read().removeprefix(codecs.BOM_UTF8), "utf-8")
+            return codecs.decode(in_utf8(source.read()).removeprefix(codecs.BOM_UTF8), "utf-8")
         except UnicodeDecodeError as error:
             raise _no_text(file, error) from None
 
 
 def lines_of(typed: Sequence[str], file: str | None) -> Iterator[str]:
-    """Give each text; of a file or the standard input each line that is not empty.
+    """Give each text; of a file or the standard input each line, an empty one, too.
+
+    Of a file of JSON, empty lines are passed over.
 
     Raises:
         CommandError: There is no text, or a line that is none.
@@ -43,23 +52,45 @@ def lines_of(typed: Sequence[str], file: str | None) -> Iterator[str]:
         return
     is_json = (file or "").lower().endswith((".jsonl", ".ndjson"))
     with _opened(file) as source:
-        for number, line in enumerate(source, start=1):
+        for number, line in enumerate(_lines(source), start=1):
             try:
                 text = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
             except UnicodeDecodeError as error:
                 raise _no_text(file, error, number) from None
-            if text.strip():
-                yield _text_in(text, number) if is_json else text.strip("\r\n")
+            if not is_json:
+                yield text.strip("\r\n")
+            elif text.strip():
+                yield _text_in(text, f"{file}: line {number}")
 
 
-def _text_in(line: str, number: int) -> str:
+def in_utf8(data: bytes) -> bytes:
+    """Return a text that has the mark of UTF-16 or UTF-32 as UTF-8, anything else as it is."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding).encode()
+            except UnicodeDecodeError:
+                return data  # what is wrong is told where it is read
+    return data
+
+
+def _lines(source: IO[bytes]) -> Iterator[bytes]:
+    first = source.readline()
+    if first.startswith(tuple(mark for mark, _ in _MARKS)):
+        yield from io.BytesIO(in_utf8(first + source.read()))
+    elif first:
+        yield first
+        yield from source
+
+
+def _text_in(line: str, where: str) -> str:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):
         data = None
     text = data.get("text") if isinstance(data, dict) else data
     if not isinstance(text, str):
-        raise CommandError(f'Line {number} is no JSON string, nor {{"text": "..."}}.')
+        raise CommandError(f'{where} is no JSON string, nor {{"text": "..."}}.')
     return text
 
 
@@ -82,4 +113,4 @@ def _check_alone(file: str | None) -> None:
 def _no_text(file: str | None, error: UnicodeDecodeError, line: int | None = None) -> CommandError:
     where = "The standard input" if file in (None, "-") else file
     at = f"line {line}" if line is not None else f"byte {error.start + 1}"
-    return CommandError(f"{where} is no text in UTF-8: {at}.")
+    return CommandError(f"{where} is no text in UTF-8: {at}.", "Save it as UTF-8.")

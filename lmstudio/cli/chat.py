@@ -15,7 +15,7 @@ import lmstudio as lms
 from ._chat.commands import show_end
 from ._chat.conversation import Question
 from ._chat.hangup import Hangup
-from ._chat.one_question import answer_once, read_input
+from ._chat.one_question import answer_once, read_input, tell_odd_bytes
 from ._chat.places import typed_lines_file
 from ._chat.replies import Asking
 from ._chat.saved import Folder, unused
@@ -126,9 +126,10 @@ def _answer_one(session: Session, asking: Asking, options: argparse.Namespace) -
 
 def _answer_lines(session: Session, asking: Asking, options: argparse.Namespace) -> int:
     """Answer each line of the input; the exit code says if one of them has no whole answer."""
-    code = 0
+    code, is_told = 0, False
     for line in sys.stdin:
         if line.strip():
+            is_told = is_told or tell_odd_bytes(line)
             question = Question(line.strip(), session.images)
             session.images = []
             code = max(code, _answer(session, question, asking, options))

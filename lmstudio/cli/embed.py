@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
@@ -32,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
         OSError: A file cannot be read or written.
         LMStudioError: A text cannot be embedded. Of what came before it the lines are written.
     """
+    if not options.texts and options.output is not None:
+        _check_apart(options.file, options.output)
     texts = lines_of(options.texts, options.file)
     first = list(itertools.islice(texts, 1))  # what is wrong with a file is told at once
     bar = Bar()
@@ -39,6 +43,18 @@ def run(options: argparse.Namespace) -> int:
         model = get_embedding_model(client, options.model, bar)
         _embed(model, itertools.chain(first, texts), take, bar, len(options.texts))
     return 0
+
+
+def _check_apart(file: str | None, output: str) -> None:
+    """Raise a CommandError if the vectors would take the place of the texts."""
+    try:
+        source = os.fstat(sys.stdin.fileno()) if file in (None, "-") else os.stat(str(file))
+        is_same = os.path.samestat(source, os.stat(output)) and stat.S_ISREG(source.st_mode)
+    except (OSError, ValueError):
+        return  # one of them is not there
+    if is_same:
+        hint = "Name another file: --output vectors.jsonl"
+        raise CommandError(f"{output} is the file of the texts.", hint, code=2)
 
 
 def _embed(
@@ -74,12 +90,18 @@ def _output(path: str | None) -> Iterator[Take]:
         )
     if path is None:
         yield _lines(sys.stdout)
-    elif kind == "npy":
-        with NpyFile(path) as file:
-            yield lambda _, vector: file.append(vector)
-    else:
-        with open(path, "w", encoding="utf-8", errors="replace") as lines:
-            yield _lines(lines)
+        return
+    try:
+        if kind == "npy":
+            with NpyFile(path) as file:
+                yield lambda _, vector: file.append(vector)
+        else:
+            with open(path, "w", encoding="utf-8", errors="replace") as lines:
+                yield _lines(lines)
+    except OSError as error:
+        if error.filename is None and not isinstance(error, lms.LMStudioError):
+            error.filename = path  # the disk is full
+        raise
 
 
 def _lines(out: TextIO) -> Take:

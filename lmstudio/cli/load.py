@@ -10,6 +10,7 @@ import lmstudio as lms
 
 from ._bar import Bar
 from ._errors import CommandError
+from ._fits import fitting
 from ._model import find_kind, no_such_model
 from ._name import program_name
 from ._screen import one_line
@@ -52,13 +53,12 @@ def _find(namespace: Any, options: argparse.Namespace) -> Any:
     """Return a handle of the model if it is loaded, and not wanted once more; otherwise None."""
     if options.identifier is not None:
         return None
+    models, infos = [], []
     for model in namespace.list_loaded():
         with contextlib.suppress(lms.LMStudioModelNotFoundError):  # it may just be unloaded
-            info = model.get_info()
-            names = (info.identifier, info.model_key, info.path, info.selected_variant)
-            if options.model in names:
-                return model
-    return None
+            infos.append(model.get_info())
+            models.append(model)
+    return next((models[place] for place in fitting(infos, options.model)), None)
 
 
 def _load(client: lms.Client, namespace: Any, options: argparse.Namespace) -> Any:

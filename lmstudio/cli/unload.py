@@ -9,6 +9,7 @@ from typing import Any
 import lmstudio as lms
 
 from ._errors import CommandError, list_some, nearest
+from ._fits import WHOLE, fitting
 from ._name import program_name
 from ._screen import one_line
 from ._show import print_json
@@ -33,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
         )
     with lms.Client(options.host) as client:
         loaded: list[Any] = list(client.list_loaded_models())
-        chosen = loaded if options.all else [_find(loaded, text) for text in options.models]
+        names = options.models
+        chosen = loaded if options.all else [_find(loaded, text, names) for text in names]
         done = []
         for model in dict.fromkeys(chosen):
             try:
@@ -52,13 +54,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _find(loaded: list[Any], text: str) -> Any:
-    """Return the model of that identifier, or the only one of that key."""
+def _find(loaded: list[Any], text: str, others: list[str]) -> Any:
+    """Return the model of that identifier, or the only one of that name; others are named, too."""
     by_name = {model.identifier: model for model in loaded}
     if text in by_name:
         return by_name[text]
     name = program_name()
-    same = [model for model in loaded if model.get_info().model_key == text]
+    infos = [model.get_info() for model in loaded]
+    same = [loaded[place] for place in fitting(infos, text, WHOLE)]
     if len(same) == 1:
         return same[0]
     if same:
@@ -66,7 +69,7 @@ def _find(loaded: list[Any], text: str) -> Any:
         raise CommandError(f"{text} is loaded {len(same)} times. Which one?", *hints)
     if not loaded:
         raise CommandError(f"{text!r} is not loaded; no model is.")
-    guess = nearest(text, list(by_name))
+    guess = nearest(text, [identifier for identifier in by_name if identifier not in others])
     raise CommandError(
         f"{text!r} is not loaded.",
         "" if guess is None else f"Did you mean: {name} unload {guess}",

@@ -40,6 +40,11 @@ def command(server, *arguments, code=0, input="", **environment):
     return done
 
 
+def typed(server):
+    """How the commands begin that are told where a server was named."""
+    return f"python -m lmstudio --host {server.host}"
+
+
 def terminal(server, *arguments, **settings):
     """Run a command in a terminal of its own."""
     if WINDOWS:

@@ -246,16 +246,15 @@ def test_an_output_that_cannot_be_written_is_one_line(server):
             stderr=subprocess.PIPE,
             timeout=LIMIT,
         )
-    assert (done.returncode, done.stderr.split()) == (
-        1,
-        b"lmstudio: No space left on device".split(),
-    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"lmstudio: No space left on device")
 
 
 def test_no_character_ends_the_chat(server):
     server.reply("snow \u2603 half \ud83d.", repeat=2)
     done = pipe("\udcff\n", "--host", server.host)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "snow \u2603 half \ufffd.\n", "")
+    assert (done.returncode, done.stdout) == (0, "snow \u2603 half \ufffd.\n")
+    assert done.stderr.startswith("lmstudio: The input is no text in UTF-8: ")
     done = pipe("Hi.\n", "--host", server.host, PYTHONIOENCODING="latin-1")
     assert (done.returncode, done.stdout, done.stderr) == (0, "snow ? half ?.\n", "")
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from cli.chats import LIMIT, asked, chat, contents, pipe, saved, stop
+from cli.commands import start
 from helpers import needs_signals
 from PIL import Image
 
@@ -177,6 +178,31 @@ def test_a_reply_that_fails_is_told_by_the_exit_code(server):
 def test_a_server_that_is_not_there_has_an_exit_code_of_its_own():
     done = pipe("", "--host", "127.0.0.1:9", "Hi.")
     assert (done.returncode, done.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("options", [["Hi."], ["--json", "Hi."], []])
+def test_a_server_that_goes_away_has_it_too(server, options):
+    server.reply("one two", drop_after=1)
+    done = pipe("" if options else "Hi.\n", "--host", server.host, *options)
+    assert done.returncode == 3
+    assert done.stderr.endswith(
+        f"\n  Is it still running? python -m lmstudio --host {server.host} doctor\n"
+    )
+
+
+def test_an_input_that_is_not_utf_8_is_told(server):
+    for arguments, data in ((["Hi."], b"sk\xffy"), ([], b"sk\xffy\nsk\xffy\n")):
+        process = start(server, "chat", *arguments, stdin=subprocess.PIPE, text=False)
+        _, errors = process.communicate(data, timeout=LIMIT)
+        assert process.returncode == 0
+        assert errors.count(b"lmstudio: The input is no text in UTF-8: ") == 1
+
+
+def test_an_input_of_utf_16_is_read(server):
+    process = start(server, "chat", "Hi.", stdin=subprocess.PIPE, text=False)
+    _, errors = process.communicate("gr\u00fcn".encode("utf-16"), timeout=LIMIT)
+    assert (process.returncode, errors) == (0, b"")
+    assert "gr\u00fcn" in str(server.received(endpoint="predict"))
 
 
 def test_ctrl_c_in_a_terminal_leaves_what_came_there_once(held):

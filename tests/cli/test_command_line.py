@@ -103,6 +103,8 @@ def test_the_console_script_is_this_program():
         ("zzzzzz", "unknown command 'zzzzzz'", None),
         ("pull x", "unknown command 'pull'", "download"),
         ("run", "unknown command 'run'", "chat"),
+        ("batch --hel", "unknown option '--hel'", "--help"),
+        ("batch in out --json", "unknown option '--json'", None),
     ],
 )
 def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, what, instead):
@@ -128,6 +130,7 @@ def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, wh
         "load x\x1bx",
         "download @q8",
         "tokens x --model \x7f",
+        "batch in out --retries -1",
     ],
 )
 def test_a_value_that_is_none_is_refused(capsys, arguments):
@@ -135,6 +138,28 @@ def test_a_value_that_is_none_is_refused(capsys, arguments):
         main(arguments.split())
     assert caught.value.code == 2
     assert repr(arguments.split()[-1]) in capsys.readouterr().err
+
+
+def test_the_help_tells_all_exit_codes():
+    text = " ".join(run("--help")[1].split())
+    for code in ("0 done", "1 failed", "2 not", "3 no LM", "4 some rows", "124 time", "130 Ctrl-C"):
+        assert code in text
+
+
+@pytest.mark.parametrize("host", ["", "http://", "127.0.0.1:99999", "two words"])
+def test_a_host_that_is_none_is_not_understood(host):
+    code, _, errors = run("ls", "--host", host)
+    assert code == 2
+    assert errors.startswith("lmstudio: --host ")
+
+
+@pytest.mark.parametrize(
+    ("host", "typed"), [("[::1]:9", '"[::1]:9"'), ("http://localhost:9", "http://localhost:9")]
+)
+def test_a_command_that_is_told_asks_the_same_host(host, typed):
+    code, _, errors = run("ls", "--host", host)
+    assert code == 3
+    assert errors.endswith(f"python -m lmstudio --host {typed} doctor\n")
 
 
 def test_help_and_version_import_nothing_that_takes_time():
@@ -192,7 +217,9 @@ def test_a_full_disk_is_one_line(server):
             timeout=LIMIT,
         )
     assert done.returncode == 1
-    assert b" ".join(done.stderr.split()) == b"lmstudio: No space left on device"
+    first, then = done.stderr.splitlines()
+    assert first == b"lmstudio: No space left on device"
+    assert then == b"  Make room there, then the same command again."
 
 
 @pytest.mark.skipif(WINDOWS, reason="a closed standard output is another thing there")

@@ -311,4 +311,4 @@ def test_in_a_terminal_no_word_is_cut():
 def test_where_no_model_is_it_tells_the_command_that_gets_one():
     with Server(models=[]) as server:
         _, text = doctor("--host", server.host)
-    assert "(or: python -m lmstudio download NAME)" in text
+        assert f"(or: python -m lmstudio --host {server.host} download NAME)" in text

@@ -111,7 +111,7 @@ def test_a_key_that_is_none(client, screen, capsys, key):
 def test_a_host_that_is_none_is_told_as_the_option_it_was_given_by(capsys, host):
     what, _, code = told(capsys, lms.Client, host)
     assert what.startswith("--host ")
-    assert code == 1
+    assert code == 2
 
 
 def test_the_servers_words_steer_no_terminal_and_its_suggestion_has_a_line(capsys):

@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from cli.commands import LIMIT, command, start, terminal
+from cli.commands import LIMIT, command, start, terminal, typed
 from helpers import needs_signals
 
 from lmstudio.testing import Model, Server
@@ -66,7 +66,7 @@ def test_where_no_model_is_there_the_command_that_gets_one_is_told():
         done = command(server, "ls")
         assert (done.stdout, done.stderr) == (
             "",
-            "No model is there. Get one: python -m lmstudio download NAME\n",
+            f"No model is there. Get one: {typed(server)} download NAME\n",
         )
         assert command(server, "ls", "--json").stdout == "[]\n"
 
@@ -114,7 +114,7 @@ def test_ps_with_nothing_loaded_says_how_to_load(models):
     done = command(models, "ps")
     assert (done.stdout, done.stderr) == (
         "",
-        "No model is loaded. Load one: python -m lmstudio load qwen/qwen3-4b\n",
+        f"No model is loaded. Load one: {typed(models)} load qwen/qwen3-4b\n",
     )
     assert command(models, "ps", "--json").stdout == "[]\n"
 
@@ -167,7 +167,7 @@ def test_load_refuses_what_is_loaded_otherwise(models, options, words):
     first, *hints = done.stderr.splitlines()
     assert first.startswith("lmstudio: eye is loaded already, ")
     assert words in first
-    assert hints[0] == "  Unload it first: python -m lmstudio unload eye"
+    assert hints[0] == f"  Unload it first: {typed(models)} unload eye"
     assert models.identifiers == ["eye"]
 
 
@@ -175,9 +175,48 @@ def test_load_of_a_misspelt_key_tells_the_nearest(models):
     done = command(models, "load", "quen/qwen3-4b", code=1)
     assert done.stderr == (
         "lmstudio: There is no model 'quen/qwen3-4b'.\n"
-        "  Did you mean: python -m lmstudio load qwen/qwen3-4b\n"
+        f"  Did you mean: {typed(models)} load qwen/qwen3-4b\n"
         "  Downloaded: qwen/qwen3-4b, nomic-embed, eye\n"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["EYE", "testing/Eye", "testing/eye/EYE.gguf", "testing/e", "testing/eye", "Second"]
+)
+def test_load_finds_what_is_loaded_by_each_of_its_names(models, name):
+    models.load("eye", "second")
+    done = command(models, "load", name)
+    assert done.stdout == "Loaded already: second (context 4096)\n"
+    assert models.identifiers == ["second"]
+
+
+def test_load_finds_an_embedding_model_and_tells_variants_apart(models):
+    command(models, "load", "nomic-embed")
+    for name in ("testing/NOMIC-embed", "testing/nomic"):
+        assert command(models, "load", name).stdout.startswith("Loaded already: nomic-embed ")
+    models.load("qwen/qwen3-4b")  # its first variant
+    done = command(models, "load", "qwen/qwen3-4b@Q4_K_M")
+    assert done.stdout.startswith("Loaded already: ")
+    assert command(models, "load", "qwen/qwen3-4b@q8_0").stdout.startswith("Loaded: ")
+    assert command(models, "load", "testing", code=1).stdout == ""  # a publisher is no model
+
+
+def test_unload_takes_any_whole_name_of_a_model(models):
+    for name in ("EYE", "testing/eye", "testing/eye/Eye.gguf", "Second"):
+        models.load("eye", "second")
+        assert command(models, "unload", name).stdout == "Unloaded: second\n"
+    models.load("eye", "second")
+    command(models, "unload", "testing/e", code=1)  # the beginning of a name is too little
+    assert models.identifiers == ["second"]
+
+
+def test_unload_does_not_suggest_what_is_named_already(models):
+    models.load("eye", "model-a")
+    models.load("eye", "model-bb")
+    done = command(models, "unload", "model-a", "model-b", code=1)
+    assert f"Did you mean: {typed(models)} unload model-bb" in done.stderr
+    done = command(models, "unload", "model-bb", "model-b", code=1)
+    assert f"Did you mean: {typed(models)} unload model-a" in done.stderr
 
 
 def test_unload_by_identifier_by_key_and_all(models):
@@ -198,7 +237,9 @@ def test_unload_by_identifier_by_key_and_all(models):
 def test_unload_of_one_that_is_not_loaded_unloads_nothing(models):
     models.load("eye", "first")
     done = command(models, "unload", "first", "firts", code=1)
-    assert "Did you mean: python -m lmstudio unload first" in done.stderr
+    assert done.stderr == "lmstudio: 'firts' is not loaded.\n  Loaded: first\n"
+    done = command(models, "unload", "firts", code=1)
+    assert f"Did you mean: {typed(models)} unload first" in done.stderr
     assert models.identifiers == ["first"]
     assert "--all" in command(models, "unload", code=2).stderr
     assert "--all" in command(models, "unload", "a", "--all", code=2).stderr
@@ -208,7 +249,7 @@ def test_download_by_name_by_words_and_by_quantization(models):
     done = command(models, "download", "testing/tiny")
     assert done.stdout == "Downloaded: tiny\n"
     assert done.stderr == (
-        "Downloading tiny, Q4_K_M, 60.00 MB\nTalk with it: python -m lmstudio chat --model tiny\n"
+        f"Downloading tiny, Q4_K_M, 60.00 MB\nTalk with it: {typed(models)} chat --model tiny\n"
     )
     assert "tiny" in command(models, "ls").stdout
     assert command(models, "download", "EAR").stdout == "Downloaded: tiny-ear\n"
@@ -221,8 +262,8 @@ def test_download_of_what_is_not_clear_lists_what_there_is(models):
     done = command(models, "download", "tiny-", code=1)
     assert done.stderr == (
         "lmstudio: 2 models are found for 'tiny-'. Which one?\n"
-        "  python -m lmstudio download testing/tiny-eye\n"
-        "  python -m lmstudio download testing/tiny-ear\n"
+        f"  {typed(models)} download testing/tiny-eye\n"
+        f"  {typed(models)} download testing/tiny-ear\n"
     )
     assert "Offered: Q4_K_M, Q8_0" in command(models, "download", "tiny@q9", code=1).stderr
     assert "No model is found" in command(models, "download", "nothing", code=1).stderr
@@ -315,3 +356,15 @@ def test_a_narrow_terminal_has_a_bar_of_one_line(models):
         call.error("It is too large.")
         assert screen.wait_end() == 1
         assert screen.text().startswith("lmstudio: It is too")
+
+
+def test_a_server_that_goes_away_is_told_with_what_to_do(models):
+    models.hold("loadModel")
+    process = start(models, "load", "eye")
+    models.expect("loadModel", LIMIT)
+    models.drop_all()
+    first, *hints = process.communicate(timeout=LIMIT)[1].splitlines()
+    assert process.returncode == 3
+    assert first.startswith("lmstudio: ")
+    assert "Errno" not in first
+    assert hints == [f"  Is it still running? {typed(models)} doctor"]

@@ -1,13 +1,14 @@
 """`lmstudio embed`, `tokens` and `logs`: what they read, and what they print."""
 
 import json
+import os
 import re
 import struct
 import subprocess
 import sys
 
 import pytest
-from cli.commands import LIMIT, command, start, terminal
+from cli.commands import LIMIT, command, start, terminal, typed
 from helpers import NO_FILE, WINDOWS, eventually
 
 
@@ -34,7 +35,7 @@ def test_embed_prints_a_line_of_json_for_each_text(server):
 def test_embed_reads_the_lines_of_a_file_or_of_the_input(server, tmp_path):
     data = "\ufefffirst\r\n\r\n  second \nthird".encode()
     (tmp_path / "texts.txt").write_bytes(data)
-    texts = ["first", "  second ", "third"]
+    texts = ["first", "", "  second ", "third"]  # a vector for each line
     done = command(server, "embed", "--file", tmp_path / "texts.txt")
     assert [one["text"] for one in records(done.stdout)] == texts
     done = command(server, "embed", input="first\n\n  second \nthird")
@@ -50,7 +51,7 @@ def test_embed_takes_texts_of_several_lines_from_a_jsonl_file(server, tmp_path):
     assert [one["text"] for one in found] == ["one\ntwo", "three"]
     file.write_text('"one"\n[1]\n')
     done = command(server, "embed", "--file", file, code=1)
-    assert 'Line 2 is no JSON string, nor {"text": "..."}.' in done.stderr
+    assert f'{file}: line 2 is no JSON string, nor {{"text": "..."}}.' in done.stderr
 
 
 def test_embed_writes_a_file_of_numpy_that_has_the_same_numbers(server, tmp_path):
@@ -124,7 +125,7 @@ def test_embed_loads_a_model_by_its_key_and_says_which_there_are(server):
     )
     assert records(command(server, "embed", "a", "--model", "test-embedding").stdout)
     done = command(server, "embed", "a", "--model", "test-llm", code=1)
-    assert "It is a language model: python -m lmstudio chat --model test-llm" in done.stderr
+    assert f"It is a language model: {typed(server)} chat --model test-llm" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -146,9 +147,54 @@ def test_a_text_that_is_not_utf_8_is_told_by_its_line(server, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_bytes(b"first\nsec\xffond\n")
     done = command(server, "embed", "--file", file, code=1)
-    assert done.stderr == f"lmstudio: {file} is no text in UTF-8: line 2.\n"
+    assert done.stderr == f"lmstudio: {file} is no text in UTF-8: line 2.\n  Save it as UTF-8.\n"
     assert (
         "is no text in UTF-8: byte 10." in command(server, "tokens", "--file", file, code=1).stderr
+    )
+
+
+def test_embed_does_not_write_into_the_file_of_the_texts(server, tmp_path):
+    file = tmp_path / "io.jsonl"
+    file.write_text('"one"\n')
+    (tmp_path / "same.jsonl").hardlink_to(file)
+    for output in (file, f"{tmp_path}/./io.jsonl", tmp_path / "same.jsonl"):
+        done = command(server, "embed", "--file", file, "--output", output, code=2)
+        assert done.stderr == (
+            f"lmstudio: {output} is the file of the texts.\n"
+            "  Name another file: --output vectors.jsonl\n"
+        )
+    assert file.read_text() == '"one"\n'
+    command(server, "embed", "one", "--output", file)
+    assert records(file.read_text())[0]["text"] == "one"
+
+
+def test_empty_lines_have_a_row_each_but_not_in_jsonl(server, tmp_path):
+    done = command(server, "embed", input="one\n\ntwo\n\n")
+    assert [one["text"] for one in records(done.stdout)] == ["one", "", "two", ""]
+    assert command(server, "embed", input="").stdout == ""
+    (tmp_path / "a.jsonl").write_text('"one"\n\n"two"\n')
+    done = command(server, "embed", "--file", tmp_path / "a.jsonl")
+    assert [one["text"] for one in records(done.stdout)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_texts_with_a_mark_of_their_encoding_are_read(server, tmp_path, encoding):
+    file = tmp_path / "texts.txt"
+    file.write_bytes("The sky\r\nist gr\u00fcn.\n".encode(encoding))
+    done = command(server, "embed", "--file", file)
+    assert [one["text"] for one in records(done.stdout)] == ["The sky", "ist gr\u00fcn."]
+    count = command(server, "tokens", "The sky\r\nist gr\u00fcn.\n").stdout
+    assert command(server, "tokens", "--file", file).stdout == count
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_told_with_the_name_of_the_file(server, tmp_path):
+    file = tmp_path / "full.jsonl"
+    file.symlink_to("/dev/full")
+    done = command(server, "embed", "a", "--output", file, code=1)
+    assert done.stderr == (
+        f"lmstudio: {file}: No space left on device\n"
+        "  Make room there, then the same command again.\n"
     )
 
 

@@ -10,12 +10,13 @@ import lmstudio as lms
 
 from .._errors import FAILED, CommandError, complain
 from .._screen import Screen
+from .._texts import in_utf8
 from .conversation import Conversation, Question
 from .images import Images, image_suffix
 from .keyboard import quiet_keyboard
 from .replies import Asking, Reply, cut_short, speed
 
-__all__ = ["answer_once", "read_input"]
+__all__ = ["answer_once", "read_input", "tell_odd_bytes"]
 
 
 class _Silent(Screen):
@@ -42,13 +43,23 @@ def read_input(stream: BinaryIO, words: str, images: Images) -> Question:
     suffix = image_suffix(data)
     if suffix is not None:
         return Question(words, [images.take_bytes(f"input.{suffix}", data)])
+    data = in_utf8(data)
     if b"\0" in data:
         raise CommandError("The input is no text, and no image.", code=2)
     text = data.decode("utf-8-sig", "replace")
+    tell_odd_bytes(text)
     parts = [part for part in (words, text) if part.strip()]
     if not parts:
         raise CommandError("There is no question.", code=2)
     return Question("\n\n".join(parts))
+
+
+def tell_odd_bytes(text: str) -> bool:
+    """Say it if a text of the input was no whole UTF-8; whether it was not."""
+    is_odd = "\ufffd" in text
+    if is_odd:
+        complain("The input is no text in UTF-8: what is wrong in it is asked as \ufffd.")
+    return is_odd
 
 
 def answer_once(
