@@ -42,7 +42,9 @@ ROOMS = {
         documents server_info lm_link
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system plugins",
-    "_background": "tk_poller toolkits seat thread lane callback_queue future connection_watch",
+    "_background": """
+        tk_poller toolkits seat doorbell thread lane callback_queue future connection_watch
+    """,
     "_prediction": """
         callbacks halves accumulator tool_requests right_to_read reader request iterator prediction
         background_job stream

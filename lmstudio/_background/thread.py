@@ -5,7 +5,7 @@ until a job is added or has news, for at most a second; in code of the user's (c
 `dispatch`, a `dispatch`, done callbacks) until it loses its `Seat`; and for half a second on a
 future that somebody left locked. A job whose callback holds it up comes back when that returns.
 
-A job is polled once in its `interval` while its packets come. When none has come, a `_Doorbell`
+A job is polled once in its `interval` while its packets come. When none has come, a `Doorbell`
 takes the place of the call's inbox: the I/O thread rings it with the next packet, which puts the
 inbox back. So a job that rests costs nothing.
 """
@@ -19,7 +19,6 @@ import queue
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
 
 from .._api.checks import check_seconds
 from .._api.shown import shown
@@ -29,6 +28,7 @@ from .._concurrency.once import Once
 from .._concurrency.threads import start_daemon
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from . import seat
+from .doorbell import Doorbell, Job
 from .seat import NAME, Seat
 
 logger = logging.getLogger(__name__)
@@ -38,38 +38,6 @@ WAITS_FOR_ITSELF = (
     "dispatch= to have callbacks run in a thread of yours."
 )
 _LOOK_AGAIN = 1.0  # seconds after which this looks at jobs that rest, even if nothing rang
-
-
-class Source(Protocol):
-    """What has news for a job: a call, or something like it.
-
-    Attributes:
-        inbox: What its news are put into.
-        waiters: Who is woken at its end.
-    """
-
-    inbox: Any
-    waiters: deque[queue.SimpleQueue[None]]
-
-    @property
-    def outcome(self) -> object:
-        """How it ended, or None."""
-        ...
-
-
-class Job(Protocol):
-    """Something that this thread reads."""
-
-    interval: float  # seconds between two polls
-
-    @property
-    def call(self) -> Source | None:
-        """The call whose packets and end give it a poll; None: it is polled all the time."""
-        ...
-
-    def poll(self) -> bool:
-        """Do what there is to do, without waiting; return whether more will come."""
-        ...
 
 
 class _State:
@@ -87,12 +55,12 @@ class _State:
     """
 
     def __init__(self) -> None:
-        self.arriving: deque[_Doorbell] = deque()
+        self.arriving: deque[Doorbell] = deque()
         self.errands: deque[Callable[[], None]] = deque()
         self.running: dict[int, Seat] = {}
         self.begun = Once()
         self.begun.set()
-        self.news: queue.SimpleQueue[_Doorbell | None] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[Doorbell | None] = queue.SimpleQueue()
 
     @property
     def has_arrivals(self) -> bool:
@@ -155,7 +123,7 @@ def add(job: Job) -> Callable[[None], None]:
         LMStudioRuntimeError: Python starts no threads any more.
     """
     state = _state.value
-    bell = _Doorbell(job, state.news)
+    bell = Doorbell(job, state.news)
     state.arriving.append(bell)
     try:
         state.ensure_thread()
@@ -181,64 +149,6 @@ def post(errand: Callable[[], None]) -> None:
         state.news.put(None)
 
 
-class _Doorbell(queue.SimpleQueue[Any]):
-    """Tells the thread of news of one job: as a waiter of its end, and in place of its inbox.
-
-    Thread safety: `put` for all threads; the rest for whoever adds the job, and then for the
-    background thread.
-    """
-
-    def __init__(self, job: Job, news: queue.SimpleQueue[_Doorbell | None]) -> None:
-        self.job = job
-        self.last_poll = monotonic()
-        self.next_poll: float | None = None  # None: it rests
-        self._news = news
-        self._call = job.call
-        self._inbox = None if self._call is None else self._call.inbox
-        if self._call is not None:
-            self._call.waiters.append(self)
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Take what is for the inbox, or the None that waiters get, and ring."""
-        if item is not None and self._call is not None and self._inbox is not None:
-            self._call.inbox = self._inbox  # first: what follows need not come this way
-            self._inbox.put(item)
-        self._news.put(self)
-
-    @property
-    def has_news(self) -> bool:
-        """Whether there is anything to read; always, for a job without a call."""
-        if self._call is None or self._inbox is None:
-            return True
-        return self._call.outcome is not None or not self._inbox.empty()
-
-    def hang_up(self) -> bool:
-        """Take the place of the inbox; return False if something has come meanwhile."""
-        if self._call is not None:
-            self._call.inbox = self
-        # In place first, looked at second: what the I/O thread put before that is found here.
-        if not self.has_news:
-            return True
-        self.take_down()
-        return False
-
-    def leave(self) -> None:
-        """Its job is over: be no waiter any more, and keep nothing alive.
-
-        It may lie in the heap of polls for long, or in the queue of news if it rang just now.
-        """
-        if self._call is not None:
-            with suppress(ValueError):
-                self._call.waiters.remove(self)
-        self._call = self._inbox = None
-        del self.job
-
-    def take_down(self) -> None:
-        """Give the call its inbox back."""
-        if self._call is not None and self._inbox is not None:
-            self._call.inbox = self._inbox
-
-
 class _SeatLost(Exception):
     """This thread was held up, and another one has its place.
 
@@ -246,7 +156,7 @@ class _SeatLost(Exception):
         bell: That of the job which held it up, and has to come back; None: it is over.
     """
 
-    def __init__(self, bell: _Doorbell | None = None) -> None:
+    def __init__(self, bell: Doorbell | None = None) -> None:
         self.bell = bell
 
 
@@ -255,8 +165,8 @@ class _Poller:
 
     def __init__(self, state: _State) -> None:
         self._state = state
-        self._jobs: set[_Doorbell] = set()  # but not the one that is polled just now
-        self._polls: list[tuple[float, int, _Doorbell]] = []  # a heap; some may be out of date
+        self._jobs: set[Doorbell] = set()  # but not the one that is polled just now
+        self._polls: list[tuple[float, int, Doorbell]] = []  # a heap; some may be out of date
         self._counter = itertools.count()
         self._next_look = monotonic() + _LOOK_AGAIN  # at the jobs that rest
 
@@ -264,7 +174,7 @@ class _Poller:
     def is_empty(self) -> bool:
         return not self._jobs
 
-    def admit(self, bell: _Doorbell) -> None:
+    def admit(self, bell: Doorbell) -> None:
         """Take a new job."""
         self._jobs.add(bell)
         if bell.job.call is None:  # nothing will ring
@@ -277,7 +187,7 @@ class _Poller:
             when = min(when, self._polls[0][0])
         return max(when - monotonic(), 0.0)
 
-    def note(self, bell: _Doorbell) -> None:
+    def note(self, bell: Doorbell) -> None:
         """Somebody rang: poll the job, at once at its end, otherwise when its interval is over."""
         if bell in self._jobs:
             has_ended = bell.job.call is not None and bell.job.call.outcome is not None
@@ -302,12 +212,12 @@ class _Poller:
                 if bell.next_poll is None and bell.has_news:
                     self.note(bell)
 
-    def _plan(self, bell: _Doorbell, when: float) -> None:
+    def _plan(self, bell: Doorbell, when: float) -> None:
         if bell.next_poll != when:
             bell.next_poll = when
             heapq.heappush(self._polls, (when, next(self._counter), bell))
 
-    def _poll(self, bell: _Doorbell, now: float, mine: Seat) -> None:
+    def _poll(self, bell: Doorbell, now: float, mine: Seat) -> None:
         bell.last_poll = now
         bell.next_poll = None
         if not bell.has_news and bell.hang_up():
@@ -378,7 +288,7 @@ def _work(state: _State, poller: _Poller, mine: Seat) -> None:
 
 
 def _poll_all(state: _State, poller: _Poller, mine: Seat) -> None:
-    rung: list[_Doorbell | None] = []
+    rung: list[Doorbell | None] = []
     while True:
         # Admitted first: what rang may be new. And nothing that is over may be kept alive by a
         # name while this waits.
