@@ -7,12 +7,22 @@ import signal
 import pytest
 from batch.storms import Echo, Host
 
+from lmstudio._clusters import on_worker
 from lmstudio.testing import Server
 
 WORKERS = 3
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module", autouse=True)
+def clients_of_workers():
+    """Workers in this very process keep their clients; other tests count threads."""
+    yield
+    while on_worker._clients:
+        on_worker._clients.popitem()[1].close()
+    on_worker._models.clear()
+
+
+@pytest.fixture(scope="module")
 def local_cluster():
     distributed = pytest.importorskip("distributed", reason="did not run: Dask is not here")
     with distributed.LocalCluster(

@@ -88,10 +88,10 @@ def test_a_scheduler_that_is_not_there_is_told(files):
 
 
 def test_pictures_and_several_hosts_are_refused(files):
-    errors = files.run("--dask", "tcp://127.0.0.1:1", "--image-column", "picture", code=1)
+    errors = files.run("--dask", "tcp://127.0.0.1:1", "--image-column", "picture", code=2)
     assert "Pictures are uploaded to one LM Studio" in errors
     files.hosts = ["one:1234", "two:1234"]
-    assert "one --host" in files.run("--dask", "tcp://127.0.0.1:1", code=1)
+    assert "one --host" in files.run("--dask", "tcp://127.0.0.1:1", code=2)
 
 
 def test_an_address_that_is_none_is_told(files):
