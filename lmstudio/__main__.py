@@ -46,7 +46,12 @@ def _run(arguments: list[str] | None) -> int:
         # Imported when it is asked for: `doctor` must run where the others cannot be imported.
         program = importlib.import_module(f".cli.{options.program}", __package__)
         code = int(program.run(options))
-        sys.stdout.flush()  # here it can still be told that it cannot be written
+        try:
+            sys.stdout.flush()  # here it can still be told that it cannot be written
+        except OSError:
+            if code == 0:
+                raise
+            _leave_unread()  # it was told
         return code
     except KeyboardInterrupt:
         return 130

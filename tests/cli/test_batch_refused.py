@@ -1,6 +1,7 @@
 """`python -m lmstudio batch` and inputs that it refuses as a whole, with what to do."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from batch.storms import Echo
 from cli.batch_command import LIMIT, Files
-from helpers import needs_signals
+from helpers import WINDOWS, needs_signals
 
 from lmstudio.testing import Server
 
@@ -200,8 +201,9 @@ def test_a_time_limit_ends_the_wait_for_the_first_row(lines):
         process.communicate()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk")
-def test_a_full_disk_is_told_with_what_to_do(lines):
+@pytest.mark.skipif(WINDOWS or not Path("/dev/full").exists(), reason="there is no full disk")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_told_once_with_what_to_do(lines, unbuffered):
     command = [sys.executable, "-m", "lmstudio", "batch", str(lines.input), "-"]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
@@ -210,6 +212,7 @@ def test_a_full_disk_is_told_with_what_to_do(lines):
             stderr=subprocess.PIPE,
             text=True,
             timeout=LIMIT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 1
     assert done.stderr.startswith("12 rows: ")

@@ -195,8 +195,8 @@ def test_the_speed_can_be_read_in_any_thread_while_another_one_iterates(held, mo
     assert isinstance(speed, float)
     assert speed > 0
     call.success(tokens_per_second=7)
-    worker = Worker(stream.result)
     assert list(texts) == []
+    worker = Worker(stream.result)
     assert worker.result().stats.tokens_per_second == 7
     assert stream.tokens_per_second == 7
 
