@@ -44,7 +44,7 @@ types: $(VENV)/.dev ## check the types (mypy, strict)
 test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
-	$(PY) tests/run_all_pythons.py -m "$(FAST)" $(ARGS)
+	$(PY) tests/run_all_pythons.py -m "$(FAST) and not terminal" $(ARGS)
 test-windows: ## run the tests on Windows' Python, under Wine (half an hour each); WINDOWS_PYTHONS=3.14, LMSTUDIO_WINDOWS=folder
 	@for version in $(WINDOWS_PYTHONS); do \
 	  tests/windows/setup.sh "$(LMSTUDIO_WINDOWS)/$$version" $$version || exit 1; done

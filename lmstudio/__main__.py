@@ -94,10 +94,10 @@ def _mend_streams() -> None:
         if stream is None:  # it was closed before the start
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # no odd character ends a program
             is_chosen = "PYTHONIOENCODING" in os.environ
-            if sys.platform == "win32" and not is_chosen and not stream.isatty():
-                stream.reconfigure(encoding="utf-8")  # as the files there are today
+            as_files = sys.platform == "win32" and not is_chosen and not stream.isatty()
+            # Files there are UTF-8 today. And no odd character ends a program.
+            stream.reconfigure(encoding="utf-8" if as_files else None, errors="replace")
 
 
 def _mend_ctrl_break() -> None:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -40,6 +41,7 @@ class Terminal:
 
         def take_terminal():
             os.setsid()
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen(

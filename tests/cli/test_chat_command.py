@@ -9,7 +9,7 @@ import pytest
 from cli.chats import LIMIT, ask, chat, leave, pipe, roles, stop, without
 from helpers import cancels, eventually, needs_signals
 
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 
 def test_the_bar_the_reasoning_and_the_reply_are_shown_as_they_come(held):

@@ -6,7 +6,7 @@ import pytest
 from cli.chats import LIMIT, ask, asked, chat, leave, say, stop, without
 from helpers import eventually
 
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 EDITORS = {
     "prompt_toolkit": [],

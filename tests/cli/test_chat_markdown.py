@@ -6,7 +6,7 @@ import pytest
 from cli.chats import ask, chat, leave, without
 
 pytest.importorskip("rich")
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 REPLY = """# Title
 

@@ -14,7 +14,7 @@ from cli.chats import ask, chat, leave, say
 from lmstudio.testing import Model, Server
 
 pytest.importorskip("prompt_toolkit")
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "chat.svg"
 SIZE = (26, 80)  # rows, columns

@@ -12,7 +12,7 @@ from cli.commands import start
 from helpers import needs_signals
 from PIL import Image
 
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
 

@@ -11,7 +11,7 @@ from helpers import eventually
 
 from lmstudio.testing import Server
 
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 
 def talk_once(server, *options, question="First.", **environment):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from lmstudio.testing import Model, Server
 
-pytestmark = pytest.mark.usefixtures("data_home")
+pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 
 @pytest.fixture
