@@ -5,7 +5,8 @@ The oldest Python gets the oldest versions of what the package needs that setup.
 others the newest. Where there is no global lock, as in Python 3.14t, the race tests run many times
 more.
 All arguments go to pytest, but for `--ends`: the oldest and the newest Python but for the one that
-runs this, which `make test` has tested. `make test-all` calls this.
+runs this, which `make test` has tested; both at the same time, since it is for CI, which must not
+take long. `make test-all` calls this.
 """
 
 import configparser
@@ -16,7 +17,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
@@ -87,15 +90,43 @@ def oldest_versions():
     return [line.replace(">=", "==") for line in lines.split()]
 
 
-def call(*command):
-    """Run a command in view, in the clean environment; its return code."""
+def call_out(*command, output=None):
+    """Run a command in the clean environment, in view unless there is a file; its return code."""
     sys.stdout.flush()
-    environment = clean_environment()
-    return subprocess.call(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
+    streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+    return subprocess.call(command, cwd=ROOT, env=clean_environment(), **streams)
 
 
-def run(name, path, wheel, arguments, versions=()):
+def run_in_view(name, path, wheel, arguments, versions, output=None):
+    """Install and test on one interpreter, and say so; how it went, and the line that tells it."""
+    print(f"\n==== Python {name} ({path})", *versions, file=output, flush=True)
+    start = time.monotonic()
+    result = run(name, path, wheel, arguments, versions, output)
+    seconds = time.monotonic() - start
+    return result, f"Python {name:6} {result:16} {seconds:4.0f} s  {path}"
+
+
+def run_at_once(cases, wheel, arguments):
+    """Do so on several at the same time; each one's output is shown when it has ended."""
+
+    def one(case):
+        with tempfile.TemporaryFile("w+") as output:
+            told = run_in_view(*case[:2], wheel, arguments, case[2], output)
+            output.seek(0)
+            return told, output.read()
+
+    with ThreadPoolExecutor(len(cases) or 1) as threads:
+        for told, output in threads.map(one, cases):
+            print(output, flush=True)
+            yield told
+
+
+def run(name, path, wheel, arguments, versions=(), output=None):
     """Install and test on one interpreter, with these versions; how it went."""
+
+    def call(*command):
+        return call_out(*command, output=output)
+
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
@@ -122,18 +153,21 @@ def main():
         pythons = {name: pythons[name] for name in ends}
     shutil.rmtree(ENVIRONMENTS, ignore_errors=True)
     build = ("wheel", "--quiet", "--no-deps", "--use-pep517", "--wheel-dir", ENVIRONMENTS, ".")
-    if call(sys.executable, "-m", "pip", *build):
+    if call_out(sys.executable, "-m", "pip", *build):
         return 1
     (wheel,) = ENVIRONMENTS.glob("*.whl")
-    lines, passed = [], []
-    for name, path in pythons.items():
-        versions = oldest_versions() if name == EXPECTED[0] else []
-        print(f"\n==== Python {name} ({path})", *versions, flush=True)
-        start = time.monotonic()
-        result = run(name, path, wheel, arguments, versions)
-        lines.append(f"Python {name:6} {result:16} {time.monotonic() - start:4.0f} s  {path}")
-        if result == "passed":
-            passed.append(name)
+    cases = [
+        (name, path, oldest_versions() if name == EXPECTED[0] else [])
+        for name, path in pythons.items()
+    ]
+    if is_for_ends:
+        results = list(run_at_once(cases, wheel, arguments))
+    else:
+        results = [run_in_view(*case[:2], wheel, arguments, case[2]) for case in cases]
+    lines = [line for _, line in results]
+    passed = [
+        case[0] for case, (result, _) in zip(cases, results, strict=True) if result == "passed"
+    ]
     missed = [name for name in EXPECTED if name not in here]
     print("", *lines, sep="\n")
     print("passed:", ", ".join(passed) or "none")
