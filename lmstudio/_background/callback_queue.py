@@ -14,6 +14,7 @@ from .._api.callbacks import check_callback, not_the_end
 from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
+from .._values.results import ANSWER, REASONING
 from . import seat
 from .lane import lane_of
 from .toolkits import QtDispatcher, TkDispatcher
@@ -134,7 +135,7 @@ class CallbackQueue:
         self._dispatch = dispatch
         self._cancel = cancel
         self._on_text = on_text
-        self._on_kind = {"reasoning": on_reasoning, "none": on_answer}
+        self._on_kind = {REASONING: on_reasoning, ANSWER: on_answer}
         self.takes_text = any(c is not None for c in (on_text, on_reasoning, on_answer))
         self._on_done = on_done
         self._on_error = on_error

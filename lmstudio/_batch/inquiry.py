@@ -40,9 +40,10 @@ class Inquiry:
         self._ask_slots = ask_slots
         self._ask_state = ask_state
         self.question: Running[Any] | None = None
-        self._asks_slots = True
+        self._asks_slots = True  # the question that runs, or ran last
+        self._knows_slots = False
         self._slots = PLACES
-        self._epoch = -1  # of the host, in which the slots were asked
+        self._epoch = -1  # of the host, in which the slots are known
         self._next_look = 0.0  # when to ask what is queued, on the monotonic clock
         self._tells_state = True
 
@@ -53,17 +54,18 @@ class Inquiry:
                 return
             answer, self.question = self.question.outcome(), None
             self._take(answer, host)
-        if host.is_down:
+        if host.is_down or host.left is not None:
             return
-        self._asks_slots = self._epoch != host.epoch
-        if self._asks_slots:
-            self._epoch, self._next_look, self._tells_state = host.epoch, now, True
-        elif self._tells_state and now >= self._next_look:
-            self._next_look = now + ASK_AGAIN
-        else:
+        if self._epoch != host.epoch:
+            self._epoch, self._knows_slots, self._tells_state = host.epoch, False, True
+            self._next_look = now
+        if now < self._next_look or (self._knows_slots and not self._tells_state):
             return
+        self._asks_slots = not self._knows_slots
+        self._next_look = now if self._asks_slots else now + ASK_AGAIN
         self.question = ask(self._ask_slots if self._asks_slots else self._ask_state)
         if self.question is None:  # it is asked for answers, too, and that will tell
+            self._next_look = now + ASK_AGAIN
             host.places = host.places or self._slots
 
     def _take(self, answer: Any, host: Host[Any]) -> None:
@@ -72,7 +74,10 @@ class Inquiry:
         elif not self._asks_slots:
             host.places = self._slots
             self._tells_state = isinstance(answer, _NOT_THERE)  # an old server does not know it
+        elif isinstance(answer, _NOT_THERE):  # it is asked again, after a while or once it is back
+            self._next_look += ASK_AGAIN
+            host.places = host.places or PLACES
         else:
+            self._knows_slots = True
             self._slots = min(answer, MOST) if isinstance(answer, int) else PLACES
-            # One, until it is known what is queued. Who is not there is asked once it is back.
-            host.places = host.places or (PLACES if isinstance(answer, _NOT_THERE) else 1)
+            host.places = host.places or 1  # until it is known what is queued

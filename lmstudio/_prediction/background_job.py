@@ -93,9 +93,11 @@ class StreamJob:
         """
         if not self._has_read:
             self._has_read = not self._read()
-            if self._has_read:
+            if not self._has_read:
+                return True
+            if self.call.outcome is not None:  # else no news would bring the poll that follows
                 self.interval = 0.0
-            return True
+                return True
         callbacks = self._callbacks
         error = callbacks.failure or self._error
         try:

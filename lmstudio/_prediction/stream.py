@@ -435,8 +435,7 @@ class PredictionStream(Prediction[T_co]):
                 if fragment is None:
                     return True
                 if take is not None:
-                    is_markup = fragment.is_structural
-                    take(fragment.content, None if is_markup else fragment.reasoning_type)
+                    take(fragment.content, kind_of(fragment))
         except DeadlinePassed:
             pass
         return False
