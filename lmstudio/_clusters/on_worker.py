@@ -101,18 +101,24 @@ def _ask(question: bytes, ask: Callable[[LLM, Question, Any], tuple[Any, bool]])
     secede()  # type: ignore[no-untyped-call]
     loaded = _question_of(question)
     host, is_sent = _host_of(loaded), False
+    key, name = (host, loaded.model), host
     value: Any
-    try:
-        model = _model(host, loaded.model, token)
-        host = model._host
-        value, is_sent = ask(model, loaded, token)
-    except LMStudioError as error:
-        value = error
+    while True:
+        was_known = key in _models
+        try:
+            model = _model(host, loaded.model, token)
+            name = model._host
+            value, is_sent = ask(model, loaded, token)
+        except LMStudioError as error:
+            value = error
+        is_gone = isinstance(value, LMStudioModelNotFoundError)
+        if is_gone:
+            _models.pop(key, None)
+        if not (is_gone and was_known):  # else it was unloaded since: it is found or loaded anew
+            break
     if isinstance(value, LMStudioError):
-        if isinstance(value, LMStudioModelNotFoundError):
-            _models.clear()  # the next one loads it
         value = value.fresh()  # without what its traceback and context hold
-    return Answer(value, is_sent, f"{host or 'no LM Studio'} of {get_worker().address}")
+    return Answer(value, is_sent, f"{name or 'no LM Studio'} of {get_worker().address}")
 
 
 @functools.lru_cache(maxsize=16)

@@ -28,10 +28,14 @@ from .._connection.scope import CancelScope
 from .._json.json_schema import DictSchema
 from .._prediction.request import PredictionOptions, chat_history, files_in
 from .._values.results import PredictionResult
-from ..errors import LMStudioClientError, LMStudioRuntimeError, LMStudioValueError
-from .on_worker import Answer, Question
+from ..errors import (
+    LMStudioClientError,
+    LMStudioRuntimeError,
+    LMStudioValueError,
+)
+from .on_worker import Question
 from .session import GET_PLACES, GET_STATE, RESPOND, TaskSession
-from .tasks import Seat, TaskDispatcher
+from .tasks import TaskDispatcher, WorkerSeat
 
 T = TypeVar("T", default=None)
 
@@ -141,39 +145,37 @@ class _Workers:
         resource: str | None,
     ) -> None:
         self._options = options
-        self._places = places
         self.batch: weakref.ref[Batch[Any]] | None = None
-        self._tasks = TaskDispatcher(dask_client, _pickled(question), resource, self._join)
+        self._tasks = TaskDispatcher(dask_client, _pickled(question), places, resource, self._join)
 
     def all(self) -> list[Host[PredictionResult[Any]]]:
         self._tasks.take_workers()
         return [self._host(seat) for seat in self._tasks.seats]
 
-    def _join(self, seat: Seat) -> None:
+    def _join(self, seat: WorkerSeat) -> None:
         batch = None if self.batch is None else self.batch()
         if batch is not None:
             batch._add_host(self._host(seat))
 
-    def _host(self, seat: Seat) -> Host[PredictionResult[Any]]:
+    def _host(self, seat: WorkerSeat) -> Host[PredictionResult[Any]]:
         session = TaskSession(self._tasks, seat)
 
-        def read(answer: Answer) -> Any:
-            host.name = answer.host
-            return answer.value
-
-        def read_result(answer: Answer) -> PredictionResult[Any]:
-            return attrs.evolve(read(answer), response_type=self._options.response_type)
+        def read(result: PredictionResult[Any]) -> PredictionResult[Any]:
+            return attrs.evolve(result, response_type=self._options.response_type)
 
         def begin(history: Any, scope: CancelScope) -> RequestRun[PredictionResult[Any]]:
-            request = Request(RESPOND, _pickled(history), read_result)
+            request = Request(RESPOND, _pickled(history), read)
             limits: CallLimits = {"cancel_event": scope}
             return RequestRun(session, request, limits)
 
-        places = self._places or seat.places
+        places = self._tasks.places_of(seat)
         inquiry = None
         if places is None:
-            inquiry = Inquiry(Request(GET_PLACES, None, read), Request(GET_STATE, None, read))
+            inquiry = Inquiry(
+                Request(GET_PLACES, None, _as_it_is), Request(GET_STATE, None, _as_it_is)
+            )
         host: Host[PredictionResult[Any]] = Host(session, seat.worker, places, begin, inquiry)
+        seat.host = host
         return host
 
 
@@ -211,6 +213,10 @@ def _pickled(value: object) -> bytes:
 
     data: bytes = pickle.dumps(value)  # type: ignore[no-untyped-call]
     return data
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
 def _history(given: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .._connection.dispatcher import Dispatcher
 from .._connection.endpoints import Endpoint
 from .._connection.session import Session
 from . import on_worker
-from .tasks import Seat, TaskDispatcher
+from .tasks import TaskDispatcher, WorkerSeat
 
 
 @attrs.frozen
@@ -37,7 +37,7 @@ GET_STATE = TaskEndpoint("", "get_state", "Asking a worker", run=on_worker.get_s
 class TaskSession(Session):
     """Its calls are tasks. Thread safety: all threads."""
 
-    def __init__(self, dispatcher: TaskDispatcher, seat: Seat) -> None:
+    def __init__(self, dispatcher: TaskDispatcher, seat: WorkerSeat) -> None:
         """Make the session with the worker that has a seat."""
         self._shared = dispatcher
         self._seat = seat

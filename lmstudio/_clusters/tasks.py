@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from .._batch.hosts import Host
 from .._concurrency import fork
 from .._concurrency.clock import monotonic
 from .._connection.call import END, Call, CancelOnDrop, Outcome
@@ -32,18 +33,23 @@ from .on_worker import Answer
 _LOOK = 0.25  # seconds between two looks at the open calls, and at the workers
 
 
-class Seat:
+class WorkerSeat:
     """The place of one worker in a batch; when that is gone, of the next one that comes.
 
     Attributes:
         worker: The address of the worker; None: it has none yet.
-        places: How many inputs may run there at once, if its resource says so.
+        host: What the batch has of it; its name and places are told from here.
     """
 
-    def __init__(self, worker: str | None, places: int | None = None) -> None:
+    def __init__(self, worker: str | None) -> None:
         """Take a worker."""
         self.worker = worker
-        self.places = places
+        self.host: Host[Any] | None = None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the batch asks it nothing any more, whoever has it."""
+        return self.host is not None and self.host.left is not None
 
 
 class TaskDispatcher:
@@ -55,13 +61,19 @@ class TaskDispatcher:
     """
 
     def __init__(
-        self, client: Any, question: bytes, resource: str | None, on_seat: Callable[[Seat], None]
+        self,
+        client: Any,
+        question: bytes,
+        places: int | None,
+        resource: str | None,
+        on_seat: Callable[[WorkerSeat], None],
     ) -> None:
         """Prepare; nothing runs before the first call.
 
         Args:
             client: The `distributed.Client`.
             question: What is asked of every worker, as a pickle.
+            places: How many inputs may run at each worker at once; None: nobody has said it.
             resource: The resource that a worker must have, and a task takes one of; or None.
             on_seat: Called in the loop with a seat that is new.
         """
@@ -72,15 +84,16 @@ class TaskDispatcher:
         self.open: dict[int, Call] = {}
         self.dropped: deque[CancelOnDrop] = deque()
         self.commands: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self.seats: list[Seat] = []
+        self.seats: list[WorkerSeat] = []
         self._question = question
+        self._places = places
         self._resource = resource
         self._on_seat = on_seat
         self._workers: dict[str, int | None] = {}  # address, and how much of the resource it has
         self._known: set[str] = set()  # all workers
         self._futures: dict[int, Any] = {}  # by the number of the call
         self._tasks: set[asyncio.Task[None]] = set()  # that wait for them; Python holds none
-        self._seat_of: dict[int, Seat] = {}
+        self._seat_of: dict[int, WorkerSeat] = {}
         self._watch: asyncio.Task[None] | None = None
         self._looks_at = 0.0  # when the workers were looked at last
         self._name = f"lmstudio-{os.urandom(8).hex()}"
@@ -94,7 +107,7 @@ class TaskDispatcher:
     # -- any thread ---------------------------------------------------------------------------
 
     def begin(
-        self, call: Call, function: Callable[..., Answer], seat: Seat, *, takes_place: bool
+        self, call: Call, function: Callable[..., Answer], seat: WorkerSeat, *, takes_place: bool
     ) -> None:
         """Run a function for a call at the worker of a seat."""
         self.open[call.id] = call
@@ -111,14 +124,16 @@ class TaskDispatcher:
         if self.is_closed:
             self._end_all()  # nobody is there to look
             return
-        with contextlib.suppress(RuntimeError):  # the loop has just been closed
+        try:
             self.client.loop.asyncio_loop.call_soon_threadsafe(self._look_at_commands)
+        except RuntimeError:  # the loop has just been closed
+            self._end_all()
 
     def take_workers(self) -> None:
         """Give each worker that there is a seat; called once, in the thread of the user."""
         self._seat(self._fitting(self.client.scheduler_info().get("workers", {})))
         if not self.seats:
-            self.seats.append(Seat(None))
+            self.seats.append(WorkerSeat(None))
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -128,7 +143,7 @@ class TaskDispatcher:
             step(*arguments)
 
     def _begin(
-        self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
+        self, call: Call, function: Callable[..., Answer], seat: WorkerSeat, resources: Any
     ) -> None:
         if call.id not in self.open:  # it was cancelled before
             return
@@ -161,13 +176,10 @@ class TaskDispatcher:
     def _end_all(self) -> None:
         """End what is open, since Dask's client was closed."""
         for call in list(self.open.values()):
-            self.open.pop(call.id, None)
-            call.outcome = Outcome(error=_closed())
-            call.unfollow()
-            call.inbox.put(END)
+            self._end(call, Outcome(error=_closed()))
 
     async def _run(
-        self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
+        self, call: Call, function: Callable[..., Answer], seat: WorkerSeat, resources: Any
     ) -> None:
         try:
             outcome = await self._ask(call, function, seat, resources)
@@ -178,7 +190,7 @@ class TaskDispatcher:
         self._end(call, outcome)
 
     async def _ask(
-        self, call: Call, function: Callable[..., Answer], seat: Seat, resources: Any
+        self, call: Call, function: Callable[..., Answer], seat: WorkerSeat, resources: Any
     ) -> Outcome:
         if seat.worker not in self._workers:
             await self._look_at_workers()
@@ -203,11 +215,13 @@ class TaskDispatcher:
         self._futures[call.id] = future
         answer: Answer = await future.result()
         call.is_sent = answer.is_sent
+        if seat.host is not None:
+            seat.host.name = answer.host
         if isinstance(answer.value, LMStudioError):
             return Outcome(error=answer.value)
-        return Outcome(answer)
+        return Outcome(answer.value)
 
-    def _judge(self, error: BaseException, seat: Seat) -> LMStudioError:
+    def _judge(self, error: BaseException, seat: WorkerSeat) -> LMStudioError:
         """Return what an error of Dask, or one of none of us, means for the batch."""
         if self.is_closed:
             return _closed()
@@ -276,14 +290,28 @@ class TaskDispatcher:
         """Give each worker a seat: one that is free, else a new one."""
         self._workers = workers
         taken = {seat.worker for seat in self.seats}
-        free = [seat for seat in self.seats if seat.worker not in workers]
+        free = [seat for seat in self.seats if seat.worker not in workers and not seat.has_left]
         for address in sorted(workers.keys() - taken):
             if free:
-                free.pop().worker = address
+                self._take_over(free.pop(), address)
             else:
-                seat = Seat(address, workers[address])
+                seat = WorkerSeat(address)
                 self.seats.append(seat)
                 self._on_seat(seat)
+
+    def _take_over(self, seat: WorkerSeat, address: str) -> None:
+        seat.worker = address
+        if seat.host is not None and self.places_of(seat) is not None:
+            seat.host.places = self.places_of(seat)
+
+    def places_of(self, seat: WorkerSeat) -> int | None:
+        """Return how many inputs may run at the worker of a seat; None: its LM Studio is asked.
+
+        That is what was said, else how much it has of the resource; one, until there is a worker.
+        """
+        if self._places is not None or self._resource is None:
+            return self._places
+        return self._workers.get(seat.worker or "") or 1
 
 
 def _identity_options(client: Any) -> dict[str, Any]:
@@ -305,5 +333,5 @@ def _for_good(error: LMStudioError) -> LMStudioError:
     return error
 
 
-def _named(seat: Seat) -> str:
+def _named(seat: WorkerSeat) -> str:
     return f"The Dask worker {seat.worker}"

@@ -157,7 +157,8 @@ def response_text(response: Any, reasoning: bool = True) -> TextData | FileHandl
     """
     text_of = getattr(response, "_to_history_content", None)
     said = text_or_file(text_of(reasoning) if text_of else response, "assistant response content")
-    if isinstance(said, TextData) and not reasoning:
+    is_marked = text_of is not None and response.reasoning_content  # then it was left out above
+    if isinstance(said, TextData) and not reasoning and not is_marked:
         answer = split_reasoning(said.text)[1]
         return said if answer == said.text else TextData(text=answer.lstrip("\n"))
     return said

@@ -270,6 +270,65 @@ def test_workers_that_join_take_part(small_cluster, server):
             hosts.add(outcome.host)
 
 
+def test_a_worker_that_joins_after_one_has_left_takes_part(small_cluster, server):
+    host = server.host
+
+    def fails_at_first(worker):
+        if worker.name == 0:
+            raise KeyError("no LM Studio")
+        return host
+
+    hosts, joined = set(), []
+    with small_cluster(2) as (cluster, dask_client):
+
+        def inputs():
+            while len(hosts) < 2:  # endless, unless another one answers
+                yield "Question"
+
+        batch = lms.respond_many_on_dask(
+            dask_client, inputs(), api_host=fails_at_first, max_parallel=1
+        )
+        for outcome in batch:
+            hosts.add(outcome.host)
+            if not joined and any(host.left is not None for host in batch._hosts):
+                joined.append(cluster.new_worker_spec().popitem()[1])
+                del cluster.worker_spec[0]
+                cluster.worker_spec[7] = joined[0]
+                cluster.sync(cluster._correct_state)
+
+
+def test_a_worker_that_takes_the_place_of_none_has_the_places_of_its_resource(
+    small_cluster, server
+):
+    from distributed import Worker as DaskWorker
+
+    with small_cluster(0) as (cluster, dask_client):
+        server.hold("predict")
+        batch = lms.respond_many_on_dask(
+            dask_client, questions(4), api_host=server.host, resource="LMSTUDIO"
+        )
+        worker = Worker(list, batch)
+        spec = {"cls": DaskWorker, "options": {"nthreads": 1, "resources": {"LMSTUDIO": 2}}}
+        cluster.worker_spec["late"] = spec
+        cluster.sync(cluster._correct_state)
+        calls = [server.expect("predict", timeout=30) for _ in range(2)]
+        (host,) = batch._hosts
+        assert host.places == 2
+        server.release("predict")
+        for call in calls:
+            call.success()
+        assert len(worker.result(30)) == 4
+
+
+def test_a_model_that_was_unloaded_between_two_batches_is_loaded_again(small_cluster, server):
+    options = {"api_host": server.host, "model": "test-llm", "max_parallel": 1}
+    with small_cluster(1) as (_, dask_client):
+        for _ in range(2):
+            outcomes = list(lms.respond_many_on_dask(dask_client, questions(3), **options))
+            assert [outcome.error for outcome in outcomes] == [None] * 3
+            server.unload("test-llm")
+
+
 def test_a_dask_client_that_is_closed_ends_the_batch(dask_client, studios, api_host):
     batch = lms.respond_many_on_dask(dask_client, questions(500), api_host=api_host)
     finished = 0

@@ -455,3 +455,15 @@ def test_a_wait_of_the_main_thread_may_be_cut_into_slices(server, model, monkeyp
     got = getattr(future, ask)()
     assert future.result(LIMIT).content == "a"
     assert (got is None) == (ask == "exception")
+
+
+def test_a_packet_that_cannot_be_read_is_told_without_waiting_for_the_servers_last_word(
+    server, client, model
+):
+    client._session.cancel_grace = 60.0
+    errors = []
+    future, call = start_held(server, model.respond_stream("hi"), on_error=errors.append)
+    call.packet({"type": "fragment", "fragment": None})
+    assert isinstance(future.exception(LIMIT), lms.LMStudioProtocolError)
+    eventually(lambda: errors)
+    call.success("userStopped")

@@ -336,21 +336,22 @@ def test_a_response_keeps_its_reasoning_unless_that_is_left_out():
     assert chat.add_assistant_response("Yes.", [REQUEST], reasoning=False).tool_calls == [REQUEST]
 
 
-def test_what_a_model_marked_as_its_reasoning_is_left_out_whatever_its_marks():
+@pytest.mark.parametrize("answer", ["Yes.", "<think> is a tag, </think> its end."])
+def test_what_a_model_marked_as_its_reasoning_is_left_out_whatever_its_marks(answer):
     result = PredictionResult(
-        content="[Hm.]\nYes.",
-        parsed="[Hm.]\nYes.",
+        content=f"[Hm.]\n{answer}",
+        parsed=f"[Hm.]\n{answer}",
         stats=LlmPredictionStats(stop_reason="eosFound"),
         model_info=None,
         load_config=None,
         prediction_config=None,
         reasoning_content="Hm.",
-        answer="\nYes.",
+        answer=f"\n{answer}",
     )
     chat = chat_of("u")
-    assert chat.add_assistant_response(result).text == "[Hm.]\nYes."
+    assert chat.add_assistant_response(result).text == f"[Hm.]\n{answer}"
     chat.pop()
-    assert chat.add_assistant_response(result, reasoning=False).text == "Yes."
+    assert chat.add_assistant_response(result, reasoning=False).text == answer
 
 
 @pytest.mark.parametrize(
