@@ -85,7 +85,7 @@ $(VENV)/.bench: $(VENV)/.base
 # The SDK 2.0.0 asks for a version of lms-isomorphic that npm does not have: its folder has a package.json.
 $(VENV)/.js: $(VENV)/.base $(SUITE_JS)
 	@if command -v npm >/dev/null; then \
-	  npm="npm install --no-package-lock --no-audit --no-fund --loglevel=error" && \
+	  npm="npm install --no-package-lock --no-audit --no-fund --loglevel=error --fetch-retries=1 --fetch-timeout=60000" && \
 	  $$npm --prefix $(VENV)/js --no-save $(OFFICIAL_JS) $(PYRIGHT) && \
 	  mkdir -p $(VENV)/js2 && cp $(SUITE_JS) $(VENV)/js2 && $$npm --prefix $(VENV)/js2 && touch $@; \
 	else echo "npm is not here: the tests with the JavaScript client and pyright will not run"; fi
