@@ -361,7 +361,7 @@ def test_a_number_is_one_of_the_list_whatever_lies_in_this_folder(server, tmp_pa
     with chat(server, "--resume") as terminal:
         terminal.wait_for("> About apples.\nFine.")
         say(terminal, "/load 1", "> About apples.\nFine.")
-        say(terminal, "/load 2", "no saved conversation has the number 2: there are 1".capitalize())
+        say(terminal, "/load 2", "No saved conversation has the number 2: there are 1")
         assert f"The file of that name: /load .{os.sep}2" in terminal.text()
         leave(terminal)
 

@@ -376,7 +376,7 @@ def test_what_is_unloaded_meanwhile_fails_no_command(models, arguments):
     models.load("qwen/qwen3-4b", "second")
     models.hold("getModelInfo")
     process = start(models, *arguments)
-    eventually(lambda: models.received("getModelInfo"), LIMIT)
+    eventually(lambda: models.received(endpoint="getModelInfo"), LIMIT)
     models.unload("eye")
     models.release("getModelInfo")
     output, errors = process.communicate(timeout=LIMIT)
