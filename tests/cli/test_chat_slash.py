@@ -280,7 +280,7 @@ def contents_of(prediction):
     return [message["content"][0]["text"] for message in prediction.messages]
 
 
-@pytest.mark.parametrize("name", ["~nobody/x", "x" * 300])
+@pytest.mark.parametrize("name", ["~no-such-user/x", "x" * 300])
 def test_a_path_that_cannot_be_ends_no_talk(server, name):
     with chat(server, size=(40, 400)) as terminal:
         say(terminal, f"/load {name}", "There is no file")
