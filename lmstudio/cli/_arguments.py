@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "ShowVersion"]
+__all__ = ["Parser"]
 
 # What other programs of this kind call our commands.
 _ELSEWHERE = {
@@ -107,16 +107,3 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     by_word = {text.lstrip("-"): text for text in known}
     found = difflib.get_close_matches(name.lstrip("-"), by_word, 1)
     return by_word[found[0]] if found else None
-
-
-class ShowVersion(argparse.Action):
-    """Prints the version, and ends the program."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**settings, "nargs": 0})
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from .. import __version__
-
-        print(f"lmstudio {__version__}")
-        parser.exit()

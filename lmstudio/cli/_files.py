@@ -1,19 +1,15 @@
-"""The files of a batch besides its input: output, journal and schema, as far as they can be."""
+"""The files of a batch besides its input: output and journal, and whether they can be such."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
-from typing import Any
-
-import lmstudio as lms
 
 from ._input import PIPE, FileError, Input, check_form
 from ._rows import WRONG
 
-__all__ = ["check_names", "in_terms_of_schema", "journal_of", "read_schema"]
+__all__ = ["check_names", "journal_of"]
 
 
 def check_names(options: argparse.Namespace) -> None:
@@ -31,38 +27,6 @@ def check_names(options: argparse.Namespace) -> None:
         if name == "":
             raise FileError(f"{argument} is empty: it must be a file.", code=WRONG)
     check_form(options.output, options.format)
-
-
-def read_schema(path: str | None) -> Any:
-    """Return the JSON schema in a file.
-
-    Raises:
-        FileError: It is none.
-        OSError: It cannot be read.
-    """
-    if path is None:
-        return None
-    try:
-        schema = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"--schema {path} is no JSON: {error}") from None
-    if not isinstance(schema, dict):
-        raise FileError(f"--schema {path} is no JSON schema, which is an object.", _EXAMPLE)
-    return schema
-
-
-_EXAMPLE = 'Such as: {"type": "object", "properties": {"topic": {"type": "string"}}}'
-
-
-def in_terms_of_schema(error: lms.LMStudioValueError, path: str | None) -> Exception:
-    """Return an error of the API about a schema as one about its file."""
-    text = str(error)
-    if path is None or "response" not in text:
-        return error
-    if text.startswith("The response_format is no JSON Schema: "):
-        why = text.partition(": ")[2].partition(". ")[0].rstrip(".")
-        return FileError(f"--schema {path} is no JSON schema: {why}.", _EXAMPLE)
-    return FileError(f"--schema {path} is no JSON schema: it has no type.", _EXAMPLE)
 
 
 def journal_of(options: argparse.Namespace, source: Input) -> str | None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["WHOLE", "fitting"]
+import lmstudio as lms
+
+__all__ = ["WHOLE", "fitting", "with_infos"]
 
 WHOLE = 2  # how well a name fits; more: it is an identifier; 1: it is the beginning of a name
+
+
+def with_infos(models: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Give each loaded model with what it is, without those that were unloaded meanwhile."""
+    for model in models:
+        try:
+            info = model.get_info()
+        except lms.LMStudioModelNotFoundError:
+            continue
+        yield model, info
 
 
 def fitting(infos: Sequence[Any], name: str, at_least: int = 1) -> list[int]:

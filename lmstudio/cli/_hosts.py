@@ -27,10 +27,13 @@ def hosts_of(options: argparse.Namespace) -> list[str | None]:
     return list(dict.fromkeys(hosts))
 
 
-def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
+def connect(
+    options: argparse.Namespace, stack: contextlib.ExitStack, token: lms.CancelToken
+) -> Models:
     """Return the models of all hosts that are there; of the others, say that they are not.
 
     Raises:
+        LMStudioCancelledError: The token was set meanwhile.
         LMStudioError: None is.
     """
     models: Models = []
@@ -38,7 +41,10 @@ def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
     for host in hosts_of(options):
         client = stack.enter_context(contextlib.closing(lms.Client(host)))
         try:
-            model = get_model(client, options.model, make_screen(sys.stderr))
+            screen = make_screen(sys.stderr)
+            model = get_model(client, options.model, screen, cancel_event=token)
+        except lms.LMStudioCancelledError:
+            raise
         except lms.LMStudioError as error:
             errors.append((host, error))
         else:
@@ -50,14 +56,15 @@ def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Models:
     return models
 
 
-def check_vision(model: lms.LLM) -> None:
+def check_vision(model: lms.LLM, token: lms.CancelToken) -> None:
     """Refuse pictures for a model that takes none.
 
     Raises:
         CommandError: It takes none.
+        LMStudioCancelledError: The token was set meanwhile.
         LMStudioError: It is not there any more.
     """
-    info = model.get_info()
+    info = model.get_info(cancel_event=token)
     if isinstance(info, lms.LlmInstanceInfo) and not info.vision:
         raise CommandError(
             f"{info.identifier} takes no pictures.",

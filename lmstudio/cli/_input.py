@@ -162,6 +162,19 @@ class Input:
     # -- reading ------------------------------------------------------------------------------
 
     def _read(self) -> Iterator[Row]:
+        """Give all rows from the beginning.
+
+        Raises:
+            FileError: It is of another kind.
+            OSError: It cannot be read; it has the name.
+        """
+        try:
+            yield from self._understood()
+        except OSError as error:
+            error.filename = self.name  # otherwise it would be taken for one of the output
+            raise
+
+    def _understood(self) -> Iterator[Row]:
         text = self._open_text()
         seen: set[str | int] = set()
         equals: dict[str | int, int] = {}

@@ -17,14 +17,14 @@ _LIMIT = 5.0  # seconds to ask what there is instead
 _WHAT = {"llm": "language model", "embedding": "embedding model"}
 
 
-def get_model(client: lms.Client, key: str | None, screen: Screen) -> lms.LLM:
+def get_model(client: lms.Client, key: str | None, screen: Screen, **limits: Any) -> lms.LLM:
     """Return the language model of that key, loading it if need be; None: any that is loaded.
 
     Raises:
         CommandError: There is none; it says which there are.
         LMStudioError: It cannot be loaded.
     """
-    model: lms.LLM = _get(client, "llm", key, screen)
+    model: lms.LLM = _get(client, "llm", key, screen, **limits)
     return model
 
 

@@ -15,12 +15,9 @@ from typing import Any, BinaryIO
 
 from ._answers import Answer
 from ._input import PIPE, Input, Row, form_of
-from ._screen import clean
+from ._screen import ESCAPED, clean
 
 __all__ = ["Output"]
-
-# In JSON the others are escaped anyway; no reply may steer a terminal.
-_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 
 
 class Output:
@@ -129,7 +126,7 @@ class Output:
             cells = [row.cells.get(name) for name in self._columns]
             return self._encoded(self._csv_line([*cells, *values.values()]))
         added = {self._added[name]: value for name, value in values.items()}
-        text = _json({**row.cells, **added}).translate(_ESCAPED)
+        text = _json({**row.cells, **added}).translate(ESCAPED)
         return self._encoded(text + "\n")
 
     def _csv_line(self, values: list[Any]) -> str:

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ._arguments import Parser, ShowVersion
+from .. import __version__
+from ._arguments import Parser
 from ._name import program_name
 
 __all__ = ["make_parser"]
@@ -33,7 +34,13 @@ def make_parser() -> Parser:
         ),
     )
     _add_common(parser, None)
-    parser.add_argument("-V", "--version", action=ShowVersion, help="print the version, and end")
+    parser.add_argument(
+        "-V",
+        "--version",
+        action="version",
+        version=f"lmstudio {__version__}",
+        help="print the version, and end",
+    )
     programs = parser.add_subparsers(
         dest="program", metavar="COMMAND", title="commands", prog=name, parser_class=Parser
     )
@@ -43,7 +50,6 @@ def make_parser() -> Parser:
             command,
             help=help,
             description=description,
-            allow_abbrev=False,
             epilog="\n  ".join(["Examples:", *(f"{name} {example}" for example in examples)])
             if examples
             else None,
@@ -319,29 +325,28 @@ def _name(text: str) -> str:
     return text
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:16]) < 1e15:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+def _count(text: str, least: int = 1) -> int:
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text[:16]) < 1e15:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least {least}")
     return int(text)
 
 
 def _count_or_none(text: str) -> int:
-    if text == "0":
-        return 0
-    try:
-        return _count(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 0") from None
+    return _count(text, least=0)
 
 
-def _temperature(text: str) -> float:
+def _number(text: str, what: str, fits: Callable[[float], bool]) -> float:
     try:
         number = float(text)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 0")
+        number = float("nan")  # which fits nothing
+    if not fits(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is {what}")
     return number
+
+
+def _temperature(text: str) -> float:
+    return _number(text, "no number of at least 0", lambda number: 0 <= number < 1e9)
 
 
 def _patience(text: str) -> float | None:
@@ -349,22 +354,10 @@ def _patience(text: str) -> float | None:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return seconds
+    return _number(text, "no number of seconds", lambda number: 0 < number < 1e9)
 
 
 def _share(text: str) -> float | str:
     if text in ("max", "off"):
         return text
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither max nor off nor from 0 to 1")
-    return share
+    return _number(text, "neither max nor off nor from 0 to 1", lambda number: 0 <= number <= 1)

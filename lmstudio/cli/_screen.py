@@ -7,8 +7,10 @@ import importlib.util
 import sys
 from typing import TextIO
 
-__all__ = ["Screen", "clean", "has_no_reader", "make_screen", "one_line"]
+__all__ = ["ESCAPED", "Screen", "clean", "has_no_reader", "make_screen", "one_line"]
 
+# What JSON leaves as it is, though it steers a terminal.
+ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
 _KEPT = (ord("\n"), ord("\t"))
 _WITHOUT_CONTROLS = {code: None for code in _CONTROLS if code not in _KEPT}

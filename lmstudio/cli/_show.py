@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from ._screen import one_line
+from ._screen import ESCAPED, one_line
 
 __all__ = ["as_duration", "as_json", "as_size", "print_json", "print_table"]
 
@@ -34,8 +34,7 @@ def _width(text: str) -> int:
 def as_json(value: Any, indent: int | None = None) -> str:
     """Return JSON text that steers no terminal, and that the standard output can hold."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    text = json.dumps(value, ensure_ascii=encoding != "utf8", indent=indent)
-    return "".join(f"\\u{ord(c):04x}" if "\x7f" <= c <= "\x9f" else c for c in text)
+    return json.dumps(value, ensure_ascii=encoding != "utf8", indent=indent).translate(ESCAPED)
 
 
 def print_json(value: Any) -> None:

@@ -58,6 +58,11 @@ class Table:
         found = [one for one, names in headers.items() if question in names]
         self.delimiter = found[0] if found else max(headers, key=lambda one: len(headers[one]))
         self.header = headers[self.delimiter]
+        if _is_open(line, self.delimiter):
+            raise FileError(
+                f"{name}: a quotation mark opens in its first line, and is not closed there.",
+                "Write each heading on one line, or close it.",
+            )
         self._check(name, wanted)
 
     def _check(self, name: str, wanted: dict[str, str | None]) -> None:
@@ -110,3 +115,12 @@ class Table:
             if problem is None and not is_utf8("".join(cells)):
                 spoil(row)
             yield row
+
+
+def _is_open(line: str, delimiter: str) -> bool:
+    """Whether a cell goes on in the next line."""
+    try:
+        list(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False

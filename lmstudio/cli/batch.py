@@ -18,12 +18,13 @@ from ._answers import Answer, Answers, answer_of, failed
 from ._ctrl_c import on_ctrl_c
 from ._dask import dask_client
 from ._errors import FAILED, complain
-from ._files import check_names, in_terms_of_schema, journal_of, read_schema
+from ._files import check_names, journal_of
 from ._hosts import Models, check_vision, connect, hosts_of, watch
 from ._input import PIPE, FileError, Input, Row, is_own_key
 from ._output import Output
 from ._questions import Questions, check_image
 from ._rows import WRONG
+from ._schema import in_terms_of_schema, read_schema
 from ._screen import has_no_reader, one_line
 from ._stop import CTRL_C, Interrupted, Stop
 from ._totals import told
@@ -66,12 +67,16 @@ def run(options: argparse.Namespace) -> int:
                     source = Input(options)
                     stack.callback(source.close)
                     job = _Job(options, source, stop)
-            except Interrupted:
+                if options.dask is not None:
+                    models, dask = [], stack.enter_context(dask_client(options.dask))
+                else:
+                    models, dask = job.connect(stack), None
+            except (Interrupted, lms.LMStudioCancelledError):
+                if not stop.token.is_set():
+                    raise
                 _say("The time limit has passed. Nothing was asked.")
                 return TIME_LIMIT
-            if options.dask is not None:
-                return job.run([], stack.enter_context(dask_client(options.dask)))
-            return job.run(connect(options, stack))
+            return job.run(models, dask)
     except lms.LMStudioError as error:
         return complain(error)
     except OSError as error:
@@ -108,7 +113,7 @@ class _Job:
         self._options = options
         self._source = source
         self._stop = stop
-        self._schema = read_schema(options.schema)
+        self._schema = None if options.schema is None else read_schema(options.schema)
         check_image(options.image)
         has_images = options.image is not None or options.image_column is not None
         if has_images and (len(hosts_of(options)) > 1 or options.dask is not None):
@@ -128,6 +133,18 @@ class _Job:
         self._has_failed = False  # a row that was asked
         self._has_told = False
 
+    def connect(self, stack: contextlib.ExitStack) -> Models:
+        """Return the models that are to answer.
+
+        Raises:
+            LMStudioCancelledError: The time limit passed meanwhile.
+            LMStudioError: None is there, or it takes no pictures.
+        """
+        models = connect(self._options, stack, self._stop.token)
+        if self._options.image or self._options.image_column:
+            check_vision(models[0][2], self._stop.token)
+        return models
+
     def run(self, models: Models, dask: Any = None) -> int:
         """Answer all of it, say how it went, and return the exit code.
 
@@ -140,8 +157,6 @@ class _Job:
             LMStudioError: It cannot begin.
             OSError: The output cannot be written.
         """
-        if models and (self._options.image or self._options.image_column):
-            check_vision(models[0][2])
         try:
             batch = self._begin(models, dask)
         except lms.LMStudioValueError as error:
@@ -203,6 +218,8 @@ class _Job:
         is_full = gone.errno in _IS_FULL
         output = "Standard output" if self._options.output == PIPE else self._options.output
         name = self._journal if isinstance(gone, lms.LMStudioOSError) else output
+        if gone.filename == self._source.name:
+            name = gone.filename
         why = os.strerror(gone.errno) if gone.errno else str(gone)
         return FileError(f"{name}: {why}.", "Make room on that disk." if is_full else "")
 

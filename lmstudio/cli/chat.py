@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import lmstudio as lms
@@ -16,7 +14,7 @@ from ._chat.commands import show_end
 from ._chat.conversation import Question
 from ._chat.hangup import Hangup
 from ._chat.one_question import answer_once, read_input, tell_odd_bytes
-from ._chat.places import typed_lines_file
+from ._chat.places import typed_lines_file, typed_path
 from ._chat.replies import Asking
 from ._chat.saved import Folder, unused
 from ._chat.session import Session
@@ -24,6 +22,8 @@ from ._chat.talk import Talk, make_talk_editor
 from ._chat.typed_lines import TypedLines
 from ._errors import CommandError, complain
 from ._model import get_model
+from ._rows import WRONG
+from ._schema import read_schema
 from ._screen import Screen, make_screen
 
 __all__ = ["run"]
@@ -76,25 +76,15 @@ def _asking(options: argparse.Namespace) -> Asking:
         config["temperature"] = options.temperature
     if options.max_tokens is not None:
         config["maxTokens"] = options.max_tokens
-    return Asking(config, None if options.schema is None else _read_schema(options.schema))
-
-
-def _read_schema(path: str) -> dict[str, Any]:
-    try:
-        schema = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror or error}", code=2) from None
-    except ValueError as error:
-        raise CommandError(f"{path} is no JSON: {error}", code=2) from None
-    if not isinstance(schema, dict):
-        raise CommandError(f"{path} is no JSON schema: that is an object.", code=2)
-    return schema
+    if options.schema is None:
+        return Asking(config)
+    return Asking(config, read_schema(options.schema, WRONG), options.schema)
 
 
 def _choose_file(session: Session, options: argparse.Namespace, is_talk: bool) -> None:
     """Find the conversation that is gone on with, and where it is kept."""
-    own = None if options.save is None else Path(options.save).expanduser().absolute()
-    if own is not None and own.exists():
+    own = None if options.save is None else typed_path(options.save).absolute()
+    if own is not None and os.path.exists(own):
         hint = f"Go on with it: --resume {options.save}"
         raise CommandError(f"{options.save} exists already.", hint, code=2)
     is_kept = (is_talk or options.resume is not None) and not options.no_history

@@ -41,7 +41,14 @@ def run(options: argparse.Namespace) -> int:
     bar = Bar()
     with lms.Client(options.host) as client, _output(options.output) as take:
         model = get_embedding_model(client, options.model, bar)
-        _embed(model, itertools.chain(first, texts), take, bar, len(options.texts))
+        is_shown = options.output is None and sys.stdout.isatty()
+        _embed(
+            model,
+            itertools.chain(first, texts),
+            take,
+            None if is_shown else bar,
+            len(options.texts),
+        )
     return 0
 
 
@@ -58,7 +65,7 @@ def _check_apart(file: str | None, output: str) -> None:
 
 
 def _embed(
-    model: lms.EmbeddingModel, texts: Iterable[str], take: Take, bar: Bar, count: int
+    model: lms.EmbeddingModel, texts: Iterable[str], take: Take, bar: Bar | None, count: int
 ) -> None:
     batch = model.embed_many(texts, ordered=True, patience=0)
     try:
@@ -67,10 +74,11 @@ def _embed(
             if isinstance(vector, lms.LMStudioError):
                 raise vector
             take(outcome.input, vector)
-            if not sys.stdout.isatty():
+            if bar is not None:
                 bar.count(done, "texts", of=count)
     finally:
-        bar.end()
+        if bar is not None:
+            bar.end()
 
 
 @contextlib.contextmanager

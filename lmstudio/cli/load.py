@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from typing import Any
 
 import lmstudio as lms
 
 from ._bar import Bar
 from ._errors import CommandError
-from ._fits import fitting
+from ._fits import fitting, with_infos
 from ._model import find_kind, no_such_model
 from ._name import program_name
 from ._screen import one_line
@@ -53,12 +52,9 @@ def _find(namespace: Any, options: argparse.Namespace) -> Any:
     """Return a handle of the model if it is loaded, and not wanted once more; otherwise None."""
     if options.identifier is not None:
         return None
-    models, infos = [], []
-    for model in namespace.list_loaded():
-        with contextlib.suppress(lms.LMStudioModelNotFoundError):  # it may just be unloaded
-            infos.append(model.get_info())
-            models.append(model)
-    return next((models[place] for place in fitting(infos, options.model)), None)
+    found = list(with_infos(namespace.list_loaded()))
+    fits = fitting([info for _, info in found], options.model)
+    return found[fits[0]][0] if fits else None
 
 
 def _load(client: lms.Client, namespace: Any, options: argparse.Namespace) -> Any:

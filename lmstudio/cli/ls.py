@@ -9,6 +9,7 @@ from typing import Any
 
 import lmstudio as lms
 
+from ._fits import with_infos
 from ._name import program_name
 from ._show import as_size, print_json, print_table
 
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         if not infos:
             print(f"No model is there. Get one: {program_name()} download NAME", file=sys.stderr)
             return 0
-        loaded: list[Any] = [model.get_info() for model in client.list_loaded_models()]
+        loaded = [info for _, info in with_infos(client.list_loaded_models())]
         identifiers = {
             info.model_key: [one.identifier for one in loaded if one.model_key == info.model_key]
             for info in infos

@@ -8,6 +8,7 @@ from typing import Any
 
 import lmstudio as lms
 
+from ._fits import with_infos
 from ._name import program_name
 from ._show import as_duration, as_size, print_json, print_table
 
@@ -28,9 +29,8 @@ def run(options: argparse.Namespace) -> int:
         LMStudioError: The server cannot be asked.
     """
     with lms.Client(options.host) as client:
-        found = [
-            each for model in client.list_loaded_models() if (each := _look_at(model)) is not None
-        ]
+        loaded = with_infos(client.list_loaded_models())
+        found = [(info, _state(model)) for model, info in loaded]
         if options.json:
             print_json([{**info.to_dict(), **state} for info, state in found])
         elif found:
@@ -42,17 +42,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _look_at(model: Any) -> tuple[Any, dict[str, Any]] | None:
-    """Return what a model is and does; None if it was unloaded meanwhile."""
+def _state(model: Any) -> dict[str, Any]:
+    """Return what a model does, as far as it is known."""
     try:
-        info = model.get_info()
-    except lms.LMStudioModelNotFoundError:
-        return None
-    try:
-        state = model.get_processing_state().to_dict()
+        state: dict[str, Any] = model.get_processing_state().to_dict()
     except (lms.LMStudioServerError, lms.LMStudioProtocolError):
-        state = {}  # an older LM Studio cannot say
-    return info, state
+        return {}  # an older LM Studio cannot say
+    return state
 
 
 def _row(info: Any, state: dict[str, Any]) -> tuple[object, ...]:

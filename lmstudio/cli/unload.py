@@ -9,7 +9,7 @@ from typing import Any
 import lmstudio as lms
 
 from ._errors import CommandError, list_some, nearest
-from ._fits import WHOLE, fitting
+from ._fits import WHOLE, fitting, with_infos
 from ._name import program_name
 from ._screen import one_line
 from ._show import print_json
@@ -60,8 +60,8 @@ def _find(loaded: list[Any], text: str, others: list[str]) -> Any:
     if text in by_name:
         return by_name[text]
     name = program_name()
-    infos = [model.get_info() for model in loaded]
-    same = [loaded[place] for place in fitting(infos, text, WHOLE)]
+    found = list(with_infos(loaded))
+    same = [found[place][0] for place in fitting([info for _, info in found], text, WHOLE)]
     if len(same) == 1:
         return same[0]
     if same:

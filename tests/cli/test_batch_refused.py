@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from batch.storms import Echo
 from cli.batch_command import LIMIT, Files
-from helpers import WINDOWS, needs_signals
+from helpers import WINDOWS, eventually, needs_signals
 
 from lmstudio.testing import Server
 
@@ -240,3 +242,40 @@ def test_what_has_finished_is_written_when_a_time_limit_ends_the_wait_for_a_row(
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="every file can be read")
+def test_an_input_that_cannot_be_read_is_told_as_such(lines):
+    said = lines.run(input="/proc/self/mem", code=1)
+    assert said == "lmstudio: Input/output error: /proc/self/mem\n"
+
+
+@needs_signals
+def test_an_input_that_breaks_off_is_told_as_such(lines):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        source = socket.create_connection(listener.getsockname())
+        writer, _ = listener.accept()
+    with source, writer:
+        process = lines.start("--parallel", 1, input="-", stdin=source)
+        source.close()
+        writer.sendall(b'{"nr": 1, "prompt": "a"}\n')
+        eventually(lambda: lines.has_records(1), LIMIT)
+        writer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _, said = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1, said
+    assert "lmstudio: standard input: Connection reset by peer.\n" in said
+    assert said.endswith("The same command goes on.\n")
+
+
+def test_a_heading_of_several_lines_is_refused(table):
+    table.write_csv([["nr", "prompt", "a\nb"], [1, "Hi.", ""]])
+    said = table.run(code=1)
+    assert said.startswith(f"lmstudio: {table.input}: a quotation mark opens in its first line")
+    table.input.write_text('nr,prompt,"size, in ""inches""",5" disk\n1,Hi.,,\n')
+    assert "1 answered" in table.run()
+
+
+def test_a_schema_that_is_nested_too_deeply_is_refused(lines, tmp_path):
+    (tmp_path / "s.json").write_text("[" * 200_000)
+    said = lines.run("--schema", tmp_path / "s.json", code=1)
+    assert said.startswith(f"lmstudio: --schema {tmp_path / 's.json'} is no JSON: ")

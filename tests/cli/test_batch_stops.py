@@ -10,6 +10,8 @@ from batch.storms import Echo, Host
 from cli.batch_command import LIMIT, Files
 from helpers import eventually, free_port, needs_signals
 
+from lmstudio.testing import Model, Server
+
 GOES_ON = "The same command goes on.\n"
 
 
@@ -204,3 +206,17 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_asked(lines
     (lines.folder / "out.jsonl.new").mkdir()
     assert "out.jsonl.new" in lines.run(code=1)
     assert not server.predictions
+
+
+@pytest.mark.parametrize("endpoint", ["getOrLoad", "getModelInfo"])
+def test_a_time_limit_is_for_loading_and_looking_at_the_model_too(tmp_path, endpoint):
+    with Server(models=[Model(key="eye", vision=True)], loaded=[]) as server:
+        lines = Files(tmp_path, [server.host])
+        (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        server.hold(endpoint)
+        options = ["--image", tmp_path / "photo.png"] if endpoint == "getModelInfo" else []
+        said = lines.run("--model", "eye", "--time-limit", 1, *options, code=124)
+        assert said == "The time limit has passed. Nothing was asked.\n"
+        if endpoint == "getOrLoad":
+            server.expect(endpoint).expect_cancel(LIMIT)
+        assert server.predictions == []

@@ -132,14 +132,17 @@ def test_a_reply_that_breaks_off_before_it_follows_its_schema_has_failed(server,
     assert "cut off at the greatest number of tokens" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", None])
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", None, "[" * 200_000, '{"type": "strin"}', '{"properties": 1}']
+)
 def test_a_schema_that_is_none_is_refused(server, tmp_path, text):
     path = tmp_path / "schema.json"
     if text is not None:
         path.write_text(text)
     done = pipe("", "--host", server.host, "--schema", path, "Who?")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"lmstudio: {path}")
+    assert done.stderr.startswith(f"lmstudio: --schema {path}")
+    assert "Traceback" not in done.stderr
     assert server.predictions == []
 
 

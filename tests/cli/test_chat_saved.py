@@ -6,11 +6,27 @@ import signal
 import sys
 
 import pytest
-from cli.chats import LIMIT, ask, asked, chat, contents, leave, roles, saved, say, stop, without
+from cli.chats import (
+    LIMIT,
+    ask,
+    asked,
+    chat,
+    contents,
+    leave,
+    pipe,
+    roles,
+    saved,
+    say,
+    stop,
+    without,
+)
 from helpers import eventually
 
+from lmstudio.cli._chat.conversation import Conversation, Question
+from lmstudio.cli._chat.saved import Folder
 from lmstudio.testing import Server
 
+needs_links = pytest.mark.skipif(os.name != "posix", reason="links need rights")
 pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
 
@@ -324,3 +340,37 @@ def test_without_a_home_the_chat_works_and_keeps_nothing(server, tmp_path, monke
         say(terminal, "First.", "Fine.")
         leave(terminal)
     assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/x", "x" * 300])
+def test_a_path_that_cannot_be_is_told(server, name):
+    done = pipe("Hi.", "--host", server.host, "--resume", name)
+    assert done.returncode == 1
+    assert "There is no file" in done.stderr
+    done = pipe("Hi.", "--host", server.host, "--save", name)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("(the conversation is not saved: ")
+
+
+def test_a_number_is_one_of_the_list_whatever_lies_in_this_folder(server, tmp_path, monkeypatch):
+    server.reply("Fine.")
+    talk_once(server, question="About apples.")
+    monkeypatch.chdir(tmp_path)
+    for name in ("1", "2"):
+        (tmp_path / name).write_text("no conversation")
+    with chat(server, "--resume") as terminal:
+        terminal.wait_for("> About apples.\nFine.")
+        say(terminal, "/load 1", "> About apples.\nFine.")
+        say(terminal, "/load 2", "No saved conversation has the number 2: there are 1")
+        assert f"The file of that name: /load .{os.sep}2" in terminal.text()
+        leave(terminal)
+
+
+@needs_links
+def test_a_conversation_that_cannot_be_looked_at_hides_no_other(tmp_path):
+    for name in ("a", "c"):
+        text = Conversation(turns=[(Question(f"About {name}."), None)]).to_json()
+        (tmp_path / f"{name}.json").write_text(text)
+    (tmp_path / "b.json").symlink_to(tmp_path / "nothing")
+    (tmp_path / "0.json").symlink_to(tmp_path / "nothing")
+    assert {one.title for one in Folder(tmp_path).entries()} == {"About a.", "About c."}

@@ -278,3 +278,14 @@ def test_load_lists_the_saved_conversations_and_finds_one_by_number_or_title(ser
 
 def contents_of(prediction):
     return [message["content"][0]["text"] for message in prediction.messages]
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/x", "x" * 300])
+def test_a_path_that_cannot_be_ends_no_talk(server, name):
+    with chat(server, size=(40, 400)) as terminal:
+        say(terminal, f"/load {name}", "There is no file")
+        if name[0] == "x":
+            say(terminal, f"/save {name}", "name too long")
+        else:
+            say(terminal, f"/save {name}", "No such file or directory")
+        leave(terminal)

@@ -120,7 +120,7 @@ def test_a_shortened_option_is_none(capsys, command):
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = [*ROOT.glob("examples/**/*.py"), *ROOT.glob("benchmarks/*.py")]
-PROGRAMS += [*ROOT.glob("lmstudio/**/__main__.py"), ROOT / "lmstudio" / "cli" / "_parser.py"]
+PROGRAMS += ROOT.glob("lmstudio/**/__main__.py")
 
 
 def test_no_program_takes_shortened_options():

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from cli.commands import LIMIT, command, start, terminal, typed
-from helpers import needs_signals
+from helpers import eventually, needs_signals
 
 from lmstudio.testing import Model, Server
 
@@ -368,3 +368,17 @@ def test_a_server_that_goes_away_is_told_with_what_to_do(models):
     assert first.startswith("lmstudio: ")
     assert "Errno" not in first
     assert hints == [f"  Is it still running? {typed(models)} doctor"]
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["ps"], ["unload", "qwen/qwen3-4b"]])
+def test_what_is_unloaded_meanwhile_fails_no_command(models, arguments):
+    models.load("eye")
+    models.load("qwen/qwen3-4b", "second")
+    models.hold("getModelInfo")
+    process = start(models, *arguments)
+    eventually(lambda: models.received(endpoint="getModelInfo"), LIMIT)
+    models.unload("eye")
+    models.release("getModelInfo")
+    output, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, errors) == (0, "")
+    assert "second" in output

@@ -293,3 +293,15 @@ def test_the_first_lines_are_enough(server):
         timeout=LIMIT,
     )
     assert done.stderr == b""
+
+
+def test_a_bar_is_shown_for_an_output_that_is_a_file(server, tmp_path):
+    server.hold("embedString")
+    path = tmp_path / "vectors.jsonl"
+    with terminal(server, "embed", "a", "b", "--output", path) as screen:
+        calls = [server.expect("embedString", LIMIT) for _ in range(2)]
+        calls[0].result({"embedding": [1.0, 2.0]})
+        screen.wait_for("texts [############------------] 50% 1 of 2")
+        calls[1].result({"embedding": [3.0, 4.0]})
+        assert screen.wait_end() == 0
+        assert screen.text() == ""

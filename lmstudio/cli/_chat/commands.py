@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from .._errors import CommandError, complain, nearest
 from .conversation import Question
 from .images import paths_in
 from .models import show_models
+from .places import typed_path
 from .private_file import write_whole
 from .replies import speed
 from .session import Session
@@ -144,13 +146,14 @@ def _save(session: Session, argument: str) -> None:
             f"It is kept in {where}" if where is not None else "/save FILE writes it to a file."
         )
         return
-    path = Path(argument).expanduser()
-    if path.exists():
+    path = typed_path(argument)
+    if os.path.exists(path):
         raise CommandError(f"{path} exists already. Choose another name.")
     try:
         write_whole(path.absolute(), session.conversation.to_json())
-    except OSError as error:
-        raise CommandError(f"{path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise CommandError(f"{path}: {why}") from None
     session.screen.note(f"(saved; to go on with it: /load {argument})")
 
 

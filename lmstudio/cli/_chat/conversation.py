@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +69,7 @@ class Conversation:
 
     def begin_anew(self) -> Conversation:
         """Return an empty conversation with the same system prompt and model."""
-        return Conversation(copy.copy(self.system), self.model)
+        return Conversation(self.system, self.model)
 
     def to_json(self) -> str:
         """Return the text of its file; its messages are such as a batch takes, too."""

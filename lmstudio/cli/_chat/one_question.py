@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any, BinaryIO
 
@@ -10,6 +9,7 @@ import lmstudio as lms
 
 from .._errors import FAILED, CommandError, complain
 from .._screen import Screen
+from .._show import print_json
 from .._texts import in_utf8
 from .conversation import Conversation, Question
 from .images import Images, image_suffix
@@ -97,7 +97,7 @@ def answer_once(
     assert result is not None
     if as_json:
         screen.end()
-        print(json.dumps(_as_dict(result)), flush=True)
+        print_json(_as_dict(result))
     if shows_stats and (line := speed(result)):
         print(line, file=sys.stderr, flush=True)
     why = cut_short(result)

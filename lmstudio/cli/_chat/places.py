@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["conversations_folder", "typed_lines_file"]
+__all__ = ["conversations_folder", "typed_lines_file", "typed_path"]
 
 _NAME = "lmstudio-chat"
 
@@ -19,6 +19,14 @@ def conversations_folder() -> Path:
 def typed_lines_file() -> Path:
     """Return the file of the lines that were typed, which need not exist."""
     return _data() / "typed.jsonl"
+
+
+def typed_path(text: str) -> Path:
+    """Return the path that somebody typed; what names nobody's home is left as it is.
+
+    It may be no path at all: only `os.path` says then, without an error, that nothing is there.
+    """
+    return Path(os.path.expanduser(text))
 
 
 def _data() -> Path:

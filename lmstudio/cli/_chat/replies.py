@@ -9,6 +9,8 @@ from typing import Any
 import lmstudio as lms
 
 from .._ctrl_c import on_ctrl_c
+from .._rows import WRONG
+from .._schema import in_terms_of_schema
 from .._screen import Screen
 
 __all__ = ["Asking", "Reply", "cut_short", "speed"]
@@ -33,10 +35,11 @@ class Reply:
 
 @dataclass
 class Asking:
-    """How is asked: options of the prediction, a JSON schema that replies follow."""
+    """How is asked: options of the prediction, a JSON schema that replies follow, and its file."""
 
     config: dict[str, Any]
     schema: dict[str, Any] | None = None
+    schema_path: str | None = None
 
     def show(self, model: lms.LLM, chat: lms.Chat, screen: Screen, reply: Reply) -> None:
         """Ask, and show what comes. `reply` holds it at any time, whatever this raises.
@@ -45,12 +48,15 @@ class Asking:
             LMStudioError: It failed.
             KeyboardInterrupt: Ctrl-C came while nothing could be stopped.
         """
-        stream = model.respond_stream(
-            chat,
-            response_format=self.schema,
-            config=self.config or None,  # type: ignore[arg-type]
-            on_prompt_processing_progress=screen.progress,
-        )
+        try:
+            stream = model.respond_stream(
+                chat,
+                response_format=self.schema,
+                config=self.config or None,  # type: ignore[arg-type]
+                on_prompt_processing_progress=screen.progress,
+            )
+        except lms.LMStudioValueError as error:
+            raise in_terms_of_schema(error, self.schema_path, WRONG) from None
         with on_ctrl_c(lambda: stream.cancel("Ctrl-C")):
             try:
                 for fragment in stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from .._errors import CommandError
 from .conversation import BadConversation, Conversation
-from .places import conversations_folder
+from .places import conversations_folder, typed_path
 from .private_file import make_folder, write_whole
 
 __all__ = ["Folder", "Keeper", "read_conversation", "unused"]
@@ -50,7 +51,6 @@ class Entry:
     path: Path
     time: float
     title: str
-    turns: int
 
 
 class Folder:
@@ -73,18 +73,17 @@ class Folder:
     def entries(self, count: int = LISTED) -> list[Entry]:
         """Return the latest ones; what cannot be read is left out."""
         found: list[tuple[float, Path]] = []
-        try:
+        with contextlib.suppress(OSError):  # there is no folder
             for path in self.path.glob("*.json"):
-                found.append((path.stat().st_mtime, path))
-        except OSError:
-            pass
+                with contextlib.suppress(OSError):  # it was deleted, or is of somebody else
+                    found.append((path.stat().st_mtime, path))
         entries = []
         for when, path in sorted(found, reverse=True):
             try:
                 conversation = read_conversation(path)
             except CommandError:
                 continue
-            entries.append(Entry(path, when, conversation.title, len(conversation.turns)))
+            entries.append(Entry(path, when, conversation.title))
             if len(entries) == count:
                 break
         return entries
@@ -95,15 +94,21 @@ class Folder:
         Raises:
             CommandError: There is none, or there are several.
         """
-        given = Path(wanted).expanduser()
-        if given.is_file():
+        given = typed_path(wanted)
+        is_file = os.path.isfile(given)
+        is_number = wanted.isdecimal()
+        if is_file and not is_number:
             return given
         entries = self.entries()
-        if wanted.isdecimal():
-            if 1 <= int(wanted) <= len(entries):
-                return entries[int(wanted) - 1].path
+        if is_number:
+            number = int(wanted[:9])
+            if 1 <= number <= len(entries):
+                return entries[number - 1].path
             there = f"there are {len(entries)}" if entries else "there are none"
-            raise CommandError(f"No saved conversation has the number {wanted}: {there}.")
+            raise CommandError(
+                f"No saved conversation has the number {wanted}: {there}.",
+                f"The file of that name: {command} .{os.sep}{wanted}" if is_file else "",
+            )
         fitting = [one for one in entries if wanted.lower() in one.title.lower()]
         fitting = [one for one in fitting if one.title == wanted] or fitting
         if len(fitting) == 1:
