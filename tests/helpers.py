@@ -2,12 +2,14 @@
 
 import itertools
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +109,23 @@ def free_port() -> int:
     """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
+
+
+def found_by_programs(server: Any, folder: Path) -> tuple[str, str]:
+    """The environment variable, and its value, by which programs find a server as the default."""
+    path = folder / "http-server.json"
+    path.write_text(f'{{"port": {server.port}}}')
+    return "LMS_API_SERVER_INFO_PATH", str(path)
+
+
+def end_session(process: Any, timeout: float) -> None:
+    """End what still runs of a process that has a session of its own, with its children."""
+    if process.poll() is None:
+        if WINDOWS:
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=timeout)
 
 
 def creates(server: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from .. import __version__
 from ._arguments import Parser
 from ._name import program_name
 
@@ -18,6 +17,16 @@ JSON = "print JSON"
 
 # Adds a command: its name, a few words, what it does, and examples.
 Add: TypeAlias = Callable[..., Parser]
+
+
+class _ShowVersion(argparse.Action):
+    """Prints the version, which is read only then: `doctor` runs where the package is broken."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from .. import __version__
+
+        print(f"lmstudio {__version__}")
+        parser.exit()
 
 
 def make_parser() -> Parser:
@@ -37,8 +46,8 @@ def make_parser() -> Parser:
     parser.add_argument(
         "-V",
         "--version",
-        action="version",
-        version=f"lmstudio {__version__}",
+        nargs=0,
+        action=_ShowVersion,
         help="print the version, and end",
     )
     programs = parser.add_subparsers(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helpers import cancels
+from helpers import cancels, found_by_programs
 
 HERE = Path(__file__).parent
 PAGES = HERE.parents[1] / "docs" / "apps"
@@ -32,10 +32,10 @@ def program(page, words):
 @contextlib.contextmanager
 def running(command, server, tmp_path, stdin=None, **environment):
     """A process whose `lms.llm()` is the server's, ended at the end if it still runs."""
-    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    name, path = found_by_programs(server, tmp_path)
     environment = {
         **os.environ,
-        "LMS_API_SERVER_INFO_PATH": str(tmp_path / "http-server.json"),
+        name: path,
         "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
         "PYTHONUNBUFFERED": "1",
         **environment,

@@ -67,8 +67,8 @@ def test_the_end_of_the_worker_stops_the_model(server, worker, tmp_path):
     caller(server, tmp_path, "reply.delay('Tell me a long story.')")
     server.wait_prediction(timeout=LIMIT).wait_tokens(20)
     worker.send_signal(signal.SIGQUIT)  # after one, as after SIGTERM, Celery waits for the task
-    while "again will terminate" not in worker.stdout.readline():
-        pass
+    told = any("again will terminate" in line for line in worker.stdout)
+    assert told, worker.stderr.read()
     worker.send_signal(signal.SIGQUIT)
     worker.communicate(timeout=LIMIT)
     prediction = server.predictions[0].wait_finished(LIMIT)

@@ -4,7 +4,7 @@ import signal
 import sys
 
 import pytest
-from apps.running import STORY, assert_stopped_once, end, program, running
+from apps.running import LIMIT, STORY, assert_stopped_once, end, program, running
 from apps.web import ask, read_words, wait_until_it_listens
 from helpers import free_port, needs_signals
 
@@ -30,21 +30,17 @@ def test_the_page_has_a_stop_button(serving):
         assert 'abort()">Stop' in answer.read()
 
 
-def test_a_browser_that_stops_or_goes_stops_the_model(server, serving):
+@pytest.mark.parametrize("prefill", [0, 60])
+def test_a_browser_that_stops_or_goes_stops_the_model(server, serving, prefill):
     process, port = serving
-    server.reply(STORY, delay=0.002)
+    server.reply(STORY, delay=0.002, prefill=prefill)
     with ask(port) as connection:
-        read_words(connection)
-    assert_stopped_once(server)
-    assert "Traceback" not in end(process)
-
-
-def test_so_it_does_before_the_first_token(server, serving):
-    process, port = serving
-    server.reply(STORY, prefill=60)
-    with ask(port):
-        server.wait_prediction().wait_phase("prefill")
-    assert assert_stopped_once(server).cancelled_after == 0
+        if prefill:
+            server.wait_prediction(timeout=LIMIT).wait_phase("prefill")
+        else:
+            read_words(connection)
+    prediction = assert_stopped_once(server)
+    assert not prefill or prediction.cancelled_after == 0
     assert "Traceback" not in end(process)
 
 

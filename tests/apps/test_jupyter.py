@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from apps.running import LIMIT, STORY, assert_stopped_once, program
+from helpers import found_by_programs
 
 pytestmark = pytest.mark.apps
 
@@ -21,8 +22,7 @@ def kernel(server, monkeypatch, tmp_path):
         "jupyter_client.manager", reason="did not run: jupyter_client is not here"
     )
     pytest.importorskip("ipykernel", reason="did not run: ipykernel is not here")
-    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "http-server.json"))
-    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    monkeypatch.setenv(*found_by_programs(server, tmp_path))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     manager, client = manager_module.start_new_kernel(startup_timeout=40, cwd=os.fspath(tmp_path))
     try:

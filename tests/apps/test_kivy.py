@@ -9,6 +9,7 @@ from desktop.gui import virtual_screen
 pytestmark = pytest.mark.apps
 
 
+# Not importorskip: an import in pytest's process would take over its sys.argv and its logging.
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.skipif(
     importlib.util.find_spec("kivy") is None, reason="did not run: Kivy is not here"

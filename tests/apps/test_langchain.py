@@ -2,6 +2,7 @@
 
 import pytest
 from apps.running import LIMIT, STORY, assert_stopped_once, program
+from helpers import found_by_programs
 
 import lmstudio as lms
 
@@ -11,8 +12,7 @@ pytestmark = pytest.mark.apps
 @pytest.fixture
 def chat_model(server, monkeypatch, tmp_path):
     pytest.importorskip("langchain_core", reason="did not run: langchain-core is not here")
-    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
-    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(tmp_path / "http-server.json"))
+    monkeypatch.setenv(*found_by_programs(server, tmp_path))
     names = {"__name__": "program"}
     exec(compile(program("README.md", "langchain_core"), "program", "exec"), names)
     yield names["ChatLMStudio"]()

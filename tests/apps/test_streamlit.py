@@ -118,7 +118,7 @@ def test_what_had_come_is_part_of_the_next_question(server, serving):
         server.reply("The end.")
         browser.ask("Go on.")
         browser.read_until(lambda: browser.shown == "The end.")
-    question = server.wait_prediction(1).wait_finished()
+    question = server.wait_prediction(1, timeout=LIMIT).wait_finished()
     assert [message["role"] for message in question.messages] == ["user", "assistant", "user"]
     assert "word word" in str(question.messages[1])
 

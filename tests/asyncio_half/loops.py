@@ -28,10 +28,10 @@ async def ended(call):
     call.success("userStopped", predicted_tokens_count=1)
 
 
-async def turns(condition):
-    """Let other tasks run until something holds."""
+async def turns(condition, message=lambda: "it never held"):
+    """Let other tasks run until something holds; `message` tells what was there instead."""
     for _ in range(10_000):
         if condition():
             return
         await asyncio.sleep(0.001)
-    raise AssertionError("it never held")
+    raise AssertionError(message())

@@ -5,6 +5,7 @@ import itertools
 import json
 
 import pytest
+from asyncio_half import loops
 from asyncio_half.injection import Injector, awaits
 from asyncio_half.ways import WAYS
 
@@ -100,11 +101,8 @@ class Bench:
         """The client goes on, and nothing is left open."""
         self.server._core.engine._queue.clear()
         assert (await self.model.respond("again")).stats.stop_reason == "eosFound"
-        for _ in range(1000):
-            if not self.client._session.dispatcher.open:
-                return
-            await asyncio.sleep(0.001)
-        raise AssertionError(f"left open: {self.client._session.dispatcher.open}")
+        dispatcher = self.client._session.dispatcher
+        await loops.turns(lambda: not dispatcher.open, lambda: f"left open: {dispatcher.open}")
 
 
 async def _run(bench, way, injector):

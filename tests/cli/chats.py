@@ -1,6 +1,5 @@
 """Driving `lmstudio chat`: in a terminal, and as a script would."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -47,15 +46,16 @@ def say(terminal, text, *words):
 
 
 def stop(terminal, call):
-    """Press Ctrl-C until the server is told.
+    """Press Ctrl-C until the server is told."""
+    terminal.ctrl_c_until(lambda: call.cancelled)
 
-    Python overlooks a signal that comes just before it waits for a fragment: so it is repeated.
-    """
-    for _ in range(3):
-        terminal.ctrl_c()
-        with contextlib.suppress(AssertionError):
-            return call.expect_cancel(timeout=LIMIT / 4)
-    return call.expect_cancel()
+
+def loading(server, identifier):
+    """The server begins to load a model that a chat wants, and is half done; its side of that."""
+    call = server.expect("getOrLoad", timeout=LIMIT)
+    call.packet({"type": "startLoading", "identifier": identifier, "info": {}})
+    call.progress(0.5)
+    return call
 
 
 def leave(terminal):
@@ -73,6 +73,11 @@ def roles(prediction):
 def asked(prediction):
     """The text of the last message of a prediction."""
     return prediction.messages[-1]["content"][0]["text"]
+
+
+def contents_of(prediction):
+    """The texts of the messages of a prediction."""
+    return [message["content"][0]["text"] for message in prediction.messages]
 
 
 def saved(folder):

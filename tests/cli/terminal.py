@@ -108,23 +108,25 @@ class Terminal:
             assert time.monotonic() < deadline, f"never there; the screen is:\n{self.text()}"
             self._read(0.1)
 
-    def leave_by_ctrl_c(self):
-        """Press Ctrl-C until the program has ended; its exit code.
+    def ctrl_c_until(self, condition, pause=LIMIT / 4):
+        """Press Ctrl-C until a condition holds, with a pause after each.
 
-        Python overlooks a signal that comes just before it waits for a key: so it is repeated.
+        Python overlooks a signal that comes just before it waits: so it is repeated.
         """
-        for _ in range(4):
+        for _ in range(round(LIMIT / pause)):
             self.ctrl_c()
             with contextlib.suppress(AssertionError):
-                self.wait(lambda: self.process.poll() is not None, LIMIT / 4)
-                break
-        return self.wait_end()
+                return self.wait(condition, pause)
+        return self.wait(condition)
+
+    def has_ended(self):
+        return self.process.poll() is not None
 
     def wait_end(self):
         """Read until the program has ended; its exit code."""
         if self._master is None:
             return self.process.wait(LIMIT)
-        self.wait(lambda: self.process.poll() is not None)
+        self.wait(self.has_ended)
         while self._read(0):
             pass
         return self.process.returncode

@@ -93,7 +93,7 @@ def test_a_schema_makes_structured_replies_and_a_time_limit_is_for_each_row(
     server.reply("never", silent_after=0)
     server.reply("no JSON")
     server.reply('{"name": "A', stop_reason="maxPredictedTokensReached")
-    options = ["--schema", tmp_path / "schema.json", "--timeout", "0.3", "--parallel", 1]
+    options = ["--schema", tmp_path / "schema.json", "--timeout", 2, "--parallel", 1]
     files.write(json.dumps({"prompt": word}) for word in "abcd")
     files.run(*options, code=4)
     for _ in range(2):  # as it was told, and as the journal tells it

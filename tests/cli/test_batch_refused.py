@@ -232,7 +232,7 @@ def test_without_patience_nobody_is_said_to_wait(lines, server):
 
 @needs_signals
 def test_what_has_finished_is_written_when_a_time_limit_ends_the_wait_for_a_row(lines):
-    process = lines.start("--time-limit", 2, input="-", output="-", stdin=-1)
+    process = lines.start("--time-limit", 5, input="-", output="-", stdin=-1)
     try:
         process.stdin.write('{"prompt": "a"}\n')
         process.stdin.flush()

@@ -82,7 +82,7 @@ def test_a_second_ctrl_c_ends_it_at_once(lines, server):
 @pytest.mark.parametrize("end", ["Ctrl-C", "time limit"])
 def test_a_stop_does_not_wait_for_the_next_row_of_a_pipe(lines, server, end):
     server.reply("word " * 100_000, delay=0.001)
-    options = ["--parallel", 2] + ["--time-limit", 1] * (end == "time limit")
+    options = ["--parallel", 2] + ["--time-limit", 5] * (end == "time limit")
     process = lines.start(*options, input="-", stdin=subprocess.PIPE)
     process.stdin.write('{"nr": 1, "prompt": "a"}\n')
     process.stdin.flush()
@@ -103,7 +103,7 @@ def test_a_stop_does_not_wait_for_the_next_row_of_a_pipe(lines, server, end):
 def test_a_time_limit_is_for_all_of_it(lines, server):
     server.reply("quick", repeat=3)
     server.reply("never", silent_after=0)
-    said = lines.run("--parallel", 1, "--time-limit", 1, code=124)
+    said = lines.run("--parallel", 1, "--time-limit", 5, code=124)
     assert said.startswith("12 rows: 3 answered, 0 failed, 9 to do. ")
     assert said.endswith(f"The time limit has passed. {GOES_ON}")
     assert "12 rows: 12 answered" in lines.run("--time-limit", 30)

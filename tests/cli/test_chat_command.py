@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from cli.chats import LIMIT, ask, chat, leave, pipe, roles, stop, without
+from cli.chats import LIMIT, ask, chat, leave, loading, pipe, roles, stop, without
 from helpers import cancels, eventually, needs_signals
 
 pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
@@ -158,9 +158,7 @@ def test_loading_a_model_is_shown_and_stopped_by_ctrl_c(server):
     pytest.importorskip("rich")
     server.hold("getOrLoad")
     with chat(server, "--model", "test-vlm") as terminal:
-        call = server.expect("getOrLoad", timeout=LIMIT)
-        call.packet({"type": "startLoading", "identifier": "test-vlm", "info": {}})
-        call.progress(0.5)
+        call = loading(server, "test-vlm")
         terminal.wait_for("Loading the model", "50%")
         stop(terminal, call)
         assert terminal.wait_end() == 130

@@ -145,7 +145,7 @@ def test_ctrl_c_clears_a_half_typed_line_and_the_chat_goes_on(server, editor, en
         say(terminal, "First.", "Fine.")
         terminal.type("never mind")
         terminal.wait_for("> never mind")
-        until(terminal, lambda: terminal.text().endswith("\n>"))
+        terminal.ctrl_c_until(lambda: terminal.text().endswith("\n>"))
         if editor != "bare":  # which cannot know that there was half a line
             assert "leaves" not in terminal.text().partition("Fine.")[2]
         say(terminal, "Second.", "> Second.\nFine.")
@@ -154,22 +154,13 @@ def test_ctrl_c_clears_a_half_typed_line_and_the_chat_goes_on(server, editor, en
     assert len(server.predictions[1].messages) == 3
 
 
-def until(terminal, condition):
-    """Press Ctrl-C until it was noticed: Python overlooks one that comes just before it waits."""
-    for _ in range(4):
-        terminal.ctrl_c()
-        try:
-            return terminal.wait(condition, LIMIT / 4)
-        except AssertionError:
-            continue
-    return terminal.wait(condition)
-
-
 def test_ctrl_c_twice_at_an_empty_prompt_leaves_and_the_first_says_how(server, environment):
     with chat(server, **environment) as terminal:
         terminal.wait_prompt()
-        until(terminal, lambda: "(Ctrl-C again leaves; so do Ctrl-D and /exit)" in terminal.text())
-        assert terminal.leave_by_ctrl_c() == 0
+        hint = "(Ctrl-C again leaves; so do Ctrl-D and /exit)"
+        terminal.ctrl_c_until(lambda: hint in terminal.text())
+        terminal.ctrl_c_until(terminal.has_ended, pause=0.5)  # two within a second leave
+        assert terminal.wait_end() == 0
     assert "Traceback" not in terminal.text()
 
 

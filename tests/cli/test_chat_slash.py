@@ -1,7 +1,20 @@
 """What is typed after a slash at the prompt of `lmstudio chat`."""
 
 import pytest
-from cli.chats import LIMIT, ask, asked, chat, contents, leave, roles, saved, say, stop
+from cli.chats import (
+    LIMIT,
+    ask,
+    asked,
+    chat,
+    contents,
+    contents_of,
+    leave,
+    loading,
+    roles,
+    saved,
+    say,
+    stop,
+)
 from PIL import Image
 
 from lmstudio.testing import Model, Server
@@ -85,9 +98,7 @@ def test_model_lists_the_models_and_changes_to_another_one_with_a_bar(server):
     with chat(server) as terminal:
         say(terminal, "/model", "test-llm  (loaded, this one)", "test-vlm", "/model KEY changes")
         terminal.type("/model test-vlm\r")
-        call = server.expect("getOrLoad", timeout=LIMIT)
-        call.packet({"type": "startLoading", "identifier": "test-vlm", "info": {}})
-        call.progress(0.5)
+        call = loading(server, "test-vlm")
         terminal.wait_for("Loading test-vlm", "50%")
         server.load("test-vlm")
         server.release("getOrLoad")
@@ -108,9 +119,7 @@ def test_the_names_of_models_are_shown_as_they_are_and_steer_nothing(data_home):
             terminal.wait_for("evil]0;evil[31mred. /help")
             say(terminal, "/model", "evil]0;evil[31mred  (loaded, this one)", "\n  a[b]{c}\n")
             terminal.type("/model a[b]{c}\r")
-            call = server.expect("getOrLoad", timeout=LIMIT)
-            call.packet({"type": "startLoading", "identifier": "a[b]{c}", "info": {}})
-            call.progress(0.5)
+            call = loading(server, "a[b]{c}")
             terminal.wait_for("Loading a[b]{c} ", "50%")
             call.error("gone")
             terminal.wait_for("lmstudio: gone")
@@ -274,10 +283,6 @@ def test_load_lists_the_saved_conversations_and_finds_one_by_number_or_title(ser
         say(terminal, "And on.", "> And on.\nFine.")
         leave(terminal)
     assert contents_of(server.predictions[2]) == ["About apples.", "Fine.", "And on."]
-
-
-def contents_of(prediction):
-    return [message["content"][0]["text"] for message in prediction.messages]
 
 
 @pytest.mark.parametrize("name", ["~no-such-user/x", "x" * 300])

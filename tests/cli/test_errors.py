@@ -6,7 +6,6 @@ import re
 import pytest
 
 import lmstudio as lms
-from lmstudio.cli import _errors
 from lmstudio.cli._errors import CommandError, complain, in_words, list_some, nearest
 from lmstudio.cli._model import get_embedding_model, get_model
 from lmstudio.cli._screen import Screen
@@ -157,4 +156,3 @@ def test_names_near_to_one_come_first_and_long_lists_are_cut():
     assert nearest("QWEN3", names) == nearest("wen3", names) == "qwen3"
     assert nearest("something else", names) is None
     assert nearest("o", ["a"]) is None
-    assert _errors.NO_SERVER != _errors.FAILED

@@ -110,7 +110,8 @@ def test_ctrl_c_ends_an_embedding_and_leaves_no_half_file(server, tmp_path):
     server.hold("embedString")
     with terminal(server, "embed", "a", "--output", tmp_path / "vectors.npy") as screen:
         server.expect("embedString", LIMIT)
-        assert screen.leave_by_ctrl_c() == 130
+        screen.ctrl_c_until(screen.has_ended)
+        assert screen.wait_end() == 130
         assert "Traceback" not in screen.text()
     assert list(tmp_path.iterdir()) == []
 
@@ -261,7 +262,8 @@ def test_ctrl_c_ends_the_logs(server):
         screen.wait_for("Ctrl-C ends.")
         talk(server)
         screen.wait_for("Hello.", "This is a reply")
-        assert screen.leave_by_ctrl_c() == 130
+        screen.ctrl_c_until(screen.has_ended)
+        assert screen.wait_end() == 130
         assert "Traceback" not in screen.text()
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import needs_signals
+from helpers import end_session, found_by_programs, needs_signals
 
 pytestmark = pytest.mark.cluster
 
@@ -29,10 +29,10 @@ needs_ray = pytest.mark.skipif(
 @pytest.fixture
 def start(server, tmp_path):
     """Starts a program that finds `server` as the LM Studio of its machine."""
-    (tmp_path / "http-server.json").write_text(f'{{"port": {server.port}}}')
+    name, path = found_by_programs(server, tmp_path)
     environment = {
         **os.environ,
-        "LMS_API_SERVER_INFO_PATH": str(tmp_path / "http-server.json"),
+        name: path,
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
@@ -55,8 +55,7 @@ def start(server, tmp_path):
 
     yield start
     for process in started:
-        process.kill()
-        process.communicate()
+        end_session(process, LIMIT)
 
 
 def numbers(lines):
@@ -77,7 +76,7 @@ def test_a_batch_over_the_workers_of_dask(server, start, tmp_path):
 @needs_dask
 def test_a_task_of_dask_that_takes_too_long_stops_its_model(server, start):
     server.reply("word " * 100_000, delay=0.001)
-    process = start(DASK_TASK.replace("timeout=5", "timeout=0.5"))
+    process = start(DASK_TASK)
     output, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, output) == (0, ""), errors
     (prediction,) = server.predictions

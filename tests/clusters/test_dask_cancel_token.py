@@ -40,7 +40,7 @@ def test_a_task_that_is_wanted_ends_by_itself(dask_client, server, ask):
 
 def test_a_future_that_is_cancelled_stops_its_model(dask_client, long, ask):
     future = dask_client.submit(ask, "Tell me a long story.", pure=False)
-    prediction = long.wait_prediction()
+    prediction = long.wait_prediction(timeout=30)
     prediction.wait_tokens(3)
     future.cancel()
     assert is_stopped(prediction)
@@ -48,7 +48,7 @@ def test_a_future_that_is_cancelled_stops_its_model(dask_client, long, ask):
 
 def test_a_future_that_is_dropped_stops_its_model(dask_client, long, ask):
     future = dask_client.submit(ask, "Tell me a long story.", pure=False)
-    prediction = long.wait_prediction()
+    prediction = long.wait_prediction(timeout=30)
     prediction.wait_tokens(3)
     del future
     assert is_stopped(prediction)
@@ -59,7 +59,7 @@ def test_a_client_of_dask_that_is_closed_stops_its_models(local_cluster, long, a
 
     with Client(local_cluster, set_as_default=False) as dask_client:
         future = dask_client.submit(ask, "Tell me a long story.", pure=False)
-        prediction = long.wait_prediction()
+        prediction = long.wait_prediction(timeout=30)
         prediction.wait_tokens(3)
     assert future.cancelled()
     assert is_stopped(prediction)
@@ -81,7 +81,7 @@ def test_others_that_run_at_the_same_worker_go_on(dask_client, server, ask):
     ]
     calls = {}
     for _ in range(2):
-        call = server.expect("predict")
+        call = server.expect("predict", timeout=30)
         text = str(call.parameter)
         calls[0 if "Question 0" in text else 1] = call
     futures[0].cancel()
@@ -94,7 +94,7 @@ def test_others_that_run_at_the_same_worker_go_on(dask_client, server, ask):
 def test_a_worker_that_closes_stops_its_models(small_cluster, long, ask):
     with small_cluster(1) as (cluster, dask_client):
         future = dask_client.submit(ask, "Tell me a long story.", pure=False)
-        prediction = long.wait_prediction()
+        prediction = long.wait_prediction(timeout=30)
         prediction.wait_tokens(3)
         cluster.scale(0)
         assert is_stopped(prediction)

@@ -131,7 +131,7 @@ def test_a_resource_says_which_workers_take_part_and_how_many_run_there(small_cl
             dask_client, questions(4), api_host=server.host, resource="LMSTUDIO"
         )
         worker = Worker(list, batch)
-        calls = [server.expect("predict") for _ in range(2)]
+        calls = [server.expect("predict", timeout=30) for _ in range(2)]
         assert asked(server) == 2
         server.release("predict")
         for call in calls:
@@ -179,7 +179,7 @@ def test_what_a_killed_worker_had_goes_to_others_and_the_next_one_takes_its_plac
     ):
         outcomes.append(outcome)
         if len(outcomes) == 10:
-            calls = [server.expect("predict") for _ in range(2)]
+            calls = [server.expect("predict", timeout=30) for _ in range(2)]
             assert len(calls) == 2
             kill_worker(1)
             server.release("predict")
@@ -359,7 +359,7 @@ def test_one_event_stops_everything_everywhere(dask_client, servers):
     )
     worker = Worker(list, batch)
     for server in servers:
-        server.wait_prediction().wait_tokens(2)
+        server.wait_prediction(timeout=30).wait_tokens(2)
     Event("stop the batch", client=dask_client).set()  # as another program of the cluster would
     outcomes = worker.result()
     assert all(outcome.cancelled for outcome in outcomes)
@@ -380,7 +380,7 @@ def test_leaving_the_loop_stops_what_runs(dask_client, servers):
     for outcome in batch:
         assert outcome.result.content == "quick"
         for server in servers[1:]:
-            server.wait_prediction().wait_tokens(2)
+            server.wait_prediction(timeout=30).wait_tokens(2)
         break
     all_stopped(servers[1:])
 
@@ -394,7 +394,7 @@ def test_dropping_the_batch_stops_what_runs(dask_client, servers):
     )
     next(batch)
     for server in servers[1:]:
-        server.wait_prediction().wait_tokens(2)
+        server.wait_prediction(timeout=30).wait_tokens(2)
     del batch
     all_stopped(servers[1:])
 

@@ -188,7 +188,7 @@ def test_a_windows_own_thread_never_dispatches(server, model):
 def test_a_dispatch_that_waits_for_its_function_may_outlive_its_loop(server, model):
     """As Textual's `call_from_thread`: it waits for ever once the app has ended."""
     loop = asyncio.new_event_loop()
-    texts, results, waiting = [], [], queue.SimpleQueue()
+    texts, done, waiting = [], asyncio.Queue(), queue.SimpleQueue()
 
     def call_from_thread(function):
         assert threading.current_thread() is not threading.main_thread()
@@ -200,33 +200,31 @@ def test_a_dispatch_that_waits_for_its_function_may_outlive_its_loop(server, mod
         waiting.put(called)
         called.result()
 
-    def begin(on_text):
+    def begin():
         stream = model.respond_stream("hi")
-        options = {"on_text": on_text, "on_done": results.append, "dispatch": call_from_thread}
-        return start_held(server, stream, **options)
+        options = {"on_text": texts.append, "on_done": done.put_nowait}
+        return start_held(server, stream, **options, dispatch=call_from_thread)
 
-    async def until(condition):
-        while not condition():
-            await asyncio.sleep(0.001)
+    def wait_for(awaitable):
+        return loop.run_until_complete(asyncio.wait_for(awaitable, LIMIT))
 
-    _, call = begin(texts.append)
+    _, call = begin()
     for number in range(100):
         call.fragment(f"{number} ")
     call.success()
-    loop.run_until_complete(asyncio.wait_for(until(lambda: results), LIMIT))
-    assert "".join(texts) == results[0].content == "".join(f"{number} " for number in range(100))
+    result = wait_for(done.get())
+    assert "".join(texts) == result.content == "".join(f"{number} " for number in range(100))
 
-    future, call = begin(texts.append)  # the loop does not run any more
+    future, call = begin()  # the loop does not run any more
     call.fragment("too late")
     call.success()
     assert future.result(LIMIT).content == "too late"
     prove_that_others_go_on(server, model)
-    assert len(results) == 1
+    assert done.empty()
 
-    loop.run_until_complete(asyncio.wait_for(until(lambda: len(results) == 2), LIMIT))
+    wait_for(done.get())
     while not waiting.empty():
-        called = waiting.get()
-        loop.run_until_complete(asyncio.wait_for(until(called.done), LIMIT))
+        wait_for(asyncio.wrap_future(waiting.get(), loop=loop))
     loop.close()
 
 
@@ -415,7 +413,8 @@ def test_a_callback_that_is_held_up_may_not_wait_for_its_own_end(server, model, 
 # -- who has the seat ---------------------------------------------------------------------------
 
 
-def test_a_thread_that_returns_first_keeps_its_seat():
+def test_a_thread_that_returns_first_keeps_its_seat(monkeypatch):
+    monkeypatch.setattr(seat, "_PATIENCE", LIMIT)
     taken = threading.Event()
     with seat.Seat(taken.set) as place:
         place.enter()
