@@ -7,13 +7,15 @@ import argparse
 import base64
 import html
 import json
+import re
+import signal
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import PySide6.QtWidgets as qt
-from PySide6.QtCore import QEvent, QLocale, Qt
+from PySide6.QtCore import QEvent, QLocale, QSize, Qt
 from PySide6.QtGui import QDesktopServices, QTextCursor, QTextDocument
 
 import lmstudio as lms
@@ -55,8 +57,7 @@ class ChatWindow(qt.QWidget):
     """Everything here runs in Qt's thread, but `upload` and `restore`."""
 
     def __init__(self, client, folder):
-        super().__init__(windowTitle="Chat")
-        self.resize(920, 700)
+        super().__init__(windowTitle="Chat", size=QSize(920, 700))
         self.client, self.folder = client, folder
         self.dispatch = lms.QtDispatcher(self)
         self.run = partial(lms.run_in_background, dispatch=self.dispatch, on_error=self.failed)
@@ -68,22 +69,22 @@ class ChatWindow(qt.QWidget):
 
     def build(self):
         self.setStyleSheet(Path(__file__).with_suffix(".qss").read_text("utf-8"))
-        chats_button, self.chats = qt.QPushButton("Chats"), qt.QMenu(aboutToShow=self.list_chats)
+        chats_button = qt.QPushButton("Chats")
+        self.chats = qt.QMenu(self, aboutToShow=self.list_chats)
         chats_button.setMenu(self.chats)
         new_button = qt.QPushButton("New", clicked=self.new_chat)
         self.picker = qt.QComboBox(minimumContentsLength=10)
-        self.picker.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
         self.picker.activated.connect(lambda: self.loaded(None))
         self.load_button, self.light = qt.QPushButton(clicked=self.load_or_unload), qt.QLabel()
         self.top, self.bar = qt.QWidget(), qt.QProgressBar(textVisible=False)
         row = (chats_button, new_button, self.picker, self.load_button, self.light)
-        lay_out(qt.QHBoxLayout(self.top), *row, margin=12)
+        lay_out(qt.QHBoxLayout(self.top), *row, margin=12).setStretch(2, 1)
 
         page, column = qt.QScrollArea(widgetResizable=True), qt.QWidget(maximumWidth=800)
+        page.setWidget(column)
+        page.setAlignment(Qt.AlignHCenter)
         self.turns = lay_out(qt.QVBoxLayout(column), margin=16, spacing=18)
         self.turns.setAlignment(Qt.AlignTop)
-        page.setWidget(qt.QWidget())
-        lay_out(qt.QHBoxLayout(page.widget()), column)
         self.scroll, self.end = page.verticalScrollBar(), 0
         self.scroll.rangeChanged.connect(self.follow)
         self.thoughts = qt.QTextBrowser(objectName="thoughts", visible=False)
@@ -110,8 +111,7 @@ class ChatWindow(qt.QWidget):
         lay_out(qt.QVBoxLayout(self), *parts, spacing=0).setStretch(2, 1)
 
     def follow(self, _, end):
-        """Stay at the end, unless somebody has scrolled up."""
-        if self.scroll.value() >= self.end - 40:
+        if self.scroll.value() >= self.end - 40:  # nobody has scrolled up
             self.scroll.setValue(end)
         self.end = end
 
@@ -124,8 +124,8 @@ class ChatWindow(qt.QWidget):
         self.tell(f"{doing}, {speed:.0f} tokens/s" if speed else doing)
 
     def failed(self, error):
-        self.reply, is_wanted = None, isinstance(error, lms.LMStudioCancelledError)
-        self.loaded(self.model, "" if is_wanted else str(error))
+        if not isinstance(error, lms.LMStudioCancelledError):
+            self.tell(str(error), name="failed")
 
     def refresh(self, *_):
         chosen, is_busy, has_turns = self.picker.currentData(), bool(self.reply), len(self.chat) > 0
@@ -143,20 +143,22 @@ class ChatWindow(qt.QWidget):
     def show_connection(self, is_connected):
         words = ("● connected", "connected") if is_connected else ("● not connected", "failed")
         show(self.light, *words)
-        self.model, self.images = None, []  # they were on the connection that is gone
-        self.refresh()
         if is_connected:
             self.run(self.client.llm.list_downloaded, on_done=self.show_models)
-            self.open_chat(self.path)  # for its images
+            if self.path and self.reply is None:
+                self.open_chat(self.path)  # its images were on the connection that is gone
+        else:
+            self.images = []
+            self.loaded(None)
 
     def open_chat(self, path, *_):
-        self.reply = self.run(self.restore, path, on_done=partial(self.show_chat, path=path))
+        shown = partial(self.show_chat, path=path)
+        self.reply = self.run(self.restore, path, on_done=shown, on_error=self.ended)
         self.refresh()
 
     def restore(self, path, cancel_event=None):
         upload = partial(self.upload, cancel_event=cancel_event)
-        messages = json.loads(path.read_text("utf-8")) if path.exists() else []
-        return lms.Chat.from_openai(messages, prepare_image=upload)
+        return lms.Chat.from_openai(json.loads(path.read_text("utf-8")), prepare_image=upload)
 
     def show_models(self, models):
         self.picker.clear()
@@ -166,33 +168,36 @@ class ChatWindow(qt.QWidget):
         self.run(self.client.llm.model, on_done=self.loaded, on_error=self.refresh)
 
     def load_or_unload(self):
+        options = {"on_done": self.loaded, "on_error": self.not_loaded}
         if self.loading is not None:
             self.loading.cancel("stopped")
         elif self.model is not None:
-            self.run(self.model.unload, on_done=self.loaded)
+            self.run(self.model.unload, **options)
         elif self.picker.count():
-            options = {"on_progress": partial(self.tell, "Loading"), "on_done": self.loaded}
+            options["on_progress"] = partial(self.tell, "Loading")
             self.loading = self.run(self.picker.currentData().model, **options)
         self.refresh()
 
-    def loaded(self, model, problem=""):
-        """Use a model that is loaded (None: there is none)."""
-        self.model, self.loading = model, None
+    def loaded(self, model):
+        self.model, self.loading = model, None  # it is None after it was unloaded
         keys = [self.picker.itemData(number).model_key for number in range(self.picker.count())]
         if model is not None and model.identifier in keys:
             self.picker.setCurrentIndex(keys.index(model.identifier))
-        self.tell(problem, name="failed")
+        self.tell("")
         self.refresh()
 
+    def not_loaded(self, error):
+        self.loaded(None)
+        self.failed(error)
+
     def new_chat(self):
-        self.show_chat(lms.Chat(), self.folder / time.strftime("%Y-%m-%d %H.%M.%S.json"))
+        self.show_chat(lms.Chat(), path=None)  # it has a name when there is something to save
+        self.add_words("hint", HINT)
 
     def show_chat(self, chat, path):
         self.chat, self.path, self.reply, self.text = chat, path, None, ""
         while self.turns.count():
             self.turns.takeAt(0).widget().setParent(None)
-        if not len(chat):
-            self.add_words("hint", HINT)
         for message in chat:
             if message.role == "user":
                 urls = [self.urls[file.identifier] for file in message.files]
@@ -207,7 +212,7 @@ class ChatWindow(qt.QWidget):
         self.refresh()
 
     def add_words(self, name, text=""):
-        words, row = qt.QLabel(wordWrap=True, linkActivated=open_link), qt.QWidget()
+        words, row = qt.QLabel(linkActivated=open_link), qt.QWidget()
         words.setTextInteractionFlags(Qt.TextBrowserInteraction)
         line = lay_out(qt.QHBoxLayout(row), words)
         self.turns.addWidget(row)
@@ -215,9 +220,8 @@ class ChatWindow(qt.QWidget):
         if name == "question":
             line.insertStretch(0, 1)
             line.setStretch(1, 4)  # of five parts of the width, at most
-            document = QTextDocument(defaultFont=words.font())
-            document.setHtml(text)
-            words.setMaximumWidth(round(document.idealWidth()) + 30)
+            words.setMaximumWidth(words.sizeHint().width())
+        words.setWordWrap(True)
         return words
 
     def send_or_stop(self):
@@ -238,8 +242,7 @@ class ChatWindow(qt.QWidget):
         self.show_chat(self.chat, self.path)
 
     def ask(self):
-        """Have the last question answered, anew if it was."""
-        self.chat.drop_last_response()
+        self.chat.drop_last_response()  # when it is answered anew
         self.chat.replace_system_prompt(self.prompt.text() or None)
         self.show_chat(self.chat, self.path)
         self.words = self.add_words("reply")
@@ -273,9 +276,8 @@ class ChatWindow(qt.QWidget):
         self.tell_speed("Writing", self.reply)
 
     def ended(self, outcome):
-        """Keep what came: a result, or an error that has a part of one."""
         self.reply, is_error = None, isinstance(outcome, BaseException)
-        result = getattr(outcome, "partial", None) if is_error else outcome
+        result = getattr(outcome, "partial", None) if is_error else outcome  # what has come
         if result is not None and result.answer:
             self.chat.add_assistant_response(result, reasoning=False)
         if is_error:
@@ -284,20 +286,18 @@ class ChatWindow(qt.QWidget):
             self.tell_speed("Stopped" if result.cancelled else "Done", result.stats)
         self.entry.setFocus()
         self.refresh()
-        self.save()
+        if len(self.chat):
+            self.save()
 
     def choose_images(self):
         for path in qt.QFileDialog.getOpenFileNames(filter="Images (*.png *.jpg *.webp)")[0]:
-            sending = partial(self.tell, "Sending an image")
-            self.run(self.upload, Path(path), on_progress=sending, on_done=self.add_image)
+            self.run(self.upload, Path(path).read_bytes(), on_done=self.add_image)
 
     def add_image(self, file):
         self.images.append(file)
-        self.tell("")
         self.refresh()
 
-    def upload(self, source, **options):
-        data = source.read_bytes() if isinstance(source, Path) else source
+    def upload(self, data, **options):
         file = self.client.prepare_image(data, **options)
         self.urls[file.identifier] = f"data:image;base64,{base64.b64encode(data).decode()}"
         return file
@@ -308,6 +308,9 @@ class ChatWindow(qt.QWidget):
             self.chats.addAction(path.stem, partial(self.open_chat, path))
 
     def save(self):
+        if self.path is None:
+            question = re.sub(r"[^\w ]", "", self.chat.last_message("user").text)[:50]
+            self.path = self.folder / time.strftime(f"%Y-%m-%d %H.%M.%S {question}.json")
         messages = self.chat.to_openai(image_url=lambda file: self.urls[file.identifier])
         whole = self.path.with_suffix(".new")
         try:
@@ -325,9 +328,6 @@ class ChatWindow(qt.QWidget):
 
     def closeEvent(self, event):
         self.dispatch.close()  # stops the model, and nothing is written into a dead window
-        if self.reply is not None and self.text:
-            self.chat.add_assistant_response(self.text)
-            self.save()
         super().closeEvent(event)
 
 
@@ -339,13 +339,10 @@ def main():
     options.chats.mkdir(parents=True, exist_ok=True)
     application = qt.QApplication(sys.argv[:1])
     application.setStyle("Fusion")
-    client = lms.Client(options.host)
-    window = ChatWindow(client, options.chats)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, and the model stops
+    window = ChatWindow(lms.Client(options.host), options.chats)
     window.show()
-    try:
-        return application.exec()
-    finally:
-        client.close()  # stops what the window has left
+    return application.exec()
 
 
 if __name__ == "__main__":
