@@ -44,7 +44,8 @@ def show(label, text, name="note"):
 def as_html(markdown):
     document = QTextDocument()
     document.setMarkdown(markdown, MARKDOWN)
-    text = document.toHtml().replace('<p style="', '<p style="line-height: 130%;')
+    text = re.sub('<body style=".*?">', "<body>", document.toHtml())  # it has a font of its own
+    text = text.replace('<p style="', '<p style="line-height: 130%;')
     return text.replace('<pre style="', '<pre style="background-color: #1e808080;')
 
 
@@ -103,7 +104,7 @@ class ChatWindow(qt.QWidget):
         composer, below = qt.QFrame(objectName="composer"), qt.QWidget(maximumWidth=800)
         lay_out(qt.QVBoxLayout(composer), self.entry, row, margin=10)
         self.prompt = qt.QLineEdit(placeholderText="System prompt")
-        self.temperature = qt.QDoubleSpinBox(prefix="Temperature ", singleStep=0.1, value=0.7)
+        self.temperature = qt.QDoubleSpinBox(prefix="  Temperature ", singleStep=0.1, value=0.7)
         settings = lay_out(qt.QHBoxLayout(), self.prompt, self.temperature)
         parts = (self.thoughts, self.status, composer, settings)
         lay_out(qt.QVBoxLayout(below), *parts, margin=16)

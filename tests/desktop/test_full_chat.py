@@ -18,8 +18,20 @@ from lmstudio.testing import Model, Server
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "full_chat.py"
 DRIVER = Path(__file__).with_name("full_chat_process.py")
+MARKDOWN = """\
+Sunlight is a mix of all colours. Air scatters **short waves** far more than long ones:
+
+- *Rayleigh scattering* grows with the fourth power of the frequency
+- blue is scattered about **5.5 times** as much as red
+
+```python
+def scattering(wavelength):
+    return 1 / wavelength**4
+```
+
+So blue light comes from all over the sky, and red light almost straight from the sun."""
 MODELS = [
-    Model(key="small", display_name="Small", size_bytes=2_500_000_000, vision=True),
+    Model(key="small", display_name="Qwen3 4B", size_bytes=2_500_000_000, vision=True),
     Model(key="big", display_name="Big", size_bytes=8_100_000_000),
 ]
 
@@ -122,7 +134,7 @@ def test_a_model_is_chosen_by_its_size_loaded_cancelled_and_unloaded(server, ope
     window = open_window(server, lambda window: window.picker.count() == 2)
     assert window.light.text() == "● connected"
     sizes = [window.picker.itemText(number) for number in (0, 1)]
-    assert sizes == ["Small  (2.5 GB)", "Big  (8.1 GB)"]
+    assert sizes == ["Qwen3 4B  (2.5 GB)", "Big  (8.1 GB)"]
     assert not window.send_button.isEnabled()
 
     press(window.picker, "Down")
@@ -231,25 +243,29 @@ def test_the_reply_is_markdown_with_its_speed_and_stops_where_it_is(server, wind
     server.hold("predict")
     ask(window, "Why is the sky blue?")
     call = server.expect("predict")
-    for text in ("Air scatters **short", " waves**:\n\n```python\nprint(1)\n```\n", "<b>So</b> "):
-        call.fragment(text)
-    turn_until(turn, lambda: "So" in shown(window)[-1])
-    call.fragment("blue light comes from all over the sky.")
+    *words, last = MARKDOWN.split(" ")
+    for word in words:
+        call.fragment(word + " ")
+    turn_until(turn, lambda: "straight from" in shown(window)[-1])
+    call.fragment(last)
+    turn_until(turn, lambda: "the sun" in shown(window)[-1])
     turn_until(turn, lambda: "tokens/s" in window.status.text())
-    html = window.words.text()
-    assert "font-weight:" in html
-    assert "<pre" in html
-    assert "&lt;b&gt;" in html  # HTML of a model's is text
     path = picture_path("full_chat.png", tmp_path)
     assert window.grab().save(path)
     with Image.open(path) as image:
         assert_shows_something(image)
+    call.fragment("\n\n`<hr>` and <b>such</b> are text.")
+    turn_until(turn, lambda: "such" in shown(window)[-1])
+    html = window.words.text()
+    assert "font-weight:" in html
+    assert "<pre" in html
+    assert "<b>such</b>" in shown(window)[-1]  # HTML of a model's is text
     click(window.send_button)
     call.expect_cancel()
     call.success("userStopped", tokens_per_second=42.0)
     turn_until(turn, ended(window))
     assert window.status.text() == "Stopped, 42 tokens/s"
-    assert window.chat[-1].text.startswith("Air scatters **short waves**")
+    assert window.chat[-1].text.startswith("Sunlight is a mix of all colours.")
 
 
 def test_a_reply_is_written_anew_and_a_question_edited(server, window, turn):
