@@ -35,10 +35,8 @@ class Tab:
             for listener in element.get("events", []) if element["tag"] == tag else []:
                 if listener["type"] == event:
                     message = {"id": int(number), "client_id": self._client}
-                    message |= {
-                        "listener_id": listener["listener_id"],
-                        "args": [json.dumps(argument)],
-                    }
+                    message["listener_id"] = listener["listener_id"]
+                    message["args"] = [json.dumps(argument)]
                     self._socket.send("42" + json.dumps(["event", message]))
                     return
         raise AssertionError(f"the page has no {tag} with {event}")
