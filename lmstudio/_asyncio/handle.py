@@ -1,8 +1,6 @@
 # Made by tests/api/make_asyncio.py out of _handles/handle.py.
 """What all handles of loaded models have in common."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence

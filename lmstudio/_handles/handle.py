@@ -1,7 +1,5 @@
 """What all handles of loaded models have in common."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence

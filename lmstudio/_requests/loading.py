@@ -28,7 +28,7 @@ from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
 from .models import Loaded, loaded
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
 ModelResolvedCallback: TypeAlias = Callable[[ModelInfo, list[str]], Any]
