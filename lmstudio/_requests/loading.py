@@ -12,7 +12,8 @@ from .._api.checks import check_key
 from .._api.numbers import as_number
 from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
