@@ -39,8 +39,9 @@ style: $(VENV)/.dev ## check style and format (make format repairs most of it)
 format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-types: $(VENV)/.dev ## check the types (mypy, strict)
+types: $(VENV)/.dev $(VENV)/.js ## check the types (mypy, strict), and that every public name has one (pyright)
 	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_public_types.py
 test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
