@@ -48,19 +48,12 @@ if TYPE_CHECKING:
     from ._clusters.respond import respond_many_on_dask
     from ._clusters.task_token import dask_cancel_token
     from ._concurrency.cancel_token import CancelToken
-    from ._config.option_dicts import (
-        EmbeddingLoadModelConfigDict,
-        LlmLoadModelConfigDict,
-        LlmPredictionConfigDict,
-    )
-    from ._config.options import (
-        AnyLoadConfig,
-        EmbeddingLoadModelConfig,
-        GpuSetting,
-        LlmLoadModelConfig,
-        LlmPredictionConfig,
-        LlmStructuredPredictionSetting,
-    )
+    from ._config.embedding_load_options import AnyLoadConfig, EmbeddingLoadModelConfig
+    from ._config.gpu_setting import GpuSetting
+    from ._config.llm_load_options import LlmLoadModelConfig
+    from ._config.load_dicts import EmbeddingLoadModelConfigDict, LlmLoadModelConfigDict
+    from ._config.prediction_dicts import LlmPredictionConfigDict
+    from ._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
     from ._config.to_wire import ResponseSchema
     from ._connection.limits import get_sync_api_timeout, set_sync_api_timeout
     from ._connection.start_local import start_local
@@ -351,7 +344,7 @@ def _name_all_modules() -> None:
     from ._asyncio import client  # noqa: F401
     from ._client import run_in_background  # noqa: F401
     from ._clusters import respond  # noqa: F401
-    from ._config import option_dicts  # noqa: F401
+    from ._config import load_dicts, prediction_dicts  # noqa: F401
     from ._connection import start_local  # noqa: F401
     from ._handles import many  # noqa: F401
 

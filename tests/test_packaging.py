@@ -31,7 +31,11 @@ ROOMS = {
         cancel_token callback_gate
     """,
     "_json": "whole annotations converter dereference from_json json_schema pattern schema_check",
-    "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
+    "_config": """
+        from_user option option_docs prediction_options gpu_setting llm_load_options
+        embedding_load_options prediction_dicts load_dicts template_options load_rules to_wire
+        from_wire
+    """,
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery trusted_files installation call inner_call silence protocol reactor

@@ -18,13 +18,12 @@ LISTED = {
         "_json.converter": "AnyLMStudioStruct DictObject",
         "_json.from_json": "ValidationError",
         "_json.json_schema": "BaseModel DictSchema ModelSchema",
-        "_config.options": """
-            AnyLoadConfig EmbeddingLoadModelConfig GpuSetting LlmLoadModelConfig
-            LlmPredictionConfig LlmStructuredPredictionSetting
-        """,
-        "_config.option_dicts": """
-            EmbeddingLoadModelConfigDict LlmLoadModelConfigDict LlmPredictionConfigDict
-        """,
+        "_config.gpu_setting": "GpuSetting",
+        "_config.prediction_options": "LlmPredictionConfig LlmStructuredPredictionSetting",
+        "_config.llm_load_options": "LlmLoadModelConfig",
+        "_config.embedding_load_options": "AnyLoadConfig EmbeddingLoadModelConfig",
+        "_config.prediction_dicts": "LlmPredictionConfigDict",
+        "_config.load_dicts": "EmbeddingLoadModelConfigDict LlmLoadModelConfigDict",
         "_config.to_wire": "ResponseSchema",
         "_connection.limits": "get_sync_api_timeout set_sync_api_timeout",
         "_connection.start_local": "start_local",
@@ -104,7 +103,8 @@ _UNLISTED = {
         "_asyncio.downloaded": "AsyncDownloadedModel",
         "_asyncio.repository": "AsyncAvailableModel AsyncModelDownloadOption",
         "_asyncio.stream": "CancelAnswer",
-        "_config.option_dicts": "GpuSettingDict LlmStructuredPredictionSettingDict",
+        "_config.prediction_dicts": "LlmStructuredPredictionSettingDict",
+        "_config.load_dicts": "GpuSettingDict",
         "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
         "_handles.repository": "AvailableModel ModelDownloadOption",
         "_json.converter": "LMStudioStruct",

@@ -14,7 +14,7 @@ from .._api.checks import check_count, check_seconds
 from .._api.public import public
 from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._json.json_schema import DictSchema
 from .._prediction.callbacks import (

@@ -1,8 +1,6 @@
 # Made by tests/api/make_asyncio.py out of _handles/namespaces.py.
 """The namespaces of a client: finding, loading, listing and unloading models."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
@@ -10,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from .._api.backports import Unpack
 from .._api.checks import check_key
 from .._concurrency.cancel_token import CancelEvent
-from .._config.to_wire import load_config_to_kv
+from .._config.to_wire import ModelKind, load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
 from .._requests import loading, models
@@ -282,7 +280,7 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
 class AsyncLlmNamespace(AsyncModelNamespace[AsyncLLM, LlmLoadOptions, LlmInfo, AsyncDownloadedLlm]):
     """Language models, as `AsyncClient.llm`."""
 
-    kind = "llm"
+    kind: ModelKind = "llm"
 
     def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> AsyncLLM:
         return AsyncLLM(identifier, self, device_identifier)
@@ -301,7 +299,7 @@ class AsyncEmbeddingNamespace(
 ):
     """Embedding models, as `AsyncClient.embedding`."""
 
-    kind = "embedding"
+    kind: ModelKind = "embedding"
 
     def _handle(
         self, identifier: str, device_identifier: DeviceIdentifier = ...

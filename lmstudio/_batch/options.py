@@ -74,9 +74,9 @@ class BatchSettings:
         if unknown:
             name = next(iter(unknown))
             raise TypeError(f"{name!r} is no argument of methods for batches.")
-        self.ordered = check_flag(ordered, "ordered")
-        self.patience = check_seconds(patience, "patience")
-        self.retries = _check_retries(retries)
+        self.ordered: bool = check_flag(ordered, "ordered")
+        self.patience: float | None = check_seconds(patience, "patience")
+        self.retries: int = _check_retries(retries)
         check_callback("retry_if", retry_if, "outcome")
         check_callback("to_prompt", to_prompt, "input")
         self.retry_if = retry_if

@@ -13,7 +13,8 @@ from .._api.secret import Secret
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._concurrency.once import Once
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._config.to_wire import ModelKind
 from .._connection.address import Address, Identity, parse_api_host
 from .._connection.limits import CallLimits

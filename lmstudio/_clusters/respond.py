@@ -21,7 +21,7 @@ from .._batch.hosts import Host
 from .._batch.inquiry import Inquiry
 from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
 from .._connection.scope import CancelScope

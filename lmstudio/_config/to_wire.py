@@ -15,15 +15,12 @@ from .._json.converter import DictObject, camel_case, camel_keys, unstructure
 from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
 from ..errors import LMStudioValueError
+from .embedding_load_options import EmbeddingLoadModelConfig
 from .from_user import Config, Reported, read_config
+from .gpu_setting import GpuSetting
+from .llm_load_options import LlmLoadModelConfig
 from .load_rules import settle
-from .options import (
-    EmbeddingLoadModelConfig,
-    GpuSetting,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-    LlmStructuredPredictionSetting,
-)
+from .prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 
 KvField: TypeAlias = dict[str, Any]
 ModelKind: TypeAlias = Literal["llm", "embedding"]

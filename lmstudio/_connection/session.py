@@ -96,7 +96,7 @@ class Session:
         self._idle_timeout = idle_timeout
         self.cancel_grace = cancel_grace  # seconds
         self.strict_options = strict_options  # whether an option that does not exist is an error
-        self.is_closed = False
+        self.is_closed: bool = False
         self._finalizers: dict[Dispatcher, weakref.finalize[[Dispatcher], Session]] = {}
         self._share = _Share(self, None)
         self._shares = {fork.current: self._share}

@@ -7,7 +7,8 @@ import lmstudio  # in annotations: the names that need not be imported before th
 
 from .._api.backports import Self, Unpack
 from .._api.public import public
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._connection.limits import CallLimits
 from .._requests import models
 from .._requests.loading import (

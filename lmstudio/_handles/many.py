@@ -12,7 +12,7 @@ from .._api.public import public
 from .._api.shown import shown
 from .._batch.options import BatchOptions, BatchSettings, Progress
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .._connection.limits import Limit, call_limits
 from .._json.json_schema import DictSchema
 from .._prediction.request import chat_history

@@ -1,7 +1,5 @@
 """The namespaces of a client: finding, loading, listing and unloading models."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
@@ -9,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from .._api.backports import Unpack
 from .._api.checks import check_key
 from .._concurrency.cancel_token import CancelEvent
-from .._config.to_wire import load_config_to_kv
+from .._config.to_wire import ModelKind, load_config_to_kv
 from .._connection.limits import CallLimits, Limit, call_limits
 from .._connection.request import Request
 from .._requests import loading, models
@@ -278,7 +276,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
 class LlmNamespace(ModelNamespace[LLM, LlmLoadOptions, LlmInfo, DownloadedLlm]):
     """Language models, as `Client.llm`."""
 
-    kind = "llm"
+    kind: ModelKind = "llm"
 
     def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> LLM:
         return LLM(identifier, self, device_identifier)
@@ -297,7 +295,7 @@ class EmbeddingNamespace(
 ):
     """Embedding models, as `Client.embedding`."""
 
-    kind = "embedding"
+    kind: ModelKind = "embedding"
 
     def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> EmbeddingModel:
         return EmbeddingModel(identifier, self, device_identifier)

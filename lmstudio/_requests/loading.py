@@ -12,7 +12,8 @@ from .._api.checks import check_key
 from .._api.numbers import as_number
 from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
@@ -28,7 +29,7 @@ from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
 from .models import Loaded, loaded
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
 ModelResolvedCallback: TypeAlias = Callable[[ModelInfo, list[str]], Any]

@@ -11,7 +11,8 @@ from .._api.backports import Self, TypeVar
 from .._api.public import public_module
 from .._api.shown import worded
 from .._concurrency.once import Once
-from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
+from .._config.llm_load_options import LlmLoadModelConfig
+from .._config.prediction_options import LlmPredictionConfig
 from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
 from .._json.whole import whole
