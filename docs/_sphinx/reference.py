@@ -21,6 +21,8 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 NAPOLEON = Config(napoleon_use_rtype=False, napoleon_use_ivar=True)
+# A name in code, as `Chat`, `lms.llm()` or `PredictionStream.cancel()`.
+NAME = re.compile(r"(?:lms\.)?([A-Za-z_]+(?:\.[a-z_]+)?)(?:\(\))?")
 # What napoleon does not know; it becomes a field among "Parameters", "Returns" and "Raises".
 SECTIONS = re.compile(r"(Thread safety|Endpoint): *(.*)")
 
@@ -55,11 +57,21 @@ def read_all_sources(app):
                 continue
             part.analyze()
             start = len(whole.tagorder)
-            whole.attr_docs.update({key: t for key, t in part.attr_docs.items() if key[0]})
+            whole.attr_docs.update(_texts_of_attributes(part))
             whole.annotations.update(part.annotations)
             whole.tagorder.update({key: start + n for key, n in part.tagorder.items()})
         _order_inherited(name, whole)
         ModuleAnalyzer.cache["module", name] = whole
+
+
+def _texts_of_attributes(part):
+    """What is written below attributes; that of dicts stands in their own descriptions."""
+    dicts = {cls.__name__ for cls in written.sources().classes if _is_typed_dict(cls)}
+    return {
+        (cls, name): text
+        for (cls, name), text in part.attr_docs.items()
+        if cls and cls not in dicts
+    }
 
 
 def _order_inherited(module, whole):
@@ -119,28 +131,37 @@ def _is_typed_dict(obj):
 def _add_constructor(cls, lines):
     for owner in cls.__mro__:
         if "__init__" in vars(owner) and owner in written.sources().classes:
-            text = inspect.getdoc(owner.__init__)
+            text = vars(owner)["__init__"].__doc__
             if written.constructor(cls) and not attrs.has(owner) and text:
-                lines += ["", *text.splitlines(), ""]
+                lines += ["", *inspect.cleandoc(text).splitlines(), ""]
             return
 
 
 def _describe_attributes(cls, lines):
-    """Make an entry of each name that stands under "Attributes:"."""
-    made, types, is_inside = [], _types(cls), False
+    """Make an entry of each name that stands under "Attributes:", with its type.
+
+    One that is described below the attribute itself has its entry there.
+    """
+    made, types = [], _types(cls)
+    documented = ModuleAnalyzer.for_module(cls.__module__).attr_docs
+    is_inside = is_elsewhere = False
     for line in lines:
         found = re.match(r" {4}(\w+): (.*)", line)
         if line == "Attributes:":
-            is_inside = True
+            is_inside, is_elsewhere = True, False
         elif line and not line.startswith(" "):
             is_inside = False
             made.append(line)
         elif is_inside and found:
-            made += ["", f".. attribute:: {found[1]}"]
-            made += [f"   :type: {types[found[1]]}"] if found[1] in types else []
-            made += ["", f"   {found[2]}"]
-        else:
-            made.append(f"   {line.strip()}" if is_inside else line)
+            is_elsewhere = (cls.__name__, found[1]) in documented
+            if not is_elsewhere:
+                made += ["", f".. attribute:: {found[1]}"]
+                made += [f"   :type: {types[found[1]]}"] if found[1] in types else []
+                made += ["", f"   {found[2]}"]
+        elif not is_inside:
+            made.append(line)
+        elif not is_elsewhere:
+            made.append(f"   {line.strip()}")
     lines[:] = made
 
 
@@ -165,34 +186,24 @@ def _types(cls):
 def _add_keys(cls, lines):
     """List the keys of a dict with types."""
     keys = written.keys(cls)
-    has_two_spellings = any("_" in key for key in keys)
-    if has_two_spellings:  # the class beside it describes them
-        keys = {key: of for key, of in keys.items() if "_" not in key}
-    required = {key: text for key, (text, is_required) in keys.items() if is_required}
-    optional = {key: text for key, (text, is_required) in keys.items() if not is_required}
-    for title, group in (("Required keys", required), ("Optional keys", optional)):
+    if any("_" in name for name in keys):  # the class beside it has more to say of each
+        keys = {name: of for name, of in keys.items() if "_" not in name}
+    for title, is_required in (("Required keys", True), ("Optional keys", False)):
+        group = {name: key for name, key in keys.items() if key.is_required == is_required}
         if group:
             lines += ["", f":{title}:"]
-            lines += [f"    * ``{key}``: ``{text}``" for key, text in group.items()]
+        for name, key in group.items():
+            text = " ".join(key.text.split())
+            lines.append(f"    * ``{name}`` (``{key.type}``){': ' if text else ''}{text}")
     lines.append("")
 
 
-def _add_key(name, lines):
+def _add_key(path, lines):
     """Say the key by which LM Studio knows an option."""
-    for key in option_keys(name):
-        if not any(key in line for line in lines):
-            lines += ["", f":Key: ``{key}``", ""]
-
-
-def option_keys(path):
-    """The keys that an option is written to, of a path such as ``lmstudio.GpuSetting.ratio``."""
-    owner, _, name = path.rpartition(".")
-    cls = getattr(written.lmstudio, owner.rpartition(".")[2], None)
-    if not attrs.has(cls):
-        return []
-    field = getattr(attrs.fields(cls), name, None)
-    metadata = {} if field is None else field.metadata
-    return [*metadata.get("keys", ()), *metadata.get("ratios", {}).values()]
+    keys = written.option_keys(path)
+    if keys:
+        title = "Key" if len(keys) == 1 else "Keys"
+        lines += ["", f":{title}: {', '.join(f'``{key}``' for key in keys)}", ""]
 
 
 def _make_fields(lines):
@@ -201,7 +212,7 @@ def _make_fields(lines):
     for line in lines:
         found = SECTIONS.fullmatch(line)
         if found:
-            taken = [f":{found[1]}: {found[2]}".rstrip()]
+            taken = [f":{found[1]}: {found[2][:1].upper()}{found[2][1:]}".rstrip()]
             fields.append(taken)
         elif taken is not None and (line.startswith("    ") or not line):
             taken.append(line)
@@ -213,8 +224,8 @@ def _make_fields(lines):
     lines[:] = [*rest, "", *(line for field in fields for line in field), ""]
 
 
-def name_types(app, doctree):
-    """Let types in signatures lead to their public paths; plain ones of Python to none."""
+def lead_to_entries(app, doctree):
+    """Let names in the text, and types in signatures, lead to the entries of the reference."""
     for node in list(doctree.findall(addnodes.pending_xref)):
         target = node.get("reftarget", "")
         name = target.rpartition(".")[2]
@@ -222,6 +233,17 @@ def name_types(app, doctree):
             node["reftarget"] = f"lmstudio.{name}"
         elif hasattr(builtins, target) or _is_type_variable(target):
             node.replace_self(nodes.Text(name))
+    for node in list(doctree.findall(nodes.literal)):
+        found = NAME.fullmatch(node.astext())
+        is_link = isinstance(node.parent, nodes.reference | addnodes.pending_xref)
+        if found and not is_link and found[1].partition(".")[0] in written.PUBLIC["lmstudio"]:
+            link = addnodes.pending_xref(refdomain="py", reftype="obj", refexplicit=True)
+            link["reftarget"] = f"lmstudio.{found[1]}"
+            node.replace_self(link)
+            link += node
+    for node in list(doctree.findall(nodes.paragraph)):
+        if node.astext() == "Bases:":  # there is no public one
+            node.parent.remove(node)
 
 
 def _is_type_variable(path):
@@ -236,7 +258,7 @@ def setup(app):
     app.connect("autodoc-process-bases", show_public_bases)
     app.connect("autodoc-process-signature", write_signature)
     app.connect("autodoc-process-docstring", write_docstring)
-    app.connect("doctree-read", name_types)
+    app.connect("doctree-read", lead_to_entries)
     return {"parallel_read_safe": True}
 
 

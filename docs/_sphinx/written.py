@@ -6,9 +6,11 @@ annotations are taken from the source, and private aliases alone are written out
 
 import ast
 import inspect
+import itertools
 import re
 import textwrap
 from functools import cache
+from typing import NamedTuple
 
 import attrs
 from api.public_api import NOT_MADE_BY_USERS
@@ -17,6 +19,7 @@ from api.sources import Sources, decorators, set_by_constructor, statements
 import lmstudio
 import lmstudio.testing
 from lmstudio._api import public_names
+from lmstudio._config.option_docs import keys_of
 
 PUBLIC = {
     "lmstudio": {*lmstudio.__all__, *public_names.HOME},
@@ -72,15 +75,18 @@ def alias(path):
 def comment(path):
     """The text below an alias: a string that stands after its definition."""
     name = path.rpartition(".")[2]
-    home = f"lmstudio.{public_names.HOME[name]}"
-    _, where = sources().definition(home, name)
-    body = list(statements(sources().trees[where].body))
-    for node, after in zip(body, body[1:], strict=False):
-        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
-        if getattr(target, "id", "") == name and isinstance(after, ast.Expr):
-            text = getattr(after.value, "value", None)
-            return inspect.cleandoc(text) if isinstance(text, str) else ""
-    return ""
+    node, where = sources().definition(f"lmstudio.{public_names.HOME[name]}", name)
+    return _texts_below(sources().trees[where].body).get(node, "")
+
+
+def _texts_below(body):
+    """The strings that stand below definitions, by the definition."""
+    body = list(statements(body))
+    return {
+        node: inspect.cleandoc(after.value.value)
+        for node, after in itertools.pairwise(body)
+        if isinstance(after, ast.Expr) and isinstance(getattr(after.value, "value", None), str)
+    }
 
 
 class _WrittenOut(ast.NodeTransformer):
@@ -137,11 +143,25 @@ def signature(function):
     positional = [*arguments.posonlyargs, *arguments.args]
     if positional and positional[0].arg in ("self", "cls", "mcs"):
         (arguments.posonlyargs or arguments.args).pop(0)
+    _show_constants(arguments, inspect.signature(function))
     for each in [*positional, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
         if each is not None and each.annotation is not None:
             each.annotation = ast.Name(annotation(each.annotation, module))
     result = "" if node.returns is None else annotation(node.returns, module)
     return f"({ast.unparse(arguments)})", result
+
+
+def _show_constants(arguments, known):
+    """Write private constants that are defaults as the numbers that they are."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    for defaults, names in (
+        (arguments.defaults, with_default),
+        (arguments.kw_defaults, arguments.kwonlyargs),
+    ):
+        for place, (default, name) in enumerate(zip(defaults, names, strict=True)):
+            if isinstance(default, ast.Name) and not public_name("lmstudio", default.id):
+                defaults[place] = ast.Constant(known.parameters[name.arg].default)
 
 
 def constructor(cls):
@@ -169,13 +189,31 @@ def _field(field):
     return f"{field.alias}={field.default!r}"
 
 
+class Key(NamedTuple):
+    """A key of a dict with types."""
+
+    type: str
+    is_required: bool
+    text: str
+
+
 def keys(cls):
-    """The keys of a dict with types: by name, the type as text and whether it must be there."""
+    """The keys of a dict with types, by name."""
     found = {}
     for owner in [*reversed(sources().bases(cls)), cls]:
         node, module = sources().classes[owner]
-        total = not any(k.arg == "total" and not k.value.value for k in node.keywords)
+        is_total = not any(each.arg == "total" and not each.value.value for each in node.keywords)
+        texts = _texts_below(node.body)
         for each in statements(node.body):
             if isinstance(each, ast.AnnAssign):
-                found[each.target.id] = annotation(each.annotation, module), total
+                type_text = annotation(each.annotation, module)
+                found[each.target.id] = Key(type_text, is_total, texts.get(each, ""))
     return found
+
+
+def option_keys(path):
+    """The keys by which LM Studio knows an option, such as ``lmstudio.GpuSetting.ratio``."""
+    owner, _, name = path.rpartition(".")
+    cls = getattr(lmstudio, owner.rpartition(".")[2], None)
+    field = getattr(attrs.fields(cls), name, None) if attrs.has(cls) else None
+    return [] if field is None else keys_of(field)
