@@ -23,7 +23,7 @@ from .._config.to_wire import ModelKind
 from .._connection.address import Identity, parse_api_host
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, TimeLimit
 from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._requests.uploads import UploadProgressCallback
 from .._values.devices import DeviceIdentifier
@@ -59,7 +59,7 @@ class AsyncClient:
         api_token: str | None = None,
         *,
         timeout: float | None = None,
-        idle_timeout: Limit = ...,
+        idle_timeout: TimeLimit = ...,
         cancel_grace: float = 2.0,
         connect_timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,

@@ -12,10 +12,10 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import TypeVar, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
-from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
+from .._batch.options import BatchOptions, BatchProgress, BatchSettings, check_places
 from .._concurrency.cancel_token import CancelEvent
 from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._json.json_schema import DictSchema
 from .._prediction.callbacks import (
     PredictionCallbacks,
@@ -98,8 +98,8 @@ class AsyncLLM(AsyncModelHandle):
         on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
         on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> AsyncPredictionStream[T]:
         """Prepare a reply in a chat, to be iterated over.
 
@@ -187,8 +187,8 @@ class AsyncLLM(AsyncModelHandle):
         on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
         on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a reply in a chat.
 
@@ -219,8 +219,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> AsyncPredictionStream[T]:
         """Prepare a continuation of a text, without a chat.
 
@@ -257,8 +257,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a continuation of a text, without a chat.
 
@@ -281,8 +281,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> AsyncPredictionStream[T]:
         """Prepare a continuation of a text by the endpoint that newer servers have for it.
 
@@ -322,8 +322,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a continuation of a text by the endpoint that newer servers have for it.
 
@@ -348,9 +348,9 @@ class AsyncLLM(AsyncModelHandle):
         tools: Iterable[lmstudio.ToolDefinition] | None = None,
         tool_choice: Literal["auto", "none", "required"] | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
         """Return an iterator over the replies to many inputs, which are read as they are needed.
@@ -418,9 +418,9 @@ class AsyncLLM(AsyncModelHandle):
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
         """Return an iterator over the continuations of many texts; see `respond_many()`.
@@ -551,8 +551,8 @@ class AsyncLLM(AsyncModelHandle):
         on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
         tool_timeout: float | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> ActResult:
         """Let the model answer in a chat with the help of tools, in as many rounds as it needs.
 

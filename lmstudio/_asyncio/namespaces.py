@@ -7,9 +7,10 @@ from typing import Any, Generic, TypeVar
 
 from .._api.backports import Unpack
 from .._api.checks import check_key
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 from .._config.to_wire import ModelKind, load_config_to_kv
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._requests import loading, models
 from .._requests.loading import (
@@ -70,8 +71,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> H:
         """Return a handle of a model, loading it if it is not loaded.
 
@@ -142,8 +143,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> H:
         """Load a model once more, and return a handle of the new instance.
 
@@ -318,3 +319,6 @@ def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioMod
     )
     clearer.server_error = error.server_error
     return clearer
+
+
+public(AsyncLlmNamespace, AsyncEmbeddingNamespace)

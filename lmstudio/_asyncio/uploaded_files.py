@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._requests import documents
 from .._requests.documents import ParsingCallback, RetrievalCallback, file_identifier
 from .._values.documents import DocumentParser, ParsedDocument, RetrievalResult
@@ -70,8 +70,8 @@ class AsyncUploadedFiles:
         parser: DocumentParser | None = None,
         on_progress: ParsingCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> ParsedDocument:
         """Return the text of a document, such as a PDF file.
 
@@ -110,8 +110,8 @@ class AsyncUploadedFiles:
         database_file: str | None = None,
         on_progress: RetrievalCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> RetrievalResult:
         """Return the pieces of files that fit a query best.
 

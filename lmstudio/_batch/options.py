@@ -11,6 +11,7 @@ import lmstudio
 from .._api.callbacks import check_callback
 from .._api.checks import check_count, check_flag, check_seconds
 from .._api.numbers import as_whole
+from .._api.public import public
 from .._api.shown import shown
 from ..errors import LMStudioValueError
 from .numbers import BatchNumbers
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PATIENCE = 300.0  # seconds
 PLACES = 4  # where nobody says how many inputs may run at once
 
-Progress: TypeAlias = (
+BatchProgress: TypeAlias = (
     Literal["rich", "tqdm"]
     | Callable[[BatchNumbers], Any]
     | Callable[[int, int | None], Any]
@@ -104,3 +105,6 @@ def check_places(value: object) -> int | None:
     """
     places: int | None = check_count(value, "max_parallel")
     return places
+
+
+public(BatchOptions)

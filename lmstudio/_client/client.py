@@ -23,7 +23,7 @@ from .._config.to_wire import ModelKind
 from .._connection.address import Identity, parse_api_host
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, TimeLimit
 from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._connection.session import Session
 from .._handles.diagnostics import DiagnosticsNamespace
@@ -58,7 +58,7 @@ class Client:
         api_token: str | None = None,
         *,
         timeout: float | None = None,
-        idle_timeout: Limit = ...,
+        idle_timeout: TimeLimit = ...,
         cancel_grace: float = 2.0,
         connect_timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,

@@ -10,7 +10,7 @@ from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 
 # Seconds; None for no limit; `...` for the client's default.
-Limit: TypeAlias = float | EllipsisType | None
+TimeLimit: TypeAlias = float | EllipsisType | None
 
 
 class CallLimits(TypedDict, total=False):
@@ -21,11 +21,13 @@ class CallLimits(TypedDict, total=False):
     """
 
     cancel_event: CancelEvent
-    timeout: Limit
-    idle_timeout: Limit
+    timeout: TimeLimit
+    idle_timeout: TimeLimit
 
 
-def call_limits(cancel_event: CancelEvent, timeout: Limit, idle_timeout: Limit) -> CallLimits:
+def call_limits(
+    cancel_event: CancelEvent, timeout: TimeLimit, idle_timeout: TimeLimit
+) -> CallLimits:
     """Return what a method was given as one thing."""
     return {"cancel_event": cancel_event, "timeout": timeout, "idle_timeout": idle_timeout}
 
@@ -54,4 +56,4 @@ def set_sync_api_timeout(timeout: float | None) -> None:
     _default_idle_timeout = check_seconds(timeout, "timeout")
 
 
-public(get_sync_api_timeout, set_sync_api_timeout)
+public(get_sync_api_timeout, set_sync_api_timeout, CallLimits)

@@ -8,8 +8,9 @@ from typing import Any
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import Limit, call_limits
+from .._connection.limits import TimeLimit, call_limits
 from .._connection.session import Session
 from .handle import namespace_text
 
@@ -36,8 +37,8 @@ class PluginsNamespace:
         config: Mapping[str, Any] | None = None,
         working_directory: str | os.PathLike[str] | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> lmstudio.PluginTools:
         """Prepare a session with the tools of a plugin, or of an MCP server of ``mcp.json``.
 
@@ -70,3 +71,6 @@ class PluginsNamespace:
         request = start_tools(plugin_identifier, config, working_directory)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return PluginTools(self._session, plugin_identifier, request, limits)
+
+
+public(PluginsNamespace)

@@ -8,7 +8,7 @@ from typing import Any
 from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.session import Session
 from .._json.converter import structure
 from .._requests import repository
@@ -140,8 +140,8 @@ class ModelDownloadOption:
         on_finalize: DownloadFinalizedCallback | None = None,
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> str:
         """Download the model, and return the key by which it can be loaded.
 
@@ -179,4 +179,4 @@ def _shown(owner: object, data: object, *names: str) -> str:
     return f"{type(owner).__name__}({fields})"
 
 
-public(AvailableModel, ModelDownloadOption)
+public(AvailableModel, ModelDownloadOption, RepositoryNamespace)

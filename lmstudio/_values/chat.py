@@ -93,10 +93,10 @@ class Chat:
     """
 
     # Equality is by content, and content changes.
-    if TYPE_CHECKING:
-        __hash__: ClassVar[None]  # type: ignore[assignment]
-    else:
+    if not TYPE_CHECKING:
         __hash__ = None
+    else:
+        __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, initial_prompt: SystemPromptInput | None = None) -> None:
         self._history = ChatHistoryData(messages=[])

@@ -1,0 +1,77 @@
+"""Every public name is explained where it is written, so that help, editors and pages can tell.
+
+Classes, functions, methods and properties have docstrings. Attributes stand under "Attributes:" in
+the docstring of their class, or of one that it is made of, or have a text below them; so have the
+keys of dicts, and aliases.
+"""
+
+import ast
+import inspect
+import re
+
+import pytest
+from api.public_api import FUNCTIONS, PublicApi
+from api.sources import statements
+
+from lmstudio._api import public_names
+from lmstudio._config.option_docs import docs_below
+
+API = PublicApi()
+CLASSES = {path: cls for cls, path in API.described.items()}
+ALIASES = [
+    (home, name)
+    for name, module in public_names.HOME.items()
+    if isinstance(
+        API.sources.definition(home := f"lmstudio.{module}", name)[0], ast.Assign | ast.AnnAssign
+    )
+]
+# What the names of these say is all that there is to say.
+NEEDS_NO_WORDS = re.compile(r"__\w+__|role|type")
+
+
+def said_under_attributes(cls):
+    """The names that the docstrings of a class and its bases list."""
+    texts = [inspect.cleandoc(base.__doc__ or "") for base in cls.__mro__[:-1]]
+    sections = [re.split(r"(?m)^(?=\S)", text.partition("Attributes:\n")[2])[0] for text in texts]
+    found = [re.findall(r"(?m)^    (\w+(?:, \w+)*):", section) for section in sections]
+    return {name for names in found for each in names for name in each.split(", ")}
+
+
+def said_below(cls):
+    """The names in a class and its bases that have a text below."""
+    bases = [cls, *API.sources.bases(cls), *cls.__mro__]
+    written = [API.sources.classes[base] for base in bases if base in API.sources.classes]
+    return {name for node, module in written for name in docs_below(module, node.name)}
+
+
+def is_data(node):
+    return isinstance(node, ast.Assign | ast.AnnAssign)
+
+
+def unexplained(cls):
+    """The members of a class of which nothing is said."""
+    if not ast.get_docstring(API.sources.classes[cls][0]):
+        yield "the class"
+    said = said_under_attributes(cls) | said_below(cls)
+    for name, (_owner, nodes) in API.members(cls).items():
+        if NEEDS_NO_WORDS.fullmatch(name):
+            continue
+        if all(is_data(node) for node in nodes):
+            if name not in said:
+                yield name
+        elif not any(isinstance(n, FUNCTIONS) and ast.get_docstring(n) for n in nodes):
+            yield name
+
+
+@pytest.mark.parametrize("path", CLASSES)
+def test_a_public_class_and_all_that_it_has_is_explained(path):
+    assert list(unexplained(CLASSES[path])) == []
+
+
+@pytest.mark.parametrize(("module", "name"), ALIASES)
+def test_a_public_alias_is_explained(module, name):
+    node, home = API.sources.definition(module, name)
+    body = list(statements(API.sources.trees[home].body))
+    below = body[body.index(node) + 1]
+
+    assert isinstance(below, ast.Expr) and ast.get_docstring(ast.Module([below], [])), home
