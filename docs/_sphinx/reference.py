@@ -86,6 +86,14 @@ def _order_inherited(module, whole):
                         whole.tagorder.setdefault(f"{cls.__name__}.{name}", len(order) + place)
 
 
+def stop_at_public_bases(app):
+    """Let a class have an entry for each member of its private bases, and link to the others."""
+    private = {c.__name__ for c in written.sources().classes if not written.public_path(c)}
+    bases = {base for cls in written.sources().classes for base in cls.__mro__}
+    names = {base.__name__ for base in bases if base.__name__ not in private}
+    app.config.autodoc_default_options["inherited-members"] = ",".join(sorted(names))
+
+
 def show_public_bases(app, name, obj, options, bases):
     """Leave private bases out; what they have is shown as the class's own."""
     bases[:] = [base for base in _public_bases(obj) if base is not object]
@@ -203,7 +211,7 @@ def _add_key(path, lines):
     keys = written.option_keys(path)
     if keys:
         title = "Key" if len(keys) == 1 else "Keys"
-        lines += ["", f":{title}: {', '.join(f'``{key}``' for key in keys)}", ""]
+        lines += ["", f"{title}: {', '.join(f'``{key}``' for key in keys)}", ""]
 
 
 def _make_fields(lines):
@@ -255,6 +263,7 @@ def _is_type_variable(path):
 def setup(app):
     app.add_directive("alias", Alias)
     app.connect("builder-inited", read_all_sources)
+    app.connect("builder-inited", stop_at_public_bases)
     app.connect("autodoc-process-bases", show_public_bases)
     app.connect("autodoc-process-signature", write_signature)
     app.connect("autodoc-process-docstring", write_docstring)

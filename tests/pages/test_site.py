@@ -9,11 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import attrs
 import pytest
 from api.record import NOW, read
 from pages.reading import DOCS, ROOT, entries
 
 import lmstudio
+import lmstudio.testing
+from lmstudio import EmbeddingLoadModelConfig, LlmLoadModelConfig, LlmPredictionConfig
+from lmstudio._config.option_docs import keys_of
 
 pytestmark = [pytest.mark.site, pytest.mark.timeout(400)]
 
@@ -68,24 +72,29 @@ def html(site):
     return {file: Page(file) for file in site.rglob("*.html")}
 
 
-def test_every_public_name_and_member_has_an_entry(inventory):
-    wanted = {
-        path
-        for path, texts in read(NOW).items()
-        if re.fullmatch(r"lmstudio(\.testing)?\.[A-Za-z]\w*(\.[a-z]\w*)?", path)
-        and not texts[0].startswith(("module", "= lmstudio."))
-        and "." in path.removeprefix("lmstudio.testing").removeprefix("lmstudio")
-    }
-    tops = {path for _, _, path in entries()}
-    wanted = {path for path in wanted if path in tops or path.rpartition(".")[0] in tops}
-    assert sorted(wanted - set(inventory)) == []
+def test_every_public_name_has_an_entry(inventory):
+    assert {path for _, _, path in entries()} - set(inventory) == set()
+
+
+def test_every_public_member_has_an_entry(inventory):
+    missing = []
+    for path in read(NOW):
+        found = re.fullmatch(r"(lmstudio(?:\.testing)?)\.([A-Z]\w*)\.([a-z]\w*)", path)
+        cls = getattr(sys.modules[found[1]], found[2], None) if found else None
+        if isinstance(cls, type):
+            owners = [f"{found[1]}.{owner.__name__}" for owner in cls.__mro__]
+            if not any(f"{owner}.{found[3]}" in inventory for owner in owners):
+                missing.append(path)
+    assert missing == []
 
 
 def test_every_option_has_its_key_in_its_entry(site):
     page = (site / "reference" / "configuration.html").read_text(encoding="utf-8")
-    for name in ("LlmPredictionConfig.max_tokens", "GpuSetting.ratio", "LlmLoadModelConfig.gpu"):
-        entry = page.partition(f'id="lmstudio.{name}"')[2].partition("</dd></dl>")[0]
-        assert "Key" in entry, name
+    for cls in (LlmPredictionConfig, LlmLoadModelConfig, EmbeddingLoadModelConfig):
+        for option in attrs.fields(cls):
+            _, _, rest = page.partition(f'id="lmstudio.{cls.__name__}.{option.name}"')
+            entry, _, _ = rest.partition("</dl>")
+            assert [key for key in keys_of(option) if key not in entry] == [], option.name
 
 
 def test_links_of_the_site_lead_somewhere(site, html):
@@ -105,5 +114,6 @@ def test_links_of_the_site_lead_somewhere(site, html):
 def test_no_private_name_is_in_the_reference(site, html):
     for file, page in html.items():
         if "reference" in file.relative_to(site).parts:
-            found = re.findall(r"lmstudio(?:\._[a-z]\w*)+(?:\.\w+)*|__\w+__", " ".join(page.text))
+            found = re.findall(r"lmstudio(?:\._[a-z]\w*)+(?:\.\w+)*", " ".join(page.text))
             assert set(found) <= {"lmstudio._sdk_models"}, file.name
+            assert [anchor for anchor in page.anchors if ".__" in (anchor or "")] == []
