@@ -26,7 +26,8 @@ from .llm import AsyncLLM
 if TYPE_CHECKING:
     from .namespaces import AsyncModelNamespace
 
-DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
+DEFAULT_TTL = 60 * 60
+"""Seconds that an idle model stays loaded, unless a call says otherwise: an hour."""
 
 H = TypeVar("H", bound=AsyncModelHandle)  # the handle of a loaded model
 # The options of loading.
@@ -162,6 +163,7 @@ class AsyncDownloadedEmbeddingModel(
 
 
 AnyAsyncDownloadedModel: TypeAlias = AsyncDownloadedModel[Any, Any, Any]
+"""A model of either kind that is there for loading."""
 
 
 public(AsyncDownloadedModel, AsyncDownloadedLlm, AsyncDownloadedEmbeddingModel)

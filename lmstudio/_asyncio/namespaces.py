@@ -279,7 +279,13 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
 
 
 class AsyncLlmNamespace(AsyncModelNamespace[AsyncLLM, LlmLoadOptions, LlmInfo, AsyncDownloadedLlm]):
-    """Language models, as `AsyncClient.llm`."""
+    """Language models, as `AsyncClient.llm`.
+
+    Thread safety: the tasks of one event loop.
+
+    Attributes:
+        kind: ``llm``.
+    """
 
     kind: ModelKind = "llm"
 
@@ -298,7 +304,13 @@ class AsyncEmbeddingNamespace(
         AsyncDownloadedEmbeddingModel,
     ]
 ):
-    """Embedding models, as `AsyncClient.embedding`."""
+    """Embedding models, as `AsyncClient.embedding`.
+
+    Thread safety: the tasks of one event loop.
+
+    Attributes:
+        kind: ``embedding``.
+    """
 
     kind: ModelKind = "embedding"
 

@@ -28,27 +28,37 @@ BatchProgress: TypeAlias = (
     | Callable[[int, int | None], Any]
     | None
 )
+"""How a batch shows its progress: a bar of rich or tqdm, a function, or None, which is not at all.
+
+A function with one parameter gets the `BatchNumbers`, one with two how many inputs are done and
+how many there are, or None.
+"""
 
 
 class BatchOptions(TypedDict, total=False):
-    """What all methods for batches take.
-
-    `patience`: seconds that no server may be there before the batch ends with the connection's
-    error (default 300; 0: at once; None: no limit). `retries`: how often an input is tried again
-    after a server's error, a time limit or a structured reply that does not fit (default 0).
-    `retry_if`: called with the `BatchOutcome` before that; what is not true is not tried again.
-    `journal`: a file, or a `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs
-    may be begun beyond the places, while an outcome before them is not given (default: 1,000 if
-    they are ordered, else three for each place). `to_prompt`: makes what is asked out of an input;
-    without it that is the input itself.
-    """
+    """What all methods for batches take."""
 
     patience: float | None
+    """Seconds that no server may be there before the batch ends with the connection's error.
+
+    Default: 300; 0: at once; None: no limit.
+    """
     retries: int
+    """How often an input is tried again. Default: 0.
+
+    That is after a server's error, a time limit, or a structured reply that does not fit.
+    """
     retry_if: Callable[[lmstudio.BatchOutcome[Any]], Any] | None
+    """Called with the `BatchOutcome` before that; what is not true is not tried again."""
     journal: str | PathLike[str] | lmstudio.BatchJournal | None
+    """A file, or a `BatchJournal`, that makes the batch resumable. Default: none."""
     ahead: int | None
+    """How many inputs may be begun beyond the places, while an outcome before them is not given.
+
+    Default: 1,000 if they are ordered, else three for each place.
+    """
     to_prompt: Callable[[Any], Any] | None
+    """Makes what is asked out of an input. Default: that is the input itself."""
 
 
 class BatchSettings:

@@ -62,5 +62,6 @@ class EmbeddingLoadModelConfig(Reported):
 
 
 AnyLoadConfig: TypeAlias = EmbeddingLoadModelConfig | LlmLoadModelConfig
+"""The options of loading a model of either kind."""
 
 public_module(globals())

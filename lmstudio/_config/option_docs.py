@@ -14,7 +14,7 @@ C = TypeVar("C", bound=type)
 
 def explained(cls: C) -> C:
     """Let the docstring of a class of options list its options, each with its key."""
-    doc = _OptionsDoc(cls, str(cls.__doc__), cls.__module__)
+    doc = _OptionsDoc(cls, cls.__doc__ or "", cls.__module__)
     cls.__doc__ = doc  # type: ignore[assignment]
     return cls
 
@@ -31,7 +31,10 @@ def docs_below(module: str, class_name: str) -> dict[str, str]:
     found = {}
     for node, below in itertools.pairwise(body):
         match node, below:
-            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(value=ast.Constant(str(text))):
+            case (
+                ast.AnnAssign(target=ast.Name(name)) | ast.Assign(targets=[ast.Name(name)]),
+                ast.Expr(value=ast.Constant(str(text))),
+            ):
                 found[name] = inspect.cleandoc(text)
     return found
 

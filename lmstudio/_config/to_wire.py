@@ -24,7 +24,9 @@ from .prediction_options import LlmPredictionConfig, LlmStructuredPredictionSett
 
 KvField: TypeAlias = dict[str, Any]
 ModelKind: TypeAlias = Literal["llm", "embedding"]
+"""The kinds of models, by which LM Studio tells them apart."""
 ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[Any]
+"""The form of a structured reply: a JSON Schema as a dict, a class that gives one, or a setting."""
 
 TOOLS_KEY = "llm.prediction.tools"
 TOOL_CHOICE_KEY = "llm.prediction.toolChoice"

@@ -9,20 +9,28 @@ from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 
-# Seconds; None for no limit; `...` for the client's default.
 TimeLimit: TypeAlias = float | EllipsisType | None
+"""Seconds; None: no limit; ``...``, where it is the default: what the client has been told."""
 
 
 class CallLimits(TypedDict, total=False):
-    """What every blocking call takes.
-
-    `cancel_event`: an event, or several, that stop the call. `timeout`: seconds for the whole call;
-    None for no limit. `idle_timeout`: seconds of silence of the server; None for no limit.
-    """
+    """What every blocking call takes."""
 
     cancel_event: CancelEvent
+    """An event, or several, that stop the call.
+
+    A `threading.Event`, a `CancelToken`, or anything with `is_set()`.
+    """
     timeout: TimeLimit
+    """Seconds for the whole call; None: no limit.
+
+    Default, and ``...``: the `timeout` of the client, which is None unless it was given.
+    """
     idle_timeout: TimeLimit
+    """Seconds of silence of the server; None: no limit.
+
+    Default, and ``...``: the `idle_timeout` of the client, else that of `set_sync_api_timeout()`.
+    """
 
 
 def call_limits(

@@ -25,7 +25,8 @@ from .llm import LLM
 if TYPE_CHECKING:
     from .namespaces import ModelNamespace
 
-DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
+DEFAULT_TTL = 60 * 60
+"""Seconds that an idle model stays loaded, unless a call says otherwise: an hour."""
 
 H = TypeVar("H", bound=SyncModelHandle)  # the handle of a loaded model
 # The options of loading.
@@ -160,6 +161,7 @@ class DownloadedEmbeddingModel(
 
 
 AnyDownloadedModel: TypeAlias = DownloadedModel[Any, Any, Any]
+"""A model of either kind that is there for loading."""
 
 
 public(DownloadedModel, DownloadedLlm, DownloadedEmbeddingModel)

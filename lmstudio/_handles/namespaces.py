@@ -275,7 +275,13 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
 
 
 class LlmNamespace(ModelNamespace[LLM, LlmLoadOptions, LlmInfo, DownloadedLlm]):
-    """Language models, as `Client.llm`."""
+    """Language models, as `Client.llm`.
+
+    Thread safety: all methods may be called from several threads at once.
+
+    Attributes:
+        kind: ``llm``.
+    """
 
     kind: ModelKind = "llm"
 
@@ -294,7 +300,13 @@ class EmbeddingNamespace(
         DownloadedEmbeddingModel,
     ]
 ):
-    """Embedding models, as `Client.embedding`."""
+    """Embedding models, as `Client.embedding`.
+
+    Thread safety: all methods may be called from several threads at once.
+
+    Attributes:
+        kind: ``embedding``.
+    """
 
     kind: ModelKind = "embedding"
 

@@ -32,8 +32,11 @@ from .models import Loaded, loaded
 logger: logging.Logger = logging.getLogger(__name__)
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
+"""Gets the share of a model that is loaded, from 0 to 1."""
 ModelResolvedCallback: TypeAlias = Callable[[ModelInfo, list[str]], Any]
+"""Gets what is known of the model that will be loaded, and the keys that fit as well."""
 ModelEvictedCallback: TypeAlias = Callable[[ModelInstanceInfo], Any]
+"""Gets what is known of a model that is unloaded to make room."""
 LoadConfig: TypeAlias = "LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None"
 
 

@@ -22,7 +22,9 @@ from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
 
 DownloadProgressCallback: TypeAlias = Callable[[DownloadProgressUpdate], Any]
+"""Gets how far a download has come."""
 DownloadFinalizedCallback: TypeAlias = Callable[[], Any]
+"""Is called when all is downloaded, and is being put in its place."""
 
 _MOST_RESULTS = 25  # LM Studio refuses to return more at once
 

@@ -35,20 +35,38 @@ class ModelQuantization(LMStudioStruct):
 class _ModelFacts(LMStudioStruct):
     _keeps_defaults: ClassVar[bool] = True
     model_key: str
+    """The key to load it with."""
     path: str = ""
+    """Its file, relative to the server's model folder."""
     format: str = ""
+    """``gguf``, ``safetensors``, or what a newer server may name."""
     display_name: str = ""
+    """Its name, for people."""
     publisher: str | None = None
+    """Who publishes it; None if the server does not say."""
     size_bytes: int = 0
+    """Its size on disk in bytes."""
     indexed_model_identifier: str | None = None
+    """What names it in the index of the server; None if the server does not say."""
     device_identifier: str | None = None
+    """The device of LM Link that has it; None: the server itself."""
     params_string: str | None = None
+    """How many parameters it has, such as ``7B``; None if the server does not say."""
     architecture: str | None = None
+    """Its architecture, such as ``llama``; None if the server does not say."""
     quantization: ModelQuantization | None = None
+    """How its weights are quantized; None if the server does not say."""
     variants: list[str] | None = None
+    """The keys of its variants; None if it has none."""
     selected_variant: str | None = None
+    """The key of the variant that is loaded by default; None if it has none."""
     max_context_length: int = 0
+    """The longest context that it was trained for, in tokens."""
     extra: dict[str, Any] = attrs.field(factory=dict)
+    """What the server said beyond this, by its JSON keys.
+
+    Also a value of another type than the attribute's, which then has its default.
+    """
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -59,7 +77,15 @@ class LlmInfo(_ModelFacts):
         model_key: the key to load it with.
         path: its file, relative to the server's model folder.
         format: ``gguf``, ``safetensors``, or what a newer server may name.
+        display_name: its name, for people.
+        publisher: who publishes it.
         size_bytes: size on disk in bytes.
+        indexed_model_identifier: what names it in the index of the server.
+        params_string: how many parameters it has, such as ``7B``.
+        architecture: such as ``llama``.
+        quantization: how its weights are quantized.
+        variants: the keys of its variants.
+        selected_variant: the key of the variant that is loaded by default.
         device_identifier: the device that holds it; None is the server itself.
         max_context_length: the longest context the model was trained for, in tokens.
         vision: takes images.
@@ -114,10 +140,15 @@ class EmbeddingModelInstanceInfo(EmbeddingModelInfo):
     """
 
     identifier: str = ""
+    """The name of the instance in requests."""
     instance_reference: str = ""
+    """Names this very instance, also after another took its identifier."""
     context_length: int = 0
+    """The context that it was loaded with, in tokens."""
     ttl_ms: float | None = None
+    """Idle time after which the server unloads it, in milliseconds; None: never."""
     last_used_time: float | None = None
+    """When it was last used, in milliseconds since 1970; None: never."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -135,12 +166,17 @@ class ModelLoadResult(LMStudioStruct):
     """Where a model was loaded from, and under which name; for annotations in programs."""
 
     identifier: str
+    """The name of the loaded model in requests."""
     instance_reference: str
+    """Names this very instance."""
     path: str
+    """Its file, relative to the server's model folder."""
 
 
 ModelInfo: TypeAlias = LlmInfo | EmbeddingModelInfo | UnknownModelInfo
+"""What is known of a model that is there for loading."""
 ModelInstanceInfo: TypeAlias = LlmInstanceInfo | EmbeddingModelInstanceInfo | UnknownModelInfo
+"""What is known of a loaded model."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -209,6 +245,7 @@ class ModelSearchResultIdentifierCatalog(LMStudioStruct):
 
     type: ClassVar[Literal["catalog"]] = "catalog"
     identifier: str
+    """Its name there, as ``owner/name``."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -220,6 +257,7 @@ class ModelSearchResultIdentifierHf(LMStudioStruct):
 
     type: ClassVar[Literal["hf"]] = "hf"
     identifier: str
+    """Its name there, as ``owner/name``."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -232,6 +270,7 @@ class UnknownModelSearchResultIdentifier(LMStudioStruct):
     _keeps_defaults: ClassVar[bool] = True
     type: str = ""
     identifier: str = ""
+    """Its name there."""
 
 
 ModelSearchResultIdentifier: TypeAlias = (
@@ -239,6 +278,7 @@ ModelSearchResultIdentifier: TypeAlias = (
     | ModelSearchResultIdentifierHf
     | UnknownModelSearchResultIdentifier
 )
+"""Names a model that was found in the repository."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -320,10 +360,15 @@ class ModelQuery(LMStudioStruct):
     """
 
     domain: str | None = None
+    """The kind of model: ``llm`` or ``embedding``."""
     identifier: str | None = None
+    """The identifier of the loaded model."""
     path: str | None = None
+    """The key of the model, or its path."""
     vision: bool | None = None
+    """Whether it takes images."""
     device_identifier: str | None = None
+    """The device of LM Link that has it."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -332,6 +377,7 @@ class ModelSpecifierQuery(LMStudioStruct):
 
     type: ClassVar[Literal["query"]] = "query"
     query: ModelQuery
+    """What the model must be like."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -340,12 +386,17 @@ class ModelSpecifierInstanceReference(LMStudioStruct):
 
     type: ClassVar[Literal["instanceReference"]] = "instanceReference"
     instance_reference: str
+    """The instance's reference, as `LlmInstanceInfo` has it."""
 
 
 ModelSpecifier: TypeAlias = ModelSpecifierQuery | ModelSpecifierInstanceReference
+"""Names a loaded model, by a query or by a reference."""
 ModelQueryDict: TypeAlias = dict[str, Any]
+"""``ModelQuery`` as a dict, with camelCase or snake_case keys."""
 ModelSpecifierDict: TypeAlias = dict[str, Any]
+"""``ModelSpecifier`` as a dict, with camelCase or snake_case keys."""
 AnyModelSpecifier: TypeAlias = str | ModelSpecifier | ModelQuery | DictObject
+"""Names a loaded model: its identifier, a query, a specifier, or a dict of one of these."""
 
 
 public_module(globals())

@@ -1,8 +1,8 @@
 """Every public name is explained where it is written, so that help, editors and pages can tell.
 
-Classes, functions, methods and properties have docstrings. Attributes stand under "Attributes:" in
-the docstring of their class, or of one that it is made of, or have a text below them; so have the
-keys of dicts, and aliases.
+Classes, functions, methods and properties have docstrings. Attributes stand under "Attributes:" or
+"Args:" in those of their class, or of one that it is made of, or have a text below them; so have
+the keys of dicts, and aliases.
 """
 
 import ast
@@ -29,10 +29,17 @@ ALIASES = [
 NEEDS_NO_WORDS = re.compile(r"__\w+__|role|type")
 
 
-def said_under_attributes(cls):
-    """The names that the docstrings of a class and its bases list."""
-    texts = [inspect.cleandoc(base.__doc__ or "") for base in cls.__mro__[:-1]]
-    sections = [re.split(r"(?m)^(?=\S)", text.partition("Attributes:\n")[2])[0] for text in texts]
+def said_in_sections(cls):
+    """The names that the docstrings of a class, of its bases and their constructors list."""
+    ours = [base for base in cls.__mro__ if base in API.sources.classes]
+    docs = [doc for base in ours for doc in (base.__doc__, base.__init__.__doc__) if doc]
+    sections = [
+        re.split(r"(?m)^(?=\S)", section)[0]
+        for doc in docs
+        for section in re.split(r"(?m)^(?:Attributes|Args(?: \(.*\))?):\n", inspect.cleandoc(doc))[
+            1:
+        ]
+    ]
     found = [re.findall(r"(?m)^    (\w+(?:, \w+)*):", section) for section in sections]
     return {name for names in found for each in names for name in each.split(", ")}
 
@@ -52,7 +59,7 @@ def unexplained(cls):
     """The members of a class of which nothing is said."""
     if not ast.get_docstring(API.sources.classes[cls][0]):
         yield "the class"
-    said = said_under_attributes(cls) | said_below(cls)
+    said = said_in_sections(cls) | said_below(cls)
     for name, (_owner, nodes) in API.members(cls).items():
         if NEEDS_NO_WORDS.fullmatch(name):
             continue
