@@ -137,7 +137,8 @@ class AsyncLLM(AsyncModelHandle):
             cancel_event: An event, or several, that stop the prediction: `threading.Event`,
                 `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
             timeout: Seconds for the whole prediction; None: no limit.
-            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+            idle_timeout: Seconds of silence of the server (progress counts); None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             A stream. Callbacks run on the event loop, while a task iterates or waits, and what they
@@ -290,8 +291,8 @@ class AsyncLLM(AsyncModelHandle):
 
         The model is given the text as it is. `complete_stream()`, which every server knows, sends
         it as a chat with a template that lets it through. The arguments, and what is returned, are
-        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
-        the `stop_strings` that `config` gives hold, none of a preset.
+        the same (see there); but tools and a reasoning budget, which exist in chats only, are
+        refused, and only the `stop_strings` that `config` gives hold, none of a preset.
 
         Raises:
             LMStudioValueError: An argument cannot be used. An older server, which does not know
@@ -373,7 +374,8 @@ class AsyncLLM(AsyncModelHandle):
             cancel_event: An event, or several, that stop all of it.
             timeout: Seconds for each prediction; None: no limit. (For all of them:
                 ``cancel_event=CancelToken.after(seconds)``.)
-            idle_timeout: Seconds of silence of the server in each; None: no limit.
+            idle_timeout: Seconds of silence of the server in each; None: no limit. For both,
+                ``...`` is the client's own setting.
             progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
                 a function of the `BatchNumbers`, or of the number of inputs that are done and of
                 all (None if unknown).
@@ -616,7 +618,8 @@ class AsyncLLM(AsyncModelHandle):
             cancel_event: An event, or several, that stop all of it: the prediction, the tools that
                 run (by their `cancel_token`), and what would come after them.
             timeout: Seconds for all of it; None: no limit.
-            idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
+            idle_timeout: Seconds of silence of the server during a prediction; None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             The number of rounds, the time, whether it was cancelled, and the calls that are left

@@ -82,7 +82,7 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
             device_identifier: The device of LM Link that is to have it, as models' infos and
-                `AsyncClient.repository.lm_link` name them; None: the server itself. By default LM
+                `AsyncClient.repository.lm_link` name them; None: the server itself; ``...``: LM
                 Studio
                 looks at the preferred device, then at the server itself, then at the others.
             on_load_progress: Called on the event loop with the share that is loaded, from 0 to 1.
@@ -93,7 +93,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
                 unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioModelNotFoundError: There is no such model, or none is loaded.

@@ -55,7 +55,8 @@ class AsyncPluginsNamespace:
                 in; None: none.
             cancel_event: An event, or several, that close the session, also while it is opened.
             timeout: Seconds in which it must be open; None: no limit. An open session has none.
-            idle_timeout: Seconds of silence of the server while it is opened; None: no limit.
+            idle_timeout: Seconds of silence of the server while it is opened; None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             What is opened by ``async with``, and iterated over for the tools.

@@ -75,7 +75,7 @@ class Client:
             api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
                 ``LMSTUDIO_API_TOKEN``, else a guest; "": a guest in any case.
             timeout: Seconds for each whole call, unless it sets its own; None: no limit.
-            idle_timeout: Seconds of silence of the server, likewise; by default that of
+            idle_timeout: Seconds of silence of the server, likewise; ``...``: those of
                 `set_sync_api_timeout()`.
             cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
             connect_timeout: Seconds in which a connection must be open and accepted.

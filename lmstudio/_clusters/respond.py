@@ -86,7 +86,8 @@ def respond_many_on_dask(
         cancel_event: An event, or several, that stop all of it, everywhere; a `distributed.Event`
             may be set on any machine.
         timeout: Seconds for each prediction; None: no limit.
-        idle_timeout: Seconds of silence of the server in each; None: no limit.
+        idle_timeout: Seconds of silence of the server in each; None: no limit. For both, ``...`` is
+            the client's own setting.
         progress: What shows how far it is.
         **options: `patience` (while no worker is there that could ask), `retries`, `retry_if`,
             `journal`, `ahead`, `to_prompt`. All of it is done here, in the iterating thread.

@@ -75,7 +75,7 @@ class FilesNamespace(UploadedFiles):
             cancel_event: An event, or several, that stop the upload.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds in which the server neither takes nor says anything; None: no
-                limit.
+                limit. For both, ``...`` is the client's own setting.
 
         Raises:
             LMStudioOSError: It cannot be read, or its size changed while it was being read.

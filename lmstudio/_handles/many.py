@@ -91,7 +91,8 @@ def respond_many(
         preset: The name of a preset of LM Studio.
         cancel_event: What stops all of it; so do `cancel_all()` and `close()` of each client.
         timeout: Seconds for each prediction; None: no limit.
-        idle_timeout: Seconds of silence of the server in each; None: no limit.
+        idle_timeout: Seconds of silence of the server in each; None: no limit. For both, ``...`` is
+            the client's own setting.
         progress: What shows how far it is.
         **options: `patience`, `retries`, `retry_if`, `journal`, `ahead`, `to_prompt`.
 

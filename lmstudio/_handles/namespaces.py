@@ -81,7 +81,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
             device_identifier: The device of LM Link that is to have it, as models' infos and
-                `Client.repository.lm_link` name them; None: the server itself. By default LM Studio
+                `Client.repository.lm_link` name them; None: the server itself; ``...``: LM Studio
                 looks at the preferred device, then at the server itself, then at the others.
             on_load_progress: Called in this thread with the share that is loaded, from 0 to 1.
             on_load_resolved: Called in this thread when the server begins to load, with what it
@@ -91,7 +91,8 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
                 unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioModelNotFoundError: There is no such model, or none is loaded.

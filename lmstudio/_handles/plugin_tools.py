@@ -196,7 +196,8 @@ class PluginTools:
             on_warning: Called in this thread with what it says that it coped with.
             cancel_event: An event, or several, that abort the call; the session stays open.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds in which nothing is heard of the call; None: no limit.
+            idle_timeout: Seconds in which nothing is heard of the call; None: no limit. For both,
+                ``...`` is the client's own setting.
 
         Raises:
             LMStudioServerError: The tool failed.

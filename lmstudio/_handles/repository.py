@@ -155,7 +155,8 @@ class ModelDownloadOption:
             cancel_event: An event, or several, that stop the download.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds of silence of the server; None: no limit. It may be silent for
-                long while it stores a large model on a slow disk.
+                long while it stores a large model on a slow disk. For both, ``...`` is the client's
+                own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed; the server was

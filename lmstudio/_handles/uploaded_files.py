@@ -80,7 +80,8 @@ class UploadedFiles:
             on_progress: Called in this thread with the share that is read, from 0 to 1.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.
@@ -127,7 +128,8 @@ class UploadedFiles:
             on_progress: Called in this thread with each new `RetrievalProgress`.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.

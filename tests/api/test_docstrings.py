@@ -11,7 +11,7 @@ import re
 
 import pytest
 from api.public_api import FUNCTIONS, PublicApi
-from api.sources import statements
+from api.sources import decorators, statements
 
 from lmstudio._api import public_names
 from lmstudio._config.option_docs import docs_below
@@ -82,3 +82,27 @@ def test_a_public_alias_is_explained(module, name):
     below = body[body.index(node) + 1]
 
     assert isinstance(below, ast.Expr) and ast.get_docstring(ast.Module([below], [])), home
+
+
+def functions():
+    """Every public function and method, with what its module is: its path, node and docstring."""
+    for path, cls in CLASSES.items():
+        for name, (_owner, nodes) in API.members(cls).items():
+            yield from ((f"{path}.{name}", node) for node in nodes if isinstance(node, FUNCTIONS))
+
+
+SENTINELS = [
+    (path, argument.arg, ast.get_docstring(node))
+    for path, node in functions()
+    if "overload" not in decorators(node)
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    if isinstance(default, ast.Constant) and default.value is ...
+]
+
+
+@pytest.mark.parametrize(("path", "name", "doc"), SENTINELS)
+def test_three_dots_as_a_default_are_explained(path, name, doc):
+    entries = re.findall(rf"(?ms)^    (?:idle_)?{name}: .*?(?=^    \w|^\S|\Z)", doc)
+    refers = re.search(r"[Ss]ee (there|`)|[Tt]he other arguments|as in `", doc)
+
+    assert refers or any("``...``" in entry for entry in entries)
