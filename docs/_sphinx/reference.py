@@ -151,17 +151,18 @@ def _describe_attributes(cls, lines):
     One that is described below the attribute itself has its entry there.
     """
     made, types = [], _types(cls)
-    documented = ModuleAnalyzer.for_module(cls.__module__).attr_docs
+    documented = _described_in_place(cls)
+    titles = ("Attributes:", "Args:") if attrs.has(cls) else ("Attributes:",)
     is_inside = is_elsewhere = False
     for line in lines:
         found = re.match(r" {4}(\w+): (.*)", line)
-        if line == "Attributes:":
+        if line in titles:
             is_inside, is_elsewhere = True, False
         elif line and not line.startswith(" "):
             is_inside = False
             made.append(line)
         elif is_inside and found:
-            is_elsewhere = (cls.__name__, found[1]) in documented
+            is_elsewhere = found[1] in documented
             if not is_elsewhere:
                 made += ["", f".. attribute:: {found[1]}"]
                 made += [f"   :type: {types[found[1]]}"] if found[1] in types else []
@@ -170,7 +171,24 @@ def _describe_attributes(cls, lines):
             made.append(line)
         elif not is_elsewhere:
             made.append(f"   {line.strip()}")
-    lines[:] = made
+    lines[:] = [*made, *_entries_of_tags(cls, types, documented)]
+
+
+def _entries_of_tags(cls, types, documented):
+    """Entries of the constants that tell classes apart, such as ``role``, if nothing else does."""
+    for name, type_ in types.items():
+        value = vars(cls).get(name)
+        if type_.startswith("ClassVar") and name not in documented and isinstance(value, str):
+            yield from ("", f".. attribute:: {name}", f"   :type: {type_}", "")
+            yield f"   Always ``{value}``."
+            yield ""
+
+
+def _described_in_place(cls):
+    """The attributes that have an entry since a text stands below them."""
+    texts = ModuleAnalyzer.for_module(cls.__module__).attr_docs
+    owners = {base.__name__ for base in cls.__mro__ if not written.public_path(base)}
+    return {name for owner, name in texts if owner in {cls.__name__, *owners}}
 
 
 def _types(cls):
