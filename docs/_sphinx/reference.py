@@ -1,8 +1,8 @@
 """The reference: every public name out of its docstring, under its public path.
 
-    .. autoclass:: lmstudio.Chat         autodoc's own, with what the hooks below add
-    .. autofunction:: lmstudio.llm
-    .. alias:: lmstudio.AnyChatMessage   a name for a type, and what it stands for
+.. autoclass:: lmstudio.Chat         autodoc's own, with what the hooks below add
+.. autofunction:: lmstudio.llm
+.. alias:: lmstudio.AnyChatMessage   a name for a type, and what it stands for
 """
 
 import builtins
@@ -185,10 +185,13 @@ def _entries_of_tags(cls, types, documented):
 
 
 def _described_in_place(cls):
-    """The attributes that have an entry since a text stands below them."""
+    """The attributes that have an entry since a text stands below them, maybe in a base."""
     texts = ModuleAnalyzer.for_module(cls.__module__).attr_docs
-    owners = {base.__name__ for base in cls.__mro__ if not written.public_path(base)}
-    return {name for owner, name in texts if owner in {cls.__name__, *owners}}
+    shown = [base for base in cls.__mro__ if base is cls or not written.public_path(base)]
+    own = {name for base in shown for name in vars(base).get("__annotations__", ())}
+    names = {base.__name__ for base in shown}
+    ancestors = {base.__name__ for base in cls.__mro__}
+    return {name for owner, name in texts if owner in names or (owner in ancestors and name in own)}
 
 
 def _types(cls):
@@ -287,5 +290,3 @@ def setup(app):
     app.connect("autodoc-process-docstring", write_docstring)
     app.connect("doctree-read", lead_to_entries)
     return {"parallel_read_safe": True}
-
-

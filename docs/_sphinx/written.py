@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import attrs
 from api.public_api import NOT_MADE_BY_USERS
-from api.sources import Sources, decorators, set_by_constructor, statements
+from api.sources import Sources, statements
 
 import lmstudio
 import lmstudio.testing

@@ -159,6 +159,7 @@ class UnknownModelInfo(_ModelFacts):
     """
 
     type: str = ""
+    """The kind that the server names."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -269,6 +270,7 @@ class UnknownModelSearchResultIdentifier(LMStudioStruct):
 
     _keeps_defaults: ClassVar[bool] = True
     type: str = ""
+    """The kind that the server names."""
     identifier: str = ""
     """Its name there."""
 

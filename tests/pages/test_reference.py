@@ -35,7 +35,7 @@ OPTIONS = [
 # What a number counts or measures, or between which ones it is.
 UNIT = re.compile(
     r"\b(tokens?|texts?|pixels?|bytes|seconds|threads?|bits|layers?|GPUs?|experts?|predictions?"
-    r"|checkpoints?|alternatives|seed|index|indexes|share|probability|frequency|from -?\d|0 to 1|-?\d)\b"
+    r"|checkpoints?|alternatives|seed|index|indexes|share|probability|frequency|-?\d+)\b"
 )
 
 
