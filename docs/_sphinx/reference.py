@@ -13,7 +13,7 @@ import typing
 
 import attrs
 import written
-from api.sources import decorators, set_by_constructor, statements
+from api.sources import set_by_constructor, statements
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.ext.napoleon import Config, GoogleDocstring
@@ -201,14 +201,8 @@ def _types(cls):
         if owner in written.sources().classes:
             node, module = written.sources().classes[owner]
             for each in [*statements(node.body), *set_by_constructor(node.body)]:
-                each_annotation = getattr(each, "annotation", None)
-                if each_annotation is not None:
-                    text = written.annotation(each_annotation, module)
-                    found[each.target.id] = text
-            for each in node.body:
-                if isinstance(each, written.FUNCTIONS) and "property" in decorators(each):
-                    if each.returns is not None:
-                        found[each.name] = written.annotation(each.returns, module)
+                if getattr(each, "annotation", None) is not None:
+                    found[each.target.id] = written.annotation(each.annotation, module)
     return found
 
 

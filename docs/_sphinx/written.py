@@ -26,7 +26,6 @@ PUBLIC = {
     "lmstudio.testing": set(lmstudio.testing.__all__),
 }
 MODULES = {"lmstudio": lmstudio, "lmstudio.testing": lmstudio.testing}
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MOST_FIELDS = 12  # of a class, in its signature; more are described one by one only
 
 
