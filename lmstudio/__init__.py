@@ -1,8 +1,110 @@
-"""LM Studio's SDK for threaded programs: stream, cancel from any thread, keep what arrived."""
+"""LM Studio's SDK for threaded programs: stream, cancel from any thread, keep what arrived.
+
+    import lmstudio as lms
+
+    model = lms.llm()  # the model that is loaded; or its key: lms.llm("qwen3-4b")
+    stream = model.respond_stream("Tell me a story.")
+    for fragment in stream:
+        print(fragment.content, end="", flush=True)
+    # Meanwhile, in any other thread: stream.cancel()
+
+What there is, by what it is for; `help(lmstudio.LLM)` explains `LLM`, and so on. Begin with
+`llm()`, `LLM`, `PredictionStream`, `Chat` and `Client`. (Names of types for annotations, such as
+`CancelEvent` or those that end in Callback or Input, are explained by editors and the reference.)
+
+Connect:
+    llm, embedding_model, Client, get_default_client, configure_default_client,
+    close_default_client, start_local, ConnectionWatch
+
+Find, load and list models:
+    list_downloaded_models, list_loaded_models, LlmNamespace, EmbeddingNamespace, LLM,
+    EmbeddingModel, SyncModelHandle, DownloadedLlm, DownloadedEmbeddingModel, AnyDownloadedModel,
+    ModelInfo, ModelInstanceInfo, LlmInfo, LlmInstanceInfo, EmbeddingModelInfo,
+    EmbeddingModelInstanceInfo, UnknownModelInfo, ModelQuantization, ModelKind,
+    ModelProcessingState, ModelLoadResult, EstimatedResourcesUsage, EstimatedMemoryUsage,
+    ModelQuery, ModelSpecifier, ModelSpecifierQuery, ModelSpecifierInstanceReference,
+    AnyModelSpecifier, ModelQueryDict, ModelSpecifierDict, DeviceIdentifier, ModelLoadingCallback,
+    ModelResolvedCallback, ModelEvictedCallback
+
+Predict:
+    PredictionStream, PredictionResult, LlmPredictionFragment, LlmPredictionStats,
+    PromptProcessingDetails, PredictionFirstTokenCallback, PredictionFragmentCallback,
+    PredictionMessageCallback, PromptProcessingCallback, PromptDetailsCallback
+
+Cancel, and limit the time:
+    CancelToken, CancelEvent, EventLike, CallLimits, TimeLimit, get_sync_api_timeout,
+    set_sync_api_timeout
+
+Chats:
+    Chat, AnyChatMessage, SystemPrompt, UserMessage, AssistantResponse, ToolResultMessage, TextData,
+    FileHandle, ToolCallRequest, ToolCallRequestData, ToolCallResultData, SystemPromptContent,
+    UserMessageContent, AssistantResponseContent, SystemPromptInput, UserMessageInput,
+    AnyUserMessageInput, AssistantResponseInput, AnyAssistantResponseInput, ToolCallRequestInput,
+    ToolCallResultInput, ChatMessageInput, AnyChatMessageInput, ChatHistoryData,
+    ChatHistoryDataDict, AnyChatMessageDict, SystemPromptDict, UserMessageDict,
+    AssistantResponseDict, ToolResultMessageDict, TextDataDict, FileHandleDict, ToolCallRequestDict,
+    ToolCallRequestDataDict, ToolCallResultDataDict
+
+Structured replies:
+    BaseModel, ModelSchema, DictSchema, ResponseSchema, LlmStructuredPredictionSetting,
+    LlmStructuredPredictionSettingDict, ValidationError
+
+Tools, and act():
+    ActResult, PredictionRoundResult, ToolDefinition, ToolFunctionDef, ToolFunctionDefDict,
+    RawFunctionTool, ToolCallContext, GuardToolCallController, ActMessageCallback,
+    GuardToolCallCallback, InvalidToolRequestHandler, ToolCallReportCallback,
+    ToolCallResultCallback, ToolCallRequestStartCallback, ToolCallRequestNameCallback,
+    ToolCallRequestArgumentFragmentCallback, ToolCallRequestEndCallback,
+    ToolCallRequestFailureCallback, PluginsNamespace, PluginTools, PluginTool, ToolReportCallback
+
+Files and documents:
+    prepare_image, FilesNamespace, LocalFileInput, FileHandleInput, FileType,
+    UploadProgressCallback, ParsedDocument, DocumentParser, ParsingCallback, RetrievalResult,
+    RetrievalEntry, RetrievalProgress, RetrievalCallback
+
+Batches:
+    respond_many, respond_many_on_dask, dask_cancel_token, Batch, BatchOutcome, BatchNumbers,
+    BatchJournal, BatchOptions, BatchProgress
+
+Windows, and work in the background:
+    run_in_background, BackgroundCall, TkDispatcher, QtDispatcher, Dispatch
+
+The server: search, download, log, devices:
+    RepositoryNamespace, AvailableModel, ModelDownloadOption, DownloadProgressUpdate,
+    DownloadProgressCallback, DownloadFinalizedCallback, ModelSearchResultEntryData,
+    ModelSearchResultDownloadOptionData, ModelSearchResultIdentifier,
+    ModelSearchResultIdentifierCatalog, ModelSearchResultIdentifierHf,
+    UnknownModelSearchResultIdentifier, SystemNamespace, ServerInfo, ServerVersion, LmLinkNamespace,
+    LmLinkStatus, LmLinkPeer, LmLinkLastError, DiagnosticsNamespace, LogStream, DiagnosticsLogEvent,
+    DiagnosticsLogEventData
+
+Configuration:
+    LlmPredictionConfig, LlmPredictionConfigDict, LlmLoadModelConfig, LlmLoadModelConfigDict,
+    EmbeddingLoadModelConfig, EmbeddingLoadModelConfigDict, AnyLoadConfig, GpuSetting,
+    GpuSettingDict, AnyLMStudioStruct, DictObject
+
+asyncio:
+    AsyncClient, AsyncLLM, AsyncEmbeddingModel, AsyncModelHandle, AsyncPredictionStream,
+    CancelAnswer, AsyncBatch, AsyncLlmNamespace, AsyncEmbeddingNamespace, AsyncFilesNamespace,
+    AsyncPluginsNamespace, AsyncPluginTools, AsyncRepositoryNamespace, AsyncAvailableModel,
+    AsyncModelDownloadOption, AsyncSystemNamespace, AsyncLmLinkNamespace, AsyncDiagnosticsNamespace,
+    AsyncLogStream, AsyncDownloadedLlm, AsyncDownloadedEmbeddingModel, AnyAsyncDownloadedModel
+
+Errors and warnings:
+    LMStudioError, LMStudioServerError, LMStudioModelNotFoundError, LMStudioPresetNotFoundError,
+    LMStudioPredictionError, LMStudioChannelClosedError, LMStudioClientError,
+    LMStudioCancelledError, LMStudioTimeoutError, LMStudioWebsocketError,
+    LMStudioConnectionLostError, LMStudioProtocolError, LMStudioValueError, LMStudioRuntimeError,
+    LMStudioOSError, LMStudioOptionWarning, LMStudioUnknownMessageWarning,
+    SerializedLMSExtendedError
+
+Tests without LM Studio: `help("lmstudio.testing")`. The terminal programs: ``python -m lmstudio``.
+"""
 
 import importlib
 import os
 import sys
+import types
 from typing import TYPE_CHECKING
 
 __version__ = "2.0.0.dev0"
@@ -120,14 +222,16 @@ if TYPE_CHECKING:
         ToolResultMessageDict, UserMessage, UserMessageContent, UserMessageDict, UserMessageInput,
     )
     from ._values.model_info import (
-        AnyModelSpecifier, DownloadProgressUpdate, EmbeddingModelInfo, EmbeddingModelInstanceInfo,
-        EstimatedMemoryUsage, EstimatedResourcesUsage, LlmInfo, LlmInstanceInfo, ModelInfo,
-        ModelInstanceInfo, ModelLoadResult, ModelProcessingState, ModelQuantization, ModelQuery,
-        ModelQueryDict, ModelSearchResultDownloadOptionData, ModelSearchResultEntryData,
+        AnyModelSpecifier, EmbeddingModelInfo, EmbeddingModelInstanceInfo, EstimatedMemoryUsage,
+        EstimatedResourcesUsage, LlmInfo, LlmInstanceInfo, ModelInfo, ModelInstanceInfo,
+        ModelLoadResult, ModelProcessingState, ModelQuantization, ModelQuery, ModelQueryDict,
+        ModelSpecifier, ModelSpecifierDict, ModelSpecifierInstanceReference, ModelSpecifierQuery,
+        UnknownModelInfo,
+    )
+    from ._values.model_search import (
+        DownloadProgressUpdate, ModelSearchResultDownloadOptionData, ModelSearchResultEntryData,
         ModelSearchResultIdentifier, ModelSearchResultIdentifierCatalog,
-        ModelSearchResultIdentifierHf, ModelSpecifier, ModelSpecifierDict,
-        ModelSpecifierInstanceReference, ModelSpecifierQuery, UnknownModelInfo,
-        UnknownModelSearchResultIdentifier,
+        ModelSearchResultIdentifierHf, UnknownModelSearchResultIdentifier,
     )
     from ._values.results import (
         ActResult, LlmPredictionFragment, LlmPredictionStats, PredictionResult,
@@ -246,8 +350,21 @@ def _name_all_modules() -> None:
 def __dir__() -> list[str]:
     """List the public names, also those that were not used yet, and public modules that were."""
     own = [name for name in globals() if name.startswith("__")]
+    if _is_for_help(sys._getframe(1)):
+        return own  # the docstring has the overview; all of all classes would be 17,000 lines
     modules = [name for name in globals() if f"{__name__}.{name}" in sys.modules and name[0] != "_"]
     return sorted({*__all__, *own, *modules})
+
+
+def _is_for_help(frame: types.FrameType | None) -> bool:
+    """Return whether it is `help()` that asks for the names, a few frames above."""
+    for _ in range(4):
+        if frame is None:
+            break
+        if frame.f_globals.get("__name__") == "pydoc":
+            return isinstance(frame.f_locals.get("self"), frame.f_globals["TextDoc"])
+        frame = frame.f_back
+    return False
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that exists

@@ -108,14 +108,16 @@ LISTED = {
             ToolResultMessageDict UserMessage UserMessageContent UserMessageDict UserMessageInput
         """,
         "_values.model_info": """
-            AnyModelSpecifier DownloadProgressUpdate EmbeddingModelInfo EmbeddingModelInstanceInfo
-            EstimatedMemoryUsage EstimatedResourcesUsage LlmInfo LlmInstanceInfo ModelInfo
-            ModelInstanceInfo ModelLoadResult ModelProcessingState ModelQuantization ModelQuery
-            ModelQueryDict ModelSearchResultDownloadOptionData ModelSearchResultEntryData
+            AnyModelSpecifier EmbeddingModelInfo EmbeddingModelInstanceInfo EstimatedMemoryUsage
+            EstimatedResourcesUsage LlmInfo LlmInstanceInfo ModelInfo ModelInstanceInfo
+            ModelLoadResult ModelProcessingState ModelQuantization ModelQuery ModelQueryDict
+            ModelSpecifier ModelSpecifierDict ModelSpecifierInstanceReference ModelSpecifierQuery
+            UnknownModelInfo
+        """,
+        "_values.model_search": """
+            DownloadProgressUpdate ModelSearchResultDownloadOptionData ModelSearchResultEntryData
             ModelSearchResultIdentifier ModelSearchResultIdentifierCatalog
-            ModelSearchResultIdentifierHf ModelSpecifier ModelSpecifierDict
-            ModelSpecifierInstanceReference ModelSpecifierQuery UnknownModelInfo
-            UnknownModelSearchResultIdentifier
+            ModelSearchResultIdentifierHf UnknownModelSearchResultIdentifier
         """,
         "_values.results": """
             ActResult LlmPredictionFragment LlmPredictionStats PredictionResult
@@ -132,8 +134,7 @@ LISTED = {
         """,
     }.items()
 }
-# What programs seldom name, but pickles do, and those that import from modules of the official
-# package.
+# What programs seldom name, but those that import from modules of the official package do.
 _UNLISTED = {
     home: names.split()
     for home, names in {

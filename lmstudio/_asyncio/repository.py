@@ -13,7 +13,7 @@ from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
-from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
+from .._values.model_search import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
 from .handle import namespace_text
 from .lm_link import AsyncLmLinkNamespace
 from .session import AsyncSession

@@ -36,29 +36,26 @@ how many there are, or None.
 
 
 class BatchOptions(TypedDict, total=False):
-    """What all methods for batches take."""
+    """What all methods for batches take.
+
+    Attributes:
+        patience: Seconds that no server may be there before the batch ends with the connection's
+            error. Default: 300; 0: at once; None: no limit.
+        retries: How often an input is tried again after a server's error, a time limit, or a
+            structured reply that does not fit. Default: 0.
+        retry_if: Called with the `BatchOutcome` before that; what is not true is not tried again.
+        journal: A file, or a `BatchJournal`, that makes the batch resumable. Default: none.
+        ahead: How many inputs may be begun beyond the places, while an outcome before them is not
+            given. Default: 1,000 if they are ordered, else three for each place.
+        to_prompt: Makes what is asked out of an input. Default: that is the input itself.
+    """
 
     patience: float | None
-    """Seconds that no server may be there before the batch ends with the connection's error.
-
-    Default: 300; 0: at once; None: no limit.
-    """
     retries: int
-    """How often an input is tried again. Default: 0.
-
-    That is after a server's error, a time limit, or a structured reply that does not fit.
-    """
     retry_if: Callable[[lmstudio.BatchOutcome[Any]], Any] | None
-    """Called with the `BatchOutcome` before that; what is not true is not tried again."""
     journal: str | PathLike[str] | lmstudio.BatchJournal | None
-    """A file, or a `BatchJournal`, that makes the batch resumable. Default: none."""
     ahead: int | None
-    """How many inputs may be begun beyond the places, while an outcome before them is not given.
-
-    Default: 1,000 if they are ordered, else three for each place.
-    """
     to_prompt: Callable[[Any], Any] | None
-    """Makes what is asked out of an input. Default: that is the input itself."""
 
 
 class BatchSettings:

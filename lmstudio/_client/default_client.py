@@ -209,7 +209,9 @@ def llm(
 ) -> LLM:
     """Return a handle of a language model of the default client, loading it if need be.
 
-    See `Client.llm.model()` for the arguments and what it raises.
+    `model_key` is the key of a model; None: any that is loaded. See
+    ``help(lmstudio.LlmNamespace.model)`` for all arguments and what it raises, and
+    ``help(lmstudio.LLM)`` for what the handle can do.
     """
     return _default_client().llm.model(
         model_key,
@@ -237,7 +239,9 @@ def embedding_model(
 ) -> EmbeddingModel:
     """Return a handle of an embedding model of the default client, loading it if need be.
 
-    See `Client.llm.model()` for the arguments and what it raises.
+    `model_key` is the key of a model; None: any that is loaded. See
+    ``help(lmstudio.EmbeddingNamespace.model)`` for all arguments and what it raises, and
+    ``help(lmstudio.EmbeddingModel)`` for what the handle can do.
     """
     return _default_client().embedding.model(
         model_key,

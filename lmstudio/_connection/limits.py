@@ -14,23 +14,20 @@ TimeLimit: TypeAlias = float | EllipsisType | None
 
 
 class CallLimits(TypedDict, total=False):
-    """What every blocking call takes."""
+    """What every blocking call takes.
+
+    Attributes:
+        cancel_event: An event, or several, that stop the call: a `threading.Event`, a
+            `CancelToken`, or anything with `is_set()`.
+        timeout: Seconds for the whole call; None: no limit. Default, and ``...``: the `timeout` of
+            the client, which is None unless it was given.
+        idle_timeout: Seconds of silence of the server; None: no limit. Default, and ``...``: the
+            `idle_timeout` of the client, else that of `set_sync_api_timeout()`.
+    """
 
     cancel_event: CancelEvent
-    """An event, or several, that stop the call.
-
-    A `threading.Event`, a `CancelToken`, or anything with `is_set()`.
-    """
     timeout: TimeLimit
-    """Seconds for the whole call; None: no limit.
-
-    Default, and ``...``: the `timeout` of the client, which is None unless it was given.
-    """
     idle_timeout: TimeLimit
-    """Seconds of silence of the server; None: no limit.
-
-    Default, and ``...``: the `idle_timeout` of the client, else that of `set_sync_api_timeout()`.
-    """
 
 
 def call_limits(

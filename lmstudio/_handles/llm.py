@@ -65,7 +65,13 @@ T = TypeVar("T", default=None)
 
 
 class LLM(SyncModelHandle):
-    """A handle of a loaded language model.
+    """A handle of a loaded language model, as ``client.llm.model()`` returns one.
+
+    `respond_stream()` and `respond()` reply in a chat (``help(lmstudio.Chat)``), `act()` with
+    tools, `respond_many()` to many inputs. What they return is explained by
+    ``help(lmstudio.PredictionStream)``, ``help(lmstudio.PredictionResult)``,
+    ``help(lmstudio.ActResult)`` and ``help(lmstudio.Batch)``; the options that they take by
+    ``help(lmstudio.LlmPredictionConfig)``.
 
     Thread safety: all methods may be called from several threads at once.
 

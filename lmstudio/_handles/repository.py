@@ -13,7 +13,7 @@ from .._connection.session import Session
 from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
-from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
+from .._values.model_search import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
 from .handle import namespace_text
 from .lm_link import LmLinkNamespace
 

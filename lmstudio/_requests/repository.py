@@ -13,7 +13,7 @@ from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
 from .._json.converter import structure
 from .._values.lm_link import LmLinkStatus
-from .._values.model_info import (
+from .._values.model_search import (
     DownloadProgressUpdate,
     ModelSearchResultDownloadOptionData,
     ModelSearchResultEntryData,

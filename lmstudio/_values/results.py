@@ -124,7 +124,7 @@ class LlmPredictionStats(LMStudioStruct):
 # What is pickled names only this class: see __getstate__.
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
 class PredictionResult(Generic[T_co]):
-    """The end of a prediction: ``PredictionResult[Person]`` if it was asked for a `Person`.
+    """The end of a prediction: ``PredictionResult[Person]`` if it was asked for a ``Person``.
 
     Attributes:
         content: the whole text, reasoning included.
