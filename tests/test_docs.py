@@ -24,13 +24,15 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *TUTORIALS, 
 def name(page, match):
     """Where a program stands."""
     folder = f"{page.parent.name}/" if page in [*APPS, *TUTORIALS] else ""
-    return f"{folder}{page.name}-{page.read_text()[: match.start()].count(chr(10)) + 1}"
+    return f"{folder}{page.name}-{page.read_text(encoding='utf-8')[: match.start()].count(chr(10)) + 1}"
 
 
 ALL_PROGRAMS = [
     pytest.param(match[1], id=name(page, match))
     for page in PAGES
-    for match in re.finditer(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for match in re.finditer(
+        r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 ]
 # tests/apps runs the first, tests/test_examples.py the second.
 OTHERS = ("apps/", "tutorials/testing")

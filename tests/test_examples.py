@@ -81,7 +81,7 @@ def test_the_tests_on_the_page_about_testing_pass(tmp_path):
 
 
 def test_the_tests_of_the_tutorial_pass_after_each_step(tmp_path):
-    page = (ROOT / "docs" / "tutorials" / "testing.md").read_text()
+    page = (ROOT / "docs" / "tutorials" / "testing.md").read_text(encoding="utf-8")
     passed = []
     for step in page.split("\n## Step ")[1:]:
         for block in re.findall(r"^```python\n(.*?)^```", step, re.MULTILINE | re.DOTALL):

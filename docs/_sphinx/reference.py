@@ -141,7 +141,10 @@ def _add_constructor(cls, lines):
         if "__init__" in vars(owner) and owner in written.sources().classes:
             text = vars(owner)["__init__"].__doc__
             if written.constructor(cls) and not attrs.has(owner) and text:
-                lines += ["", *inspect.cleandoc(text).splitlines(), ""]
+                said = inspect.cleandoc(text).splitlines()
+                if issubclass(cls, Exception):  # nobody asks what making one does
+                    said = said[1:]
+                lines += ["", *said, ""]
             return
 
 

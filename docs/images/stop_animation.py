@@ -1,6 +1,6 @@
 """Makes stop.gif: the chat window of examples/qt_chat.py while its reply is stopped.
 
-    python docs/images/stop_animation.py
+    python docs/images/stop_animation.py [FILE]
 
 The window and its buttons are those of the example; the reply comes from the embedded server, so
 that LM Studio is not needed. It needs PySide6 and Pillow, and no screen.
@@ -8,6 +8,7 @@ that LM Studio is not needed. It needs PySide6 and Pillow, and no screen.
 
 import importlib.util
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +131,7 @@ def main() -> None:
         window.show()
         recorder = Recorder(application, window)
         record(recorder, server)
-        recorder.write(HERE / "stop.gif")
+        recorder.write(Path(*sys.argv[1:]) if sys.argv[1:] else HERE / "stop.gif")
         window.close()
 
 
