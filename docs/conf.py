@@ -27,6 +27,7 @@ suppress_warnings = ["myst.header"]  # the changelog's headings stand below a pa
 default_role = "py:obj"  # a name in single backticks; a link if it has an entry, else plain
 nitpick_ignore_regex = [("py:obj", ".*"), ("py:.*", r"(?!lmstudio\.)[\w.]+")]
 autodoc_class_signature = "mixed"
+autodoc_use_type_comments = False  # it would look for classes in the wrong file
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "show-inheritance": True}

@@ -15,10 +15,11 @@ import attrs
 import written
 from api.sources import set_by_constructor, statements
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx import addnodes
+from sphinx.domains.python import PyTypeAlias, _parse_annotation
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
-from sphinx.util.docutils import SphinxDirective
 
 NAPOLEON = Config(napoleon_use_rtype=False, napoleon_use_ivar=True)
 # A name in code, as `Chat`, `lms.llm()` or `PredictionStream.cancel()`.
@@ -27,20 +28,25 @@ NAME = re.compile(r"(?:lms\.)?([A-Za-z_]+(?:\.[a-z_]+)?)(?:\(\))?")
 SECTIONS = re.compile(r"(Thread safety|Endpoint): *(.*)")
 
 
-class Alias(SphinxDirective):
-    """A name for a type: what it stands for, and the text that stands below it."""
+class Alias(PyTypeAlias):
+    """A name for a type: what it stands for, and the text that stands below it.
 
-    required_arguments = 1
-    has_content = True
+    Sphinx's own option for the first takes it for a second name, up to Sphinx 8.1.
+    """
 
     def run(self):
+        self.domain, self.objtype = "py", "type"
         path = self.arguments[0]
-        module, _, name = path.rpartition(".")
-        lines = [f".. py:type:: {name}", f"   :module: {module}"]
-        lines += [f"   :canonical: {written.alias(path)}", ""]
-        text = written.comment(path).splitlines()
-        lines += [f"   {line}".rstrip() for line in [*text, "", *self.content]]
-        return self.parse_text_to_nodes("\n".join(lines))
+        module, _, self.arguments[0] = path.rpartition(".")
+        self.options["module"] = module
+        self.content = StringList(written.comment(path).splitlines(), source=path)
+        entry = super().run()
+        for signature in entry[-1].findall(addnodes.desc_signature):
+            equals = addnodes.desc_sig_punctuation("", "=")
+            meaning = _parse_annotation(written.alias(path), self.env)
+            space = addnodes.desc_sig_space()
+            signature += [space, equals, space.deepcopy(), *meaning]
+        return entry
 
 
 def read_all_sources(app):
