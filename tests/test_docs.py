@@ -24,7 +24,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *TUTORIALS, 
 def name(page, match):
     """Where a program stands."""
     folder = f"{page.parent.name}/" if page in [*APPS, *TUTORIALS] else ""
-    return f"{folder}{page.name}-{page.read_text(encoding='utf-8')[: match.start()].count(chr(10)) + 1}"
+    line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
+    return f"{folder}{page.name}-{line}"
 
 
 ALL_PROGRAMS = [

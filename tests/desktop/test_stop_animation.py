@@ -28,4 +28,4 @@ def test_the_animation_of_the_stop_button_can_be_made(tmp_path):
         image.open(ROOT / "docs" / "images" / "stop.gif") as kept,
     ):
         assert made.size == kept.size
-        assert made.n_frames == kept.n_frames > 10
+        assert min(made.n_frames, kept.n_frames) > 10  # equal ones next to each other are joined
