@@ -39,8 +39,9 @@ style: $(VENV)/.dev ## check style and format (make format repairs most of it)
 format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-types: $(VENV)/.dev ## check the types (mypy, strict)
+types: $(VENV)/.dev $(VENV)/.js ## check the types (mypy, strict), and that every public name has one (pyright)
 	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_public_types.py
 docs: $(VENV)/.docs ## build the site into build/docs; a warning is an error
 	$(PY) -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
 test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
