@@ -1,4 +1,4 @@
-"""The reference: every public name out of its docstring, under its public path.
+"""The reference: every public name with its docstring, under its public path.
 
 .. autoclass:: lmstudio.Chat         autodoc's own, with what the hooks below add
 .. autofunction:: lmstudio.llm
