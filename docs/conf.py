@@ -69,9 +69,12 @@ def read_page(app, name, source):
         for page, original in ELSEWHERE.items():
             if target == ROOT / original:
                 target = DOCS / f"{page}.md"
-        return f"]({os.path.relpath(target, here)}".replace(os.sep, "/")
+        path = os.path.relpath(target, here).replace(os.sep, "/")
+        if target.suffix == ".md" and DOCS not in target.parents:
+            return f"](path:{path}"  # it has no page: it is downloaded
+        return f"]({path}{match[2]}"
 
-    source[0] = re.sub(r"\]\((?!\w+:)([\w./-]+)", lead_to_page, source[0])
+    source[0] = re.sub(r"\]\((?!\w+:)([\w./-]+)(#[\w.-]*|)", lead_to_page, source[0])
 
 
 def setup(app):
