@@ -125,8 +125,8 @@ class ChatWindow(qt.QWidget):
         self.tell(f"{doing}, {speed:.0f} tokens/s" if speed else doing)
 
     def failed(self, error):
-        if not isinstance(error, lms.LMStudioCancelledError):
-            self.tell(str(error), name="failed")
+        is_wanted = isinstance(error, lms.LMStudioCancelledError)
+        self.tell("" if is_wanted else str(error), name="failed")
 
     def refresh(self, *_):
         chosen, is_busy, has_turns = self.picker.currentData(), bool(self.reply), len(self.chat) > 0
@@ -337,7 +337,7 @@ def main():
     parser.add_argument("--host", help="host:port of an LM Studio")
     parser.add_argument("--chats", type=Path, help="a folder", default=Path.home() / "chats")
     options = parser.parse_args()
-    options.chats.mkdir(parents=True, exist_ok=True)
+    options.chats.mkdir(mode=0o700, parents=True, exist_ok=True)
     application = qt.QApplication(sys.argv[:1])
     application.setStyle("Fusion")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, and the model stops

@@ -29,14 +29,18 @@ logger = logging.getLogger(__name__)
 
 class _ToolFunctionDefRequired(TypedDict):
     name: str
+    """What the model calls it."""
     description: str
+    """What it does, for the model."""
     parameters: Mapping[str, Any]
+    """The type of each parameter by name, or ``{"type": ..., "default": ...}``."""
 
 
 class ToolFunctionDefDict(_ToolFunctionDefRequired, total=False):
     """`ToolFunctionDef` as a dict."""
 
     implementation: Callable[..., Any] | None
+    """Called with the arguments by name; None: the tool is described only."""
 
 
 @attrs.frozen(kw_only=True)
@@ -119,10 +123,10 @@ class RawFunctionTool:
     implementation: Callable[..., Any] | None = None
 
 
-# A dict is like one of the classes, or like a tool in OpenAI's API.
 ToolDefinition: TypeAlias = (
     ToolFunctionDef | RawFunctionTool | ToolFunctionDefDict | Mapping[str, Any] | Callable[..., Any]
 )
+"""A tool: a function, one of the classes, or a dict like one, or like a tool in OpenAI's API."""
 
 
 public(ToolFunctionDef, ToolFunctionDefDict, RawFunctionTool)
@@ -217,11 +221,11 @@ def _prepare(definition: Any, may_be_async: bool) -> Tool:
     if not isinstance(name, str) or not name:
         raise LMStudioValueError(f"The name of a tool is a text; {shown(name)} was given.")
     if not isinstance(definition.description, str):
-        raise LMStudioValueError(f"The description of the tool {name!r} is no text.")
+        raise LMStudioValueError(f"The description of the tool {name!r} is not a string.")
     description = inspect.cleandoc(definition.description)
     if implementation is not None and not callable(implementation):
         raise LMStudioValueError(
-            f"The implementation of the tool {name!r} is no function: {shown(implementation)}."
+            f"The implementation of the tool {name!r} is not a function: {shown(implementation)}."
         )
     if inspect.isgeneratorfunction(implementation) or inspect.isasyncgenfunction(implementation):
         raise LMStudioValueError(

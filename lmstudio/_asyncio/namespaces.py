@@ -1,17 +1,18 @@
 # Made by tests/api/make_asyncio.py out of _handles/namespaces.py.
 """The namespaces of a client: finding, loading, listing and unloading models."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from .._api.backports import Unpack
 from .._api.checks import check_key
-from .._concurrency.cancel_token import CancelEvent
-from .._config.to_wire import load_config_to_kv
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._api.public import public
+from .._api.shown import shown
+from .._concurrency.cancel_token import CancelEvent, check_events
+from .._concurrency.clock import monotonic
+from .._config.to_wire import ModelKind, load_config_to_kv
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._requests import loading, models
 from .._requests.loading import (
@@ -27,9 +28,10 @@ from .._values.model_info import (
     EmbeddingModelInfo,
     EstimatedResourcesUsage,
     LlmInfo,
+    ModelInfo,
     ModelInstanceInfo,
 )
-from ..errors import LMStudioModelNotFoundError
+from ..errors import LMStudioCancelledError, LMStudioError, LMStudioModelNotFoundError
 from .downloaded import (
     DEFAULT_TTL,
     AnyAsyncDownloadedModel,
@@ -46,6 +48,9 @@ from .handle import AsyncNamespace
 from .llm import AsyncLLM
 
 D = TypeVar("D", bound=AnyAsyncDownloadedModel)
+
+_KEYS_WITHIN = 2.0  # seconds of silence in which an error waits for the keys that it might name
+_MOST_KEYS = 10  # that it names
 
 
 class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
@@ -72,8 +77,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> H:
         """Return a handle of a model, loading it if it is not loaded.
 
@@ -83,7 +88,7 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
             device_identifier: The device of LM Link that is to have it, as models' infos and
-                `AsyncClient.repository.lm_link` name them; None: the server itself. By default LM
+                `AsyncClient.repository.lm_link` name them; None: the server itself; ``...``: LM
                 Studio
                 looks at the preferred device, then at the server itself, then at the others.
             on_load_progress: Called on the event loop with the share that is loaded, from 0 to 1.
@@ -94,7 +99,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
                 unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioModelNotFoundError: There is no such model, or none is loaded.
@@ -106,17 +112,12 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
 
         Endpoint: channel ``getOrLoad``; rpc ``getModelInfo`` without a key.
         """
-        limits = call_limits(cancel_event, timeout, idle_timeout)
         is_strict = self._session.strict_options
         if model_key is None:
             load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
-            try:
-                found = await self._session.async_call(
-                    models.loaded_model(self.kind, device_identifier), **limits
-                )
-            except LMStudioModelNotFoundError as error:
-                raise _nothing_loaded(self.kind, error) from None
-            return self._found(found, device_identifier)
+            limits = call_limits(check_events(cancel_event), timeout, idle_timeout)
+            return await self._any_loaded(device_identifier, limits)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
         key = check_key(model_key, "A model key")
         events = LoadEvents(
             self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
@@ -132,6 +133,32 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         )
         return await self._load(request, events, device_identifier, limits)
 
+    async def _any_loaded(self, device_identifier: DeviceIdentifier, limits: CallLimits) -> H:
+        """Return a handle of any model that is loaded.
+
+        Raises:
+            LMStudioModelNotFoundError: None is; it names the keys of those that could be.
+        """
+        since = monotonic()
+        try:
+            request = models.loaded_model(self.kind, device_identifier)
+            found = await self._session.async_call(request, **limits, since=since)
+        except LMStudioModelNotFoundError as error:
+            not_found = error
+        else:
+            return self._found(found, device_identifier)
+        limits = {**limits, "idle_timeout": _KEYS_WITHIN}  # and within `timeout`, since then
+        infos: Any
+        try:
+            infos = await self._session.async_call(
+                models.list_downloaded(self.kind), **limits, since=since
+            )
+        except LMStudioCancelledError:
+            raise
+        except LMStudioError:
+            infos = None
+        raise _nothing_loaded(self.kind, not_found, infos) from None
+
     async def load_new_instance(
         self,
         model_key: str,
@@ -144,8 +171,8 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> H:
         """Load a model once more, and return a handle of the new instance.
 
@@ -280,9 +307,15 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
 
 
 class AsyncLlmNamespace(AsyncModelNamespace[AsyncLLM, LlmLoadOptions, LlmInfo, AsyncDownloadedLlm]):
-    """Language models, as `AsyncClient.llm`."""
+    """Language models, as `AsyncClient.llm`.
 
-    kind = "llm"
+    Thread safety: the tasks of one event loop.
+
+    Attributes:
+        kind: ``llm``.
+    """
+
+    kind: ModelKind = "llm"
 
     def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> AsyncLLM:
         return AsyncLLM(identifier, self, device_identifier)
@@ -299,9 +332,15 @@ class AsyncEmbeddingNamespace(
         AsyncDownloadedEmbeddingModel,
     ]
 ):
-    """Embedding models, as `AsyncClient.embedding`."""
+    """Embedding models, as `AsyncClient.embedding`.
 
-    kind = "embedding"
+    Thread safety: the tasks of one event loop.
+
+    Attributes:
+        kind: ``embedding``.
+    """
+
+    kind: ModelKind = "embedding"
 
     def _handle(
         self, identifier: str, device_identifier: DeviceIdentifier = ...
@@ -312,11 +351,26 @@ class AsyncEmbeddingNamespace(
         return AsyncDownloadedEmbeddingModel(info, self)
 
 
-def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:
+def _nothing_loaded(
+    name: ModelKind, error: LMStudioModelNotFoundError, infos: Sequence[ModelInfo] | None
+) -> LMStudioModelNotFoundError:
+    """Return an error that says what to do, with the keys of some models, if they are known."""
     kind = {"llm": "language model", "embedding": "embedding model"}[name]
-    clearer = LMStudioModelNotFoundError(
-        f"Could not get model handle in namespace {name}: no {kind} is loaded. Load one in "
-        "LM Studio, or name one: model('the-model-key')."
-    )
+    words = f"Could not get model handle in namespace {name}: no {kind} is loaded. "
+    if infos is None:
+        words += f"Load one in LM Studio, or name one: client.{name}.model('the-model-key')."
+    elif not infos:
+        words += "None is downloaded, either: download one in LM Studio, or by `lmstudio download`."
+    else:
+        keys = [shown(info.model_key) for info in infos]
+        more = f" and {len(keys) - _MOST_KEYS:,} more" if len(keys) > _MOST_KEYS else ""
+        words += (
+            f"client.{name}.model({keys[0]}) loads one; the keys of those that are downloaded: "
+        )
+        words += f"{', '.join(keys[:_MOST_KEYS])}{more}."
+    clearer = LMStudioModelNotFoundError(words)
     clearer.server_error = error.server_error
     return clearer
+
+
+public(AsyncLlmNamespace, AsyncEmbeddingNamespace)

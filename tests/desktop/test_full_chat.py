@@ -326,6 +326,35 @@ def test_a_chat_with_an_image_is_saved_and_opened_again(
     assert other.image_button.text() == "Images: 1"
 
 
+def test_opening_a_chat_is_stopped_while_its_image_is_uploaded(
+    server, window, open_window, turn, chosen_image
+):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    other = open_window(server)
+    other.chats.aboutToShow.emit()
+    server.hold("uploadFileBase64")
+    other.chats.actions()[0].trigger()
+    server.expect("uploadFileBase64")
+    assert not other.top.isEnabled()
+    click(other.send_button)
+    turn_until(turn, ended(other))
+    assert (other.status.text(), len(other.chat)) == ("", 0)
+    server.release("uploadFileBase64")
+    answered(other, server, turn, "Hi", "Hello.")
+
+
+def test_closing_the_window_stops_a_load(server, window, turn):
+    click(window.load_button)
+    turn_until(turn, lambda: window.model is None)
+    server.hold("getOrLoad")
+    click(window.load_button)
+    call = server.expect("getOrLoad")
+    window.close()
+    call.expect_cancel()
+
+
 def test_a_file_that_is_no_chat_is_told(server, window, turn, tmp_path):
     (tmp_path / "2026-11-29 12.00.00 Odd.json").write_text("no JSON")
     window.chats.aboutToShow.emit()
