@@ -9,7 +9,7 @@ import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Iterator, Sequence, Sized
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, NoReturn, TypeVar
 
 from .._api.backports import Self
@@ -113,6 +113,7 @@ class Batch(Generic[R]):
         self._session = session
         self._process = fork.current
         self._hosts = Hosts(hosts, settings.patience)
+        self._host_of: Callable[[Any], Host[R]] | None = None  # makes a host out of a handle
         self._work = work
         self._settings = settings
         try:
@@ -325,6 +326,15 @@ class Batch(Generic[R]):
             self._inquiries.append((host, host.inquiry))
         self._hosts.add(host)
         self._bell.put(None)
+
+    def _add_model(self, model: Any) -> None:
+        """Let one more model take inputs from now on. Thread safety: all threads.
+
+        Raises:
+            LMStudioValueError: The handle cannot be used.
+        """
+        assert self._host_of is not None
+        self._add_host(self._host_of(model))
 
     def _look_at_inquiries(self) -> None:
         """Let hosts have the places that they have room for. It never waits."""

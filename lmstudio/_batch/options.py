@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 PATIENCE = 300.0  # seconds
 PLACES = 4  # where nobody says how many inputs may run at once
 
+# Where arguments belong that people give to a batch.
+_JOURNAL = ": it belongs to the journal, as in journal=lms.BatchJournal(path, "
+_ELSEWHERE = {
+    "retry_errors": f"{_JOURNAL}retry_errors=True)",
+    "input_id": f"{_JOURNAL}input_id=...)",
+    "fsync": f"{_JOURNAL}fsync=True)",
+    "time_limit": ": use cancel_event=lms.CancelToken.after(seconds)",
+}
+
 BatchProgress: TypeAlias = (
     Literal["rich", "tqdm"]
     | Callable[[BatchNumbers], Any]
@@ -81,7 +90,9 @@ class BatchSettings:
         """
         if unknown:
             name = next(iter(unknown))
-            raise TypeError(f"{name!r} is no argument of methods for batches.")
+            raise TypeError(
+                f"{name!r} is no argument of methods for batches{_ELSEWHERE.get(name, '')}."
+            )
         self.ordered: bool = check_flag(ordered, "ordered")
         self.patience: float | None = check_seconds(patience, "patience")
         self.retries: int = _check_retries(retries)

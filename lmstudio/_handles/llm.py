@@ -743,14 +743,20 @@ class LLM(SyncModelHandle):
         from .._batch.calls import Predictions
 
         places = check_places(max_parallel)
-        return Batch(
-            [model._batch_host(options, limits, places) for model in (self, *others)],
+
+        def host_of(model: LLM) -> Host[PredictionResult[Any]]:
+            return model._batch_host(options, limits, places)
+
+        batch = Batch(
+            [host_of(model) for model in (self, *others)],
             Predictions(options, to_history),
             inputs,
             settings,
             limits=limits,
             progress=progress,
         )
+        batch._host_of = host_of
+        return batch
 
     def _batch_host(
         self, options: PredictionOptions, limits: CallLimits, places: int | None

@@ -110,6 +110,11 @@ def respond_many(
     Endpoint: channel ``predict``, once for each input.
     """
     handles = list(models) if isinstance(models, Iterable) else []
+    if isinstance(models, Iterable) and not handles:
+        raise LMStudioValueError(
+            "models is empty: it must be a list of handles of language models, as "
+            "client.llm.model() gives them."
+        )
     wrong = [model for model in handles if not hasattr(model, "_many")]
     if wrong or len({type(model) for model in handles}) != 1:
         given = wrong[0] if wrong else models

@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
         wrong = re.search(r"argument COMMAND: invalid choice: '(.*?)'", message)
         if wrong is not None:
             instead = _ELSEWHERE.get(wrong[1]) or _nearest(wrong[1], self.commands)
-            self.leave(f"unknown command {wrong[1]!r}", instead)
+            self.leave(f"unknown command {wrong[1]!r}", instead, "All commands")
         if message.startswith("the following arguments are required"):
             typed = itertools.takewhile(lambda text: text != "--", self._given)
             names = [text.partition("=")[0] for text in typed if text.startswith("--")]
@@ -91,12 +91,12 @@ class Parser(argparse.ArgumentParser):
                 self.refuse(unknown)
         self.leave(message, None)
 
-    def leave(self, what: str, instead: str | None) -> NoReturn:
+    def leave(self, what: str, instead: str | None, all_of: str = "All options") -> NoReturn:
         """Say what is wrong, and end the program with the code for it."""
         lines = [f"lmstudio: {what}."]
         if instead is not None:
             lines.append(f"Did you mean: {instead}")
-        lines.append(f"What there is: {self.prog} --help")
+        lines.append(f"{all_of}: {self.prog} --help")
         self.exit(2, "\n  ".join(lines) + "\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -29,6 +30,31 @@ class _ShowVersion(argparse.Action):
         parser.exit()
 
 
+class _AddHost(argparse.Action):
+    """Takes a host; a second one is refused, or taken, too, and never replaces the first."""
+
+    def __init__(self, *arguments: Any, given: list[str], is_list: bool, **settings: Any) -> None:
+        """Take what is given anywhere on the command line, and whether that may be several."""
+        super().__init__(*arguments, **settings)
+        self._given = given
+        self._is_list = is_list
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        self._given.append(values)
+        if "," in values:
+            once = "Give --host once for each host" if self._is_list else "Give one host"
+            parser.error(f"{values!r} is no host. {once}")
+        if len(self._given) > 1 and not self._is_list:
+            parser.error("only one host can be used here: give --host once")
+        setattr(namespace, self.dest, list(self._given) if self._is_list else values)
+
+
 def make_parser() -> Parser:
     """Return the parser of all commands; it needs no other module of ours."""
     name = program_name()
@@ -42,7 +68,8 @@ def make_parser() -> Parser:
             "4 some rows of a batch failed, 124 time limit of a batch, 130 Ctrl-C."
         ),
     )
-    _add_common(parser, None)
+    hosts: list[str] = []  # wherever they stand, before or behind the command
+    _add_common(parser, None, hosts)
     parser.add_argument(
         "-V",
         "--version",
@@ -63,7 +90,7 @@ def make_parser() -> Parser:
             if examples
             else None,
         )
-        _add_common(program, argparse.SUPPRESS, has_one_host=command != "batch")
+        _add_common(program, argparse.SUPPRESS, hosts, has_several=command == "batch")
         parser.commands[command] = program
         return program
 
@@ -80,9 +107,12 @@ def make_parser() -> Parser:
     return parser
 
 
-def _add_common(parser: Parser, default: Any, has_one_host: bool = True) -> None:
-    if has_one_host:  # otherwise it takes several, and says so itself
-        parser.add_argument("--host", help=HOST, default=default)
+def _add_common(
+    parser: Parser, default: Any, hosts: list[str], has_several: bool = False
+) -> None:
+    add_host = functools.partial(_AddHost, given=hosts, is_list=has_several)
+    several = "; give --host several times, and they share the work" if has_several else ""
+    parser.add_argument("--host", help=HOST + several, default=default, action=add_host)
     parser.add_argument("--no-color", action="store_true", help="no colours", default=default)
 
 
@@ -131,17 +161,15 @@ def _add_batch(add: Add) -> None:
         "answer each row of a file",
         "Answer each row of IN, and write it to OUT with its answer. A row of a JSONL file is "
         '{"prompt": "..."} or {"messages": [...]}; a CSV file has a column prompt; all other '
-        "columns are kept. The same command goes on where it was stopped, by what is in the file "
-        "OUT.journal. Exit codes: 0 all are answered, 4 some failed, 3 no LM Studio is there, 1 it "
-        "could not go on, 2 wrong arguments, 124 time limit, 130 Ctrl-C.",
+        "columns are kept. Run the same command again to continue where it was stopped: the file "
+        "OUT.journal says what is done. Exit codes: 0 all rows are answered, 4 some failed, 3 no LM "
+        "Studio is there, 1 a file cannot be used or it could not continue, 2 wrong arguments, "
+        "124 time limit, 130 Ctrl-C.",
     )
     batch.add_argument(
         "input", metavar="IN", help="a file, .jsonl, .csv or .tsv; -: standard input"
     )
     batch.add_argument("output", metavar="OUT", help="likewise; -: standard output")
-    batch.add_argument(
-        "--host", action="append", default=argparse.SUPPRESS, help=f"{HOST}; several share the work"
-    )
     batch.add_argument("--model", metavar="KEY", help=MODEL)
     batch.add_argument(
         "--dask",
@@ -152,24 +180,24 @@ def _add_batch(add: Add) -> None:
 
     rows = batch.add_argument_group("the rows")
     rows.add_argument(
-        "--format", choices=("jsonl", "csv"), help="of what has no name that says it (jsonl)"
+        "--format", choices=("jsonl", "csv"), help="of a file whose name does not show it (jsonl)"
     )
     rows.add_argument(
-        "--column", default="prompt", metavar="NAME", help="what has the question (prompt)"
+        "--column", default="prompt", metavar="NAME", help="the column with the question (prompt)"
     )
     rows.add_argument(
-        "--id", metavar="NAME", help="what has a row's own name, by which it is known again"
+        "--id", metavar="NAME", help="the column with a unique id, by which a row is recognized"
     )
     rows.add_argument(
         "--image-column",
         metavar="NAME",
-        help="what has the path of a picture, seen from the folder of IN",
+        help="the column with the path of a picture, relative to the folder of IN",
     )
 
     asked = batch.add_argument_group("what is asked")
     asked.add_argument("--image", metavar="FILE", help="a picture that goes with every row")
     asked.add_argument(
-        "--system", metavar="TEXT", help="what the model is to be, for rows that do not say it"
+        "--system", metavar="TEXT", help="system prompt, for rows without one"
     )
     asked.add_argument("--temperature", type=_temperature, metavar="NUMBER")
     asked.add_argument("--max-tokens", type=_count, metavar="N", help="where a reply is cut off")
@@ -180,26 +208,32 @@ def _add_batch(add: Add) -> None:
         "--parallel",
         type=_count,
         metavar="N",
-        help="at once at each host (as many as its model was loaded for)",
+        help="rows at once at each host (as many as its model was loaded for)",
     )
     work.add_argument("--ordered", action="store_true", help="write the rows in their order")
     work.add_argument(
-        "--retries", type=_count_or_none, default=0, metavar="N", help="of a row that fails (0)"
+        "--retries", type=_count_or_none, default=0, metavar="N", help="how often a row that failed is tried again (0)"
     )
     work.add_argument(
-        "--retry-errors", action="store_true", help="ask again what failed in an earlier run"
+        "--retry-errors", action="store_true", help="ask again the rows that failed in an earlier run"
     )
-    work.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for each try of a row")
+    work.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="for each try of a row, including its time in LM Studio's queue",
+    )
     work.add_argument("--time-limit", type=_seconds, metavar="SECONDS", help="for all of it")
     work.add_argument(
         "--patience",
         type=_patience,
         default=300.0,
         metavar="SECONDS",
-        help="that no host may be there (300; 0: none; inf: any)",
+        help="how long to wait while no host answers, also at the start (300; 0: not at all; inf: "
+        "without limit)",
     )
     work.add_argument(
-        "--journal", metavar="FILE", help="what makes it resumable (OUT.journal; none if OUT is -)"
+        "--journal", metavar="FILE", help="the file by which it continues (OUT.journal; none if OUT is -)"
     )
 
 

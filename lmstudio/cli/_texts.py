@@ -50,6 +50,12 @@ def lines_of(typed: Sequence[str], file: str | None) -> Iterator[str]:
         _check_alone(file)
         yield from typed
         return
+    if (file or "").lower().endswith((".csv", ".tsv")):  # a cell may go over several lines
+        raise CommandError(
+            f"{file} is a table, and each line of a file is a text.",
+            "Save the column with the texts as a file of its own, a text on each line.",
+            code=2,
+        )
     is_json = (file or "").lower().endswith((".jsonl", ".ndjson"))
     with _opened(file) as source:
         for number, line in enumerate(_lines(source), start=1):

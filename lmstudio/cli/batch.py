@@ -19,7 +19,7 @@ from ._ctrl_c import on_ctrl_c
 from ._dask import dask_client
 from ._errors import FAILED, complain
 from ._files import check_names, journal_of
-from ._hosts import Models, check_vision, connect, hosts_of, watch
+from ._hosts import Absent, Models, check_vision, connect, hosts_of, joining, watch
 from ._input import PIPE, FileError, Input, Row, is_own_key
 from ._output import Output
 from ._questions import Questions, check_image
@@ -129,18 +129,20 @@ class _Job:
         self._is_made_anew = self._output.path is not None and source.is_file
         self._answers: Answers | None = None
         self._late: dict[Any, Answer] = {}  # of rows that could not be asked, by key
+        self._absent: Absent = []  # hosts that may still come
         self._has_added = False
         self._has_failed = False  # a row that was asked
+        self._failed_before = 0  # rows, in earlier runs
         self._has_told = False
 
     def connect(self, stack: contextlib.ExitStack) -> Models:
-        """Return the models that are to answer.
+        """Return the models that are to answer; wait until one is there.
 
         Raises:
             LMStudioCancelledError: The time limit passed meanwhile.
-            LMStudioError: None is there, or it takes no pictures.
+            LMStudioError: None has come in time, or it takes no pictures.
         """
-        models = connect(self._options, stack, self._stop.token)
+        models, self._absent = connect(self._options, stack, self._stop.token)
         if self._options.image or self._options.image_column:
             check_vision(models[0][2], self._stop.token)
         return models
@@ -165,7 +167,11 @@ class _Job:
             raise self._in_words(error) from None
         gone: Exception | None = None
         try:
-            with on_ctrl_c(self._stop), watch(models, self._options.patience):
+            with (
+                on_ctrl_c(self._stop),
+                watch(models, self._options.patience),
+                joining(batch, self._absent, self._options.model),
+            ):
                 self._open_output()
                 try:
                     self._take_all(batch)
@@ -184,12 +190,12 @@ class _Job:
         finally:
             self._output.close()
             self._forget_answers()
-        print(told(numbers), file=sys.stderr, flush=True)
+        print(told(numbers, self._failed_before), file=sys.stderr, flush=True)
         return self._code(numbers, gone, is_stopped)
 
     def _code(self, numbers: lms.BatchNumbers, gone: Exception | None, is_stopped: bool) -> int:
         """Say what is to be done next, and return the exit code."""
-        again = "The same command goes on." if self._journal is not None else ""
+        again = "Run the same command again to continue." if self._journal is not None else ""
         if gone is not None:
             code = complain(self._in_words(gone))
             if again:
@@ -206,7 +212,7 @@ class _Job:
         if not numbers.failed:
             return 0
         if self._journal is not None and self._has_failed:
-            _say("To ask again what failed: the same command with --retry-errors.")
+            _say("Add --retry-errors to ask the failed rows again.")
         return SOME_FAILED
 
     def _in_words(self, gone: Exception) -> Exception:
@@ -290,14 +296,14 @@ class _Job:
             except lms.LMStudioValueError as error:
                 if _IS_ANOTHER not in str(error):
                     raise
-                what = "--system, --schema or --image"
+                what = "One of --system, --schema, --image"
                 if self._options.id is not None:
                     found = re.search(r"with the id (.*?) is not the one", str(error))
-                    row = "a row" if found is None else f"the {self._options.id} {found[1]}"
-                    what = f"What {row} asks, or {what}"
+                    row = "" if found is None else f" with the {self._options.id} {found[1]}"
+                    what = f"The row{row} itself, or one of --system, --schema, --image,"
                 raise FileError(
                     f"{what} is not what it was when the answers in {self._journal} were given.",
-                    "Take what it was, or name another output.",
+                    "Use the earlier settings, or name another output.",
                 ) from None
 
     def _take(self, outcome: lms.BatchOutcome[Any]) -> None:
@@ -314,11 +320,14 @@ class _Job:
             answer = self._late[row.key] = failed(f"Line {row.line}: {error}")
         elif error is not None:
             self._has_failed = True
+            self._failed_before += outcome.recorded
         if error is not None and not outcome.recorded:
             self._questions.upload_again()
             if not self._has_told:  # the others are counted
                 self._has_told = True
-                complain(f"Line {row.line} failed: {error}")
+                has_id = self._options.id is not None and row.key is not None
+                named = f" ({self._options.id} {row.key})" if has_id else ""
+                complain(f"Line {row.line}{named} failed: {error}")
         if not (is_known and self._is_made_anew):
             self._output.add(row, answer)
             self._has_added = True
