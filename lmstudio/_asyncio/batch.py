@@ -10,15 +10,7 @@ import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Generator,
-    Iterable,
-    Iterator,
-    Sequence,
-    Sized,
-)
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from .._api.backports import Self
@@ -75,15 +67,17 @@ class AsyncBatch(Generic[R]):
     on. If the inputs themselves raise, what is under way is given first. Each pair is a
     `BatchOutcome`, which has the input, too.
 
-    A server that is lost or not there is no outcome. The batch waits for it, and asks again what
-    ran there; with several hosts the others go on meanwhile. When its patience is over, or if the
+    A server that is lost or not there does not count as a failed input. The batch waits for it, and
+    asks again what ran there; with several hosts the others go on meanwhile. When its patience is
+    over, or if the
     last host refuses for good (no such model, a wrong token), what has ended is given and then
     that error is raised. `unfinished()` gives the inputs that have no answer.
 
-    After a cancel (of an event, by `cancel()`, `AsyncClient.cancel_all()` or Ctrl-C, which is
-    raised as
-    ever) nothing more is started. Leaving a ``for`` loop over it, as by ``break``, is one too, and
-    so is dropping it. Iterate again for what had finished, and for what the others have so far:
+    After a cancel (of an event, by `cancel()`, `AsyncClient.cancel_all()` or Ctrl-C, which still
+    raises
+    `KeyboardInterrupt`) nothing more is started. Leaving a ``for`` loop over it, as by ``break``,
+    cancels it too, and so does dropping it. Iterate again for what had finished, and for what the
+    others have so far:
     results with `cancelled` set, or `LMStudioCancelledError`. Each outcome is given once, also if
     Ctrl-C came in the middle of giving it.
 
@@ -128,6 +122,7 @@ class AsyncBatch(Generic[R]):
         self._session = session
         self._process = fork.current
         self._hosts = Hosts(hosts, settings.patience)
+        self._host_of: Callable[[Any], Host[R]] | None = None  # makes a host out of a handle
         self._work = work
         self._settings = settings
         try:
@@ -202,7 +197,7 @@ class AsyncBatch(Generic[R]):
     def numbers(self) -> BatchNumbers:
         """How far it is, how fast, and how long it will take; at the end, what it was."""
         unmatched = 0 if self._journal is None else self._journal.unmatched
-        return self._tally.numbers(unmatched)
+        return self._tally.numbers(unmatched, is_stopped=self._has_failed or self.cancelled())
 
     def unfinished(self) -> AsyncIterator[Any]:
         """Return an iterator over all inputs that have no answer, once the batch has ended.
@@ -280,12 +275,13 @@ class AsyncBatch(Generic[R]):
             StopIteration: All are given, or those that were under way after a cancel.
             LMStudioWebsocketError: No server has been there for as long as `patience` says.
             LMStudioServerError: The last server refuses all inputs.
-            LMStudioValueError: An input is not the one that the journal has by its name, or the
-                journal is none.
+            LMStudioValueError: The journal is none; or, which ends the whole batch, the id of an
+                input is the id of a second input, or the journal has it for something else.
             LMStudioOSError: The journal cannot be read or written.
             LMStudioRuntimeError: `cancel_event` cannot be watched, or this is a callback that the
                 outcomes wait for.
-            Exception: What the inputs raised, or a function that was given.
+            Exception: What the inputs raised, or a function that was given (`to_prompt`,
+                `input_id`, `retry_if`), which ends the whole batch.
         """
         try:
             outcome = await self._take()
@@ -351,6 +347,15 @@ class AsyncBatch(Generic[R]):
             self._inquiries.append((host, host.inquiry))
         self._hosts.add(host)
         self._bell.put(None)
+
+    def _add_model(self, model: Any) -> None:
+        """Let one more model take inputs from now on. Thread safety: all threads.
+
+        Raises:
+            LMStudioValueError: The handle cannot be used.
+        """
+        assert self._host_of is not None
+        self._add_host(self._host_of(model))
 
     def _look_at_inquiries(self) -> None:
         """Let hosts have the places that they have room for. It never waits."""
@@ -570,6 +575,8 @@ class AsyncBatch(Generic[R]):
         try:
             task.prompt = self._work.prepare(prompt)
         except LMStudioError as error:
+            if to_prompt is None and isinstance(item, dict) and "messages" not in item:
+                error = LMStudioValueError(f"{error} For rows, pass to_prompt=.")
             self._complete(task, error.with_traceback(None))
             return task
         if self._journal is not None:

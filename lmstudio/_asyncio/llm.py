@@ -378,21 +378,23 @@ class AsyncLLM(AsyncModelHandle):
             tools: Tools that the model may ask for, which nobody runs, as in `respond()`.
             tool_choice: Whether it is to call one, as in `respond()`.
             cancel_event: An event, or several, that stop all of it.
-            timeout: Seconds for each prediction; None: no limit. (For all of them:
-                ``cancel_event=CancelToken.after(seconds)``.)
+            timeout: Seconds for each prediction, including its time in LM Studio's queue; None: no
+                limit. (For all of them: ``cancel_event=CancelToken.after(seconds)``.)
             idle_timeout: Seconds of silence of the server in each; None: no limit. For both,
                 ``...`` is the client's own setting.
             progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
                 a function of the `BatchNumbers`, or of the number of inputs that are done and of
                 all (None if unknown).
-            **options: `patience`: seconds that no server may be there before the batch ends with
-                the connection's error (default 300; 0: at once; None: no limit). `retries`: how
+            **options: `patience`: seconds to wait while no server is there, before the batch ends
+                with the connection's error (default 300; 0: at once; None: no limit). `retries`:
+                how
                 often an input is tried again after a server's error, a time limit or a structured
                 reply that does not fit (default 0). `retry_if`: called with the `BatchOutcome`
                 before that; if it is not true, that is the outcome. `journal`: a file, or a
                 `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs may be
-                begun beyond the places, while an outcome before them is not given (default 1,000
-                if `ordered`, else 3 for each place). `to_prompt`: called with an input; returns
+                begun beyond those that run, while you have not got an outcome before them (default
+                1,000 if `ordered`, else 3 for each that may run at once). `to_prompt`: called with
+                an input; returns
                 what is asked.
 
         Returns:
@@ -747,14 +749,20 @@ class AsyncLLM(AsyncModelHandle):
         from .batch import AsyncBatch
 
         places = check_places(max_parallel)
-        return AsyncBatch(
-            [model._batch_host(options, limits, places) for model in (self, *others)],
+
+        def host_of(model: AsyncLLM) -> Host[PredictionResult[Any]]:
+            return model._batch_host(options, limits, places)
+
+        batch = AsyncBatch(
+            [host_of(model) for model in (self, *others)],
             Predictions(options, to_history),
             inputs,
             settings,
             limits=limits,
             progress=progress,
         )
+        batch._host_of = host_of
+        return batch
 
     def _batch_host(
         self, options: PredictionOptions, limits: CallLimits, places: int | None

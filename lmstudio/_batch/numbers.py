@@ -24,6 +24,7 @@ class BatchNumbers:
         unmatched: Records of the journal that no input belongs to (so far): the inputs were taken
             away, or changed.
         seconds: Since the first input was asked for, until now or the end.
+        ended: The batch has ended or was stopped, so there is no time left.
 
     Thread safety: immutable.
     """
@@ -37,6 +38,7 @@ class BatchNumbers:
     predicted_tokens: int = 0
     unmatched: int = 0
     seconds: float = 0.0
+    ended: bool = False
 
     @property
     def items_per_second(self) -> float:
@@ -50,12 +52,17 @@ class BatchNumbers:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take from now, if it goes on like this; None if nobody can say."""
+        """How long it will take from now, if it goes on like this; None if nobody can say.
+
+        Also None if the batch was stopped before all were done.
+        """
         if self.total is None:
             return None
         left = max(0, self.total - self.done)
         if not left:
             return 0.0
+        if self.ended:
+            return None
         return left / self.items_per_second if self.items_per_second else None
 
     def __str__(self) -> str:
@@ -117,7 +124,7 @@ class Tally:
             predicted + (getattr(stats, "predicted_tokens_count", None) or 0),
         )
 
-    def numbers(self, unmatched: int = 0) -> BatchNumbers:
+    def numbers(self, unmatched: int = 0, *, is_stopped: bool = False) -> BatchNumbers:
         """Return all of it, as of now."""
         _, done, failed, retried, recorded, prompt, predicted = self._sums
         until = monotonic() if self._ended is None else self._ended
@@ -131,6 +138,7 @@ class Tally:
             predicted_tokens=predicted,
             unmatched=unmatched,
             seconds=0.0 if self._begun is None else until - self._begun,
+            ended=is_stopped or self._ended is not None,
         )
 
 

@@ -48,14 +48,16 @@ class BatchOptions(TypedDict, total=False):
     """What all methods for batches take.
 
     Attributes:
-        patience: Seconds that no server may be there before the batch ends with the connection's
-            error. Default: 300; 0: at once; None: no limit.
+        patience: How many seconds to wait while no server is there, before the batch ends with the
+            connection's error. Default: 300; 0: it ends at once; None: no limit. It begins with the
+            batch: ``client.llm.model()`` before needs a server that runs.
         retries: How often an input is tried again after a server's error, a time limit, or a
             structured reply that does not fit. Default: 0.
         retry_if: Called with the `BatchOutcome` before that; what is not true is not tried again.
         journal: A file, or a `BatchJournal`, that makes the batch resumable. Default: none.
-        ahead: How many inputs may be begun beyond the places, while an outcome before them is not
-            given. Default: 1,000 if they are ordered, else three for each place.
+        ahead: How many inputs may be begun beyond those that run, while you have not got an outcome
+            before them. Default: 1,000 if they are ordered, else three for each that may run at
+            once.
         to_prompt: Makes what is asked out of an input. Default: that is the input itself.
     """
 

@@ -85,7 +85,8 @@ def respond_many_on_dask(
         preset: The name of a preset of LM Studio.
         cancel_event: An event, or several, that stop all of it, everywhere; a `distributed.Event`
             may be set on any machine.
-        timeout: Seconds for each prediction; None: no limit.
+        timeout: Seconds for each prediction, including its time in LM Studio's queue; None: no
+            limit.
         idle_timeout: Seconds of silence of the server in each; None: no limit. For both, ``...`` is
             the client's own setting.
         progress: What shows how far it is.

@@ -90,7 +90,8 @@ def respond_many(
         config: Options of the predictions.
         preset: The name of a preset of LM Studio.
         cancel_event: What stops all of it; so do `cancel_all()` and `close()` of each client.
-        timeout: Seconds for each prediction; None: no limit.
+        timeout: Seconds for each prediction, including its time in LM Studio's queue; None: no
+            limit.
         idle_timeout: Seconds of silence of the server in each; None: no limit. For both, ``...`` is
             the client's own setting.
         progress: What shows how far it is.

@@ -33,7 +33,7 @@ def test_each_row_is_answered_once_and_a_second_run_asks_nothing(files, server):
     assert row["predicted_tokens"] > 0
     assert files.numbers() == list(range(1, 13))
     before = files.output.read_bytes(), files.journal.read_bytes()
-    assert files.run().startswith("12 rows: 12 answered, 0 failed, 12 of them before. ")
+    assert files.run().startswith("12 rows: 12 answered (12 in earlier runs), 0 failed. ")
     assert (files.output.read_bytes(), files.journal.read_bytes()) == before
     assert len(server.predictions) == 12
 
@@ -54,11 +54,12 @@ def test_a_row_that_fails_is_told_once_counted_and_asked_again_if_that_is_wished
     said = files.run("--parallel", 1, code=4)
     assert re.match("lmstudio: Line 1 failed: .*Out of memory\n12 rows: 10 answered, 2 fai", said)
     assert said.count("Out of memory") == 1
-    assert said.endswith("To ask again what failed: the same command with --retry-errors.\n")
+    assert said.endswith("Add --retry-errors to ask the failed rows again.\n")
     assert [bool(row["error"]) for row in files.rows()] == [True, True] + [False] * 10
     # Without that, it is done.
-    assert files.run(code=4).startswith("12 rows: 10 answered, 2 failed, 12 of them before. ")
-    assert files.run("--retry-errors").startswith("12 rows: 12 answered, 0 failed, 10 of them")
+    said = files.run(code=4)
+    assert "12 rows: 10 answered (10 in earlier runs), 2 failed (2 in earlier runs). " in said
+    assert files.run("--retry-errors").startswith("12 rows: 12 answered (10 in ")
     assert files.numbers() == list(range(1, 13))
     assert not any(row["error"] for row in files.rows())
 
@@ -164,7 +165,7 @@ def test_rows_are_known_by_content_and_may_move(files, server):
             *('{"prompt": "a"}', '{"prompt": "a"}'),
         ]
     )
-    assert ": 5 answered, 0 failed, 3 of them before." in files.run()
+    assert ": 5 answered (3 in earlier runs), 0 failed." in files.run()
     assert [row["prompt"] for row in files.rows()] == ["c", "a", "b", "a", "a"]
     files.write(['{"prompt": "c"}'])
     assert files.run().endswith(f"4 answers in {files.journal} belong to no row (any more).\n")
@@ -176,7 +177,7 @@ def test_a_row_is_known_by_its_own_name_and_a_changed_one_is_refused(files):
     text = files.input.read_text()
     files.input.write_text(text.replace("Question 3", "Another one"))
     said = files.run("--id", "nr", code=1)
-    assert "What the nr 3 asks, or --system, --schema or --image is not what it was" in said
+    assert "The row with the nr 3 itself, or one of --system, --schema, --image, is not what it was" in said
     assert "Name another journal" not in said
     assert files.numbers() == list(range(1, 13))
     files.input.write_text(text.replace('"nr": 3', '"nr": 4'))
@@ -190,7 +191,7 @@ def test_another_system_prompt_or_schema_is_refused(files, tmp_path):
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     for options in (["--system", "Be brief."], ["--schema", tmp_path / "schema.json"]):
         said = files.run(*options, code=1)
-        assert "--system, --schema or --image is not what it was" in said
+        assert "One of --system, --schema, --image is not what it was" in said
         assert files.run()
         assert files.output.read_bytes() == before
 

@@ -220,7 +220,7 @@ def test_a_full_disk_is_told_once_with_what_to_do(lines, unbuffered):
     assert done.stderr.startswith("12 rows: ")
     assert done.stderr.endswith(
         "lmstudio: Standard output: No space left on device.\n  Make room on that disk.\n"
-        "The same command goes on.\n"
+        "Run the same command again to continue.\n"
     )
 
 
@@ -264,7 +264,7 @@ def test_an_input_that_breaks_off_is_told_as_such(lines):
     _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 1, said
     assert "lmstudio: standard input: Connection reset by peer.\n" in said
-    assert said.endswith("The same command goes on.\n")
+    assert said.endswith("Run the same command again to continue.\n")
 
 
 def test_a_heading_of_several_lines_is_refused(table):

@@ -12,7 +12,7 @@ from helpers import eventually, free_port, needs_signals
 
 from lmstudio.testing import Model, Server
 
-GOES_ON = "The same command goes on.\n"
+GOES_ON = "Run the same command again to continue.\n"
 
 
 @pytest.fixture(params=["jsonl", "csv"])
@@ -45,7 +45,7 @@ def test_ctrl_c_and_kill_lose_nothing_finished_and_write_nothing_twice(files, se
     assert len(files.records()) == 5
     for prediction in server.predictions[5:]:
         prediction.wait_finished()
-    assert files.run().startswith("12 rows: 12 answered, 0 failed, 5 of them before. ")
+    assert files.run().startswith("12 rows: 12 answered (5 in earlier runs), 0 failed. ")
     assert files.numbers() == list(range(1, 13))
     assert len(files.records()) == 12
 
@@ -61,7 +61,7 @@ def test_a_kill_at_any_byte_of_either_file_loses_nothing(files, server):
         said = files.run()
         asked += cut < len(journal) - 1  # without its end the line is whole
         assert len(server.predictions) == asked
-        assert said.startswith("12 rows: 12 answered, 0 failed, 1")
+        assert said.startswith("12 rows: 12 answered (1")
         assert files.output.read_bytes() == output
 
 
@@ -163,11 +163,76 @@ def test_a_host_that_goes_is_told_and_waited_for(tmp_path):
 def test_a_host_that_is_not_there_is_told_and_left_out(lines):
     away = f"127.0.0.1:{free_port()}"
     lines.hosts = [away, *lines.hosts]
-    said = lines.run()
+    said = lines.run("--patience", 0)
     assert said.startswith(f"lmstudio: {away} is left out: ")
     assert "12 rows: 12 answered" in said
     lines.hosts = [away, away]
-    assert "not reachable" in lines.run(code=3)
+    assert "not reachable" in lines.run("--patience", 0, code=3)
+
+
+def test_with_no_host_at_the_start_it_says_so_and_waits(tmp_path):
+    with Host(engine=Echo()) as host:
+        host.kill()
+        files = Files(tmp_path, [host.host])
+        process = files.start()
+        assert process.stderr.readline().startswith(
+            f"lmstudio: LM Studio is not reachable at {host.host}: "
+        )
+        assert process.stderr.readline() == (
+            "  The batch waits for it, for up to 300 s (--patience).\n"
+        )
+        host.start()
+        _, errors = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, errors
+        assert errors.startswith("12 rows: 12 answered, 0 failed")
+
+
+def test_a_host_that_is_down_at_the_start_joins_when_it_comes(tmp_path):
+    with Host(engine=Echo(delay=0.05)) as first, Host(engine=Echo(delay=0.05)) as second:
+        second.kill()
+        files = Files(tmp_path, [first.host, second.host], count=400)
+        process = files.start("--parallel", 1)
+        assert f"at {second.host}: " in process.stderr.readline()
+        assert "The batch begins without it; it joins when it is" in process.stderr.readline()
+        eventually(lambda: files.has_records(3), LIMIT)
+        second.start()
+        assert process.stderr.readline() == (
+            f"lmstudio: {second.host} is there now, and joins the batch.\n"
+        )
+        _, errors = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, errors
+        assert "400 rows: 400 answered, 0 failed" in errors
+        assert {record["host"] for record in files.records()} == {first.host, second.host}
+
+
+def test_a_host_that_is_awaited_holds_up_no_end(lines):
+    away = f"127.0.0.1:{free_port()}"
+    lines.hosts = [*lines.hosts, away]
+    said = lines.run()
+    assert "12 rows: 12 answered, 0 failed" in said
+
+
+@needs_signals
+def test_ctrl_c_ends_the_wait_for_the_first_host(lines):
+    lines.hosts = [f"127.0.0.1:{free_port()}"]
+    process = lines.start()
+    process.stderr.readline(), process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_patience_and_a_time_limit_end_the_wait_for_the_first_host(lines, server):
+    lines.hosts = [f"127.0.0.1:{free_port()}"]
+    said = lines.run("--time-limit", 1, code=124)
+    assert said.endswith("The time limit has passed. Nothing was asked.\n")
+    said = lines.run("--patience", 0.5, code=3)
+    assert said.count("is not reachable at") == 2
+    assert not lines.journal.exists()
+
+
+def test_a_model_that_no_host_has_is_not_waited_for(lines):
+    assert "There is no language model 'nothing'" in lines.run("--model", "nothing", code=1)
 
 
 def test_a_batch_that_is_killed_again_and_again_asks_for_each_row_once_more_at_most(tmp_path):
@@ -179,7 +244,7 @@ def test_a_batch_that_is_killed_again_and_again_asks_for_each_row_once_more_at_m
             eventually(lambda n=kill: files.has_records(35 * n), LIMIT)
             process.kill()
             process.communicate(timeout=LIMIT)
-        assert re.match(f"{count} rows: {count} answered, 0 failed, 3", files.run())
+        assert re.match(f"{count} rows: {count} answered \\(3\\d+ in earlier runs\\), 0 failed", files.run())
         assert len(host.server.predictions) <= count + kills * 4
     assert [row["answer"] for row in files.rows()] == [
         f"to Question {n}" for n in range(1, count + 1)

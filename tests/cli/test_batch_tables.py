@@ -190,7 +190,7 @@ def test_a_pipe_may_have_a_journal_too(table, echo, tmp_path):
     first, _ = table.pipe(data, *journal)
     second, said = table.pipe(data, *journal)
     assert first == second
-    assert "2 of them before" in said
+    assert "(2 in earlier runs)" in said
     out, _ = table.pipe(data, *journal, output=tmp_path / "out.jsonl")
     assert out == ""
     assert (tmp_path / "out.jsonl").read_text() == first

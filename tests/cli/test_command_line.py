@@ -77,7 +77,7 @@ def test_it_calls_itself_by_the_name_by_which_it_was_started():
             text=True,
             timeout=LIMIT,
         )
-        assert f"What there is: {name} load --help" in done.stderr
+        assert f"All options: {name} load --help" in done.stderr
 
 
 def test_the_console_script_is_this_program():
@@ -105,6 +105,10 @@ def test_the_console_script_is_this_program():
         ("run", "unknown command 'run'", "chat"),
         ("batch --hel", "unknown option '--hel'", "--help"),
         ("batch in out --json", "unknown option '--json'", None),
+        ("ls --host a --host b", "only one host can be used here: give --host once", None),
+        ("--host a tokens --host b x", "only one host can be used here: give --host once", None),
+        ("ls --host a,b", "'a,b' is no host. Give one host", None),
+        ("batch in out --host a,b", "'a,b' is no host. Give --host once for each host", None),
     ],
 )
 def test_what_is_mistyped_is_refused_with_the_nearest_name(capsys, arguments, what, instead):
