@@ -1,18 +1,19 @@
-"""Classify the rows of a CSV file by the models of several hosts; what was stopped goes on.
+"""Classify the rows of a CSV file by the models of several hosts; what was stopped is continued.
 
 classify.py ROWS.csv OUT.csv HOST [HOST ...]
 
-Ctrl-C, a crash, a host that is restarted: the same command goes on, and asks nothing twice.
+It needs `pip install pydantic`. Each host must be running, with a model loaded, when the program
+starts; a host that is lost later is waited for. After Ctrl-C or a crash, run the same command
+again: it continues, and asks nothing twice. OUT.csv is replaced only when the batch has ended normally.
 """
 
 import csv
+import os
 import sys
 
 import pydantic
 
 import lmstudio as lms
-
-ASK = "Name the topic of this message, and say whether it is a complaint: {text}"
 
 
 class Label(pydantic.BaseModel):
@@ -25,15 +26,15 @@ with open(source, newline="", encoding="utf-8") as file:
     rows = list(csv.DictReader(file))
 models = [lms.Client(host).llm.model() for host in hosts]
 journal = lms.BatchJournal(f"{target}.journal", input_id=lambda row: row["id"])
-limits = {"retries": 5, "timeout": 120.0, "to_prompt": lambda row: ASK.format_map(row)}
-batch = lms.respond_many(
-    models, rows, response_format=Label, max_parallel=8, ordered=True, journal=journal, **limits
-)
+ask = {"to_prompt": "Topic? A complaint? Message: {text}".format_map, "response_format": Label}
+batch = lms.respond_many(models, rows, journal=journal, ordered=True, retries=5, timeout=120, **ask)
 try:
-    with open(target, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
+    with open(f"{target}.new", "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, ["id", "topic", "is_complaint", "error"])
+        table.writeheader()
         for outcome in batch:
-            label = None if outcome.error else outcome.result.typed
-            table.writerow([outcome.input["id"], *dict(label or {}).values(), outcome.error])
+            label = {"error": outcome.error} if outcome.error else dict(outcome.result.typed)
+            table.writerow({"id": outcome.input["id"], **label})
+    os.replace(f"{target}.new", target)
 finally:
     print(batch.numbers)

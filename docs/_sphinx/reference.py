@@ -218,8 +218,9 @@ def _types(cls):
 def _add_keys(cls, lines):
     """List the keys of a dict with types."""
     keys = written.keys(cls)
-    if any("_" in name for name in keys):  # the class beside it has more to say of each
-        keys = {name: of for name, of in keys.items() if "_" not in name}
+    # Of two spellings of one option the class beside it has more to say.
+    twice = {name for name in keys if "_" in name and _in_camel_case(name) in keys}
+    keys = {name: of for name, of in keys.items() if name not in twice}
     for title, is_required in (("Required keys", True), ("Optional keys", False)):
         group = {name: key for name, key in keys.items() if key.is_required == is_required}
         if group:
@@ -228,6 +229,11 @@ def _add_keys(cls, lines):
             text = " ".join(key.text.split())
             lines.append(f"    * ``{name}`` (``{key.type}``){': ' if text else ''}{text}")
     lines.append("")
+
+
+def _in_camel_case(name):
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
 
 
 def _add_key(path, lines):

@@ -52,7 +52,7 @@ class BatchOptions(TypedDict, total=False):
             connection's error. Default: 300; 0: it ends at once; None: no limit. It begins with the
             batch: ``client.llm.model()`` before needs a server that runs.
         retries: How often an input is tried again after a server's error, a time limit, or a
-            structured reply that does not fit. Default: 0.
+            structured reply that does not fit; there is no pause before that. Default: 0.
         retry_if: Called with the `BatchOutcome` before that; what is not true is not tried again.
         journal: A file, or a `BatchJournal`, that makes the batch resumable. Default: none.
         ahead: How many inputs may be begun beyond those that run, while you have not got an outcome

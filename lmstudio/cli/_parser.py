@@ -107,9 +107,7 @@ def make_parser() -> Parser:
     return parser
 
 
-def _add_common(
-    parser: Parser, default: Any, hosts: list[str], has_several: bool = False
-) -> None:
+def _add_common(parser: Parser, default: Any, hosts: list[str], has_several: bool = False) -> None:
     add_host = functools.partial(_AddHost, given=hosts, is_list=has_several)
     several = "; give --host several times, and they share the work" if has_several else ""
     parser.add_argument("--host", help=HOST + several, default=default, action=add_host)
@@ -162,8 +160,8 @@ def _add_batch(add: Add) -> None:
         "Answer each row of IN, and write it to OUT with its answer. A row of a JSONL file is "
         '{"prompt": "..."} or {"messages": [...]}; a CSV file has a column prompt; all other '
         "columns are kept. Run the same command again to continue where it was stopped: the file "
-        "OUT.journal says what is done. Exit codes: 0 all rows are answered, 4 some failed, 3 no LM "
-        "Studio is there, 1 a file cannot be used or it could not continue, 2 wrong arguments, "
+        "OUT.journal says what is done. Exit codes: 0 all rows are answered, 4 some failed, 3 no "
+        "LM Studio is there, 1 a file cannot be used or it could not continue, 2 wrong arguments, "
         "124 time limit, 130 Ctrl-C.",
     )
     batch.add_argument(
@@ -196,9 +194,7 @@ def _add_batch(add: Add) -> None:
 
     asked = batch.add_argument_group("what is asked")
     asked.add_argument("--image", metavar="FILE", help="a picture that goes with every row")
-    asked.add_argument(
-        "--system", metavar="TEXT", help="system prompt, for rows without one"
-    )
+    asked.add_argument("--system", metavar="TEXT", help="system prompt, for rows without one")
     asked.add_argument("--temperature", type=_temperature, metavar="NUMBER")
     asked.add_argument("--max-tokens", type=_count, metavar="N", help="where a reply is cut off")
     asked.add_argument("--schema", metavar="FILE", help="a JSON schema that all replies follow")
@@ -212,10 +208,16 @@ def _add_batch(add: Add) -> None:
     )
     work.add_argument("--ordered", action="store_true", help="write the rows in their order")
     work.add_argument(
-        "--retries", type=_count_or_none, default=0, metavar="N", help="how often a row that failed is tried again (0)"
+        "--retries",
+        type=_count_or_none,
+        default=0,
+        metavar="N",
+        help="how often a row that failed is tried again (0)",
     )
     work.add_argument(
-        "--retry-errors", action="store_true", help="ask again the rows that failed in an earlier run"
+        "--retry-errors",
+        action="store_true",
+        help="ask again the rows that failed in an earlier run",
     )
     work.add_argument(
         "--timeout",
@@ -233,7 +235,9 @@ def _add_batch(add: Add) -> None:
         "without limit)",
     )
     work.add_argument(
-        "--journal", metavar="FILE", help="the file by which it continues (OUT.journal; none if OUT is -)"
+        "--journal",
+        metavar="FILE",
+        help="the file by which it continues (OUT.journal; none if OUT is -)",
     )
 
 

@@ -68,6 +68,7 @@ def test_two_thousand_rows_with_failures_ctrl_c_and_a_resume(tmp_path):
         output, errors = process.communicate(timeout=LIMIT)
         assert errors.rstrip().endswith("KeyboardInterrupt")
         assert " of 2,000" in output
+        assert not (tmp_path / "out.csv").exists()
         answered = journal.read_bytes().count(b"\n")
         assert 300 < answered < COUNT
 
@@ -78,6 +79,7 @@ def test_two_thousand_rows_with_failures_ctrl_c_and_a_resume(tmp_path):
     assert " retried" in output
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.reader(file))
+    assert rows.pop(0) == ["id", "topic", "is_complaint", "error"]
     assert [row[0] for row in rows] == [f"row {number}" for number in range(COUNT)]
     for number, (_, topic, is_complaint, error) in enumerate(rows):
         assert (topic, is_complaint, error) == (f"topic {number}", str(number % 2 == 0), "")
