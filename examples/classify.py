@@ -4,7 +4,7 @@ classify.py ROWS.csv OUT.csv HOST [HOST ...]
 
 It needs `pip install pydantic`. Each host must be running, with a model loaded, when the program
 starts; a host that is lost later is waited for. After Ctrl-C or a crash, run the same command
-again: it continues, and asks nothing twice. OUT.csv is replaced only when the batch has ended normally.
+again: it continues, and asks nothing twice. OUT.csv is replaced only at the end.
 """
 
 import csv

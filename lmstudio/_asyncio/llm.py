@@ -390,11 +390,10 @@ class AsyncLLM(AsyncModelHandle):
                 how often an input is tried again, without a pause, after a server's error, a time
                 limit or a structured reply that does not fit (default 0). `retry_if`: called with
                 the `BatchOutcome` before that; if it is not true, that is the outcome. `journal`: a
-                file, or a
-                `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs may be
-                begun beyond those that run, while you have not got an outcome before them (default
-                1,000 if `ordered`, else 3 for each that may run at once). `to_prompt`: called with
-                an input; returns what is asked.
+                file, or a `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs
+                may be begun beyond those that run, while you have not got an outcome before them
+                (default 1,000 if `ordered`, else 3 for each that may run at once). `to_prompt`:
+                called with an input; returns what is asked.
 
         Returns:
             A `AsyncBatch`: an iterator over pairs ``(index, result)`` or ``(index, error)``, each a

@@ -9,7 +9,7 @@ import types
 import weakref
 from _thread import get_ident
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, NoReturn, TypeVar
 
 from .._api.backports import Self
@@ -64,15 +64,15 @@ class Batch(Generic[R]):
     `BatchOutcome`, which has the input, too.
 
     A server that is lost or not there does not count as a failed input. The batch waits for it, and
-    asks again what ran there; with several hosts the others go on meanwhile. When its patience is over, or if the
-    last host refuses for good (no such model, a wrong token), what has ended is given and then
-    that error is raised. `unfinished()` gives the inputs that have no answer.
+    asks again what ran there; with several hosts the others go on meanwhile. When its patience is
+    over, or if the last host refuses for good (no such model, a wrong token), what has ended is
+    given and then that error is raised. `unfinished()` gives the inputs that have no answer.
 
     After a cancel (of an event, by `cancel()`, `Client.cancel_all()` or Ctrl-C, which still raises
     `KeyboardInterrupt`) nothing more is started. Leaving a ``for`` loop over it, as by ``break``,
-    cancels it too, and so does dropping it. Iterate again for what had finished, and for what the others have so far:
-    results with `cancelled` set, or `LMStudioCancelledError`. Each outcome is given once, also if
-    Ctrl-C came in the middle of giving it.
+    cancels it too, and so does dropping it. Iterate again for what had finished, and for what the
+    others have so far: results with `cancelled` set, or `LMStudioCancelledError`. Each outcome is
+    given once, also if Ctrl-C came in the middle of giving it.
 
     Thread safety: one thread iterates; `cancel`, `cancelled` and `numbers` may be used anywhere,
     also in signal handlers.
@@ -113,7 +113,7 @@ class Batch(Generic[R]):
         self._session = session
         self._process = fork.current
         self._hosts = Hosts(hosts, settings.patience)
-        self._host_of: Callable[[Any], Host[R]] | None = None  # makes a host out of a handle
+        self._host_of: Any = None  # makes a host out of a handle
         self._work = work
         self._settings = settings
         try:
@@ -334,7 +334,6 @@ class Batch(Generic[R]):
         Raises:
             LMStudioValueError: The handle cannot be used.
         """
-        assert self._host_of is not None
         self._add_host(self._host_of(model))
 
     def _look_at_inquiries(self) -> None:

@@ -11,14 +11,14 @@ import json
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO, cast
 
 from ._rows import WRONG, FileError, Row, json_rows, nearest_name
 from ._table import SAVE_AS_UTF8, Table
 
-__all__ = ["FileError", "Input", "Row", "check_form", "form_of", "is_own_key"]
+__all__ = ["Counted", "FileError", "Input", "Row", "check_form", "form_of", "is_own_key"]
 
 PIPE = "-"
 _FORMS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -280,6 +280,20 @@ class Input:
         image = None if self._image is None else cells.get(self._image)
         asked = json.dumps([question, image] if image else [question], sort_keys=True)
         return hashlib.sha256(asked.encode(), usedforsecurity=False).hexdigest()[:_DIGITS]
+
+
+class Counted:
+    """Inputs of which it is known how many there are."""
+
+    def __init__(self, inputs: Iterable[Any], count: int) -> None:
+        self._inputs = inputs
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._inputs)
 
 
 class _EmptyError(ValueError):

@@ -108,7 +108,7 @@ def make_parser() -> Parser:
 
 
 def _add_common(parser: Parser, default: Any, hosts: list[str], has_several: bool = False) -> None:
-    add_host = functools.partial(_AddHost, given=hosts, is_list=has_several)
+    add_host: Any = functools.partial(_AddHost, given=hosts, is_list=has_several)
     several = "; give --host several times, and they share the work" if has_several else ""
     parser.add_argument("--host", help=HOST + several, default=default, action=add_host)
     parser.add_argument("--no-color", action="store_true", help="no colours", default=default)
@@ -224,6 +224,12 @@ def _add_batch(add: Add) -> None:
         type=_seconds,
         metavar="SECONDS",
         help="for each try of a row, including its time in LM Studio's queue",
+    )
+    work.add_argument(
+        "--idle-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a host may be silent during a try (--timeout, if that is given, else 60)",
     )
     work.add_argument("--time-limit", type=_seconds, metavar="SECONDS", help="for all of it")
     work.add_argument(

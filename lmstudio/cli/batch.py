@@ -9,7 +9,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import lmstudio as lms
@@ -20,7 +20,7 @@ from ._dask import dask_client
 from ._errors import FAILED, complain
 from ._files import check_names, journal_of
 from ._hosts import Absent, Models, check_vision, connect, hosts_of, joining, watch
-from ._input import PIPE, FileError, Input, Row, is_own_key
+from ._input import PIPE, Counted, FileError, Input, Row, is_own_key
 from ._output import Output
 from ._questions import Questions, check_image
 from ._rows import WRONG
@@ -84,20 +84,6 @@ def run(options: argparse.Namespace) -> int:
             raise
         complain(f"{error.strerror}: {error.filename or options.output}")
         return FAILED
-
-
-class _Counted:
-    """Inputs of which it is known how many there are."""
-
-    def __init__(self, inputs: Iterable[Any], count: int) -> None:
-        self._inputs = inputs
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._inputs)
 
 
 class _Job:
@@ -243,6 +229,8 @@ class _Job:
         limits: dict[str, Any] = {}
         if options.timeout is not None:  # the only limit then: silence is no shorter one
             limits = {"timeout": options.timeout, "idle_timeout": options.timeout}
+        if options.idle_timeout is not None:
+            limits["idle_timeout"] = options.idle_timeout
         journal = None
         if self._journal is not None:
             journal = lms.BatchJournal(
@@ -253,7 +241,7 @@ class _Job:
         is_shown_rows = options.output == PIPE and sys.stdout.isatty()
         has_bar = sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
         rows = self._rows()
-        inputs = rows if self._total is None else _Counted(rows, self._total)
+        inputs = rows if self._total is None else Counted(rows, self._total)
         how: dict[str, Any] = {
             "max_parallel": options.parallel,
             "ordered": options.ordered,

@@ -164,3 +164,8 @@ def test_a_host_that_is_away_is_the_reason_of_the_end_before_one_that_left(two, 
     with pytest.raises(lms.LMStudioWebsocketError):
         list(batch)
     assert list(batch.unfinished()) == ["a", "b", "c"]
+
+
+def test_an_empty_list_of_models_is_told_as_such():
+    with pytest.raises(lms.LMStudioValueError, match="models is empty"):
+        lms.respond_many([], ["a"])

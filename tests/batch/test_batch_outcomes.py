@@ -112,3 +112,22 @@ def test_inputs_that_cannot_say_how_many_they_are_are_inputs_all_the_same(server
     batch = model.respond_many(Loader())
     assert len(list(batch)) == 2
     assert batch.numbers.total is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("retry_errors", "belongs to the journal, as in journal=lms.BatchJournal(path, retry_er"),
+        ("input_id", "belongs to the journal, as in journal=lms.BatchJournal(path, input_id="),
+        ("time_limit", "use cancel_event=lms.CancelToken.after"),
+        ("nothing", "'nothing' is no argument of methods for batches.$"),
+    ],
+)
+def test_an_argument_of_another_place_is_told_with_that(model, name, words):
+    with pytest.raises(TypeError, match=words.replace("(", r"\(")):
+        model.respond_many(["a"], **{name: 1})
+
+
+def test_rows_without_a_prompt_are_told_what_makes_one(model):
+    (outcome,) = model.respond_many([{"id": 1, "text": "a"}])
+    assert str(outcome.error).endswith("For rows, pass to_prompt=.")

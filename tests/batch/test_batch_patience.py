@@ -47,6 +47,27 @@ def test_a_server_that_comes_back_goes_on_with_the_batch(client):
         assert all(outcome.attempts <= 2 for outcome in taken)
 
 
+def test_a_handle_that_was_made_without_asking_waits_for_a_server_that_is_down():
+    with Host() as host, lms.Client(host.host) as own:
+        host.kill()
+        batch = lms.LLM("test-llm", own.llm).respond_many(["a", "b"], ordered=True)
+        worker = Worker(list, batch)
+        eventually(lambda: all(one.is_down for one in batch._hosts))
+        assert worker.is_alive()
+        host.start()
+        assert [outcome.error for outcome in worker.result(30)] == [None, None]
+
+
+def test_a_batch_that_was_stopped_has_no_time_left(model):
+    batch = model.respond_many(["a", "b", "c"], max_parallel=1)
+    for _ in batch:
+        assert not batch.numbers.ended
+        break
+    assert batch.numbers.ended
+    assert batch.numbers.seconds_left is None
+    assert " left" not in str(batch.numbers)
+
+
 def test_a_server_that_comes_back_without_its_model_is_waited_for():
     with Host() as host, lms.Client(host.host) as own:
         host.server.hold("predict")
