@@ -12,11 +12,11 @@ from ..errors import LMStudioValueError
 
 
 class BatchJournal:
-    """A file with a line for each outcome; what is there is given, not asked again.
+    """A file with a record for each outcome; what is there is given, not asked again.
 
-    A line is written before its outcome is given, in one piece past all buffers of this process:
-    a kill of the process loses nothing that was given, and the next run cuts off a last line that
-    is not whole. With `fsync` a failure of the machine's power loses nothing either. The file is
+    A record is one line. It is written before its outcome is given, in one piece past all buffers
+    of this process: a kill of the process loses nothing that was given, and the next run cuts off a
+    last record that is not whole. With `fsync` a failure of the machine's power loses nothing either. The file is
     made with the mode 0600 (which means nothing on Windows), and locked against a second batch.
 
     An input is known again by what `input_id` returns, else by what is asked, and its number among
@@ -40,10 +40,11 @@ class BatchJournal:
         Args:
             path: The file; it is made if it does not exist.
             input_id: Called with an input; returns its own name, a string or a whole number, which
-                no other input has. One with a known name that asks something else is an error.
-            fsync: Wait for the disk with each line.
+                no other input has. An id that a second input has too, or that the journal has for
+                something else, is an error that ends the batch.
+            fsync: Wait for the disk with each record.
             retry_errors: Ask again what the journal has an error for, or a structured reply that
-                does not fit. The new line counts.
+                does not fit. The new record counts.
 
         Raises:
             LMStudioValueError: An argument cannot be used.

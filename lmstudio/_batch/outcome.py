@@ -52,7 +52,7 @@ class BatchOutcome(tuple[int, R | LMStudioError], Generic[R]):
 
     @property
     def index(self) -> int:  # type: ignore[override]  # of which nobody needs the tuple's
-        """The place of the input, from 0."""
+        """The position of the input, from 0."""
         return self[0]
 
     @property

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-__all__ = ["Parser"]
+__all__ = ["AddHost", "Parser"]
 
 # What other programs of this kind call our commands.
 _ELSEWHERE = {
@@ -98,6 +98,31 @@ class Parser(argparse.ArgumentParser):
             lines.append(f"Did you mean: {instead}")
         lines.append(f"{all_of}: {self.prog} --help")
         self.exit(2, "\n  ".join(lines) + "\n")
+
+
+class AddHost(argparse.Action):
+    """Takes a host; a second one is refused, or taken, too, and never replaces the first."""
+
+    def __init__(self, *arguments: Any, given: list[str], is_list: bool, **settings: Any) -> None:
+        """Take what is given anywhere on the command line, and whether that may be several."""
+        super().__init__(*arguments, **settings)
+        self._given = given
+        self._is_list = is_list
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        self._given.append(values)
+        if "," in values:
+            once = "Give --host once for each host" if self._is_list else "Give one host"
+            parser.error(f"{values!r} is no host. {once}")
+        if len(self._given) > 1 and not self._is_list:
+            parser.error("only one host can be used here: give --host once")
+        setattr(namespace, self.dest, list(self._given) if self._is_list else values)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:

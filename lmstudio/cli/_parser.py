@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ._arguments import Parser
+from ._arguments import AddHost, Parser
 from ._name import program_name
 
 __all__ = ["make_parser"]
@@ -28,31 +28,6 @@ class _ShowVersion(argparse.Action):
 
         print(f"lmstudio {__version__}")
         parser.exit()
-
-
-class _AddHost(argparse.Action):
-    """Takes a host; a second one is refused, or taken, too, and never replaces the first."""
-
-    def __init__(self, *arguments: Any, given: list[str], is_list: bool, **settings: Any) -> None:
-        """Take what is given anywhere on the command line, and whether that may be several."""
-        super().__init__(*arguments, **settings)
-        self._given = given
-        self._is_list = is_list
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        self._given.append(values)
-        if "," in values:
-            once = "Give --host once for each host" if self._is_list else "Give one host"
-            parser.error(f"{values!r} is no host. {once}")
-        if len(self._given) > 1 and not self._is_list:
-            parser.error("only one host can be used here: give --host once")
-        setattr(namespace, self.dest, list(self._given) if self._is_list else values)
 
 
 def make_parser() -> Parser:
@@ -108,7 +83,7 @@ def make_parser() -> Parser:
 
 
 def _add_common(parser: Parser, default: Any, hosts: list[str], has_several: bool = False) -> None:
-    add_host: Any = functools.partial(_AddHost, given=hosts, is_list=has_several)
+    add_host: Any = functools.partial(AddHost, given=hosts, is_list=has_several)
     several = "; give --host several times, and they share the work" if has_several else ""
     parser.add_argument("--host", help=HOST + several, default=default, action=add_host)
     parser.add_argument("--no-color", action="store_true", help="no colours", default=default)
