@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 import attrs
-from api.public_api import NOT_MADE_BY_USERS
+from api.public_api import INNER_MEMBERS, NOT_MADE_BY_USERS
 from api.sources import Sources, statements
 
 import lmstudio
@@ -166,6 +166,8 @@ def _show_constants(arguments, known):
 def constructor(cls):
     """The parameters with which users make an object of a class; "" if they do not."""
     if cls.__name__ in NOT_MADE_BY_USERS or getattr(cls, "_is_protocol", False):
+        return ""
+    if cls.__name__.endswith("Namespace"):  # a client has them
         return ""
     if attrs.has(cls) and "__init__" in vars(cls):
         fields = [field for field in attrs.fields(cls) if field.init]

@@ -4,6 +4,7 @@
 connection to the screen as long as the process lives, and ends the process if the screen goes.
 """
 
+import contextlib
 import importlib.util
 import threading
 import tkinter
@@ -170,7 +171,7 @@ def test_stop_works_while_the_model_is_looked_for(server, window):
 def test_the_window_works_with_a_server_that_starts_later_and_forgets_what_failed(example, server):
     port = server.port
     server.close()
-    with lms.Client(f"127.0.0.1:{port}", connect_timeout=2) as client:
+    with contextlib.closing(lms.Client(f"127.0.0.1:{port}")) as client:
         window = example.ChatWindow(client)
         ask(window, "lost")
         turn_until(window.update, lambda: window.running is None)

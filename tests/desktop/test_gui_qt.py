@@ -1,5 +1,6 @@
 """The chat window in Qt, offscreen: real events, and what the server saw of them."""
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -175,7 +176,7 @@ def test_the_window_works_with_a_server_that_starts_later_and_forgets_what_faile
 ):
     port = server.port
     server.close()
-    with lms.Client(f"127.0.0.1:{port}", connect_timeout=2) as client:
+    with contextlib.closing(lms.Client(f"127.0.0.1:{port}")) as client:
         window = example.ChatWindow(client)
         window.show()
         ask(window, "lost")
