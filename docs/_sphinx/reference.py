@@ -13,6 +13,7 @@ import typing
 
 import attrs
 import written
+from api.public_api import INNER_MEMBERS
 from api.sources import set_by_constructor, statements
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -115,7 +116,7 @@ def _public_bases(cls):
 
 def leave_out_inner_members(app, what, name, obj, skip, options):
     """Leave out what only the package's own code calls; for all else autodoc decides."""
-    return True if written.INNER_MEMBERS.fullmatch(getattr(obj, "__qualname__", "")) else None
+    return True if INNER_MEMBERS.fullmatch(getattr(obj, "__qualname__", "")) else None
 
 
 def write_signature(app, what, name, obj, options, args, returns):

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 import attrs
-from api.public_api import INNER_MEMBERS, NOT_MADE_BY_USERS
+from api.public_api import NOT_MADE_BY_USERS
 from api.sources import Sources, statements
 
 import lmstudio
