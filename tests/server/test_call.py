@@ -72,7 +72,7 @@ def test_cancel_is_seen(client, held_call):
 
 def test_cancel_that_does_not_come(held_call):
     call, channel = held_call
-    words = f"expected a cancel of <Call llm/predict id {channel}, open>, but the client sent noth"
+    words = f"expected a cancel of <Call llm/predict id {channel}, open>, but the client sent"
     with pytest.raises(AssertionError, match=words):
         call.expect_cancel(timeout=0.01)
 
