@@ -21,8 +21,6 @@ LMSTUDIO_WINDOWS ?= .venvs/windows
 # Wine is slow; and a test that hangs there ends the run, since no signal gets through.
 WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
 FAST := not long and not model and not gui and not interop and not bench and not cluster and not web and not apps
-# What `make coverage` counts: all but what takes long, or needs the real model.
-COUNTED := not long and not model and not bench
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
@@ -60,9 +58,9 @@ races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as oft
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/robustness/soak.py --seconds $(SECONDS) $(ARGS)
-coverage: $(VENV)/.dev $(VENV)/.js ## run the tests without the real model, and fail if they run too little of the package; ARGS="-k cancel"
+coverage: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run the tests but for the longest, and fail if they run too little of the package
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -m "$(COUNTED)" $(ARGS)
+	$(PY) -m coverage run -m pytest -m "not long and not bench" $(ARGS)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
 bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports", ARGS="--against FOLDER"
