@@ -19,7 +19,7 @@ def test_what_the_server_said_comes_back_as_a_dict_without_what_it_left_out():
 def test_all_that_the_server_said_is_shown():
     error = lms.LMStudioServerError("Model error", SAID)
     assert str(error) == (
-        'It failed\n  Cause: No memory\n  Suggestion: Unload one\n  Error data: {"a": 1}'
+        'Model error: It failed\n  Cause: No memory\n  Suggestion: Unload one\n  Error data: {"a": 1}'
     )
 
 
