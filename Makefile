@@ -21,6 +21,8 @@ LMSTUDIO_WINDOWS ?= .venvs/windows
 # Wine is slow; and a test that hangs there ends the run, since no signal gets through.
 WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
 FAST := not long and not model and not gui and not interop and not bench and not cluster and not web and not apps
+# Per cent of the branches that `make coverage` wants to see run (and of lines and branches: setup.cfg).
+FLOOR := 95
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
@@ -63,6 +65,10 @@ coverage: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run the tests but for the l
 	$(PY) -m coverage run -m pytest -m "not long and not bench" $(ARGS)
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
+	$(PY) -m coverage json --quiet -o $(VENV)/coverage.json
+	@$(PY) -c "import json; totals = json.load(open('$(VENV)/coverage.json'))['totals']; \
+	  share = 100 * totals['covered_branches'] / totals['num_branches']; \
+	  print(f'branches alone: {share:.1f} %'); raise SystemExit(share < $(FLOOR))"
 bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports", ARGS="--against FOLDER"
 	$(PY) benchmarks/run.py $(ARGS)
 release-check: $(VENV)/.release ## build the sdist and the wheel, and check them as a release needs it

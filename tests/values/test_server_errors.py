@@ -18,9 +18,12 @@ def test_what_the_server_said_comes_back_as_a_dict_without_what_it_left_out():
 
 def test_all_that_the_server_said_is_shown():
     error = lms.LMStudioServerError("Model error", SAID)
-    assert str(error) == (
-        'Model error: It failed\n  Cause: No memory\n  Suggestion: Unload one\n  Error data: {"a": 1}'
-    )
+    assert str(error).splitlines() == [
+        "Model error: It failed",
+        "  Cause: No memory",
+        "  Suggestion: Unload one",
+        '  Error data: {"a": 1}',
+    ]
 
 
 def test_data_that_json_cannot_show_does_not_hide_the_error():
