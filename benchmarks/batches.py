@@ -1,12 +1,14 @@
 """What an outcome of `respond_many()` costs, by `max_parallel`, beside a loop of `respond()`."""
 
+import functools
 import resource
 import sys
 import time
 
 import clients
 import common
-from common import OURS, Section, Verdict
+import thread_floor
+from common import FLOOR, OURS, Section, Verdict
 
 PARALLEL = (1, 4, 16, 64, 256, 1_000)
 INPUTS = 3_000
@@ -18,6 +20,7 @@ LEAST_LATER = 16  # max_parallel; with less, that is mostly a wait
 MOST = 1.2
 COLUMNS = (("own", None), ("cpu", None), ("wall", None), ("switches", None), ("most", 0))
 ALONE = "`respond()` one after another"
+AT_LEAST = "two threads without any package, {:,}"
 
 
 # -- in the child -------------------------------------------------------------------------------
@@ -90,6 +93,12 @@ def measure(rounds, scale):
     with common.load_server() as host:
         cases = {(AT_ONCE, n): case(host, AT_ONCE, n) for n in PARALLEL}
         cases |= {(LATER, n): case(host, LATER, n) for n in PARALLEL if n >= LEAST_LATER}
+        for n in PARALLEL[:4]:
+            arguments = {"host": host, "count": count, "prompt": AT_ONCE, "max_parallel": n}
+            floor = functools.partial(
+                common.run_child, FLOOR, thread_floor.predictions, **arguments
+            )
+            cases[AT_LEAST.format(n)] = floor
         cases[ALONE] = lambda: common.run_child(OURS, one_after_another, host=host, count=count)
         found = common.in_turn(rounds, cases)
         counted = {}
@@ -103,6 +112,12 @@ def measure(rounds, scale):
     section.text.append(f"Calls per outcome, counted in the thread that iterates: {words}.")
     what = "CPU per outcome of a batch, `max_parallel` 1 to 1,000: the worst / the best"
     section.judge(what, worst_to_best(found, PARALLEL, AT_ONCE), MOST, most=True)
+    floors = [common.median(found[AT_LEAST.format(n)], "cpu") for n in PARALLEL[:4]]
+    ours = [common.median(found[AT_ONCE, n], "cpu") for n in PARALLEL]
+    added = max(floors) - min(floors)
+    what = "the same, if no more were added than to two threads without any package"
+    factor = common.number((min(ours) + added) / min(ours))
+    section.verdicts.append(Verdict(what, f"{factor} x", "-", None))
     several = [n for n in PARALLEL if n >= LEAST_LATER]
     for prompt, words in ((AT_ONCE, "16"), (LATER, "replies after up to 5 ms, 16")):
         factor = common.number(worst_to_best(found, several, prompt))
@@ -133,6 +148,13 @@ def show(section, found, count):
         rows.append(row)
     row = [common.spread(found[ALONE], *column) for column in COLUMNS]
     rows.append([ALONE, *row, *("-" for _ in row)])
+    for n in PARALLEL[:4]:
+        name = AT_LEAST.format(n)
+        row = [
+            common.spread(found[name], *column) if column[0] in ("cpu", "wall") else "-"
+            for column in COLUMNS
+        ]
+        rows.append([name, *row, *("-" for _ in row)])
     words = ["CPU of your thread", "CPU", "wall", "waits", "under way"]
     section.table(["", *words, *(f"{word}, 5 ms" for word in words)], rows)
 

@@ -1,16 +1,18 @@
-"""What small procedure calls cost: one after another, in 16 threads, and `embed` of a list."""
+"""What small procedure calls cost: one after another, in 16 threads, `embed` and `embed_many`."""
 
+import functools
 import threading
 
 import clients
 import common
-from common import FLOOR, OFFICIAL, OURS, Section
+from common import FLOOR, OFFICIAL, OURS, Section, Verdict
 
 SEQUENCE = {FLOOR: 2_000, OURS: 2_000, OFFICIAL: 300}
 THREADED = {OURS: 3_200, OFFICIAL: 480}  # of 16 threads together
 TEXTS = 1_000
 LENGTHS = (768, 32)  # of a vector: that of a usual embedding model, and a small one
 THREADS = 16
+MANY = "this package, `embed_many`"
 
 
 # -- in the child -------------------------------------------------------------------------------
@@ -77,6 +79,19 @@ def embed(variant, host, count, length):
     return clock.per(count)
 
 
+def embed_many(variant, host, count, length):
+    """`embed_many` of the same texts."""
+    import lmstudio
+
+    model = lmstudio.Client(host).embedding.model()
+    texts = [f"bench:vector:{length} text {number}" for number in range(count)]
+    assert len(list(model.embed_many(texts[:10]))) == 10
+    clock = clients.Clock()
+    vectors = [outcome.result for outcome in model.embed_many(texts)]
+    assert [len(vector) for vector in vectors] == [length] * count
+    return clock.per(count)
+
+
 # -- the benchmark ------------------------------------------------------------------------------
 
 
@@ -105,11 +120,19 @@ def measure(rounds, scale):
         above = common.ratio(threads[OURS], sequence[FLOOR], "wall")
         section.judge(f"time of {what}: this package / floor", above, 2, most=True)
         for length in LENGTHS:
-            counts = dict.fromkeys((FLOOR, OURS, OFFICIAL), TEXTS)
-            vectors = found(embed, counts, length=length)
-            what = f"`embed` of {scale(TEXTS, least=16):,} texts, {length} numbers each"
+            arguments = {"host": host, "count": scale(TEXTS, least=16), "length": length}
+            cases = {
+                variant: functools.partial(common.run_child, variant, embed, **arguments)
+                for variant in common.here(FLOOR, OURS, OFFICIAL)
+            }
+            cases[MANY] = functools.partial(common.run_child, OURS, embed_many, **arguments)
+            vectors = common.in_turn(rounds, cases)
+            what = f"`embed` of {arguments['count']:,} texts, {length} numbers each"
             show(section, what, vectors)
             judge(section, what, vectors, 8)
+            above = common.number(common.ratio(vectors[MANY], vectors[OURS], "cpu"))
+            what = f"CPU per text, {length} numbers each: `embed_many` / `embed` of a list"
+            section.verdicts.append(Verdict(what, f"{above} x", "-", None))
     return section
 
 

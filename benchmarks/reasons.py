@@ -20,7 +20,9 @@ REASONS = {
     "CPU per outcome of a batch": "The best and the worst do not do the same work. One at a time, "
     "two threads wait for each other and for the server at each outcome, as in a loop of "
     "`respond()`, beside which it stands below; where many are under way, they share waits and "
-    "system calls (the table counts them). What is left, the calls of Python, is the same.",
+    "system calls (the table counts them). What is left, the calls of Python, is the same. Two "
+    "threads that use no package at all differ by several times; the next row adds no more than "
+    "their difference to our best, and that alone is about the target.",
     "time of `count_tokens` one after another": "Two threads hand over to each other twice in each "
     "call; on a busy machine each of these takes longer.",
     "import time with the names used": "Half of what our own modules take goes into making attrs "

@@ -109,7 +109,17 @@ class LMStudioTimeoutError(LMStudioError, TimeoutError):
 
 @attrs.frozen(kw_only=True)
 class SerializedLMSExtendedError:
-    """What LM Studio says about an error; every field is optional on the wire."""
+    """What LM Studio says about an error; every field is optional on the wire.
+
+    Attributes:
+        title: What is wrong, in a few words.
+        cause: Why.
+        suggestion: What to do about it.
+        error_data: More about it, for programs.
+        display_data: What LM Studio shows in its windows; ``code`` tells what kind of error it is.
+        stack: Where in LM Studio it comes from.
+        root_title: The title of the error that this one comes from.
+    """
 
     title: Any = "Unknown error"
     cause: Any = None

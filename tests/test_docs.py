@@ -16,22 +16,28 @@ from lmstudio._connection import discovery as _discovery
 from lmstudio.testing import Plugin, Server, Tool
 
 ROOT = Path(__file__).parent.parent
-APPS = sorted((ROOT / "docs" / "apps").glob("*.md"))  # tests/apps runs their programs
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *APPS]
+APPS = sorted((ROOT / "docs" / "apps").glob("*.md"))
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *TUTORIALS, *APPS]
 
 
 def name(page, match):
     """Where a program stands."""
-    folder = "apps/" if page in APPS else ""
-    return f"{folder}{page.name}-{page.read_text()[: match.start()].count(chr(10)) + 1}"
+    folder = f"{page.parent.name}/" if page in [*APPS, *TUTORIALS] else ""
+    line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
+    return f"{folder}{page.name}-{line}"
 
 
 ALL_PROGRAMS = [
     pytest.param(match[1], id=name(page, match))
     for page in PAGES
-    for match in re.finditer(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for match in re.finditer(
+        r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
 ]
-OWN_PROGRAMS = [param for param in ALL_PROGRAMS if not param.id.startswith("apps/")]
+# tests/apps runs the first, tests/test_examples.py the second.
+OTHERS = ("apps/", "tutorials/testing")
+OWN_PROGRAMS = [param for param in ALL_PROGRAMS if not param.id.startswith(OTHERS)]
 WINDOWS = {
     param.id: param
     for param in OWN_PROGRAMS
@@ -54,6 +60,7 @@ ARGUMENTS = {
     "search": {"query": "ice"},
     "delete": {"path": "/etc/x"},
     "ask_person": {"question": "When?"},
+    "search_notes": {"query": "rent"},
 }
 
 
@@ -61,6 +68,7 @@ PLUGIN = Plugin(
     identifier="mcp/playwright",
     tools=[Tool(name="browser_navigate", status=["loading"], result="")],
 )
+LEAVES = re.compile("cancel|break|stop")  # in a program that does not want the whole reply
 QUICK = 3  # replies to a batch that end by themselves
 
 
@@ -74,8 +82,12 @@ def script(server, program):
         server.unload("test-llm")
         server.load("test-vlm")
     if "_many(" in program:
-        server.reply("Once upon a time.", repeat=QUICK)
+        label = '{"topic": "delivery", "is_complaint": true}'
+        reply = label if "response_format=" in program else "Once upon a time."
+        server.reply(reply, repeat=QUICK)
         server.reply("word " * 2000, delay=0.002, repeat=8)
+    elif not LEAVES.search(program) and tool is None:
+        server.reply("A delivery.")
     elif tool is None:
         server.reply("word " * 2000, delay=0.002, repeat=3)
     else:
@@ -94,6 +106,7 @@ def server():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_program_runs_as_it_stands(server, monkeypatch, tmp_path, program):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff" + bytes(1000))
+    (tmp_path / "messages.csv").write_text("id,text\n1,Late.\n2,Great!\n3,Where is it?\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (server.port,))
     tool = script(server, program)
@@ -110,8 +123,8 @@ def test_the_program_runs_as_it_stands(server, monkeypatch, tmp_path, program):
     if "_many(" in program:  # of the others, some may have been withdrawn before they were sent
         assert all(stopped[QUICK:]), program
         assert len(stopped) <= QUICK + 8, program
-    else:
-        assert tool is not None or all(stopped), program
+    elif tool is None and LEAVES.search(program):
+        assert all(stopped), program
     if tool is not None and "cancelled" not in program:  # the model got the tool's result
         assert [message["role"] for message in server.predictions[-1].messages][-1] == "tool"
 
@@ -163,5 +176,5 @@ def test_type_checkers_have_nothing_against_the_programs(tmp_path):
 
 def test_links_between_the_pages_lead_somewhere():
     for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

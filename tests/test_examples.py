@@ -80,6 +80,16 @@ def test_the_tests_on_the_page_about_testing_pass(tmp_path):
     assert run_pytest(tmp_path) >= len(tests) > 3
 
 
+def test_the_tests_of_the_tutorial_pass_after_each_step(tmp_path):
+    page = (ROOT / "docs" / "tutorials" / "testing.md").read_text(encoding="utf-8")
+    passed = []
+    for step in page.split("\n## Step ")[1:]:
+        for block in re.findall(r"^```python\n(.*?)^```", step, re.MULTILINE | re.DOTALL):
+            (tmp_path / re.match(r"# (\w+\.py)\n", block)[1]).write_text(block)
+        passed.append(run_pytest(tmp_path))
+    assert passed == [1, 3, 6]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python reads TOML from 3.11 on")
 def test_the_script_on_the_page_about_testing_can_be_played(tmp_path):
     page = (ROOT / "docs" / "testing.md").read_text()

@@ -31,15 +31,19 @@ ROOMS = {
         cancel_token callback_gate
     """,
     "_json": "whole annotations converter dereference from_json json_schema pattern schema_check",
-    "_config": "from_user options option_dicts template_options load_rules to_wire from_wire",
+    "_config": """
+        from_user option option_docs prediction_options gpu_setting llm_load_options
+        embedding_load_options prediction_dicts load_dicts template_options load_rules to_wire
+        from_wire
+    """,
     "_connection": """
         limits address endpoints request frames json_limits transport wire dial http_exchange route
         connect discovery trusted_files installation call inner_call silence protocol reactor
         reported port connection_state dispatcher session scope start_local
     """,
     "_values": """
-        messages chat_input openai_messages chat local_file devices model_info results log_events
-        documents server_info lm_link
+        messages chat_input openai_messages chat local_file devices model_info model_search
+        results log_events documents server_info lm_link
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system plugins",
     "_background": """

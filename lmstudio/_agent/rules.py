@@ -26,11 +26,20 @@ from .tools import Tool
 InvalidToolRequestHandler: TypeAlias = Callable[
     [LMStudioPredictionError, "ToolCallRequest | None"], "str | None"
 ]
+"""Gets a tool call that cannot be made, as an error, and the request, or None if it cannot be read.
+
+What it returns is told to the model instead of the error; None: the error is told. Without a
+request, the error is raised in any case.
+"""
 GuardToolCallCallback: TypeAlias = Callable[[GuardToolCallController], Any]
+"""Gets each tool call before it is made, and may allow, change or deny it."""
 ToolCallReportCallback: TypeAlias = Callable[[int, str, int], Any]
+"""Gets the number of a tool call, what the tool has told, and the number of the round."""
 ToolCallResultCallback: TypeAlias = Callable[[int, ToolCallResultData, int], Any]
+"""Gets the number of a tool call, its result, and the number of the round."""
 
 ActMessageCallback: TypeAlias = Callable[["AssistantResponse | ToolResultMessage"], Any]
+"""Gets each message that `act()` adds: a response of the model, or the results of tools."""
 
 
 @attrs.frozen(kw_only=True)

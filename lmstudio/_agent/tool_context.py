@@ -65,9 +65,9 @@ class ToolCallContext:
             cancel_token: What the tool should look at.
             report: Called with the kind of report and the text.
         """
-        self.call_id = call_id
-        self.round_index = round_index
-        self.cancel_token = cancel_token
+        self.call_id: int = call_id
+        self.round_index: int = round_index
+        self.cancel_token: CancelToken = cancel_token
         self._report = report
 
     def status(self, text: str) -> None:

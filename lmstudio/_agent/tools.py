@@ -29,14 +29,18 @@ logger = logging.getLogger(__name__)
 
 class _ToolFunctionDefRequired(TypedDict):
     name: str
+    """What the model calls it."""
     description: str
+    """What it does, for the model."""
     parameters: Mapping[str, Any]
+    """The type of each parameter by name, or ``{"type": ..., "default": ...}``."""
 
 
 class ToolFunctionDefDict(_ToolFunctionDefRequired, total=False):
     """`ToolFunctionDef` as a dict."""
 
     implementation: Callable[..., Any] | None
+    """Called with the arguments by name; None: the tool is described only."""
 
 
 @attrs.frozen(kw_only=True)
@@ -119,10 +123,10 @@ class RawFunctionTool:
     implementation: Callable[..., Any] | None = None
 
 
-# A dict is like one of the classes, or like a tool in OpenAI's API.
 ToolDefinition: TypeAlias = (
     ToolFunctionDef | RawFunctionTool | ToolFunctionDefDict | Mapping[str, Any] | Callable[..., Any]
 )
+"""A tool: a function, one of the classes, or a dict like one, or like a tool in OpenAI's API."""
 
 
 public(ToolFunctionDef, ToolFunctionDefDict, RawFunctionTool)

@@ -29,7 +29,7 @@ from .._background.thread import check_other_thread
 from .._batch.calls import RequestRun, Work
 from .._batch.hosts import CAUSE, Host, Hosts
 from .._batch.numbers import BatchNumbers, Tally
-from .._batch.options import BatchSettings, Progress
+from .._batch.options import BatchProgress, BatchSettings
 from .._batch.outcome import BatchOutcome
 from .._batch.progress import show_progress
 from .._batch.records import record_of
@@ -99,7 +99,7 @@ class AsyncBatch(Generic[R]):
         settings: BatchSettings,
         *,
         limits: CallLimits,
-        progress: Progress,
+        progress: BatchProgress,
     ) -> None:
         """Prepare a batch; `respond_many()` and its kin do.
 

@@ -23,7 +23,7 @@ from .._config.to_wire import ModelKind
 from .._connection.address import Identity, parse_api_host
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, TimeLimit
 from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._requests.uploads import UploadProgressCallback
 from .._values.devices import DeviceIdentifier
@@ -50,6 +50,10 @@ class AsyncClient:
     It connects at the first call, and again after a connection was lost. One thread of its own
     does all reading and writing; it ends with `close()`, or when the client is collected.
 
+    What it can do is in its parts: `llm`, `embedding`, `files`, `repository`, `plugins`, `system`
+    and `diagnostics`. ``client.llm.model()`` returns an `AsyncLLM`, which replies: see
+    ``help(lmstudio.AsyncLlmNamespace.model)`` and ``help(lmstudio.AsyncLLM)``.
+
     Thread safety: everything may be called from several threads at once.
     """
 
@@ -59,7 +63,7 @@ class AsyncClient:
         api_token: str | None = None,
         *,
         timeout: float | None = None,
-        idle_timeout: Limit = ...,
+        idle_timeout: TimeLimit = ...,
         cancel_grace: float = 2.0,
         connect_timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
@@ -76,7 +80,7 @@ class AsyncClient:
             api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
                 ``LMSTUDIO_API_TOKEN``, else a guest; "": a guest in any case.
             timeout: Seconds for each whole call, unless it sets its own; None: no limit.
-            idle_timeout: Seconds of silence of the server, likewise; by default that of
+            idle_timeout: Seconds of silence of the server, likewise; ``...``: those of
                 `set_sync_api_timeout()`.
             cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
             connect_timeout: Seconds in which a connection must be open and accepted.
@@ -239,7 +243,7 @@ class AsyncClient:
 
     @property
     def llm(self) -> AsyncLlmNamespace:
-        """The language models.
+        """The language models: ``help(lmstudio.AsyncLlmNamespace)``.
 
         It has `model()`, `load_new_instance()`, `unload()`, `list_loaded()`, `list_downloaded()`,
         `get_model_info()` and `estimate_resources()`.
@@ -248,7 +252,7 @@ class AsyncClient:
 
     @property
     def embedding(self) -> AsyncEmbeddingNamespace:
-        """The embedding models.
+        """The embedding models: ``help(lmstudio.AsyncEmbeddingNamespace)``.
 
         It has `model()`, `load_new_instance()`, `unload()`, `list_loaded()`, `list_downloaded()`,
         `get_model_info()` and `estimate_resources()`.
@@ -257,7 +261,7 @@ class AsyncClient:
 
     @property
     def system(self) -> AsyncSystemNamespace:
-        """What concerns the whole server.
+        """What concerns the whole server: ``help(lmstudio.AsyncSystemNamespace)``.
 
         It has `get_version()`, `get_info()`, `list_downloaded_models()`,
         `list_downloaded_model_variants()`, `notify()`, `start_http_server()`,
@@ -267,25 +271,32 @@ class AsyncClient:
 
     @property
     def diagnostics(self) -> AsyncDiagnosticsNamespace:
-        """What the server tells of itself: `stream_logs()`."""
+        """What the server tells of itself: ``help(lmstudio.AsyncDiagnosticsNamespace)``.
+
+        It has `stream_logs()`.
+        """
         return self._diagnostics
 
     @property
     def repository(self) -> AsyncRepositoryNamespace:
-        """The models that can be downloaded: `search_models()`.
+        """The models that can be downloaded: ``help(lmstudio.AsyncRepositoryNamespace)``.
 
-        The devices of LM Link are `lm_link`, with `get_status()` and `set_preferred_device()`.
+        It has `search_models()`. The devices of LM Link are `lm_link`, with `get_status()` and
+        `set_preferred_device()`.
         """
         return self._repository
 
     @property
     def plugins(self) -> AsyncPluginsNamespace:
-        """The plugins and MCP servers: `tools(name)` is a session with the tools of one."""
+        """The plugins and MCP servers: ``help(lmstudio.AsyncPluginsNamespace)``.
+
+        `tools(name)` is a session with the tools of one.
+        """
         return self._plugins
 
     @property
     def files(self) -> AsyncFilesNamespace:
-        """The files that are put onto the server, and what it does with them.
+        """The files that are put onto the server: ``help(lmstudio.AsyncFilesNamespace)``.
 
         It has `prepare_file()`, `prepare_image()`, `parse_document()`, `get_document_parser()`,
         `retrieve()` and `get_file_path()`.

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import Limit, call_limits
+from .._connection.limits import TimeLimit, call_limits
 from .._requests import diagnostics
 from .handle import namespace_text
 from .log_stream import AsyncLogStream
@@ -32,8 +33,8 @@ class AsyncDiagnosticsNamespace:
         self,
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = None,
-        idle_timeout: Limit = None,
+        timeout: TimeLimit = None,
+        idle_timeout: TimeLimit = None,
     ) -> AsyncLogStream:
         """Prepare a stream of the events of LM Studio's log: what all clients ask its models, too.
 
@@ -59,3 +60,6 @@ class AsyncDiagnosticsNamespace:
         """
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return AsyncLogStream(self._session, diagnostics.stream_logs(), limits)
+
+
+public(AsyncDiagnosticsNamespace)

@@ -8,7 +8,8 @@ import lmstudio  # in annotations: the names that need not be imported before th
 
 from .._api.backports import Self, Unpack
 from .._api.public import public
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._connection.limits import CallLimits
 from .._requests import models
 from .._requests.loading import (
@@ -25,7 +26,8 @@ from .llm import AsyncLLM
 if TYPE_CHECKING:
     from .namespaces import AsyncModelNamespace
 
-DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
+DEFAULT_TTL = 60 * 60
+"""Seconds that an idle model stays loaded, unless a call says otherwise: an hour."""
 
 H = TypeVar("H", bound=AsyncModelHandle)  # the handle of a loaded model
 # The options of loading.
@@ -161,6 +163,7 @@ class AsyncDownloadedEmbeddingModel(
 
 
 AnyAsyncDownloadedModel: TypeAlias = AsyncDownloadedModel[Any, Any, Any]
+"""A model of either kind that is there for loading."""
 
 
 public(AsyncDownloadedModel, AsyncDownloadedLlm, AsyncDownloadedEmbeddingModel)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from .._api.backports import Unpack
 from .._api.callbacks import check_callback
+from .._api.public import public
 from .._concurrency.callback_gate import CallbackRunner
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, TimeLimit
 from .._handles.files import FilesNamespace
 from .._handles.handle import namespace_text
 from .._requests.uploads import UploadProgressCallback
@@ -47,8 +48,8 @@ class AsyncFilesNamespace(AsyncUploadedFiles):
         *,
         on_progress: UploadProgressCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> FileHandle:
         """Upload an image, and return a handle that can be put into a chat.
 
@@ -140,3 +141,6 @@ class _Progress:
                 raise self._failure
             finally:
                 self._failure = None
+
+
+public(AsyncFilesNamespace)

@@ -1,8 +1,6 @@
 # Made by tests/api/make_asyncio.py out of _handles/handle.py.
 """What all handles of loaded models have in common."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from .._api.backports import Unpack
 from .._api.public import public
 from .._api.shown import shown
-from .._config.options import AnyLoadConfig
+from .._config.embedding_load_options import AnyLoadConfig
 from .._config.to_wire import ModelKind
 from .._connection.limits import CallLimits
 from .._connection.request import Request

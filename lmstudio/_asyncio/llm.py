@@ -12,10 +12,10 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import TypeVar, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
-from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
+from .._batch.options import BatchOptions, BatchProgress, BatchSettings, check_places
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._json.json_schema import DictSchema
 from .._prediction.callbacks import (
     PredictionCallbacks,
@@ -66,7 +66,13 @@ T = TypeVar("T", default=None)
 
 
 class AsyncLLM(AsyncModelHandle):
-    """A handle of a loaded language model.
+    """A handle of a loaded language model, as ``client.llm.model()`` returns one.
+
+    `respond_stream()` and `respond()` reply in a chat (``help(lmstudio.Chat)``), `act()` with
+    tools, `respond_many()` to many inputs. What they return is explained by
+    ``help(lmstudio.AsyncPredictionStream)``, ``help(lmstudio.PredictionResult)``,
+    ``help(lmstudio.ActResult)`` and ``help(lmstudio.AsyncBatch)``; the options that they take by
+    ``help(lmstudio.LlmPredictionConfig)``.
 
     Thread safety: the tasks of one event loop.
 
@@ -98,8 +104,8 @@ class AsyncLLM(AsyncModelHandle):
         on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
         on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> AsyncPredictionStream[T]:
         """Prepare a reply in a chat, to be iterated over.
 
@@ -137,7 +143,8 @@ class AsyncLLM(AsyncModelHandle):
             cancel_event: An event, or several, that stop the prediction: `threading.Event`,
                 `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
             timeout: Seconds for the whole prediction; None: no limit.
-            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+            idle_timeout: Seconds of silence of the server (progress counts); None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             A stream. Callbacks run on the event loop, while a task iterates or waits, and what they
@@ -187,8 +194,8 @@ class AsyncLLM(AsyncModelHandle):
         on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
         on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a reply in a chat.
 
@@ -219,8 +226,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> AsyncPredictionStream[T]:
         """Prepare a continuation of a text, without a chat.
 
@@ -257,8 +264,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a continuation of a text, without a chat.
 
@@ -281,8 +288,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> AsyncPredictionStream[T]:
         """Prepare a continuation of a text by the endpoint that newer servers have for it.
 
@@ -290,8 +297,8 @@ class AsyncLLM(AsyncModelHandle):
 
         The model is given the text as it is. `complete_stream()`, which every server knows, sends
         it as a chat with a template that lets it through. The arguments, and what is returned, are
-        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
-        the `stop_strings` that `config` gives hold, none of a preset.
+        the same (see there); but tools and a reasoning budget, which exist in chats only, are
+        refused, and only the `stop_strings` that `config` gives hold, none of a preset.
 
         Raises:
             LMStudioValueError: An argument cannot be used. An older server, which does not know
@@ -322,8 +329,8 @@ class AsyncLLM(AsyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a continuation of a text by the endpoint that newer servers have for it.
 
@@ -348,9 +355,9 @@ class AsyncLLM(AsyncModelHandle):
         tools: Iterable[lmstudio.ToolDefinition] | None = None,
         tool_choice: Literal["auto", "none", "required"] | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
         """Return an iterator over the replies to many inputs, which are read as they are needed.
@@ -373,7 +380,8 @@ class AsyncLLM(AsyncModelHandle):
             cancel_event: An event, or several, that stop all of it.
             timeout: Seconds for each prediction; None: no limit. (For all of them:
                 ``cancel_event=CancelToken.after(seconds)``.)
-            idle_timeout: Seconds of silence of the server in each; None: no limit.
+            idle_timeout: Seconds of silence of the server in each; None: no limit. For both,
+                ``...`` is the client's own setting.
             progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
                 a function of the `BatchNumbers`, or of the number of inputs that are done and of
                 all (None if unknown).
@@ -418,9 +426,9 @@ class AsyncLLM(AsyncModelHandle):
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.AsyncBatch[PredictionResult[T]]:
         """Return an iterator over the continuations of many texts; see `respond_many()`.
@@ -551,8 +559,8 @@ class AsyncLLM(AsyncModelHandle):
         on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
         tool_timeout: float | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> ActResult:
         """Let the model answer in a chat with the help of tools, in as many rounds as it needs.
 
@@ -616,7 +624,8 @@ class AsyncLLM(AsyncModelHandle):
             cancel_event: An event, or several, that stop all of it: the prediction, the tools that
                 run (by their `cancel_token`), and what would come after them.
             timeout: Seconds for all of it; None: no limit.
-            idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
+            idle_timeout: Seconds of silence of the server during a prediction; None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             The number of rounds, the time, whether it was cancelled, and the calls that are left

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._api.backports import Unpack
+from .._api.public import public
 from .._connection.limits import CallLimits
 from .._requests import repository
 from .._values.lm_link import LmLinkStatus
@@ -56,3 +57,6 @@ class AsyncLmLinkNamespace:
         Endpoint: rpc ``repository/lmLinkSetPreferredDevice``.
         """
         await self._session.async_call(repository.set_preferred_device(device_identifier), **limits)
+
+
+public(AsyncLmLinkNamespace)

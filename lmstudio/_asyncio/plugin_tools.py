@@ -19,7 +19,7 @@ from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.once import Once
 from .._connection.call import END, WAKE
 from .._connection.inner_call import ChannelInbox
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._requests import plugins
 from .._requests.plugins import ToolDescription, ToolReportCallback
@@ -186,8 +186,8 @@ class AsyncPluginTools:
         on_status: ToolReportCallback | None = None,
         on_warning: ToolReportCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> Any:
         """Call a tool, and return what it returned, as JSON data. In `act()` the model does so.
 
@@ -198,7 +198,8 @@ class AsyncPluginTools:
             on_warning: Called on the event loop with what it says that it coped with.
             cancel_event: An event, or several, that abort the call; the session stays open.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds in which nothing is heard of the call; None: no limit.
+            idle_timeout: Seconds in which nothing is heard of the call; None: no limit. For both,
+                ``...`` is the client's own setting.
 
         Raises:
             LMStudioServerError: The tool failed.

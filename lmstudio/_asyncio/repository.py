@@ -9,11 +9,11 @@ from typing import Any
 from .._api.backports import Unpack
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
-from .._values.model_info import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
+from .._values.model_search import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
 from .handle import namespace_text
 from .lm_link import AsyncLmLinkNamespace
 from .session import AsyncSession
@@ -146,8 +146,8 @@ class AsyncModelDownloadOption:
         on_finalize: DownloadFinalizedCallback | None = None,
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> str:
         """Download the model, and return the key by which it can be loaded.
 
@@ -161,7 +161,8 @@ class AsyncModelDownloadOption:
             cancel_event: An event, or several, that stop the download.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds of silence of the server; None: no limit. It may be silent for
-                long while it stores a large model on a slow disk.
+                long while it stores a large model on a slow disk. For both, ``...`` is the client's
+                own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed; the server was
@@ -187,4 +188,4 @@ def _shown(owner: object, data: object, *names: str) -> str:
     return f"{type(owner).__name__}({fields})"
 
 
-public(AsyncAvailableModel, AsyncModelDownloadOption)
+public(AsyncAvailableModel, AsyncModelDownloadOption, AsyncRepositoryNamespace)

@@ -12,7 +12,7 @@ import cattrs  # noqa: F401  # the answers need it, and it takes long: not in th
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.clock import monotonic
 from .._connection.call import END, WAKE, Call
-from .._connection.limits import Limit, call_limits
+from .._connection.limits import TimeLimit, call_limits
 from .._connection.request import Request
 from .._connection.session import FEW_CALLS, MANY_CALLS, Session
 from .events import attach_events
@@ -81,8 +81,8 @@ class AsyncSession(Session):
         request: Request[T],
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
         since: float | None = None,
         inside: Call | None = None,
     ) -> T:
@@ -102,8 +102,8 @@ class AsyncSession(Session):
         next_request: Callable[[T], Request[U]],
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> U:
         """Ask for one thing and, with what it was, for another; as `Session.call_two`."""
         since = monotonic()
@@ -116,8 +116,8 @@ class AsyncSession(Session):
         requests: Iterable[Request[T]],
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> list[T]:
         """Ask for several things; return what the answers mean; as `Session.call_each`."""
         events = check_events(cancel_event)

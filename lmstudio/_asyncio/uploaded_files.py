@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._requests import documents
 from .._requests.documents import ParsingCallback, RetrievalCallback, file_identifier
 from .._values.documents import DocumentParser, ParsedDocument, RetrievalResult
@@ -70,8 +70,8 @@ class AsyncUploadedFiles:
         parser: DocumentParser | None = None,
         on_progress: ParsingCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> ParsedDocument:
         """Return the text of a document, such as a PDF file.
 
@@ -81,7 +81,8 @@ class AsyncUploadedFiles:
             on_progress: Called on the event loop with the share that is read, from 0 to 1.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.
@@ -110,8 +111,8 @@ class AsyncUploadedFiles:
         database_file: str | None = None,
         on_progress: RetrievalCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> RetrievalResult:
         """Return the pieces of files that fit a query best.
 
@@ -130,7 +131,8 @@ class AsyncUploadedFiles:
             on_progress: Called on the event loop with each new `RetrievalProgress`.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.

@@ -55,6 +55,9 @@ class BackgroundCall(Future[T]):
     `result()` gives what had arrived. What else is cancelled ends with `LMStudioCancelledError`.
 
     Thread safety: everything may be called from any thread.
+
+    Attributes:
+        worker: The identifier of the thread that brings the outcome; 0: it has none of its own.
     """
 
     def __init__(self, stop: Callable[[Any], bool]) -> None:
@@ -63,7 +66,7 @@ class BackgroundCall(Future[T]):
         self._condition = _Condition()
         self._stop = stop
         self._process = fork.current
-        self.worker = 0  # the thread that brings the outcome, if it has one of its own
+        self.worker = 0
         self.set_running_or_notify_cancel()
 
     def __repr__(self) -> str:

@@ -46,7 +46,7 @@ class TkDispatcher:
             raise LMStudioValueError(
                 f"TkDispatcher needs a widget of tkinter, not {shown(widget)}."
             )
-        self.closed = CancelToken()
+        self.closed: CancelToken = CancelToken()
         self._poller = poller_of(widget)
         self._poller.add(self.closed, widget)
 
@@ -91,7 +91,7 @@ class QtDispatcher:
         application = core.QCoreApplication.instance()
         if application is None:
             raise LMStudioRuntimeError("Make the QApplication first, then the QtDispatcher.")
-        self.closed = CancelToken()
+        self.closed: CancelToken = CancelToken()
         closed = self.closed
         signal = core.Signal if hasattr(core, "Signal") else core.pyqtSignal
 

@@ -35,7 +35,7 @@ from ..errors import (
 from .calls import RequestRun, Work
 from .hosts import CAUSE, Host, Hosts
 from .numbers import BatchNumbers, Tally
-from .options import BatchSettings, Progress
+from .options import BatchProgress, BatchSettings
 from .outcome import BatchOutcome
 from .progress import show_progress
 from .records import record_of
@@ -86,7 +86,7 @@ class Batch(Generic[R]):
         settings: BatchSettings,
         *,
         limits: CallLimits,
-        progress: Progress,
+        progress: BatchProgress,
     ) -> None:
         """Prepare a batch; `respond_many()` and its kin do.
 

@@ -53,10 +53,10 @@ class BatchJournal:
                 f"journal must be a path or a BatchJournal; {shown(path)} was given."
             )
         check_callback("input_id", input_id, "input")
-        self.path = os.fsdecode(path)
+        self.path: str = os.fsdecode(path)
         self.input_id = input_id
-        self.fsync = check_flag(fsync, "fsync")
-        self.retry_errors = check_flag(retry_errors, "retry_errors")
+        self.fsync: bool = check_flag(fsync, "fsync")
+        self.retry_errors: bool = check_flag(retry_errors, "retry_errors")
 
     def __repr__(self) -> str:
         """Show the path."""

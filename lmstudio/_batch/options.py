@@ -11,6 +11,7 @@ import lmstudio
 from .._api.callbacks import check_callback
 from .._api.checks import check_count, check_flag, check_seconds
 from .._api.numbers import as_whole
+from .._api.public import public
 from .._api.shown import shown
 from ..errors import LMStudioValueError
 from .numbers import BatchNumbers
@@ -21,25 +22,32 @@ if TYPE_CHECKING:
 PATIENCE = 300.0  # seconds
 PLACES = 4  # where nobody says how many inputs may run at once
 
-Progress: TypeAlias = (
+BatchProgress: TypeAlias = (
     Literal["rich", "tqdm"]
     | Callable[[BatchNumbers], Any]
     | Callable[[int, int | None], Any]
     | None
 )
+"""How a batch shows its progress: a bar of rich or tqdm, a function, or None, which is not at all.
+
+A function with one parameter gets the `BatchNumbers`, one with two how many inputs are done and
+how many there are, or None.
+"""
 
 
 class BatchOptions(TypedDict, total=False):
     """What all methods for batches take.
 
-    `patience`: seconds that no server may be there before the batch ends with the connection's
-    error (default 300; 0: at once; None: no limit). `retries`: how often an input is tried again
-    after a server's error, a time limit or a structured reply that does not fit (default 0).
-    `retry_if`: called with the `BatchOutcome` before that; what is not true is not tried again.
-    `journal`: a file, or a `BatchJournal`, that makes the batch resumable. `ahead`: how many inputs
-    may be begun beyond the places, while an outcome before them is not given (default: 1,000 if
-    they are ordered, else three for each place). `to_prompt`: makes what is asked out of an input;
-    without it that is the input itself.
+    Attributes:
+        patience: Seconds that no server may be there before the batch ends with the connection's
+            error. Default: 300; 0: at once; None: no limit.
+        retries: How often an input is tried again after a server's error, a time limit, or a
+            structured reply that does not fit. Default: 0.
+        retry_if: Called with the `BatchOutcome` before that; what is not true is not tried again.
+        journal: A file, or a `BatchJournal`, that makes the batch resumable. Default: none.
+        ahead: How many inputs may be begun beyond the places, while an outcome before them is not
+            given. Default: 1,000 if they are ordered, else three for each place.
+        to_prompt: Makes what is asked out of an input. Default: that is the input itself.
     """
 
     patience: float | None
@@ -74,9 +82,9 @@ class BatchSettings:
         if unknown:
             name = next(iter(unknown))
             raise TypeError(f"{name!r} is no argument of methods for batches.")
-        self.ordered = check_flag(ordered, "ordered")
-        self.patience = check_seconds(patience, "patience")
-        self.retries = _check_retries(retries)
+        self.ordered: bool = check_flag(ordered, "ordered")
+        self.patience: float | None = check_seconds(patience, "patience")
+        self.retries: int = _check_retries(retries)
         check_callback("retry_if", retry_if, "outcome")
         check_callback("to_prompt", to_prompt, "input")
         self.retry_if = retry_if
@@ -104,3 +112,6 @@ def check_places(value: object) -> int | None:
     """
     places: int | None = check_count(value, "max_parallel")
     return places
+
+
+public(BatchOptions)

@@ -15,7 +15,7 @@ from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackRunner
 from ..errors import LMStudioValueError
 from .numbers import BatchNumbers
-from .options import Progress
+from .options import BatchProgress
 
 # Of a stderr that is closed, or that nobody reads: the batch goes on without its bar.
 _UNWRITABLE = (OSError, ValueError)
@@ -42,7 +42,7 @@ class ProgressDisplay:
 
 
 def show_progress(
-    progress: Progress, total: int | None, owner: object, gate: CallbackRunner
+    progress: BatchProgress, total: int | None, owner: object, gate: CallbackRunner
 ) -> ProgressDisplay:
     """Return what shows the progress of a batch, and closes its bar if the batch is dropped.
 

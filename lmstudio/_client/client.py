@@ -23,7 +23,7 @@ from .._config.to_wire import ModelKind
 from .._connection.address import Identity, parse_api_host
 from .._connection.connect import Connector
 from .._connection.discovery import Discovery, find_local, is_lm_studio
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, TimeLimit
 from .._connection.route import Route, check_headers, check_ssl_context, parse_proxy
 from .._connection.session import Session
 from .._handles.diagnostics import DiagnosticsNamespace
@@ -49,6 +49,10 @@ class Client:
     It connects at the first call, and again after a connection was lost. One thread of its own
     does all reading and writing; it ends with `close()`, or when the client is collected.
 
+    What it can do is in its parts: `llm`, `embedding`, `files`, `repository`, `plugins`, `system`
+    and `diagnostics`. ``client.llm.model()`` returns an `LLM`, which replies: see
+    ``help(lmstudio.LlmNamespace.model)`` and ``help(lmstudio.LLM)``.
+
     Thread safety: everything may be called from several threads at once.
     """
 
@@ -58,7 +62,7 @@ class Client:
         api_token: str | None = None,
         *,
         timeout: float | None = None,
-        idle_timeout: Limit = ...,
+        idle_timeout: TimeLimit = ...,
         cancel_grace: float = 2.0,
         connect_timeout: float = 5.0,
         ssl_context: ssl.SSLContext | None = None,
@@ -75,7 +79,7 @@ class Client:
             api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
                 ``LMSTUDIO_API_TOKEN``, else a guest; "": a guest in any case.
             timeout: Seconds for each whole call, unless it sets its own; None: no limit.
-            idle_timeout: Seconds of silence of the server, likewise; by default that of
+            idle_timeout: Seconds of silence of the server, likewise; ``...``: those of
                 `set_sync_api_timeout()`.
             cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
             connect_timeout: Seconds in which a connection must be open and accepted.
@@ -235,7 +239,7 @@ class Client:
 
     @property
     def llm(self) -> LlmNamespace:
-        """The language models.
+        """The language models: ``help(lmstudio.LlmNamespace)``.
 
         It has `model()`, `load_new_instance()`, `unload()`, `list_loaded()`, `list_downloaded()`,
         `get_model_info()` and `estimate_resources()`.
@@ -244,7 +248,7 @@ class Client:
 
     @property
     def embedding(self) -> EmbeddingNamespace:
-        """The embedding models.
+        """The embedding models: ``help(lmstudio.EmbeddingNamespace)``.
 
         It has `model()`, `load_new_instance()`, `unload()`, `list_loaded()`, `list_downloaded()`,
         `get_model_info()` and `estimate_resources()`.
@@ -253,7 +257,7 @@ class Client:
 
     @property
     def system(self) -> SystemNamespace:
-        """What concerns the whole server.
+        """What concerns the whole server: ``help(lmstudio.SystemNamespace)``.
 
         It has `get_version()`, `get_info()`, `list_downloaded_models()`,
         `list_downloaded_model_variants()`, `notify()`, `start_http_server()`,
@@ -263,25 +267,32 @@ class Client:
 
     @property
     def diagnostics(self) -> DiagnosticsNamespace:
-        """What the server tells of itself: `stream_logs()`."""
+        """What the server tells of itself: ``help(lmstudio.DiagnosticsNamespace)``.
+
+        It has `stream_logs()`.
+        """
         return self._diagnostics
 
     @property
     def repository(self) -> RepositoryNamespace:
-        """The models that can be downloaded: `search_models()`.
+        """The models that can be downloaded: ``help(lmstudio.RepositoryNamespace)``.
 
-        The devices of LM Link are `lm_link`, with `get_status()` and `set_preferred_device()`.
+        It has `search_models()`. The devices of LM Link are `lm_link`, with `get_status()` and
+        `set_preferred_device()`.
         """
         return self._repository
 
     @property
     def plugins(self) -> PluginsNamespace:
-        """The plugins and MCP servers: `tools(name)` is a session with the tools of one."""
+        """The plugins and MCP servers: ``help(lmstudio.PluginsNamespace)``.
+
+        `tools(name)` is a session with the tools of one.
+        """
         return self._plugins
 
     @property
     def files(self) -> FilesNamespace:
-        """The files that are put onto the server, and what it does with them.
+        """The files that are put onto the server: ``help(lmstudio.FilesNamespace)``.
 
         It has `prepare_file()`, `prepare_image()`, `parse_document()`, `get_document_parser()`,
         `retrieve()` and `get_file_path()`.

@@ -13,7 +13,8 @@ from .._api.secret import Secret
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._concurrency.once import Once
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._config.to_wire import ModelKind
 from .._connection.address import Address, Identity, parse_api_host
 from .._connection.limits import CallLimits
@@ -208,7 +209,9 @@ def llm(
 ) -> LLM:
     """Return a handle of a language model of the default client, loading it if need be.
 
-    See `Client.llm.model()` for the arguments and what it raises.
+    `model_key` is the key of a model; None: any that is loaded. See
+    ``help(lmstudio.LlmNamespace.model)`` for all arguments and what it raises, and
+    ``help(lmstudio.LLM)`` for what the handle can do.
     """
     return _default_client().llm.model(
         model_key,
@@ -236,7 +239,9 @@ def embedding_model(
 ) -> EmbeddingModel:
     """Return a handle of an embedding model of the default client, loading it if need be.
 
-    See `Client.llm.model()` for the arguments and what it raises.
+    `model_key` is the key of a model; None: any that is loaded. See
+    ``help(lmstudio.EmbeddingNamespace.model)`` for all arguments and what it raises, and
+    ``help(lmstudio.EmbeddingModel)`` for what the handle can do.
     """
     return _default_client().embedding.model(
         model_key,

@@ -17,12 +17,10 @@ from .._background.thread import add, check_interval
 from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
 from .._concurrency.threads import start_daemon
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
 from .._config.from_user import Config, read_config
-from .._config.options import (
-    EmbeddingLoadModelConfig,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-)
+from .._config.llm_load_options import LlmLoadModelConfig
+from .._config.prediction_options import LlmPredictionConfig
 from .._config.to_wire import structured_setting
 from .._connection.session import Session
 from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm

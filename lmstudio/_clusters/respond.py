@@ -19,10 +19,10 @@ from .._batch.batch import Batch
 from .._batch.calls import Predictions, RequestRun
 from .._batch.hosts import Host
 from .._batch.inquiry import Inquiry
-from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
+from .._batch.options import BatchOptions, BatchProgress, BatchSettings, check_places
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._connection.scope import CancelScope
 from .._json.json_schema import DictSchema
@@ -53,9 +53,9 @@ def respond_many_on_dask(
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
     preset: str | None = None,
     cancel_event: CancelEvent = None,
-    timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    progress: Progress = None,
+    timeout: TimeLimit = ...,
+    idle_timeout: TimeLimit = ...,
+    progress: BatchProgress = None,
     **options: Unpack[BatchOptions],
 ) -> lmstudio.Batch[PredictionResult[T]]:
     """Return an iterator over the replies to many inputs, by the workers of a Dask cluster.
@@ -86,7 +86,8 @@ def respond_many_on_dask(
         cancel_event: An event, or several, that stop all of it, everywhere; a `distributed.Event`
             may be set on any machine.
         timeout: Seconds for each prediction; None: no limit.
-        idle_timeout: Seconds of silence of the server in each; None: no limit.
+        idle_timeout: Seconds of silence of the server in each; None: no limit. For both, ``...`` is
+            the client's own setting.
         progress: What shows how far it is.
         **options: `patience` (while no worker is there that could ask), `retries`, `retry_if`,
             `journal`, `ahead`, `to_prompt`. All of it is done here, in the iterating thread.

@@ -13,8 +13,11 @@ from .deadline import Deadline, DeadlinePassed, receiver
 
 T = TypeVar("T")
 
-# Takes a function without arguments and has it called in the right thread, soon and in order.
 Dispatch: TypeAlias = Callable[[Callable[[], None]], Any]
+"""Gets a function without arguments, and has it called in the right thread, soon and in order.
+
+As `TkDispatcher` and `QtDispatcher` do, `loop.call_soon_threadsafe`, or `app.call_from_thread`.
+"""
 
 
 class CallbackRunner(Protocol):

@@ -292,6 +292,10 @@ class CancelToken:
 
 
 CancelEvent: TypeAlias = EventLike | Iterable[EventLike] | None
+"""What stops a call: an event, several of them, or None.
+
+An event is a `threading.Event`, a `CancelToken`, or anything else that has `is_set()`.
+"""
 
 
 def check_events(events: Any) -> list[Any]:

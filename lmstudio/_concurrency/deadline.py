@@ -27,7 +27,7 @@ class Deadline:
 
     def __init__(self, seconds: float | None) -> None:
         """Start the clock now."""
-        self.at = math.inf if seconds is None else monotonic() + seconds
+        self.at: float = math.inf if seconds is None else monotonic() + seconds
 
     def at_most(self, seconds: float) -> Deadline:
         """Return a deadline in `seconds`, or this one if it is earlier."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .._api.public import public
 from .._api.shown import Failure, shown
 from ..errors import LMStudioRuntimeError
 from .clock import monotonic, sleep
@@ -138,3 +139,6 @@ def keep_on(turn: Callable[[], bool]) -> None:
         except BaseException:
             note("a look at watched events failed")
             sleep(_PAUSE)
+
+
+public(EventLike)

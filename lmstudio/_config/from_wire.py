@@ -9,16 +9,12 @@ from typing import Any, Literal, TypeVar, overload
 import attrs
 
 from ..errors import LMStudioProtocolError
+from .embedding_load_options import AnyLoadConfig, EmbeddingLoadModelConfig
 from .from_user import Config, Reported, fits
+from .gpu_setting import GpuSetting
+from .llm_load_options import LlmLoadModelConfig
 from .load_rules import ruled_values
-from .options import (
-    AnyLoadConfig,
-    EmbeddingLoadModelConfig,
-    GpuSetting,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-    LlmStructuredPredictionSetting,
-)
+from .prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from .to_wire import (
     GPU_SPLIT_KEY,
     SPLIT_STRATEGIES,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import LMStudioValueError
-from .options import GpuSetting, LlmLoadModelConfig
+from .gpu_setting import GpuSetting
+from .llm_load_options import LlmLoadModelConfig
 
 _DRAFTING = (
     "speculative_draft_mtp",

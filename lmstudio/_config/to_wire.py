@@ -15,19 +15,18 @@ from .._json.converter import DictObject, camel_case, camel_keys, unstructure
 from .._json.dereference import dereference
 from .._json.json_schema import DictSchema, class_schema
 from ..errors import LMStudioValueError
+from .embedding_load_options import EmbeddingLoadModelConfig
 from .from_user import Config, Reported, read_config
+from .gpu_setting import GpuSetting
+from .llm_load_options import LlmLoadModelConfig
 from .load_rules import settle
-from .options import (
-    EmbeddingLoadModelConfig,
-    GpuSetting,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-    LlmStructuredPredictionSetting,
-)
+from .prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 
 KvField: TypeAlias = dict[str, Any]
 ModelKind: TypeAlias = Literal["llm", "embedding"]
+"""The kinds of models, by which LM Studio tells them apart."""
 ResponseSchema: TypeAlias = LlmStructuredPredictionSetting | DictSchema | type[Any]
+"""The form of a structured reply: a JSON Schema as a dict, a class that gives one, or a setting."""
 
 TOOLS_KEY = "llm.prediction.tools"
 TOOL_CHOICE_KEY = "llm.prediction.toolChoice"

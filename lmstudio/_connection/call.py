@@ -50,8 +50,8 @@ class Outcome:
 
     def __init__(self, value: Any = None, error: LMStudioError | None = None) -> None:
         """Hold the server's answer, or an error, or neither (nothing more will come)."""
-        self.value = value
-        self.error = error
+        self.value: Any = value
+        self.error: LMStudioError | None = error
 
 
 class CancelOnDrop(weakref.ref[Any]):
@@ -122,15 +122,15 @@ class Call:
             idle_timeout: Seconds of silence of the server, or None.
             grace: Seconds to wait for the server's last word after a cancel.
         """
-        self.dispatcher = dispatcher
-        self.endpoint = endpoint
-        self.parameter = parameter
-        self.timeout = timeout
-        self.idle_timeout = idle_timeout
-        self.grace = grace
-        self.id = next(_ids)
+        self.dispatcher: Dispatcher = dispatcher
+        self.endpoint: Endpoint = endpoint
+        self.parameter: Any = parameter
+        self.timeout: float | None = timeout
+        self.idle_timeout: float | None = idle_timeout
+        self.grace: float = grace
+        self.id: int = next(_ids)
         # Who came first: a cancel, with its reason, or the taker of the end.
-        self.claim = Once()
+        self.claim: Once = Once()
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.waiters: deque[queue.SimpleQueue[None]] = deque()
         self.tokens: list[CancelToken] = []  # which cancel it, until `unfollow`
@@ -141,13 +141,14 @@ class Call:
         self.message: FragmentedMessage | None = None  # what starts it, if that is big
         # I/O thread:
         self.outcome: Outcome | None = None
-        self.is_sent = False
-        self.stop = endpoint.stop  # the type of the packet that stops it, as of now
+        self.is_sent: bool = False
+        self.stop: str | None = endpoint.stop  # the type of the packet that stops it, as of now
         # What is to be sent into it, once what starts it is written; and the stop packet after it.
         self.unsent: list[tuple[bytes | FragmentedMessage, str | None]] = []
-        self.cancel_seen = False
-        self.started = self.sent = monotonic()  # `sent`: when the server took some of it, too
-        self.heard = 0.0  # when the last message for it arrived
+        self.cancel_seen: bool = False
+        self.started: float = monotonic()
+        self.sent: float = self.started  # when the server took some of it, too
+        self.heard: float = 0.0  # when the last message for it arrived
         self.grace_ends: float | None = None
 
     # -- any thread ---------------------------------------------------------------------------

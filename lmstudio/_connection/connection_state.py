@@ -112,7 +112,7 @@ class ConnectionState:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         """Be not connected, with nobody who listens."""
-        self.is_connected = False
+        self.is_connected: bool = False
         self._dispatcher = dispatcher
         self._subscriptions: list[StateSubscription] = []
         self._call: Call | None = None  # the channel, from its start to its end

@@ -42,13 +42,13 @@ class Dispatcher:
 
     def __init__(self, connector: Connector) -> None:
         """Prepare; no thread and no connection yet."""
-        self.process = fork.current
-        self.reactor = Reactor(self)
+        self.process: object = fork.current
+        self.reactor: Reactor = Reactor(self)
         self.dropped: deque[CancelOnDrop] = deque()
         self.open: dict[int, Call] = {}
         self._connector = connector
         self._ports: dict[str, ClientPort] = {}
-        self.state = ConnectionState(self)
+        self.state: ConnectionState = ConnectionState(self)
         self._heard_models = HeardModels()
         self._closing: Deadline | None = None
         self._failure: LMStudioError | None = None

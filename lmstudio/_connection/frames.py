@@ -87,7 +87,7 @@ class FragmentedMessage(Iterator["bytes | None"]):
         """Take the frames from an iterator; None stands for one that is not made yet."""
         self._frames = frames
         self._is_begun = False
-        self.is_complete = False  # its last frame was taken
+        self.is_complete: bool = False  # its last frame was taken
 
     def __next__(self) -> bytes | None:
         """Return the next frame, or None if it is not made yet."""

@@ -9,23 +9,30 @@ from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
 
-# Seconds; None for no limit; `...` for the client's default.
-Limit: TypeAlias = float | EllipsisType | None
+TimeLimit: TypeAlias = float | EllipsisType | None
+"""Seconds; None: no limit; ``...``, where it is the default: what the client has been told."""
 
 
 class CallLimits(TypedDict, total=False):
     """What every blocking call takes.
 
-    `cancel_event`: an event, or several, that stop the call. `timeout`: seconds for the whole call;
-    None for no limit. `idle_timeout`: seconds of silence of the server; None for no limit.
+    Attributes:
+        cancel_event: An event, or several, that stop the call: a `threading.Event`, a
+            `CancelToken`, or anything with `is_set()`.
+        timeout: Seconds for the whole call; None: no limit. Default, and ``...``: the `timeout` of
+            the client, which is None unless it was given.
+        idle_timeout: Seconds of silence of the server; None: no limit. Default, and ``...``: the
+            `idle_timeout` of the client, else that of `set_sync_api_timeout()`.
     """
 
     cancel_event: CancelEvent
-    timeout: Limit
-    idle_timeout: Limit
+    timeout: TimeLimit
+    idle_timeout: TimeLimit
 
 
-def call_limits(cancel_event: CancelEvent, timeout: Limit, idle_timeout: Limit) -> CallLimits:
+def call_limits(
+    cancel_event: CancelEvent, timeout: TimeLimit, idle_timeout: TimeLimit
+) -> CallLimits:
     """Return what a method was given as one thing."""
     return {"cancel_event": cancel_event, "timeout": timeout, "idle_timeout": idle_timeout}
 
@@ -54,4 +61,4 @@ def set_sync_api_timeout(timeout: float | None) -> None:
     _default_idle_timeout = check_seconds(timeout, "timeout")
 
 
-public(get_sync_api_timeout, set_sync_api_timeout)
+public(get_sync_api_timeout, set_sync_api_timeout, CallLimits)

@@ -88,10 +88,12 @@ class Reactor:
 
     def __init__(self, owner: Owner) -> None:
         """Prepare; no thread yet."""
-        self.process = fork.current
+        self.process: object = fork.current
         self.commands: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self.has_ended = False
-        self.sweep_at = 0.0  # when the owner wants to look round at the latest, says the owner
+        self.has_ended: bool = False
+        self.sweep_at: float = (
+            0.0  # when the owner wants to look round at the latest, says the owner
+        )
         self.thread: threading.Thread | None = None  # the one that runs this
         self.selector: selectors.BaseSelector  # opened by the thread
         self._owner = owner

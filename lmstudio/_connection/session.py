@@ -28,7 +28,7 @@ from .connection_state import Listeners
 from .dispatcher import CLOSED_REASON, Dispatcher, closed_error
 from .endpoints import Endpoint
 from .inner_call import InnerCall
-from .limits import CallLimits, Limit, call_limits, get_sync_api_timeout
+from .limits import CallLimits, TimeLimit, call_limits, get_sync_api_timeout
 from .request import Request
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Session:
         connector: Connector,
         *,
         timeout: float | None,
-        idle_timeout: Limit,
+        idle_timeout: TimeLimit,
         cancel_grace: float,
         strict_options: bool = False,
     ) -> None:
@@ -96,7 +96,7 @@ class Session:
         self._idle_timeout = idle_timeout
         self.cancel_grace = cancel_grace  # seconds
         self.strict_options = strict_options  # whether an option that does not exist is an error
-        self.is_closed = False
+        self.is_closed: bool = False
         self._finalizers: dict[Dispatcher, weakref.finalize[[Dispatcher], Session]] = {}
         self._share = _Share(self, None)
         self._shares = {fork.current: self._share}
@@ -173,8 +173,8 @@ class Session:
         endpoint: Endpoint,
         parameter: Any = None,
         *,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
         is_prediction: bool = False,
         inside: Call | None = None,
     ) -> Call:
@@ -218,7 +218,7 @@ class Session:
             own.dispatcher = own.successors.setdefault(last, self._new_dispatcher())
         return own.dispatcher
 
-    def check_timeout(self, timeout: Limit) -> float | None:
+    def check_timeout(self, timeout: TimeLimit) -> float | None:
         """Return the seconds that a `timeout` argument stands for, or None for no limit.
 
         Raises:
@@ -327,8 +327,8 @@ class Session:
         request: Request[T],
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
         since: float | None = None,
         inside: Call | None = None,
     ) -> T:
@@ -361,8 +361,8 @@ class Session:
         next_request: Callable[[T], Request[U]],
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> U:
         """Ask for one thing and, with what it was, for another, within the limits of one call.
 
@@ -381,8 +381,8 @@ class Session:
         requests: Iterable[Request[T]],
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> list[T]:
         """Ask for several things; return what the answers mean, in the same order.
 

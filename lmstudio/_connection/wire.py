@@ -23,8 +23,8 @@ class Attempt:
 
     def __init__(self, seconds: float | None) -> None:
         """Start the clock."""
-        self.deadline = Deadline(seconds)
-        self.aborted = False
+        self.deadline: Deadline = Deadline(seconds)
+        self.aborted: bool = False
         self._socket: socket.socket | None = None
 
     def adopt(self, sock: socket.socket) -> None:
@@ -88,7 +88,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket, attempt: Attempt) -> None:
         """Use a socket that the attempt knows."""
-        self.socket = sock
+        self.socket: socket.socket = sock
         self._attempt = attempt
 
     def send(self, data: Secret[bytes]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import Limit, call_limits
+from .._connection.limits import TimeLimit, call_limits
 from .._connection.session import Session
 from .._requests import diagnostics
 from .handle import namespace_text
@@ -31,8 +32,8 @@ class DiagnosticsNamespace:
         self,
         *,
         cancel_event: CancelEvent = None,
-        timeout: Limit = None,
-        idle_timeout: Limit = None,
+        timeout: TimeLimit = None,
+        idle_timeout: TimeLimit = None,
     ) -> LogStream:
         """Prepare a stream of the events of LM Studio's log: what all clients ask its models, too.
 
@@ -57,3 +58,6 @@ class DiagnosticsNamespace:
         """
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return LogStream(self._session, diagnostics.stream_logs(), limits)
+
+
+public(DiagnosticsNamespace)

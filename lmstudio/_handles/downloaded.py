@@ -7,7 +7,8 @@ import lmstudio  # in annotations: the names that need not be imported before th
 
 from .._api.backports import Self, Unpack
 from .._api.public import public
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._connection.limits import CallLimits
 from .._requests import models
 from .._requests.loading import (
@@ -24,7 +25,8 @@ from .llm import LLM
 if TYPE_CHECKING:
     from .namespaces import ModelNamespace
 
-DEFAULT_TTL = 60 * 60  # seconds that an idle model stays loaded
+DEFAULT_TTL = 60 * 60
+"""Seconds that an idle model stays loaded, unless a call says otherwise: an hour."""
 
 H = TypeVar("H", bound=SyncModelHandle)  # the handle of a loaded model
 # The options of loading.
@@ -159,6 +161,7 @@ class DownloadedEmbeddingModel(
 
 
 AnyDownloadedModel: TypeAlias = DownloadedModel[Any, Any, Any]
+"""A model of either kind that is there for loading."""
 
 
 public(DownloadedModel, DownloadedLlm, DownloadedEmbeddingModel)

@@ -11,9 +11,9 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import Unpack
 from .._api.checks import check_count
 from .._api.public import public
-from .._batch.options import PLACES, BatchOptions, BatchSettings, Progress, check_places
+from .._batch.options import PLACES, BatchOptions, BatchProgress, BatchSettings, check_places
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._requests import models
 from .handle import SyncModelHandle
 
@@ -65,9 +65,9 @@ class EmbeddingModel(SyncModelHandle):
         chunk: int = 16,
         ordered: bool = False,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.Batch[Sequence[float]]:
         """Return an iterator over the vectors of many texts, which are read as they are needed.

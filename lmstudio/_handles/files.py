@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._api.backports import Unpack
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit
+from .._connection.limits import CallLimits, TimeLimit
 from .._connection.session import Session
 from .._requests.uploads import (
     Upload,
@@ -51,8 +52,8 @@ class FilesNamespace(UploadedFiles):
         *,
         on_progress: UploadProgressCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> FileHandle:
         """Upload an image, and return a handle that can be put into a chat.
 
@@ -74,7 +75,7 @@ class FilesNamespace(UploadedFiles):
             cancel_event: An event, or several, that stop the upload.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds in which the server neither takes nor says anything; None: no
-                limit.
+                limit. For both, ``...`` is the client's own setting.
 
         Raises:
             LMStudioOSError: It cannot be read, or its size changed while it was being read.
@@ -120,8 +121,8 @@ class FilesNamespace(UploadedFiles):
         *,
         on_progress: UploadProgressCallback | None,
         cancel_event: CancelEvent,
-        timeout: Limit,
-        idle_timeout: Limit,
+        timeout: TimeLimit,
+        idle_timeout: TimeLimit,
         is_left: Callable[[], bool] | None = None,
     ) -> FileHandle:
         """Do so; `is_left` tells whether the event loop was closed for which this thread works."""
@@ -143,3 +144,6 @@ class FilesNamespace(UploadedFiles):
             self._session.note_upload(handle.identifier)
             progress.finish()
             return handle
+
+
+public(FilesNamespace)

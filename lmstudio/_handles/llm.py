@@ -11,10 +11,10 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import TypeVar, Unpack
 from .._api.checks import check_count, check_seconds
 from .._api.public import public
-from .._batch.options import BatchOptions, BatchSettings, Progress, check_places
+from .._batch.options import BatchOptions, BatchProgress, BatchSettings, check_places
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._json.json_schema import DictSchema
 from .._prediction.callbacks import (
     PredictionCallbacks,
@@ -65,7 +65,13 @@ T = TypeVar("T", default=None)
 
 
 class LLM(SyncModelHandle):
-    """A handle of a loaded language model.
+    """A handle of a loaded language model, as ``client.llm.model()`` returns one.
+
+    `respond_stream()` and `respond()` reply in a chat (``help(lmstudio.Chat)``), `act()` with
+    tools, `respond_many()` to many inputs. What they return is explained by
+    ``help(lmstudio.PredictionStream)``, ``help(lmstudio.PredictionResult)``,
+    ``help(lmstudio.ActResult)`` and ``help(lmstudio.Batch)``; the options that they take by
+    ``help(lmstudio.LlmPredictionConfig)``.
 
     Thread safety: all methods may be called from several threads at once.
 
@@ -97,8 +103,8 @@ class LLM(SyncModelHandle):
         on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
         on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionStream[T]:
         """Prepare a reply in a chat, to be iterated over.
 
@@ -136,7 +142,8 @@ class LLM(SyncModelHandle):
             cancel_event: An event, or several, that stop the prediction: `threading.Event`,
                 `CancelToken`, or anything with `is_set()`. It also acts while nobody iterates.
             timeout: Seconds for the whole prediction; None: no limit.
-            idle_timeout: Seconds of silence of the server (progress counts); None: no limit.
+            idle_timeout: Seconds of silence of the server (progress counts); None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             A stream. Callbacks run in the thread that iterates or waits, and what they raise
@@ -185,8 +192,8 @@ class LLM(SyncModelHandle):
         on_tool_call_request_end: ToolCallRequestEndCallback | None = None,
         on_tool_call_request_failure: ToolCallRequestFailureCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a reply in a chat.
 
@@ -217,8 +224,8 @@ class LLM(SyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionStream[T]:
         """Prepare a continuation of a text, without a chat.
 
@@ -255,8 +262,8 @@ class LLM(SyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a continuation of a text, without a chat.
 
@@ -279,8 +286,8 @@ class LLM(SyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionStream[T]:
         """Prepare a continuation of a text by the endpoint that newer servers have for it.
 
@@ -288,8 +295,8 @@ class LLM(SyncModelHandle):
 
         The model is given the text as it is. `complete_stream()`, which every server knows, sends
         it as a chat with a template that lets it through. The arguments, and what is returned, are
-        the same; but tools and a reasoning budget, which exist in chats only, are refused, and only
-        the `stop_strings` that `config` gives hold, none of a preset.
+        the same (see there); but tools and a reasoning budget, which exist in chats only, are
+        refused, and only the `stop_strings` that `config` gives hold, none of a preset.
 
         Raises:
             LMStudioValueError: An argument cannot be used. An older server, which does not know
@@ -320,8 +327,8 @@ class LLM(SyncModelHandle):
         on_prompt_processing_progress: PromptProcessingCallback | None = None,
         on_prompt_details: PromptDetailsCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> PredictionResult[T]:
         """Return a continuation of a text by the endpoint that newer servers have for it.
 
@@ -346,9 +353,9 @@ class LLM(SyncModelHandle):
         tools: Iterable[lmstudio.ToolDefinition] | None = None,
         tool_choice: Literal["auto", "none", "required"] | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.Batch[PredictionResult[T]]:
         """Return an iterator over the replies to many inputs, which are read as they are needed.
@@ -371,7 +378,8 @@ class LLM(SyncModelHandle):
             cancel_event: An event, or several, that stop all of it.
             timeout: Seconds for each prediction; None: no limit. (For all of them:
                 ``cancel_event=CancelToken.after(seconds)``.)
-            idle_timeout: Seconds of silence of the server in each; None: no limit.
+            idle_timeout: Seconds of silence of the server in each; None: no limit. For both,
+                ``...`` is the client's own setting.
             progress: ``"rich"`` or ``"tqdm"`` for a bar on stderr, by packages that you install; or
                 a function of the `BatchNumbers`, or of the number of inputs that are done and of
                 all (None if unknown).
@@ -416,9 +424,9 @@ class LLM(SyncModelHandle):
         config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
         preset: str | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
-        progress: Progress = None,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
+        progress: BatchProgress = None,
         **options: Unpack[BatchOptions],
     ) -> lmstudio.Batch[PredictionResult[T]]:
         """Return an iterator over the continuations of many texts; see `respond_many()`.
@@ -549,8 +557,8 @@ class LLM(SyncModelHandle):
         on_tool_call_warning: Callable[[int, str, int], Any] | None = None,
         tool_timeout: float | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> ActResult:
         """Let the model answer in a chat with the help of tools, in as many rounds as it needs.
 
@@ -614,7 +622,8 @@ class LLM(SyncModelHandle):
             cancel_event: An event, or several, that stop all of it: the prediction, the tools that
                 run (by their `cancel_token`), and what would come after them.
             timeout: Seconds for all of it; None: no limit.
-            idle_timeout: Seconds of silence of the server during a prediction; None: no limit.
+            idle_timeout: Seconds of silence of the server during a prediction; None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             The number of rounds, the time, whether it was cancelled, and the calls that are left

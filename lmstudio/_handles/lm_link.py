@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._api.backports import Unpack
+from .._api.public import public
 from .._connection.limits import CallLimits
 from .._connection.session import Session
 from .._requests import repository
@@ -53,3 +54,6 @@ class LmLinkNamespace:
         Endpoint: rpc ``repository/lmLinkSetPreferredDevice``.
         """
         self._session.call(repository.set_preferred_device(device_identifier), **limits)
+
+
+public(LmLinkNamespace)

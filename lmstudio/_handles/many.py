@@ -10,10 +10,10 @@ import lmstudio  # in annotations: the names that need not be imported before th
 from .._api.backports import TypeVar, Unpack
 from .._api.public import public
 from .._api.shown import shown
-from .._batch.options import BatchOptions, BatchSettings, Progress
+from .._batch.options import BatchOptions, BatchProgress, BatchSettings
 from .._concurrency.cancel_token import CancelEvent
-from .._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
-from .._connection.limits import Limit, call_limits
+from .._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .._connection.limits import TimeLimit, call_limits
 from .._json.json_schema import DictSchema
 from .._prediction.request import chat_history
 from .._values.results import PredictionResult
@@ -37,9 +37,9 @@ def respond_many(
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
     preset: str | None = None,
     cancel_event: CancelEvent = None,
-    timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    progress: Progress = None,
+    timeout: TimeLimit = ...,
+    idle_timeout: TimeLimit = ...,
+    progress: BatchProgress = None,
     **options: Unpack[BatchOptions],
 ) -> lmstudio.Batch[PredictionResult[T]]: ...
 @overload
@@ -53,9 +53,9 @@ def respond_many(
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
     preset: str | None = None,
     cancel_event: CancelEvent = None,
-    timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    progress: Progress = None,
+    timeout: TimeLimit = ...,
+    idle_timeout: TimeLimit = ...,
+    progress: BatchProgress = None,
     **options: Unpack[BatchOptions],
 ) -> lmstudio.AsyncBatch[PredictionResult[T]]: ...
 def respond_many(
@@ -68,9 +68,9 @@ def respond_many(
     config: LlmPredictionConfig | lmstudio.LlmPredictionConfigDict | None = None,
     preset: str | None = None,
     cancel_event: CancelEvent = None,
-    timeout: Limit = ...,
-    idle_timeout: Limit = ...,
-    progress: Progress = None,
+    timeout: TimeLimit = ...,
+    idle_timeout: TimeLimit = ...,
+    progress: BatchProgress = None,
     **options: Unpack[BatchOptions],
 ) -> Any:
     """Return an iterator over the replies to many inputs, by the models of one or several hosts.
@@ -91,7 +91,8 @@ def respond_many(
         preset: The name of a preset of LM Studio.
         cancel_event: What stops all of it; so do `cancel_all()` and `close()` of each client.
         timeout: Seconds for each prediction; None: no limit.
-        idle_timeout: Seconds of silence of the server in each; None: no limit.
+        idle_timeout: Seconds of silence of the server in each; None: no limit. For both, ``...`` is
+            the client's own setting.
         progress: What shows how far it is.
         **options: `patience`, `retries`, `retry_if`, `journal`, `ahead`, `to_prompt`.
 

@@ -1,16 +1,15 @@
 """The namespaces of a client: finding, loading, listing and unloading models."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from .._api.backports import Unpack
 from .._api.checks import check_key
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._config.to_wire import load_config_to_kv
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._config.to_wire import ModelKind, load_config_to_kv
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._requests import loading, models
 from .._requests.loading import (
@@ -71,8 +70,8 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> H:
         """Return a handle of a model, loading it if it is not loaded.
 
@@ -82,7 +81,7 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
                 that is loaded now.
             config: Options for loading. A model that is loaded already is taken as it is.
             device_identifier: The device of LM Link that is to have it, as models' infos and
-                `Client.repository.lm_link` name them; None: the server itself. By default LM Studio
+                `Client.repository.lm_link` name them; None: the server itself; ``...``: LM Studio
                 looks at the preferred device, then at the server itself, then at the others.
             on_load_progress: Called in this thread with the share that is loaded, from 0 to 1.
             on_load_resolved: Called in this thread when the server begins to load, with what it
@@ -92,7 +91,8 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
                 unloads to make room, which it does with models that were loaded just in time.
             cancel_event: An event, or several, that stop the loading.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioModelNotFoundError: There is no such model, or none is loaded.
@@ -142,8 +142,8 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
         on_load_resolved: ModelResolvedCallback | None = None,
         on_load_eviction: ModelEvictedCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> H:
         """Load a model once more, and return a handle of the new instance.
 
@@ -276,9 +276,15 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
 
 
 class LlmNamespace(ModelNamespace[LLM, LlmLoadOptions, LlmInfo, DownloadedLlm]):
-    """Language models, as `Client.llm`."""
+    """Language models, as `Client.llm`.
 
-    kind = "llm"
+    Thread safety: all methods may be called from several threads at once.
+
+    Attributes:
+        kind: ``llm``.
+    """
+
+    kind: ModelKind = "llm"
 
     def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> LLM:
         return LLM(identifier, self, device_identifier)
@@ -295,9 +301,15 @@ class EmbeddingNamespace(
         DownloadedEmbeddingModel,
     ]
 ):
-    """Embedding models, as `Client.embedding`."""
+    """Embedding models, as `Client.embedding`.
 
-    kind = "embedding"
+    Thread safety: all methods may be called from several threads at once.
+
+    Attributes:
+        kind: ``embedding``.
+    """
+
+    kind: ModelKind = "embedding"
 
     def _handle(self, identifier: str, device_identifier: DeviceIdentifier = ...) -> EmbeddingModel:
         return EmbeddingModel(identifier, self, device_identifier)
@@ -314,3 +326,6 @@ def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioMod
     )
     clearer.server_error = error.server_error
     return clearer
+
+
+public(LlmNamespace, EmbeddingNamespace)

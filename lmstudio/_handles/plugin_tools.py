@@ -20,7 +20,7 @@ from .._concurrency.once import Once
 from .._concurrency.threads import check_may_wait
 from .._connection.call import END, WAKE
 from .._connection.inner_call import ChannelInbox
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._connection.session import Session
 from .._requests import plugins
@@ -184,8 +184,8 @@ class PluginTools:
         on_status: ToolReportCallback | None = None,
         on_warning: ToolReportCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> Any:
         """Call a tool, and return what it returned, as JSON data. In `act()` the model does so.
 
@@ -196,7 +196,8 @@ class PluginTools:
             on_warning: Called in this thread with what it says that it coped with.
             cancel_event: An event, or several, that abort the call; the session stays open.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds in which nothing is heard of the call; None: no limit.
+            idle_timeout: Seconds in which nothing is heard of the call; None: no limit. For both,
+                ``...`` is the client's own setting.
 
         Raises:
             LMStudioServerError: The tool failed.

@@ -8,8 +8,9 @@ from typing import Any
 
 import lmstudio  # in annotations: the names that need not be imported before they are used
 
+from .._api.public import public
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import Limit, call_limits
+from .._connection.limits import TimeLimit, call_limits
 from .._connection.session import Session
 from .handle import namespace_text
 
@@ -36,8 +37,8 @@ class PluginsNamespace:
         config: Mapping[str, Any] | None = None,
         working_directory: str | os.PathLike[str] | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> lmstudio.PluginTools:
         """Prepare a session with the tools of a plugin, or of an MCP server of ``mcp.json``.
 
@@ -53,7 +54,8 @@ class PluginsNamespace:
                 in; None: none.
             cancel_event: An event, or several, that close the session, also while it is opened.
             timeout: Seconds in which it must be open; None: no limit. An open session has none.
-            idle_timeout: Seconds of silence of the server while it is opened; None: no limit.
+            idle_timeout: Seconds of silence of the server while it is opened; None: no limit. For
+                both, ``...`` is the client's own setting.
 
         Returns:
             What is opened by ``with``, and iterated over for the tools.
@@ -70,3 +72,6 @@ class PluginsNamespace:
         request = start_tools(plugin_identifier, config, working_directory)
         limits = call_limits(cancel_event, timeout, idle_timeout)
         return PluginTools(self._session, plugin_identifier, request, limits)
+
+
+public(PluginsNamespace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._api.backports import Unpack
+from .._api.public import public
 from .._connection.limits import CallLimits
 from .._requests import models, system
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
@@ -165,3 +166,6 @@ class SystemNamespace:
         if isinstance(info, LlmInfo):
             return self._llm._downloaded(info)
         return self._embedding._downloaded(info)
+
+
+public(SystemNamespace)

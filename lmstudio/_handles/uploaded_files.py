@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .._api.backports import Unpack
 from .._concurrency.cancel_token import CancelEvent
-from .._connection.limits import CallLimits, Limit, call_limits
+from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.session import Session
 from .._requests import documents
 from .._requests.documents import ParsingCallback, RetrievalCallback, file_identifier
@@ -69,8 +69,8 @@ class UploadedFiles:
         parser: DocumentParser | None = None,
         on_progress: ParsingCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> ParsedDocument:
         """Return the text of a document, such as a PDF file.
 
@@ -80,7 +80,8 @@ class UploadedFiles:
             on_progress: Called in this thread with the share that is read, from 0 to 1.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.
@@ -107,8 +108,8 @@ class UploadedFiles:
         database_file: str | None = None,
         on_progress: RetrievalCallback | None = None,
         cancel_event: CancelEvent = None,
-        timeout: Limit = ...,
-        idle_timeout: Limit = ...,
+        timeout: TimeLimit = ...,
+        idle_timeout: TimeLimit = ...,
     ) -> RetrievalResult:
         """Return the pieces of files that fit a query best.
 
@@ -127,7 +128,8 @@ class UploadedFiles:
             on_progress: Called in this thread with each new `RetrievalProgress`.
             cancel_event: An event, or several, that stop it.
             timeout: Seconds for the whole call; None: no limit.
-            idle_timeout: Seconds of silence of the server; None: no limit.
+            idle_timeout: Seconds of silence of the server; None: no limit. For both, ``...`` is the
+                client's own setting.
 
         Raises:
             LMStudioCancelledError: `cancel_event` was set, or the client closed.

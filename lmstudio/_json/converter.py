@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DictObject: TypeAlias = Mapping[str, Any]
+"""JSON data: an object, as a dict."""
 
 # The names that do not follow the rule of capitalising each word.
 _IRREGULAR = {
@@ -108,6 +109,7 @@ class LMStudioStruct:
 
 public(LMStudioStruct)
 AnyLMStudioStruct: TypeAlias = LMStudioStruct
+"""Any of the values that LM Studio takes or tells."""
 
 
 @overload

@@ -48,6 +48,7 @@ else:  # it only speaks to type checkers
 
 
 DictSchema: TypeAlias = Mapping[str, Any]
+"""A JSON Schema, as a dict."""
 
 
 @runtime_checkable

@@ -13,15 +13,25 @@ from .._values.results import LlmPredictionFragment, PromptProcessingDetails
 from ..errors import LMStudioPredictionError
 
 PredictionMessageCallback: TypeAlias = Callable[[AssistantResponse], Any]
+"""Gets the whole reply as a message, when it is complete."""
 PredictionFirstTokenCallback: TypeAlias = Callable[[], Any]
+"""Is called before the first fragment."""
 PredictionFragmentCallback: TypeAlias = Callable[[LlmPredictionFragment], Any]
+"""Gets each fragment of the reply."""
 PromptProcessingCallback: TypeAlias = Callable[[float], Any]
+"""Gets the share of the prompt that is processed, from 0 to 1."""
 PromptDetailsCallback: TypeAlias = Callable[[PromptProcessingDetails], Any]
+"""Gets how many tokens the prompt has, and how many of them are processed."""
 ToolCallRequestStartCallback: TypeAlias = Callable[[int, str | None], Any]
+"""Gets the number of a tool call, from 0, and its id or None, when the model begins to write it."""
 ToolCallRequestNameCallback: TypeAlias = Callable[[int, str], Any]
+"""Gets the number of a tool call, and the name of the tool."""
 ToolCallRequestArgumentFragmentCallback: TypeAlias = Callable[[int, str], Any]
+"""Gets the number of a tool call, and the next piece of the text of its arguments."""
 ToolCallRequestEndCallback: TypeAlias = Callable[[int, ToolCallRequest], Any]
+"""Gets the number of a tool call, and the whole request."""
 ToolCallRequestFailureCallback: TypeAlias = Callable[[int, LMStudioPredictionError], Any]
+"""Gets the number of a tool call, and the error, if the call cannot be read."""
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,7 @@ import attrs
 
 from .._api.checks import check_text
 from .._api.shown import shown
-from .._config.options import LlmPredictionConfig
+from .._config.prediction_options import LlmPredictionConfig
 from .._config.to_wire import (
     KvField,
     ResponseSchema,

@@ -26,7 +26,9 @@ from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
 
 ParsingCallback: TypeAlias = Callable[[float], Any]
+"""Gets the share of a document that is read, from 0 to 1."""
 RetrievalCallback: TypeAlias = Callable[[RetrievalProgress], Any]
+"""Gets how far each step of a retrieval is."""
 
 _CHUNK_SIZE, _CHUNK_OVERLAP = 512, 100  # LM Studio's own, where only one of them is given
 _STEPS = {"Start": 0.0, "End": 1.0}  # packets without a share, by how their types end

@@ -12,7 +12,8 @@ from .._api.checks import check_key
 from .._api.numbers import as_number
 from .._api.shown import shown
 from .._concurrency.callback_gate import CallbackRunner
-from .._config.options import EmbeddingLoadModelConfig, LlmLoadModelConfig
+from .._config.embedding_load_options import EmbeddingLoadModelConfig
+from .._config.llm_load_options import LlmLoadModelConfig
 from .._config.to_wire import ModelKind, config_stack, load_config_to_kv
 from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
@@ -28,11 +29,14 @@ from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
 from .models import Loaded, loaded
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 ModelLoadingCallback: TypeAlias = Callable[[float], Any]
+"""Gets the share of a model that is loaded, from 0 to 1."""
 ModelResolvedCallback: TypeAlias = Callable[[ModelInfo, list[str]], Any]
+"""Gets what is known of the model that will be loaded, and the keys that fit as well."""
 ModelEvictedCallback: TypeAlias = Callable[[ModelInstanceInfo], Any]
+"""Gets what is known of a model that is unloaded to make room."""
 LoadConfig: TypeAlias = "LlmLoadModelConfig | EmbeddingLoadModelConfig | DictObject | None"
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from .._api.checks import check_key, check_text
+from .._config.embedding_load_options import AnyLoadConfig
 from .._config.from_wire import kv_by_key, kv_to_load_config, kv_to_prediction_config
-from .._config.options import (
-    AnyLoadConfig,
-    LlmPredictionConfig,
-)
+from .._config.prediction_options import LlmPredictionConfig
 from .._config.template_options import template_options
 from .._config.to_wire import ModelKind
 from .._connection.endpoints import rpc

@@ -20,6 +20,7 @@ from ..errors import LMStudioConnectionLostError, LMStudioServerError, LMStudioV
 from . import answers
 
 ToolReportCallback: TypeAlias = Callable[[str], Any]
+"""Gets what a tool of a plugin says while it runs."""
 
 READY = "sessionReady"
 _IDENTIFIER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*/[a-z0-9]+(?:[-.][a-z0-9]+)*")

@@ -13,7 +13,7 @@ from .._connection.endpoints import channel, rpc
 from .._connection.request import Request
 from .._json.converter import structure
 from .._values.lm_link import LmLinkStatus
-from .._values.model_info import (
+from .._values.model_search import (
     DownloadProgressUpdate,
     ModelSearchResultDownloadOptionData,
     ModelSearchResultEntryData,
@@ -22,7 +22,9 @@ from ..errors import LMStudioProtocolError, LMStudioValueError
 from . import answers
 
 DownloadProgressCallback: TypeAlias = Callable[[DownloadProgressUpdate], Any]
+"""Gets how far a download has come."""
 DownloadFinalizedCallback: TypeAlias = Callable[[], Any]
+"""Is called when all is downloaded, and is being put in its place."""
 
 _MOST_RESULTS = 25  # LM Studio refuses to return more at once
 

@@ -19,6 +19,7 @@ from .._values.local_file import LocalFile
 from .._values.messages import FileHandle
 
 UploadProgressCallback: TypeAlias = Callable[[float], Any]
+"""Gets the share of a file that is uploaded, from 0 to 1."""
 
 _STEP = 0.01  # the share of a file after which progress is told again
 # Frames that wait for the socket at most. One more is being written, and one being made.

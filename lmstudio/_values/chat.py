@@ -7,7 +7,7 @@ import itertools
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args, overload
 
 from .._api.backports import Self
 from .._api.public import public
@@ -93,7 +93,10 @@ class Chat:
     """
 
     # Equality is by content, and content changes.
-    __hash__ = None  # type: ignore[assignment]
+    if not TYPE_CHECKING:
+        __hash__ = None
+    else:
+        __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, initial_prompt: SystemPromptInput | None = None) -> None:
         self._history = ChatHistoryData(messages=[])

@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 from .._api.checks import check_text
 from ..errors import LMStudioValueError
 
-# Its identifier; None: the server itself; `...`: any, first the preferred one, then the server
-# itself, then the others.
 DeviceIdentifier: TypeAlias = str | EllipsisType | None
+"""A device of LM Link; None: the server itself; ``...``, where it is the default: any.
+
+Any means first the preferred device, then the server itself, then the others.
+"""
 
 
 def on_device(device_identifier: DeviceIdentifier) -> dict[str, Any]:

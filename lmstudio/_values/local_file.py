@@ -45,8 +45,8 @@ class _PillowImage(Protocol):
     def save(self, fp: Any, format: str | None = None, **params: Any) -> Any: ...
 
 
-# A path, the content itself, a file object opened for reading bytes, or an image of Pillow.
 LocalFileInput: TypeAlias = str | os.PathLike[str] | Buffer | BinaryIO | _PillowImage
+"""A path, the content itself, a file object opened for reading bytes, or an image of Pillow."""
 
 
 @attrs.frozen

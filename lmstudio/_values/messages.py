@@ -13,6 +13,7 @@ from ..errors import LMStudioValueError
 FileType: TypeAlias = Literal[
     "image", "text/plain", "application/pdf", "application/word", "text/other", "unknown"
 ]
+"""What a file is, as LM Studio tells it."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -21,6 +22,7 @@ class TextData(LMStudioStruct):
 
     type: ClassVar[Literal["text"]] = "text"
     text: str
+    """The text."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -63,6 +65,7 @@ class ToolCallRequestData(LMStudioStruct):
 
     type: ClassVar[Literal["toolCallRequest"]] = "toolCallRequest"
     tool_call_request: ToolCallRequest
+    """The request."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -154,6 +157,7 @@ class SystemPrompt(_Message):
     role: ClassVar[Literal["system"]] = "system"
     _parts = (TextData, FileHandle)
     content: list[TextData | FileHandle] = attrs.field(on_setattr=_set)
+    """Its parts."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -163,6 +167,7 @@ class UserMessage(_Message):
     role: ClassVar[Literal["user"]] = "user"
     _parts = (TextData, FileHandle)
     content: list[TextData | FileHandle] = attrs.field(on_setattr=_set)
+    """Its parts."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -172,6 +177,7 @@ class AssistantResponse(_Message):
     role: ClassVar[Literal["assistant"]] = "assistant"
     _parts = (TextData, FileHandle, ToolCallRequestData)
     content: list[TextData | FileHandle | ToolCallRequestData] = attrs.field(on_setattr=_set)
+    """Its parts: texts, files, and requests to call tools."""
 
     @property
     def tool_calls(self) -> list[ToolCallRequest]:
@@ -218,6 +224,7 @@ class ToolResultMessage(_Message):
     role: ClassVar[Literal["tool"]] = "tool"
     _parts = (ToolCallResultData,)
     content: list[ToolCallResultData] = attrs.field(on_setattr=_set)
+    """The results, one for each call that is answered."""
 
     @property
     def text(self) -> str:
@@ -226,6 +233,7 @@ class ToolResultMessage(_Message):
 
 
 AnyChatMessage: TypeAlias = AssistantResponse | UserMessage | SystemPrompt | ToolResultMessage
+"""A message of a chat, whoever it is from."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -233,6 +241,7 @@ class ChatHistoryData(LMStudioStruct):
     """The messages of a chat, oldest first."""
 
     messages: list[AnyChatMessage]
+    """The messages, the oldest first."""
 
 
 # ---- the same as dicts ----
@@ -243,6 +252,7 @@ class TextDataDict(TypedDict):
 
     type: Literal["text"]
     text: str
+    """The text."""
 
 
 class FileHandleDict(TypedDict):
@@ -250,21 +260,28 @@ class FileHandleDict(TypedDict):
 
     type: Literal["file"]
     name: str
+    """The name of the file."""
     identifier: str
+    """What names the file on the server."""
     sizeBytes: int
+    """Its size in bytes."""
     fileType: str
+    """What it is, as ``FileType`` lists it."""
 
 
 class _ToolCallRequestRequired(TypedDict):
     type: Literal["function"]
     name: str
+    """The name of the tool."""
 
 
 class ToolCallRequestDict(_ToolCallRequestRequired, total=False):
     """``ToolCallRequest`` as a dict."""
 
     id: str
+    """What names the call in its result."""
     arguments: dict[str, Any]
+    """The arguments by name."""
 
 
 class ToolCallRequestDataDict(TypedDict):
@@ -272,18 +289,22 @@ class ToolCallRequestDataDict(TypedDict):
 
     type: Literal["toolCallRequest"]
     toolCallRequest: ToolCallRequestDict
+    """The request."""
 
 
 class _ToolCallResultDataRequired(TypedDict):
     type: Literal["toolCallResult"]
     content: str
+    """What the model is told, as text."""
 
 
 class ToolCallResultDataDict(_ToolCallResultDataRequired, total=False):
     """``ToolCallResultData`` as a dict."""
 
     toolCallId: str
+    """The id of the request that it answers."""
     name: str
+    """The name of the tool."""
 
 
 class SystemPromptDict(TypedDict):
@@ -291,6 +312,7 @@ class SystemPromptDict(TypedDict):
 
     role: Literal["system"]
     content: list[TextDataDict | FileHandleDict]
+    """Its parts."""
 
 
 class UserMessageDict(TypedDict):
@@ -298,6 +320,7 @@ class UserMessageDict(TypedDict):
 
     role: Literal["user"]
     content: list[TextDataDict | FileHandleDict]
+    """Its parts."""
 
 
 class AssistantResponseDict(TypedDict):
@@ -305,6 +328,7 @@ class AssistantResponseDict(TypedDict):
 
     role: Literal["assistant"]
     content: list[TextDataDict | FileHandleDict | ToolCallRequestDataDict]
+    """Its parts: texts, files, and requests to call tools."""
 
 
 class ToolResultMessageDict(TypedDict):
@@ -312,17 +336,20 @@ class ToolResultMessageDict(TypedDict):
 
     role: Literal["tool"]
     content: list[ToolCallResultDataDict]
+    """The results, one for each call that is answered."""
 
 
 AnyChatMessageDict: TypeAlias = (
     ToolResultMessageDict | SystemPromptDict | AssistantResponseDict | UserMessageDict
 )
+"""A message of a chat as a dict, whoever it is from."""
 
 
 class ChatHistoryDataDict(TypedDict):
     """``ChatHistoryData`` as a dict."""
 
     messages: list[AnyChatMessageDict]
+    """The messages, the oldest first."""
 
 
 # ---- what the methods of Chat accept ----
@@ -335,21 +362,34 @@ class _HasHistoryContent(Protocol):
 
 
 FileHandleInput: TypeAlias = FileHandle | FileHandleDict
+"""A file that was uploaded."""
 SystemPromptContent: TypeAlias = TextData
+"""A part of a system prompt."""
 UserMessageContent: TypeAlias = TextData | FileHandle
+"""A part of a message of the user."""
 AssistantResponseContent: TypeAlias = TextData | FileHandle
+"""A part of a response of the model."""
 SystemPromptInput: TypeAlias = str | TextData | TextDataDict
+"""What a system prompt can be made of."""
 UserMessageInput: TypeAlias = str | TextData | TextDataDict | FileHandle | FileHandleDict
+"""What a part of a message of the user can be made of."""
 AnyUserMessageInput: TypeAlias = UserMessageInput | Iterable[UserMessageInput]
+"""What a message of the user can be made of: one part, or several."""
 AssistantResponseInput: TypeAlias = str | TextData | TextDataDict | FileHandle | FileHandleDict
+"""What a part of a response of the model can be made of."""
 AnyAssistantResponseInput: TypeAlias = AssistantResponseInput | _HasHistoryContent
+"""What a response of the model can be made of, a result of a prediction too."""
 ToolCallRequestInput: TypeAlias = (
     ToolCallRequest | ToolCallRequestDict | ToolCallRequestData | ToolCallRequestDataDict
 )
+"""What a request to call a tool can be made of."""
 ToolCallResultInput: TypeAlias = ToolCallResultData | ToolCallResultDataDict
+"""What the result of a tool call can be made of."""
 ChatMessageInput: TypeAlias = (
     UserMessageInput | AssistantResponseInput | ToolCallRequestInput | ToolCallResultInput
 )
+"""What a part of any message can be made of."""
 AnyChatMessageInput: TypeAlias = ChatMessageInput | Iterable[ChatMessageInput]
+"""What any message can be made of: one part, or several."""
 
 public_module(globals())

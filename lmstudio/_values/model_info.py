@@ -35,20 +35,38 @@ class ModelQuantization(LMStudioStruct):
 class _ModelFacts(LMStudioStruct):
     _keeps_defaults: ClassVar[bool] = True
     model_key: str
+    """The key to load it with."""
     path: str = ""
+    """Its file, relative to the server's model folder."""
     format: str = ""
+    """``gguf``, ``safetensors``, or what a newer server may name."""
     display_name: str = ""
+    """Its name, for people."""
     publisher: str | None = None
+    """Who publishes it; None if the server does not say."""
     size_bytes: int = 0
+    """Its size on disk in bytes."""
     indexed_model_identifier: str | None = None
+    """What names it in the index of the server; None if the server does not say."""
     device_identifier: str | None = None
+    """The device of LM Link that has it; None: the server itself."""
     params_string: str | None = None
+    """How many parameters it has, such as ``7B``; None if the server does not say."""
     architecture: str | None = None
+    """Its architecture, such as ``llama``; None if the server does not say."""
     quantization: ModelQuantization | None = None
+    """How its weights are quantized; None if the server does not say."""
     variants: list[str] | None = None
+    """The keys of its variants; None if it has none."""
     selected_variant: str | None = None
+    """The key of the variant that is loaded by default; None if it has none."""
     max_context_length: int = 0
+    """The longest context that it was trained for, in tokens."""
     extra: dict[str, Any] = attrs.field(factory=dict)
+    """What the server said beyond this, by its JSON keys.
+
+    Also a value of another type than the attribute's, which then has its default.
+    """
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -59,7 +77,15 @@ class LlmInfo(_ModelFacts):
         model_key: the key to load it with.
         path: its file, relative to the server's model folder.
         format: ``gguf``, ``safetensors``, or what a newer server may name.
+        display_name: its name, for people.
+        publisher: who publishes it.
         size_bytes: size on disk in bytes.
+        indexed_model_identifier: what names it in the index of the server.
+        params_string: how many parameters it has, such as ``7B``.
+        architecture: such as ``llama``.
+        quantization: how its weights are quantized.
+        variants: the keys of its variants.
+        selected_variant: the key of the variant that is loaded by default.
         device_identifier: the device that holds it; None is the server itself.
         max_context_length: the longest context the model was trained for, in tokens.
         vision: takes images.
@@ -114,10 +140,15 @@ class EmbeddingModelInstanceInfo(EmbeddingModelInfo):
     """
 
     identifier: str = ""
+    """The name of the instance in requests."""
     instance_reference: str = ""
+    """Names this very instance, also after another took its identifier."""
     context_length: int = 0
+    """The context that it was loaded with, in tokens."""
     ttl_ms: float | None = None
+    """Idle time after which the server unloads it, in milliseconds; None: never."""
     last_used_time: float | None = None
+    """When it was last used, in milliseconds since 1970; None: never."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -135,12 +166,17 @@ class ModelLoadResult(LMStudioStruct):
     """Where a model was loaded from, and under which name; for annotations in programs."""
 
     identifier: str
+    """The name of the loaded model in requests."""
     instance_reference: str
+    """Names this very instance."""
     path: str
+    """Its file, relative to the server's model folder."""
 
 
 ModelInfo: TypeAlias = LlmInfo | EmbeddingModelInfo | UnknownModelInfo
+"""What is known of a model that is there for loading."""
 ModelInstanceInfo: TypeAlias = LlmInstanceInfo | EmbeddingModelInstanceInfo | UnknownModelInfo
+"""What is known of a loaded model."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -200,118 +236,6 @@ class EstimatedResourcesUsage(LMStudioStruct):
     passes_guardrails: bool
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class ModelSearchResultIdentifierCatalog(LMStudioStruct):
-    """Names a model of LM Studio's own catalog.
-
-    Thread safety: immutable.
-    """
-
-    type: ClassVar[Literal["catalog"]] = "catalog"
-    identifier: str
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class ModelSearchResultIdentifierHf(LMStudioStruct):
-    """Names a model of Hugging Face.
-
-    Thread safety: immutable.
-    """
-
-    type: ClassVar[Literal["hf"]] = "hf"
-    identifier: str
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class UnknownModelSearchResultIdentifier(LMStudioStruct):
-    """Names a model of a place that this package does not know; ``type`` says which.
-
-    Thread safety: immutable.
-    """
-
-    _keeps_defaults: ClassVar[bool] = True
-    type: str = ""
-    identifier: str = ""
-
-
-ModelSearchResultIdentifier: TypeAlias = (
-    ModelSearchResultIdentifierCatalog
-    | ModelSearchResultIdentifierHf
-    | UnknownModelSearchResultIdentifier
-)
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class ModelSearchResultEntryData(LMStudioStruct):
-    """A model that was found in the repository.
-
-    Attributes:
-        name: its name, for people.
-        identifier: what names it in a request.
-        exact: its name is exactly what was searched; None if the server does not say.
-        staff_pick: LM Studio recommends it; None if the server does not say.
-        extra: what the server said beyond this, by its JSON keys.
-
-    Thread safety: immutable.
-    """
-
-    _keeps_defaults: ClassVar[bool] = True
-    name: str
-    identifier: ModelSearchResultIdentifier
-    exact: bool | None = None
-    staff_pick: bool | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class ModelSearchResultDownloadOptionData(LMStudioStruct):
-    """One of the forms in which a model can be downloaded.
-
-    Attributes:
-        name: its name, for people.
-        size_bytes: size of the download in bytes; 0 if the server does not say.
-        fit_estimation: ``fullGPUOffload``, ``partialGPUOffload``, ``fitWithoutGPU``,
-            ``willNotFit``, or what a newer server may name.
-        download_identifier: what names it in a request.
-        indexed_model_identifier: the path that the model will have on the server.
-        quantization: such as ``Q4_K_M``.
-        recommended: LM Studio recommends it; None if the server does not say.
-        compatibility_type: its format, as ``gguf``; older servers do not say.
-        extra: what the server said beyond this, by its JSON keys.
-
-    Thread safety: immutable.
-    """
-
-    _keeps_defaults: ClassVar[bool] = True
-    name: str
-    size_bytes: int = 0
-    fit_estimation: str = ""
-    download_identifier: str
-    indexed_model_identifier: str = ""
-    quantization: str | None = None
-    recommended: bool | None = None
-    compatibility_type: str | None = None
-    extra: dict[str, Any] = attrs.field(factory=dict, hash=False)
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class DownloadProgressUpdate(LMStudioStruct):
-    """How far a download has come.
-
-    Attributes:
-        downloaded_bytes: what is there, in bytes.
-        total_bytes: the size of the whole download, in bytes.
-        speed_bytes_per_second: the speed at this moment; 0.0 while the server cannot say.
-
-    Thread safety: immutable.
-    """
-
-    _keeps_defaults: ClassVar[bool] = True
-    downloaded_bytes: int
-    total_bytes: int
-    speed_bytes_per_second: float = 0.0
-
-
 @attrs.define(kw_only=True, repr=False)
 class ModelQuery(LMStudioStruct):
     """Which loaded model a request means; fields that are None match every model.
@@ -320,10 +244,15 @@ class ModelQuery(LMStudioStruct):
     """
 
     domain: str | None = None
+    """The kind of model: ``llm`` or ``embedding``."""
     identifier: str | None = None
+    """The identifier of the loaded model."""
     path: str | None = None
+    """The key of the model, or its path."""
     vision: bool | None = None
+    """Whether it takes images."""
     device_identifier: str | None = None
+    """The device of LM Link that has it."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -332,6 +261,7 @@ class ModelSpecifierQuery(LMStudioStruct):
 
     type: ClassVar[Literal["query"]] = "query"
     query: ModelQuery
+    """What the model must be like."""
 
 
 @attrs.define(kw_only=True, repr=False)
@@ -340,12 +270,17 @@ class ModelSpecifierInstanceReference(LMStudioStruct):
 
     type: ClassVar[Literal["instanceReference"]] = "instanceReference"
     instance_reference: str
+    """The instance's reference, as `LlmInstanceInfo` has it."""
 
 
 ModelSpecifier: TypeAlias = ModelSpecifierQuery | ModelSpecifierInstanceReference
+"""Names a loaded model, by a query or by a reference."""
 ModelQueryDict: TypeAlias = dict[str, Any]
+"""``ModelQuery`` as a dict, with camelCase or snake_case keys."""
 ModelSpecifierDict: TypeAlias = dict[str, Any]
+"""``ModelSpecifier`` as a dict, with camelCase or snake_case keys."""
 AnyModelSpecifier: TypeAlias = str | ModelSpecifier | ModelQuery | DictObject
+"""Names a loaded model: its identifier, a query, a specifier, or a dict of one of these."""
 
 
 public_module(globals())

@@ -11,7 +11,8 @@ from .._api.backports import Self, TypeVar
 from .._api.public import public_module
 from .._api.shown import worded
 from .._concurrency.once import Once
-from .._config.options import LlmLoadModelConfig, LlmPredictionConfig
+from .._config.llm_load_options import LlmLoadModelConfig
+from .._config.prediction_options import LlmPredictionConfig
 from .._json.converter import LMStudioStruct, format_json
 from .._json.from_json import ValidationError, from_json
 from .._json.whole import whole
@@ -19,6 +20,7 @@ from .messages import ToolCallRequest
 from .model_info import LlmInstanceInfo
 
 AnyPrediction: TypeAlias = Mapping[str, Any] | str | None
+"""What a structured reply is parsed to; the text, where there is no structure; or None."""
 # The class that was given as `response_format`; None: there was none.
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
@@ -94,6 +96,10 @@ class LlmPredictionStats(LMStudioStruct):
         predicted_tokens_count: tokens that were generated.
         total_tokens_count: the sum of the two.
         used_draft_model_key: the draft model, with speculative decoding.
+        total_draft_tokens_count: tokens that it proposed.
+        accepted_draft_tokens_count: those of them that became part of the reply.
+        rejected_draft_tokens_count: those that did not.
+        ignored_draft_tokens_count: those that were not even checked.
 
     Thread safety: immutable.
     """
@@ -118,7 +124,7 @@ class LlmPredictionStats(LMStudioStruct):
 # What is pickled names only this class: see __getstate__.
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
 class PredictionResult(Generic[T_co]):
-    """The end of a prediction: ``PredictionResult[Person]`` if it was asked for a `Person`.
+    """The end of a prediction: ``PredictionResult[Person]`` if it was asked for a ``Person``.
 
     Attributes:
         content: the whole text, reasoning included.
@@ -227,7 +233,11 @@ class PredictionResult(Generic[T_co]):
 
 @attrs.frozen(kw_only=True, repr=False, getstate_setstate=False)
 class PredictionRoundResult(PredictionResult):
-    """The end of one prediction among the rounds of ``act()``; rounds are counted from 0."""
+    """The end of one prediction among the rounds of ``act()``.
+
+    Attributes:
+        round_index: which round it was, counted from 0.
+    """
 
     round_index: int
 

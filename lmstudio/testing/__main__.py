@@ -26,8 +26,8 @@ try:
     )
     from ._calls.origin import is_local
     from ._protocol import argument_checks as checks
-except ImportError as error:
-    raise SystemExit(str(error)) from None
+except ImportError as _error:
+    raise SystemExit(str(_error)) from None
 from .script_file import Script, read_script
 
 _DEFAULT_PORT = 1234

@@ -125,6 +125,7 @@ class Server:
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     host = api_host
+    """The same as `api_host`."""
 
     @property
     def listening(self) -> bool:

@@ -57,8 +57,8 @@ class PublicApi:
 
     def __init__(self):
         self.lines = defaultdict(list)  # by the path of a name
-        self._sources = Sources()
-        self._described = {}  # by the class: its path
+        self.sources = Sources()
+        self.described = {}  # by the class: its path
         self._named = []  # in annotations: the module where, and the name
         self._names_of_modules()
         self._types_that_are_named()
@@ -112,15 +112,15 @@ class PublicApi:
 
     def _name(self, path, module, name):
         value = getattr(sys.modules.get(module) or importlib.import_module(module), name)
-        if isinstance(value, type) and value in self._sources.classes:
-            if value in self._described:
-                self._add(path, f"= {self._described[value]}")
+        if isinstance(value, type) and value in self.sources.classes:
+            if value in self.described:
+                self._add(path, f"= {self.described[value]}")
             else:
                 self._class(path, value)
             return
-        node, home = self._sources.definition(module, name)
+        node, home = self.sources.definition(module, name)
         if isinstance(node, FUNCTIONS):
-            for each in statements(self._sources.trees[home].body):  # its overloads too
+            for each in statements(self.sources.trees[home].body):  # its overloads too
                 if getattr(each, "name", None) == name:
                     self._function(path, each, inspect.unwrap(value), home)
         else:
@@ -129,8 +129,8 @@ class PublicApi:
     # Classes.
 
     def _class(self, path, cls, words="class"):
-        self._described[cls] = path
-        node, _ = self._sources.classes[cls]
+        self.described[cls] = path
+        node, _ = self.sources.classes[cls]
         if self._is_typed_dict(cls):
             self._add(path, "typed dict")
             for name, (text, is_required, home) in self._keys(cls).items():
@@ -144,26 +144,29 @@ class PublicApi:
             if "[" in base or base == "Protocol":
                 words += f", made of {base}"
         self._add(path, words)
-        if cls.__name__ not in NOT_MADE_BY_USERS and "not exported" not in words:
+        is_made_by_users = not cls.__name__.endswith("Namespace") and (
+            cls.__name__ not in NOT_MADE_BY_USERS and "not exported" not in words
+        )
+        if is_made_by_users:
             self._constructor(path, cls)
-        for name, (owner, nodes) in self._members(cls).items():
-            home = self._sources.classes[owner][1]
+        for name, (owner, nodes) in self.members(cls).items():
+            home = self.sources.classes[owner][1]
             for each in nodes:
                 self._member(f"{path}.{name}", name, each, cls, home)
 
     def _is_public_base(self, base):
         if base in (object, Exception, BaseException) or base.__module__ in ("typing", "abc"):
             return False
-        return base not in self._sources.classes or base.__name__ in self._public_names()
+        return base not in self.sources.classes or base.__name__ in self._public_names()
 
-    def _members(self, cls):
+    def members(self, cls):
         """What a class and its bases define: by name, as the nearest of them has it."""
         members = {}
         for owner in cls.__mro__:
-            if owner not in self._sources.classes:
+            if owner not in self.sources.classes:
                 continue
             here = defaultdict(list)
-            body = self._sources.classes[owner][0].body
+            body = self.sources.classes[owner][0].body
             for node in [*statements(body), *set_by_constructor(body)]:
                 for name in names_set_by(node):
                     is_private = name.startswith("_") and not re.fullmatch(r"__\w+__", name)
@@ -177,9 +180,9 @@ class PublicApi:
 
     def _constructor(self, path, cls):
         for owner in cls.__mro__:
-            if owner not in self._sources.classes:
+            if owner not in self.sources.classes:
                 continue
-            node, module = self._sources.classes[owner]
+            node, module = self.sources.classes[owner]
             found = [e for e in statements(node.body) if getattr(e, "name", "") == "__init__"]
             for each in found:
                 if "overload" in decorators(each):
@@ -218,12 +221,12 @@ class PublicApi:
         kinds = decorators(node)
         if kinds & {"property", "cached_property"}:
             text = typed(node.returns)
-            namespace = self._sources.class_of(module, text)
-            if namespace is not None and namespace.__name__ not in self._public_names():
+            namespace = self.sources.class_of(module, text)
+            if namespace is not None and namespace.__name__.endswith("Namespace"):
                 # Its methods have the path by which programs reach them.
                 self._add(path, f"property, {text}")
-                if namespace not in self._described:
-                    self._class(path, namespace, f"class {text}, not exported")
+                if namespace not in self.described:
+                    self._class(path, namespace, f"class {text}")
             else:
                 self._add(path, f"property, {text}", module, text)
         elif "setter" in kinds:
@@ -287,7 +290,7 @@ class PublicApi:
             self._add(f"{path}({argument.arg})", f"**, {text}", module, text)
             return
         for name, (text, is_required, home) in self._keys(
-            self._sources.class_of(module, listed[1])
+            self.sources.class_of(module, listed[1])
         ).items():
             note = "" if is_required else ", optional"
             self._add(f"{path}({name})", f"keyword, {text}{note}", home, text)
@@ -295,16 +298,16 @@ class PublicApi:
     # Typed dicts.
 
     def _is_typed_dict(self, cls):
-        node, _ = self._sources.classes[cls]
+        node, _ = self.sources.classes[cls]
         names = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-        return "TypedDict" in names or any(map(self._is_typed_dict, self._sources.bases(cls)))
+        return "TypedDict" in names or any(map(self._is_typed_dict, self.sources.bases(cls)))
 
     def _keys(self, cls):
         """The keys of a typed dict: the type, whether it is required, and the module of that."""
         keys = {}
-        for base in reversed(self._sources.bases(cls)):
+        for base in reversed(self.sources.bases(cls)):
             keys |= self._keys(base)
-        node, module = self._sources.classes[cls]
+        node, module = self.sources.classes[cls]
         is_total = "total=False" not in [ast.unparse(keyword) for keyword in node.keywords]
         for each in statements(node.body):
             if isinstance(each, ast.AnnAssign):
@@ -323,12 +326,12 @@ class PublicApi:
                 continue
             done.add((module, name))
             try:
-                node, home = self._sources.definition(module, name)
+                node, home = self.sources.definition(module, name)
             except LookupError:
                 continue  # of Python itself, or of another package
             path = f"type testing.{name}" if home.startswith(TESTING) else f"type {name}"
-            cls = self._sources.class_of(module, name)
-            if cls is not None and cls not in self._described:
+            cls = self.sources.class_of(module, name)
+            if cls is not None and cls not in self.described:
                 self._class(path, cls, "class, not exported")
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 is_variable = isinstance(node.value, ast.Call)  # TypeVar("T")
@@ -361,7 +364,7 @@ class PublicApi:
             self._add(f"{path} {name}", words)
 
     def _fixtures(self):
-        for node in self._sources.trees[f"{TESTING}.pytest_plugin"].body:
+        for node in self.sources.trees[f"{TESTING}.pytest_plugin"].body:
             if isinstance(node, ast.FunctionDef) and "fixture" in decorators(node):
                 self._add(f"pytest fixture {node.name}", typed(node.returns))
 

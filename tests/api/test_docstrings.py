@@ -1,94 +1,108 @@
-"""Every public name says what it is, and what docstrings name exists."""
+"""Every public name is explained where it is written, so that help, editors and pages can tell.
 
-import builtins
+Classes, functions, methods and properties have docstrings. Attributes stand under "Attributes:" or
+"Args:" in those of their class, or of one that it is made of, or have a text below them; so have
+the keys of dicts, and aliases.
+"""
+
+import ast
 import inspect
 import re
 
 import pytest
-from api import record
+from api.public_api import FUNCTIONS, PublicApi
+from api.sources import decorators, statements
 
-import lmstudio as lms
-import lmstudio.testing
+from lmstudio._api import public_names
+from lmstudio._config.option_docs import docs_below
 
-ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \w+)*)(?: \(.*?\))?:", re.MULTILINE)
-
-
-def public_names():
-    """By its path: every public class and function, and the methods and properties of classes."""
-    found = {}
-    for module in (lms, lmstudio.testing):
-        for name in module.__all__:
-            value = getattr(module, name)
-            path = f"{module.__name__}.{name}"
-            if inspect.isfunction(value) or inspect.isclass(value):
-                found[path] = value
-            if inspect.isclass(value):
-                found |= {f"{path}.{member}": each for member, each in members(value)}
-    return found
+API = PublicApi()
+CLASSES = {path: cls for cls, path in API.described.items()}
+ALIASES = [
+    (home, name)
+    for name, module in public_names.HOME.items()
+    if isinstance(
+        API.sources.definition(home := f"lmstudio.{module}", name)[0], ast.Assign | ast.AnnAssign
+    )
+]
+# What the names of these say is all that there is to say.
+NEEDS_NO_WORDS = re.compile(r"__\w+__|role|type")
 
 
-def members(cls):
-    """The public methods and properties of a class, inherited ones too."""
-    for name in dir(cls):
-        if not name.startswith("_"):
-            value = inspect.getattr_static(cls, name)
-            if isinstance(value, (staticmethod, classmethod)):
-                value = value.__func__
-            if inspect.isfunction(value) or isinstance(value, property):
-                yield name, value
-
-
-NAMES = public_names()
-
-
-def entries(value, heading):
-    """The names that stand in a part of a docstring, as `Args:`."""
-    section = rf"^{heading}:\n((?:    .*\n|\n)*)"
-    found = re.search(section, (inspect.getdoc(value) or "") + "\n", re.MULTILINE)
-    names = ENTRY.findall(found[1]) if found else []
-    return [name.lstrip("*") for group in names for name in group.split(", ")]
-
-
-def test_every_public_name_has_a_docstring():
-    assert len(NAMES) > 500
-    assert [path for path, value in NAMES.items() if not inspect.getdoc(value)] == []
-
-
-def test_the_arguments_that_docstrings_describe_exist():
-    wrong = [
-        f"{path}({name})"
-        for path, value in NAMES.items()
-        if (described := entries(value, "Args"))
-        for name in described
-        if name not in inspect.signature(value).parameters
+def said_in_sections(cls):
+    """The names that the docstrings of a class, of its bases and their constructors list."""
+    ours = [base for base in cls.__mro__ if base in API.sources.classes]
+    docs = [doc for base in ours for doc in (base.__doc__, base.__init__.__doc__) if doc]
+    sections = [
+        re.split(r"(?m)^(?=\S)", section)[0]
+        for doc in docs
+        for section in re.split(r"(?m)^(?:Attributes|Args(?: \(.*\))?):\n", inspect.cleandoc(doc))[
+            1:
+        ]
     ]
-    assert wrong == []
+    found = [re.findall(r"(?m)^    (\w+(?:, \w+)*):", section) for section in sections]
+    return {name for names in found for each in names for name in each.split(", ")}
 
 
-def test_the_attributes_that_docstrings_describe_exist():
-    on_record = record.read(record.NOW)
-    wrong = [
-        f"{path}.{name}"
-        for path, value in NAMES.items()
-        for name in entries(value, "Attributes")
-        if not {f"{path}.{name}", f"{path}[{name}]"} & on_record.keys()
-    ]
-    assert wrong == []
+def said_below(cls):
+    """The names in a class and its bases that have a text below."""
+    bases = [cls, *API.sources.bases(cls), *cls.__mro__]
+    written = [API.sources.classes[base] for base in bases if base in API.sources.classes]
+    return {name for node, module in written for name in docs_below(module, node.name)}
 
 
-def test_the_errors_that_docstrings_name_exist():
-    named = {name: path for path, value in NAMES.items() for name in entries(value, "Raises")}
-    assert "LMStudioTimeoutError" in named
-    wrong = [f"{path}: {name}" for name, path in named.items() if not is_error(name)]
-    assert wrong == []
+def is_data(node):
+    return isinstance(node, ast.Assign | ast.AnnAssign)
 
 
-def is_error(name):
-    """Whether a public name, or one of Python's, is an exception."""
-    value = getattr(lms, name, None) or getattr(builtins, name, None)
-    return inspect.isclass(value) and issubclass(value, BaseException)
+def unexplained(cls):
+    """The members of a class of which nothing is said."""
+    if not ast.get_docstring(API.sources.classes[cls][0]):
+        yield "the class"
+    said = said_in_sections(cls) | said_below(cls)
+    for name, (_owner, nodes) in API.members(cls).items():
+        if NEEDS_NO_WORDS.fullmatch(name):
+            continue
+        if all(is_data(node) for node in nodes):
+            if name not in said:
+                yield name
+        elif not any(isinstance(n, FUNCTIONS) and ast.get_docstring(n) for n in nodes):
+            yield name
 
 
-@pytest.mark.parametrize("heading", ["Args", "Raises"])
-def test_what_is_described_is_found(heading):
-    assert entries(lms.start_local, heading)
+@pytest.mark.parametrize("path", CLASSES)
+def test_a_public_class_and_all_that_it_has_is_explained(path):
+    assert list(unexplained(CLASSES[path])) == []
+
+
+@pytest.mark.parametrize(("module", "name"), ALIASES)
+def test_a_public_alias_is_explained(module, name):
+    node, home = API.sources.definition(module, name)
+    body = list(statements(API.sources.trees[home].body))
+    below = body[body.index(node) + 1]
+
+    assert isinstance(below, ast.Expr) and ast.get_docstring(ast.Module([below], [])), home
+
+
+def functions():
+    """Every public function and method, with what its module is: its path, node and docstring."""
+    for path, cls in CLASSES.items():
+        for name, (_owner, nodes) in API.members(cls).items():
+            yield from ((f"{path}.{name}", node) for node in nodes if isinstance(node, FUNCTIONS))
+
+
+SENTINELS = [
+    (path, argument.arg, ast.get_docstring(node))
+    for path, node in functions()
+    if "overload" not in decorators(node)
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    if isinstance(default, ast.Constant) and default.value is ...
+]
+
+
+@pytest.mark.parametrize(("path", "name", "doc"), SENTINELS)
+def test_three_dots_as_a_default_are_explained(path, name, doc):
+    entries = re.findall(rf"(?ms)^    (?:idle_)?{name}: .*?(?=^    \w|^\S|\Z)", doc)
+    refers = re.search(r"[Ss]ee (there|`)|[Tt]he other arguments|as in `", doc)
+
+    assert refers or any("``...``" in entry for entry in entries)

@@ -317,7 +317,7 @@ def test_escape_sequences_in_saved_titles_and_answers_do_not_reach_the_terminal(
     (data_home / "conversations").mkdir(parents=True)
     (data_home / "conversations" / "a.json").write_text(json.dumps(saved_one))
     with chat(server, "--resume") as terminal:
-        say(terminal, "/load", "]0;evil[2JTitle31m  (this one)")
+        say(terminal, "/load", "(this one) ]0;evil[2JTitle31m")
         assert terminal.screen.title == ""
         assert terminal.text().startswith("> ]0;evil[2JTitle31m")
         leave(terminal)

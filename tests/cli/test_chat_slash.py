@@ -276,7 +276,7 @@ def test_load_lists_the_saved_conversations_and_finds_one_by_number_or_title(ser
         say(terminal, "About apples.", "Fine.")
         say(terminal, "/clear", "a new conversation")
         say(terminal, "About pears.", "> About pears.\nFine.")
-        say(terminal, "/load", "1  ", "About pears.  (this one)", "2  ", "About apples.\n")
+        say(terminal, "/load", "1  ", "(this one) About pears.", "2  ", "About apples.\n")
         say(terminal, "/load 7", "No saved conversation has the number 7: there are 2.")
         say(terminal, "/load About", "Several saved conversations fit", "/load 2: About apples.")
         say(terminal, "/load apples", "> About apples.\nFine.\n(1 question")

@@ -26,9 +26,17 @@ def drive_tk():
     import tkinter
 
     def mainloop(window, _n=0):
-        (view,) = (w for w in window.winfo_children() if isinstance(w, tkinter.Text))
-        (stop,) = (w for w in window.winfo_children() if isinstance(w, tkinter.Button))
-        wait(window.update, lambda: view.get("1.0", "end").strip())
+        widgets = window.winfo_children()
+        (view,) = (w for w in widgets if isinstance(w, tkinter.Text))
+        buttons = {w["text"]: w for w in widgets if isinstance(w, tkinter.Button)}
+        stop, asked = buttons["Stop"], ""
+        if "Send" in buttons:
+            (entry,) = (w for w in widgets if isinstance(w, tkinter.Entry))
+            entry.insert(0, "Tell me a long story.")
+            wait(window.update, lambda: buttons["Send"]["state"] == "normal")
+            asked = view.get("1.0", "end") + "You: Tell me a long story."
+            buttons["Send"].invoke()
+        wait(window.update, lambda: len(view.get("1.0", "end").strip()) > len(asked.strip()))
         stop.invoke()
         wait(window.update, lambda: stop["state"] == "disabled")
         window.destroy()

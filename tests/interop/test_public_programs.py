@@ -70,11 +70,11 @@ CALLS = {
 
 # What the two packages send otherwise on purpose: `comparable` takes it out of both, so that all
 # else can be compared. These are the first cells of rows of docs/differences.md.
-AUTO_FIT = "options that `autoFit` would overrule switch it off"
+AUTO_FIT = "options that `autoFit` would override switch it off"
 NEWER = "options of newer servers have names (`presencePenalty`, `frequencyPenalty`, ...)"
 MAIN_GPU = "`mainGpu` is sent with every split strategy"
-RATIO = "`gpu` with nothing but a ratio leaves the split between GPUs alone"
-SCHEMA = "`json_schema` of nested classes is inlined, and properties keep their order"
+RATIO = "`gpu` with only a ratio does not change the split between GPUs"
+SCHEMA = "in `json_schema`, nested classes are inlined, and properties keep their order"
 TOOL_NAME = "each result of a tool names its tool"
 ONLY_OURS = {
     "llm.load.llama.autoFit": AUTO_FIT,

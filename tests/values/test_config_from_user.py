@@ -5,14 +5,11 @@ from fractions import Fraction
 
 import pytest
 
+from lmstudio._config.embedding_load_options import EmbeddingLoadModelConfig
 from lmstudio._config.from_user import read_config
-from lmstudio._config.options import (
-    EmbeddingLoadModelConfig,
-    GpuSetting,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-    LlmStructuredPredictionSetting,
-)
+from lmstudio._config.gpu_setting import GpuSetting
+from lmstudio._config.llm_load_options import LlmLoadModelConfig
+from lmstudio._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from lmstudio.errors import LMStudioOptionWarning, LMStudioValueError
 
 

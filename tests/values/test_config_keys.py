@@ -12,12 +12,10 @@ from interop import schemas
 from values.config_fields import as_fields
 from values.from_schema import values_of
 
+from lmstudio._config.embedding_load_options import EmbeddingLoadModelConfig
 from lmstudio._config.from_wire import kv_to_load_config, kv_to_prediction_config
-from lmstudio._config.options import (
-    EmbeddingLoadModelConfig,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-)
+from lmstudio._config.llm_load_options import LlmLoadModelConfig
+from lmstudio._config.prediction_options import LlmPredictionConfig
 from lmstudio._config.to_wire import GPU_SPLIT_KEY, load_config_to_kv, prediction_config_to_kv
 from lmstudio._requests.documents import retrieval_config
 

@@ -4,12 +4,10 @@ import attrs
 import pytest
 from values.config_fields import DRAFT, LOAD_JINJA, as_fields, load, prediction
 
+from lmstudio._config.embedding_load_options import EmbeddingLoadModelConfig
 from lmstudio._config.from_wire import kv_to_load_config, kv_to_prediction_config
-from lmstudio._config.options import (
-    EmbeddingLoadModelConfig,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-)
+from lmstudio._config.llm_load_options import LlmLoadModelConfig
+from lmstudio._config.prediction_options import LlmPredictionConfig
 from lmstudio._json.converter import camel_case
 
 JINJA = {"type": "jinja", "jinjaPromptTemplate": {"template": "x"}, "stopStrings": []}

@@ -10,16 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from values.config_fields import as_fields, load, prediction, reported, split
 
+from lmstudio._config.embedding_load_options import EmbeddingLoadModelConfig
 from lmstudio._config.from_wire import kv_to_load_config, kv_to_prediction_config
-from lmstudio._config.options import (
-    EmbeddingLoadModelConfig,
-    GpuSetting,
-    LlmLoadModelConfig,
-    LlmPredictionConfig,
-    LlmStructuredPredictionSetting,
-    Off,
-    PlainDict,
-)
+from lmstudio._config.gpu_setting import GpuSetting
+from lmstudio._config.llm_load_options import LlmLoadModelConfig
+from lmstudio._config.option import Off, PlainDict
+from lmstudio._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from lmstudio._config.to_wire import load_config_to_kv, prediction_config_to_kv
 from lmstudio.errors import LMStudioProtocolError
 

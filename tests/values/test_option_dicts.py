@@ -7,8 +7,10 @@ import attrs
 import pytest
 
 import lmstudio as lms
-from lmstudio._config import option_dicts
+from lmstudio._api import public_names
+from lmstudio._config import load_dicts, prediction_dicts
 from lmstudio._config.from_user import Config, read_config
+from lmstudio._config.option_docs import docs_below
 from lmstudio._json.converter import camel_case
 
 CLASSES = [
@@ -21,7 +23,13 @@ CLASSES = [
 
 
 def dict_of(cls):
-    return getattr(option_dicts, f"{cls.__name__}Dict")
+    name = f"{cls.__name__}Dict"
+    return getattr(load_dicts, name, None) or getattr(prediction_dicts, name)
+
+
+def home_of(cls):
+    """The module that a class is written in; what its `__module__` says is the package."""
+    return f"lmstudio.{public_names.HOME[cls.__name__]}"
 
 
 def members(hint):
@@ -60,3 +68,14 @@ def test_what_is_given_in_such_a_dict_is_read(cls):
     needed = {"type": "json"} if cls is lms.LlmStructuredPredictionSetting else {}
     for key in dict_of(cls).__optional_keys__:
         assert read_config({**needed, key: None}, cls) == cls(**needed)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_each_key_of_such_a_dict_says_what_the_option_does(cls):
+    said = docs_below(home_of(cls), cls.__name__)
+    first_lines = {name: text.partition("\n")[0] for name, text in said.items()}
+    expected = {camel_case(name): text for name, text in first_lines.items()} | first_lines
+    shown = docs_below(home_of(dict_of(cls)), dict_of(cls).__name__)
+    required = dict_of(cls).__required_keys__  # those are in a class of their own
+
+    assert shown == {key: text for key, text in expected.items() if key not in required}

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from values.schema_classes import Book, Keys, Kind, Line, Node, Person, Point
 
-from lmstudio._config.options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from lmstudio._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
 from lmstudio._config.to_wire import STRUCTURED_KEY, prediction_config_to_kv, wants_structured
 from lmstudio._json.from_json import ValidationError, from_json, response_class
 from lmstudio._json.json_schema import BaseModel, class_schema, json_schema

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmstudio._config.options import LlmLoadModelConfig, LlmPredictionConfig
+from lmstudio._config.llm_load_options import LlmLoadModelConfig
+from lmstudio._config.prediction_options import LlmPredictionConfig
 from lmstudio._json.from_json import ValidationError
 from lmstudio._json.json_schema import BaseModel
 from lmstudio._prediction.accumulator import Accumulator

@@ -18,7 +18,9 @@ from values.config_fields import (
 )
 
 from lmstudio._config.from_wire import kv_to_load_config, kv_to_prediction_config
-from lmstudio._config.options import GpuSetting, LlmLoadModelConfig, LlmStructuredPredictionSetting
+from lmstudio._config.gpu_setting import GpuSetting
+from lmstudio._config.llm_load_options import LlmLoadModelConfig
+from lmstudio._config.prediction_options import LlmStructuredPredictionSetting
 from lmstudio._config.to_wire import config_stack, prediction_config_to_kv, wants_structured
 from lmstudio.errors import LMStudioOptionWarning, LMStudioValueError
 

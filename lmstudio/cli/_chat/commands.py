@@ -109,8 +109,8 @@ def _load(session: Session, argument: str) -> None:
         for number, entry in enumerate(entries, start=1):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.time))
             is_this = entry.path == session.path
-            here = "  (this one)" if is_this else ""
-            session.screen.row(f"{number:>4}  {when}  {entry.title}{here}", is_marked=is_this)
+            here = "(this one) " if is_this else ""
+            session.screen.row(f"{number:>4}  {when}  {here}{entry.title}", is_marked=is_this)
         what = "/load NUMBER goes on with it." if entries else "No conversation is saved."
         session.screen.note(what)
         return

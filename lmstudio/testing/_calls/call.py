@@ -40,6 +40,9 @@ class Call:
 
     Thread safety:
         Any thread, one at a time.
+
+    Attributes:
+        record: Of a prediction: what the server knows of it; None: the call is another one.
     """
 
     def __init__(
@@ -212,6 +215,7 @@ class Call:
         self.connection.flush()
 
     finish = result
+    """The same as `result`."""
 
     def error(self, title: str, **fields: Any) -> None:
         """Fail the call: `rpcError` or `channelError`.

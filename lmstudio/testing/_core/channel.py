@@ -26,7 +26,7 @@ class Channel:
         self.namespace = namespace
         self.endpoint = endpoint
         self.arrivals: list[dict[str, Any]] = []
-        self.cancelled = asyncio.Event()
+        self.cancelled: asyncio.Event = asyncio.Event()
         self.on_cancel: Callable[[], object] | None = None
         self.on_message: Callable[[dict[str, Any]], object] | None = None
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import attrs
 
-from .._engines.models_on_disk import DEFAULT_HUB, DEFAULT_MODELS
+from .._engines.engine import Engine
+from .._engines.models_on_disk import DEFAULT_HUB, DEFAULT_MODELS, Model
 from .changes import Changes
 from .channel import Channel
 from .journal import Journal
@@ -50,20 +51,24 @@ class Core:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.engine = options.engine
-        self.parallel = options.engine.parallel if options.parallel is None else options.parallel
-        self.loop = LoopThread()
-        self.changes = Changes()
-        self.journal = Journal()
+        self.engine: Engine = options.engine
+        self.parallel: int = (
+            options.engine.parallel if options.parallel is None else options.parallel
+        )
+        self.loop: LoopThread = LoopThread()
+        self.changes: Changes = Changes()
+        self.journal: Journal = Journal()
         models = options.models
         if models is None:
             models = self.engine.models or DEFAULT_MODELS
-        self.registry = Registry(models, self.changes.touch)
-        self.workers = Workers(self.loop)
-        self.numbers = itertools.count()
-        self.ending = asyncio.Event()  # set by the loop thread: a client has asked for the end
+        self.registry: Registry = Registry(models, self.changes.touch)
+        self.workers: Workers = Workers(self.loop)
+        self.numbers: itertools.count[int] = itertools.count()
+        self.ending: asyncio.Event = (
+            asyncio.Event()
+        )  # set by the loop thread: a client has asked for the end
         # The loop thread alone:
-        self.hub = list(DEFAULT_HUB if options.hub is None else options.hub)
+        self.hub: list[Model] = list(DEFAULT_HUB if options.hub is None else options.hub)
         self.loading: dict[tuple[str, str | None, str | None], Loading] = {}  # by `Found.which`
         self.files: dict[str, StoredFile] = {}
         self.flags: dict[str, None] = {}

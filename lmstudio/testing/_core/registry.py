@@ -73,9 +73,9 @@ class Instance:
         jit: bool,
     ) -> None:
         self.found = found
-        self.model = found.model
+        self.model: Model = found.model
         self.identifier = identifier
-        self.reference = secrets.token_urlsafe(12)
+        self.reference: str = secrets.token_urlsafe(12)
         self.fields = fields
         self.ttl_ms = ttl_ms
         self.jit = jit

@@ -80,7 +80,7 @@ class LlamaEngine(Engine):
         self._loading = threading.Lock()
         self._busy = threading.Lock()
         self._native: dict[bool, Any] = {}
-        self.models = _models_of(path, context_length)
+        self.models: Sequence[Model] = _models_of(path, context_length)
 
     def load(self) -> None:
         """Load the model now (about a second for a small one).

@@ -18,9 +18,9 @@ OLD_OFFICIAL = {
 }
 # Differences that are meant: each key is the first cell of a row of docs/differences.md.
 ROWS = {
-    "`configure_default_client()`, and `get_default_client()` with a host, may be called again; "
-    "for the same server and token nothing changes, and a client that is replaced lives on for "
-    "those who hold it": [
+    "`configure_default_client()`, and `get_default_client()` with a host, may be called again. "
+    "For the same server and token nothing changes. A client that is replaced stays usable for "
+    "code that holds it": [
         "test_convenience_api.py::test_configure_default_client",
         "test_convenience_api.py::test_get_default_client",
     ],
@@ -31,7 +31,7 @@ ROWS = {
         "test_kv_config.py::test_kv_stack_load_config_embedding[config_dict0]",
         "test_kv_config.py::test_kv_stack_load_config_embedding[config_dict1]",
     ],
-    "options that `autoFit` would overrule switch it off": [
+    "options that `autoFit` would override switch it off": [
         "test_kv_config.py::test_gpu_split_strategy_config[evenly]",
         "test_kv_config.py::test_gpu_split_strategy_config[favorMainGpu]",
         "test_kv_config.py::test_kv_stack_load_config_llm[config_dict0]",
@@ -52,7 +52,7 @@ _WHOLE = (
     "model_catalog_{0}.py::test_invalid_unload_request_llm_{0}",
 )
 TRACEBACKS = {
-    "tracebacks are whole": [
+    "tracebacks are complete": [
         *(f"{half}/test_{name.format(half)}" for half in ("sync", "async") for name in _WHOLE),
         "test_history.py::test_invalid_local_file",
     ],
