@@ -61,3 +61,41 @@ def test_the_finds_of_a_search_show_what_the_server_said(half):
     assert repr(found).startswith(f"{type(found).__name__}(name=")
     (option, *_) = half.do(found.get_download_options)
     assert "indexed_model_identifier=" in repr(option)
+
+
+def test_a_prediction_is_started_once(server, half):
+    stream = half.started()
+    with pytest.raises(lms.LMStudioRuntimeError, match="was started before"):
+        half.do(stream.start)
+    half.result(stream)
+
+
+@pytest.mark.parametrize("wrong", [3, b"a", {"a": 1}])
+def test_what_is_no_text_cannot_be_embedded(half, wrong):
+    model = half.do(half.client.embedding.model)
+    with pytest.raises(lms.LMStudioValueError, match="must be a string or several"):
+        half.do(lambda: model.embed(wrong))
+
+
+def test_documents_may_be_searched_with_a_handle_of_an_embedding_model(half):
+    model = half.do(half.client.embedding.model)
+    file = half.do(lambda: half.client.files.prepare_file(b"The sky is blue.", "sky.txt"))
+    found = half.do(lambda: half.client.files.retrieve("sky", [file], embedding_model=model))
+    assert found.entries
+
+
+@pytest.mark.parametrize("make", [lms.Client, lms.AsyncClient])
+def test_a_client_without_a_host_has_none_to_tell_and_takes_no_proxy(make):
+    with pytest.raises(lms.LMStudioRuntimeError, match="No server was looked for yet"):
+        make().api_host  # noqa: B018
+    with pytest.raises(lms.LMStudioValueError, match="A proxy needs an api_host"):
+        make(proxy="http://localhost:9")
+
+
+@pytest.mark.parametrize("kind", ["llm", "embedding", None])
+def test_the_loaded_models_of_a_kind_are_listed(half, kind):
+    models = half.do(lambda: half.client.list_loaded_models(kind))
+    names = {model.identifier for model in models}
+    assert names == {"llm": {"test-llm"}, "embedding": {"test-embedding"}}.get(
+        kind, {"test-llm", "test-embedding"}
+    )
