@@ -20,7 +20,7 @@ WINDOWS_PYTHONS ?= 3.11 3.14
 LMSTUDIO_WINDOWS ?= .venvs/windows
 # Wine is slow; and a test that hangs there ends the run, since no signal gets through.
 WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
-FAST := not long and not model and not gui and not interop and not bench and not cluster and not web and not apps
+FAST := not long and not model and not gui and not interop and not bench and not cluster and not web and not apps and not site
 # Per cent of the branches that `make coverage` wants to see run (and of lines and branches: setup.cfg).
 FLOOR := 95
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
@@ -30,7 +30,7 @@ DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST)))
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BINARY
 
-.PHONY: help style format types test test-all test-windows interop races soak coverage bench release-check demo clean
+.PHONY: help style format types docs test test-all test-windows interop races soak coverage bench release-check demo clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -42,9 +42,12 @@ style: $(VENV)/.dev ## check style, format (make format repairs most of it) and 
 format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-types: $(VENV)/.dev ## check the types (mypy, strict)
+types: $(VENV)/.dev $(VENV)/.js ## check the types (mypy, strict), and that every public name has one (pyright)
 	$(PY) -m mypy
-test: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
+	$(PY) -m pytest -q tests/test_public_types.py
+docs: $(VENV)/.docs ## build the site into build/docs; a warning is an error
+	$(PY) -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
+test: $(VENV)/.dev $(VENV)/.docs $(VENV)/.model $(VENV)/.js ## run all tests, those with the real model too; ARGS="-k cancel"
 	$(PY) -m pytest $(ARGS)
 test-all: $(VENV)/.dev ## run the tests on every Python from 3.10 on, but for those marked for one
 	$(PY) tests/run_all_pythons.py -m "$(FAST) and not terminal" $(ARGS)
@@ -60,7 +63,7 @@ races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as oft
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/robustness/soak.py --seconds $(SECONDS) $(ARGS)
-coverage: $(VENV)/.dev $(VENV)/.model $(VENV)/.js ## run the tests but for the longest, and fail if they run too little of the package
+coverage: $(VENV)/.dev $(VENV)/.docs $(VENV)/.model $(VENV)/.js ## run the tests but for the longest, and fail if they run too little of the package
 	$(PY) -m coverage erase
 	$(PY) -m coverage run -m pytest -m "not long and not bench" $(ARGS)
 	$(PY) -m coverage combine --quiet
@@ -88,6 +91,10 @@ $(VENV)/.base: setup.cfg setup.py Makefile
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) $(EDITABLE) ".[testing,test,dev]"
 	$(PIP) --upgrade --target $(VENV)/official $(OFFICIAL)
+	@touch $@
+# What builds the site. Where the index of packages does not answer, pip gives up after a minute.
+$(VENV)/.docs: $(VENV)/.base
+	$(PIP) --retries 1 --timeout 30 $(EDITABLE) ".[testing,docs]"
 	@touch $@
 # Other clients to measure beside, each in a folder of its own, and what draws the plot.
 $(VENV)/.bench: $(VENV)/.base

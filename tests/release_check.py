@@ -160,7 +160,7 @@ class Release:
         if not imported.startswith(str(site)):
             raise Failure(f"another lmstudio is imported: {imported}")
         told = run(
-            *(TOOLS / "pytest", "-q", "-p", "no:cacheprovider", *self.arguments),
+            *(sys.executable, TOOLS / "pytest", "-q", "-p", "no:cacheprovider", *self.arguments),
             limit=TEST_LIMIT,
             cwd=top,
             **path,

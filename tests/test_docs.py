@@ -172,9 +172,3 @@ def test_type_checkers_have_nothing_against_the_programs(tmp_path):
         timeout=200,
     )
     assert done.returncode == 0, done.stdout
-
-
-def test_links_between_the_pages_lead_somewhere():
-    for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"

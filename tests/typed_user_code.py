@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 import attrs
-from typing_extensions import assert_type
+from typing_extensions import Unpack, assert_type
 
 import lmstudio as lms
 from lmstudio import testing
@@ -426,3 +426,23 @@ async def server_tells_tasks(client: lms.AsyncClient) -> None:
         async for event in logs:
             assert_type(event, lms.DiagnosticsLogEvent)
     assert_type(await client.files.parse_document("id"), lms.ParsedDocument)
+
+
+def annotated(
+    client: lms.Client,
+    stop: lms.CancelEvent,
+    dispatch: lms.Dispatch,
+    limit: lms.TimeLimit,
+    progress: lms.ModelLoadingCallback,
+    bar: lms.BatchProgress,
+    **limits: Unpack[lms.CallLimits],
+) -> lms.LLM:
+    models: lms.LlmNamespace = client.llm
+    files: lms.FilesNamespace = client.files
+    search: lms.RepositoryNamespace = client.repository
+    print(files, search, client.system.get_version(**limits))
+    model = models.model("key", on_load_progress=progress, cancel_event=stop, timeout=limit)
+    model.respond_stream("hi").run_in_background(on_text=print, dispatch=dispatch)
+    model.respond_many(["hi"], progress=bar)
+    limits["timeout"] = "soon"  # WRONG
+    return models.model(**limits)

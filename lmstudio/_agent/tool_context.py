@@ -149,7 +149,9 @@ class GuardToolCallController:
 
     def _decide(self, decision: str, detail: Any) -> None:
         if self._decision is not None:
-            raise LMStudioRuntimeError("It was decided before whether this tool call may go on.")
+            raise LMStudioRuntimeError(
+                "It was decided before whether this tool call may go on: decide once."
+            )
         self._decision = (decision, detail)
 
 

@@ -221,11 +221,11 @@ def _prepare(definition: Any, may_be_async: bool) -> Tool:
     if not isinstance(name, str) or not name:
         raise LMStudioValueError(f"The name of a tool is a text; {shown(name)} was given.")
     if not isinstance(definition.description, str):
-        raise LMStudioValueError(f"The description of the tool {name!r} is no text.")
+        raise LMStudioValueError(f"The description of the tool {name!r} is not a string.")
     description = inspect.cleandoc(definition.description)
     if implementation is not None and not callable(implementation):
         raise LMStudioValueError(
-            f"The implementation of the tool {name!r} is no function: {shown(implementation)}."
+            f"The implementation of the tool {name!r} is not a function: {shown(implementation)}."
         )
     if inspect.isgeneratorfunction(implementation) or inspect.isasyncgenfunction(implementation):
         raise LMStudioValueError(

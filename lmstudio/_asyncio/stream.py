@@ -82,7 +82,7 @@ class AsyncPredictionStream(Prediction[T_co]):
             LMStudioClientError: The client is closed.
         """
         if not await self._begin():
-            raise LMStudioRuntimeError("This prediction was started before.")
+            raise LMStudioRuntimeError("This prediction was started before. Make another stream.")
 
     def cancel(self, reason: Any = None) -> CancelAnswer:
         """Stop the prediction; it ends normally and keeps what was received.

@@ -13,7 +13,7 @@ from .._api.public import public
 from .._concurrency import fork
 from .._concurrency.deadline import Deadline, slice_of
 from .._concurrency.threads import check_may_wait, start_daemon
-from ..errors import LMStudioRuntimeError
+from ..errors import LMStudioError, LMStudioRuntimeError
 from . import seat
 from .thread import WAITS_FOR_ITSELF, is_this_thread
 
@@ -95,7 +95,13 @@ class BackgroundCall(Future[T]):
             LMStudioRuntimeError: This is a forked child, or a callback waits for its own end.
             BaseException: What ended the operation, or what one of its callbacks raised.
         """
-        return super().result(self._wait_in_slices(timeout))
+        error = super().exception(self._wait_in_slices(timeout))
+        if isinstance(error, LMStudioError):  # each who waits gets one of his own
+            fresh = error.fresh()
+            fresh.__cause__, traceback = error.__cause__, error.__traceback__
+            del error
+            raise fresh.with_traceback(traceback)
+        return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what ended the operation, None for a result; waits and raises as `result()`."""

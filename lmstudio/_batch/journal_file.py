@@ -96,7 +96,7 @@ class JournalFile:
         """
         try:
             if os.path.exists(self._path) and not stat.S_ISREG(os.stat(self._path).st_mode):
-                raise LMStudioValueError(f"The journal {self._path!r} is no file.")
+                raise LMStudioValueError(f"The journal {self._path!r} is not a file.")
             is_new = not os.path.exists(self._path)
             self._file = file = open(self._path, "r+b", buffering=0, opener=_make)  # noqa: SIM115
             weakref.finalize(self, file.close)
@@ -205,7 +205,7 @@ class JournalFile:
                 f"input_id must return a string or a whole number; it returned {shown(own)}."
             )
         if own in self._ids:
-            raise LMStudioValueError(f"Two inputs have the id {shown(own)}.")
+            raise LMStudioValueError(f"Two inputs have the id {shown(own)}: each needs its own.")
         self._ids.add(own)
         return Key(digest, own, 1)
 

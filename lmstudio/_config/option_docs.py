@@ -27,7 +27,7 @@ def docs_below(module: str, class_name: str) -> dict[str, str]:
     """
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
-    body = next(node.body for node in classes if node.name == class_name)
+    body = next((node.body for node in classes if node.name == class_name), [])
     found = {}
     for node, below in itertools.pairwise(body):
         match node, below:
@@ -58,9 +58,9 @@ class _OptionsDoc:
     def __get__(self, _instance: object, _owner: object = None) -> str:
         try:
             docs = docs_below(self._module, self._cls.__name__)
-        except (OSError, TypeError):  # there is no source, as in some packed programs
+        except (OSError, TypeError, SyntaxError):  # no source, as in some packed programs
             return self._text
-        rows = [_row(field, docs[field.name]) for field in attrs.fields(self._cls)]
+        rows = [_row(field, docs.get(field.name, "")) for field in attrs.fields(self._cls)]
         attributes = textwrap.indent("\n".join(rows), "    ")
         return f"{inspect.cleandoc(self._text)}\n\nAttributes:\n{attributes}\n"
 

@@ -236,7 +236,7 @@ def offer_tools(
     if choice is not None and choice not in TOOL_CHOICES:
         raise LMStudioValueError(
             f"tool_choice is one of {', '.join(TOOL_CHOICES)}, not {shown(choice)}. LM Studio has "
-            "no way to require a certain tool, but that it is the only one."
+            "no way to require a certain tool, unless it is the only one."
         )
     if not definitions and choice == "required":
         raise LMStudioValueError("tool_choice='required' needs a tool; tools=[] has none.")

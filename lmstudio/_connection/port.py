@@ -478,5 +478,6 @@ def _decode_odd(payload: bytes) -> Any:
 def _files_are_gone(names: list[str]) -> LMStudioError:
     return LMStudioRuntimeError(
         f"LM Studio does not have {', '.join(map(repr, names))} any more: it keeps the files of a "
-        "guest until his last connection closes. Upload them again, for example by prepare_image()."
+        "client without a token until its last connection closes. Upload them again, for example "
+        "by prepare_image()."
     )

@@ -45,7 +45,8 @@ class DownloadedModel(Generic[H, C, I]):
         info: What the server says about it.
     """
 
-    type: ClassVar[str]  # its kind: ``llm`` or ``embedding``
+    type: ClassVar[str]
+    """Its kind: ``llm`` or ``embedding``."""
 
     def __init__(self, info: I, namespace: Namespace) -> None:
         """Describe a model; the lists of downloaded models make these."""

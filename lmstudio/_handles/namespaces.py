@@ -7,7 +7,9 @@ from typing import Any, Generic, TypeVar
 from .._api.backports import Unpack
 from .._api.checks import check_key
 from .._api.public import public
-from .._concurrency.cancel_token import CancelEvent
+from .._api.shown import shown
+from .._concurrency.cancel_token import CancelEvent, check_events
+from .._concurrency.clock import monotonic
 from .._config.to_wire import ModelKind, load_config_to_kv
 from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
@@ -25,9 +27,10 @@ from .._values.model_info import (
     EmbeddingModelInfo,
     EstimatedResourcesUsage,
     LlmInfo,
+    ModelInfo,
     ModelInstanceInfo,
 )
-from ..errors import LMStudioModelNotFoundError
+from ..errors import LMStudioCancelledError, LMStudioError, LMStudioModelNotFoundError
 from .downloaded import (
     DEFAULT_TTL,
     AnyDownloadedModel,
@@ -44,6 +47,9 @@ from .handle import Namespace
 from .llm import LLM
 
 D = TypeVar("D", bound=AnyDownloadedModel)
+
+_KEYS_WITHIN = 2.0  # seconds of silence in which an error waits for the keys that it might name
+_MOST_KEYS = 10  # that it names
 
 
 class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
@@ -104,17 +110,12 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
 
         Endpoint: channel ``getOrLoad``; rpc ``getModelInfo`` without a key.
         """
-        limits = call_limits(cancel_event, timeout, idle_timeout)
         is_strict = self._session.strict_options
         if model_key is None:
             load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
-            try:
-                found = self._session.call(
-                    models.loaded_model(self.kind, device_identifier), **limits
-                )
-            except LMStudioModelNotFoundError as error:
-                raise _nothing_loaded(self.kind, error) from None
-            return self._found(found, device_identifier)
+            limits = call_limits(check_events(cancel_event), timeout, idle_timeout)
+            return self._any_loaded(device_identifier, limits)
+        limits = call_limits(cancel_event, timeout, idle_timeout)
         key = check_key(model_key, "A model key")
         events = LoadEvents(
             self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
@@ -129,6 +130,30 @@ class ModelNamespace(Namespace, ABC, Generic[H, C, I, D]):
             is_strict=is_strict,
         )
         return self._load(request, events, device_identifier, limits)
+
+    def _any_loaded(self, device_identifier: DeviceIdentifier, limits: CallLimits) -> H:
+        """Return a handle of any model that is loaded.
+
+        Raises:
+            LMStudioModelNotFoundError: None is; it names the keys of those that could be.
+        """
+        since = monotonic()
+        try:
+            request = models.loaded_model(self.kind, device_identifier)
+            found = self._session.call(request, **limits, since=since)
+        except LMStudioModelNotFoundError as error:
+            not_found = error
+        else:
+            return self._found(found, device_identifier)
+        limits = {**limits, "idle_timeout": _KEYS_WITHIN}  # and within `timeout`, since then
+        infos: Any
+        try:
+            infos = self._session.call(models.list_downloaded(self.kind), **limits, since=since)
+        except LMStudioCancelledError:
+            raise
+        except LMStudioError:
+            infos = None
+        raise _nothing_loaded(self.kind, not_found, infos) from None
 
     def load_new_instance(
         self,
@@ -318,12 +343,24 @@ class EmbeddingNamespace(
         return DownloadedEmbeddingModel(info, self)
 
 
-def _nothing_loaded(name: str, error: LMStudioModelNotFoundError) -> LMStudioModelNotFoundError:
+def _nothing_loaded(
+    name: ModelKind, error: LMStudioModelNotFoundError, infos: Sequence[ModelInfo] | None
+) -> LMStudioModelNotFoundError:
+    """Return an error that says what to do, with the keys of some models, if they are known."""
     kind = {"llm": "language model", "embedding": "embedding model"}[name]
-    clearer = LMStudioModelNotFoundError(
-        f"Could not get model handle in namespace {name}: no {kind} is loaded. Load one in "
-        "LM Studio, or name one: model('the-model-key')."
-    )
+    words = f"Could not get model handle in namespace {name}: no {kind} is loaded. "
+    if infos is None:
+        words += f"Load one in LM Studio, or name one: client.{name}.model('the-model-key')."
+    elif not infos:
+        words += "None is downloaded, either: download one in LM Studio, or by `lmstudio download`."
+    else:
+        keys = [shown(info.model_key) for info in infos]
+        more = f" and {len(keys) - _MOST_KEYS:,} more" if len(keys) > _MOST_KEYS else ""
+        words += (
+            f"client.{name}.model({keys[0]}) loads one; the keys of those that are downloaded: "
+        )
+        words += f"{', '.join(keys[:_MOST_KEYS])}{more}."
+    clearer = LMStudioModelNotFoundError(words)
     clearer.server_error = error.server_error
     return clearer
 

@@ -72,7 +72,7 @@ class PredictionStream(Prediction[T_co]):
             LMStudioClientError: The client is closed.
         """
         if not self._begin():
-            raise LMStudioRuntimeError("This prediction was started before.")
+            raise LMStudioRuntimeError("This prediction was started before. Make another stream.")
 
     def cancel(self, reason: Any = None) -> bool:
         """Stop the prediction; it ends normally and keeps what was received.

@@ -79,7 +79,7 @@ def download(
     def read(packet: dict[str, Any]) -> str:
         key = packet.get("defaultIdentifier")
         if not isinstance(key, str):
-            raise LMStudioProtocolError("the model is there, but it does not say how it is called.")
+            raise LMStudioProtocolError("the model is there, but it does not say its key.")
         return key
 
     endpoint = channel("repository", "downloadModel", "The download", "Model download", "success")

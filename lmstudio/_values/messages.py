@@ -54,6 +54,7 @@ class ToolCallRequest(LMStudioStruct):
     """
 
     type: str = "function"
+    """What is asked for: ``function``."""
     name: str
     id: str | None = None
     arguments: dict[str, Any] | None = None

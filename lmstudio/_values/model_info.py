@@ -159,6 +159,7 @@ class UnknownModelInfo(_ModelFacts):
     """
 
     type: str = ""
+    """The kind that the server names."""
 
 
 @attrs.frozen(kw_only=True, repr=False)

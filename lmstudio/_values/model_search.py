@@ -41,6 +41,7 @@ class UnknownModelSearchResultIdentifier(LMStudioStruct):
 
     _keeps_defaults: ClassVar[bool] = True
     type: str = ""
+    """The kind that the server names."""
     identifier: str = ""
     """Its name there."""
 

@@ -109,10 +109,10 @@ RAW = {
         ([later], "Asynchronous tool 'later' is not supported in synchronous API"),
         ([functools.partial(later, 1)], "tool 'later' is not supported"),
         ([{**FINE, "implementation": Later()}], "tool 'fine' is not supported"),
-        ([{**FINE, "implementation": 5}], "implementation of the tool 'fine' is no function: 5"),
+        ([{**FINE, "implementation": 5}], "implementation of the tool 'fine' is not a function: 5"),
         ([{**FINE, "name": ""}], "name of a tool is a text; '' was given"),
         ([{**FINE, "name": 5}], "name of a tool is a text; 5 was given"),
-        ([{**FINE, "description": None}], "description of the tool 'fine' is no text"),
+        ([{**FINE, "description": None}], "description of the tool 'fine' is not a string"),
         ([{**FINE, "parameters": None}], "are a dict of types by name; None was given"),
         ([{**FINE, "parameters": [("a", int)]}], "are a dict of types by name; [('a'"),
         ([{**FINE, "parameters": {"a b": int}}], "'a b' cannot be the name of a parameter"),
@@ -134,7 +134,7 @@ RAW = {
         ([{"type": "function", "function": {"name": "x", "parameters": 5}}], "tool 'x' is no JSON"),
         (
             [{"type": "function", "function": {"name": "x", "description": 5}}],
-            "tool 'x' is no text",
+            "tool 'x' is not a string",
         ),
         ([{"type": "function", "function": {}, "implementation": fine}], "it is a RawFunctionTool"),
         ([{**FINE, "strict": True}], "parameters, implementation; this one has name, desc"),
@@ -192,5 +192,5 @@ def test_other_arguments_must_fit_into_the_chat(value):
 def test_a_call_is_decided_once(second):
     asked = controller()
     asked.deny()
-    with pytest.raises(lms.LMStudioRuntimeError, match="It was decided before"):
+    with pytest.raises(lms.LMStudioRuntimeError, match="decide once"):
         getattr(asked, second)()

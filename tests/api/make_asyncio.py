@@ -42,6 +42,7 @@ COROUTINES = [
     "model",
     "load_new_instance",
     "_load",
+    "_any_loaded",
     "list_loaded",
     "list_downloaded",
     "unload",

@@ -19,8 +19,8 @@ class Sources:
         self.classes = {}  # by the class: its node, and the name of its module
         found = pkgutil.walk_packages([str(PACKAGE)], "lmstudio.")
         for name in ["lmstudio", *(each.name for each in found)]:
-            if name.endswith("__main__"):
-                continue
+            if name.endswith("__main__") or name.startswith("lmstudio.cli."):
+                continue  # programs: what they offer are options
             module = importlib.import_module(name)
             tree = self.trees[name] = ast.parse(Path(module.__file__).read_bytes())
             for node in tree.body:

@@ -5,7 +5,7 @@ import inspect
 import re
 
 import pytest
-from api import record
+from api.public_api import PublicApi
 
 import lmstudio as lms
 import lmstudio.testing
@@ -61,12 +61,12 @@ def test_the_arguments_that_docstrings_describe_exist():
 
 
 def test_the_attributes_that_docstrings_describe_exist():
-    on_record = record.read(record.NOW)
+    api = PublicApi()
     wrong = [
         f"{path}.{name}"
-        for path, value in NAMES.items()
-        for name in entries(value, "Attributes")
-        if not {f"{path}.{name}", f"{path}[{name}]"} & on_record.keys()
+        for cls, path in api.described.items()
+        for name in entries(cls, "Attributes")
+        if name not in api.members(cls) and not any(name in vars(base) for base in cls.__mro__)
     ]
     assert wrong == []
 

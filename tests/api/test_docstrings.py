@@ -10,9 +10,11 @@ import inspect
 import re
 
 import pytest
-from api.public_api import FUNCTIONS, PublicApi
-from api.sources import decorators, statements
+from api.public_api import FUNCTIONS, TESTING, PublicApi
+from api.sources import all_arguments, decorators, statements
 
+import lmstudio
+import lmstudio.testing
 from lmstudio._api import public_names
 from lmstudio._config.option_docs import docs_below
 
@@ -106,3 +108,25 @@ def test_three_dots_as_a_default_are_explained(path, name, doc):
     refers = re.search(r"[Ss]ee (there|`)|[Tt]he other arguments|as in `", doc)
 
     assert refers or any("``...``" in entry for entry in entries)
+
+
+FUNCTIONS_BY_PATH = {
+    path: home
+    for path, home in [
+        *((f"lmstudio.{name}", f"lmstudio.{home}") for name, home in public_names.HOME.items()),
+        *((f"{TESTING}.{name}", TESTING) for name in lmstudio.testing.__all__),
+    ]
+    if isinstance(API.sources.definition(home, path.rpartition(".")[2])[0], FUNCTIONS)
+}
+
+
+@pytest.mark.parametrize(("path", "home"), list(FUNCTIONS_BY_PATH.items()))
+def test_a_public_function_and_its_arguments_are_explained(path, home):
+    name = path.rpartition(".")[2]
+    doc = inspect.getdoc(getattr(lmstudio.testing if home == TESTING else lmstudio, name))
+    node, _ = API.sources.definition(home, name)
+    parameters = [argument.arg for argument in all_arguments(node.args)]
+    refers = re.search(r"[Ss]ee\s+`", doc)
+
+    assert doc
+    assert refers or [one for one in parameters if not re.search(rf"\b{one}\b", doc)] == []

@@ -179,6 +179,13 @@ async def load_once(bench):
     await model.unload()
 
 
+async def load_none(bench):
+    embedder = await bench.client.embedding.model("test-embedding")
+    await embedder.unload()
+    with contextlib.suppress(lms.LMStudioModelNotFoundError):
+        await bench.client.embedding.model()
+
+
 async def load_downloaded(bench):
     for model in await bench.client.list_downloaded_models("embedding"):
         handle = await model.load_new_instance(instance_identifier="another")

@@ -287,7 +287,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(server, model, p
 
 
 def test_what_cannot_be_opened_is_refused_at_the_call(model, tmp_path):
-    with pytest.raises(lms.LMStudioValueError, match="is no file"):
+    with pytest.raises(lms.LMStudioValueError, match="is not a file"):
         model.respond_many(["a"], journal=tmp_path)
     with pytest.raises(lms.LMStudioOSError, match=NO_FILE):
         model.respond_many(["a"], journal=tmp_path / "nothing" / "out.jsonl")

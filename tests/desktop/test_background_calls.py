@@ -446,3 +446,16 @@ def test_a_coroutine_function_is_refused():
 
     with pytest.raises(lms.LMStudioValueError, match="a coroutine function: await it"):
         lms.run_in_background(work)
+
+
+def test_each_who_waits_for_a_call_that_failed_gets_an_error_of_his_own(client):
+    call = lms.run_in_background(client.llm.get_model_info, "nothing")
+    errors = []
+    for _ in range(2):
+        with pytest.raises(lms.LMStudioModelNotFoundError, match="nothing") as caught:
+            call.result(LIMIT)
+        errors.append(caught.value)
+
+    assert errors[0] is not errors[1]
+    assert errors[0].args == errors[1].args
+    assert errors[0].server_error is errors[1].server_error

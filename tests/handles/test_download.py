@@ -90,7 +90,7 @@ def test_a_success_without_a_key_is_a_protocol_error(held_downloads, option, key
 
     error = worker.error()
     assert isinstance(error, lms.LMStudioProtocolError)
-    assert "does not say how it is called" in str(error)
+    assert "does not say its key" in str(error)
 
 
 def test_an_error_of_the_server_ends_the_download(held_downloads, client, option):

@@ -11,7 +11,8 @@ import pytest
 from helpers import Worker, eventually
 
 import lmstudio as lms
-from lmstudio.testing import Server
+from lmstudio._handles import namespaces
+from lmstudio.testing import Model, Server
 
 
 @pytest.fixture
@@ -237,6 +238,62 @@ def test_without_a_loaded_model_the_error_says_what_to_do():
         with pytest.raises(lms.LMStudioModelNotFoundError, match="no embedding model") as caught:
             client.embedding.model()
         assert caught.value.server_error.display_data["code"] == "generic.noModelMatchingQuery"
+
+
+def without_a_loaded_model(client):
+    with pytest.raises(lms.LMStudioModelNotFoundError) as caught:
+        client.llm.model()
+    return str(caught.value)
+
+
+def test_without_a_loaded_model_the_error_names_the_keys_that_there_are():
+    with Server(loaded=[]) as server, lms.Client(server.host) as client:
+        told = without_a_loaded_model(client)
+
+    assert "client.llm.model('test-llm')" in told
+    assert told.endswith("downloaded: 'test-llm', 'test-vlm'.")
+
+
+def test_the_error_names_no_more_than_a_few_keys():
+    models = [Model(key=f"model-{number}") for number in range(30)]
+    with Server(loaded=[], models=models) as server, lms.Client(server.host) as client:
+        told = without_a_loaded_model(client)
+
+    assert told.endswith("'model-8', 'model-9' and 20 more.")
+
+
+def test_where_nothing_is_downloaded_the_error_says_so():
+    models = [Model(key="test-embedding", type="embedding")]
+    with Server(loaded=[], models=models) as server, lms.Client(server.host) as client:
+        assert "None is downloaded, either" in without_a_loaded_model(client)
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_an_error_that_gets_no_keys_does_without(is_silent, monkeypatch):
+    monkeypatch.setattr(namespaces, "_KEYS_WITHIN", 0.1 if is_silent else 60.0)
+    server = Server(loaded=[], hold=["listDownloadedModels"])
+    with server, lms.Client(server.host) as client:
+        worker = Worker(without_a_loaded_model, client)
+        call = server.expect("listDownloadedModels")
+        if not is_silent:
+            call.error("no")
+        assert "Load one in LM Studio, or name one" in worker.result()
+
+
+def test_keys_are_asked_for_only_where_an_error_names_them(server, client):
+    client.llm.model()
+
+    assert server.received(endpoint="listDownloadedModels") == []
+
+
+def test_a_cancel_ends_the_search_for_keys_too():
+    token = lms.CancelToken()
+    server = Server(loaded=[], hold=["listDownloadedModels"])
+    with server, lms.Client(server.host) as client:
+        worker = Worker(lambda: client.llm.model(cancel_event=iter([token])))
+        server.expect("listDownloadedModels")
+        token.cancel("enough")
+        assert worker.error().reason == "enough"
 
 
 # -- handles as values ------------------------------------------------------------------------

@@ -187,13 +187,14 @@ class Engine(ABC):
 
     One engine may serve many predictions at once, each in its own worker thread.
 
-    Args (class attributes):
+    Attributes:
         parallel: How many predictions one model instance runs at once; the others are queued.
         blocking: Whether `tokenize`, `embed` and `apply_template` are too slow for the server's
             loop thread, and get a thread of their own.
         models: The models that a server with this engine has; empty for the server's own.
-        bos_token, eos_token: What begins a chat and what ends an answer where a client asks for
-            the chat as a text; empty if the template has them itself.
+        bos_token: What begins a chat where a client asks for the chat as a text; empty if the
+            template has it itself.
+        eos_token: What ends an answer there, likewise.
 
     Thread safety:
         All methods may be called from several threads at once.
