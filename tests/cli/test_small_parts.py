@@ -1,5 +1,6 @@
 """Small parts of the terminal programs: what they say where something is missing or odd."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lmstudio.cli._chat.replies import speed
 from lmstudio.cli._errors import CommandError
 from lmstudio.cli._npy import NpyFile
+from lmstudio.cli.download import _choose_form, _list_models
 from lmstudio.cli.logs import _speed as speed_in_logs
 
 STATS = dict.fromkeys(
@@ -40,3 +42,26 @@ def test_vectors_of_another_length_are_refused(tmp_path):
     ):
         file.append([1.0, 2.0])
         file.append([1.0, 2.0, 3.0])
+
+
+def form(quantization, recommended=False):
+    info = SimpleNamespace(quantization=quantization, recommended=recommended)
+    return SimpleNamespace(info=info)
+
+
+def test_the_form_to_download_is_the_one_that_is_asked_for_or_recommended():
+    forms = [form("Q4"), form("Q8", recommended=True)]
+    assert _choose_form("name", forms, "") is forms[1]
+    assert _choose_form("name", forms[:1], "") is forms[0]
+    assert _choose_form("name", forms, "q4") is forms[0]
+    with pytest.raises(CommandError, match="name is not offered as 'Q2'"):
+        _choose_form("name", forms, "Q2")
+    with pytest.raises(CommandError, match="offered in no form that LM Studio can use"):
+        _choose_form("name", [], "")
+
+
+def test_what_a_search_finds_is_listed_as_json_too(client, capsys):
+    _list_models(client.repository.search_models("test"), True)
+    found = json.loads(capsys.readouterr().out)
+    assert all(entry["name"] for entry in found)
+    assert found

@@ -85,6 +85,15 @@ def test_success_without_close(client, held_call):
     assert client.recv()["type"] == "channelClose"
 
 
+def test_success_needs_a_model_to_describe(server, client, held_call):
+    call, _ = held_call
+    for model in ("test-llm", "test-embedding"):
+        server.unload(model)
+    with pytest.raises(AssertionError, match=r"success\(\) needs a loaded model to describe"):
+        call.success()
+    call.error("gone")
+
+
 def test_close_without_success(server, client, held_call):
     call, channel = held_call
     call.close()
