@@ -4,6 +4,7 @@ Uses the LM Studio at --host, or one that runs on this machine.
 """
 
 import argparse
+import signal
 import sys
 
 from PySide6.QtCore import Qt
@@ -193,6 +194,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--host", help="host:port of an LM Studio")
     client = lms.Client(parser.parse_args().host)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, and the model stops
     application = QApplication(sys.argv[:1])
     window = ChatWindow(client)
     window.show()

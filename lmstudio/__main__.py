@@ -112,5 +112,22 @@ def _mend_ctrl_break() -> None:
         signal.signal(signal.SIGBREAK, handle)
 
 
+def _name_all_modules() -> None:
+    """Name the commands, for what packs programs; it is never called."""
+    from .cli import (  # noqa: F401
+        batch,
+        chat,
+        doctor,
+        download,
+        embed,
+        load,
+        logs,
+        ls,
+        ps,
+        tokens,
+        unload,
+    )
+
+
 if __name__ == "__main__":
     sys.exit(main())

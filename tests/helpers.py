@@ -21,6 +21,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 needs_signals = pytest.mark.skipif(
     WINDOWS, reason="Windows sends a process no signal that it could handle"
 )
+needs_full_disk = pytest.mark.skipif(
+    WINDOWS or not os.path.exists("/dev/full"), reason="there is no full disk"
+)
 needs_terminal = pytest.mark.skipif(WINDOWS, reason="Windows has no pseudo-terminals as POSIX has")
 HOME = "USERPROFILE" if WINDOWS else "HOME"  # the variable with the path of the user's folder
 NO_FILE = "No such file|cannot find|not found"  # the systems' words for it

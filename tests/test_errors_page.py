@@ -82,7 +82,7 @@ def token(server, client):
 
 def silent(server, client):
     with Server(auth="silent") as other:
-        use(lms.Client(other.api_host, connect_timeout=0.3))
+        use(lms.Client(other.api_host, connect_timeout=2))
 
 
 def unloaded(server, client):

@@ -250,10 +250,13 @@ print(set(lmstudio.__all__) <= set(dir(lmstudio)))
     assert (done.stderr, done.stdout) == ("", "['lmstudio'] True False\nTrue\n")
 
 
-@pytest.mark.parametrize("start", ["", "testing/"])
-def test_what_packs_programs_finds_every_file_by_plain_imports(start):
+@pytest.mark.parametrize(
+    ("door", "start"),
+    [("__init__", ""), ("testing/__init__", "testing/"), ("__main__", "cli/")],
+)
+def test_what_packs_programs_finds_every_file_by_plain_imports(door, start):
     """Nuitka, cx_Freeze and PyInstaller run nothing: they follow the imports that they see."""
-    seen, ahead = set(), [f"{start}__init__"]
+    seen, ahead = set(), [door]
     while ahead:
         name = ahead.pop()
         if name not in seen:

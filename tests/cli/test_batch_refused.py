@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from batch.storms import Echo
 from cli.batch_command import LIMIT, Files
-from helpers import WINDOWS, eventually, needs_signals
+from helpers import WINDOWS, eventually, needs_full_disk, needs_signals
 
 from lmstudio.testing import Server
 
@@ -203,7 +203,7 @@ def test_a_time_limit_ends_the_wait_for_the_first_row(lines):
         process.communicate()
 
 
-@pytest.mark.skipif(WINDOWS or not Path("/dev/full").exists(), reason="there is no full disk")
+@needs_full_disk
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_is_told_once_with_what_to_do(lines, unbuffered):
     command = [sys.executable, "-m", "lmstudio", "batch", str(lines.input), "-"]

@@ -1,13 +1,12 @@
 """`lmstudio chat`: what is on the screen, and what Ctrl-C does."""
 
-import os
 import signal
 import subprocess
 import sys
 
 import pytest
 from cli.chats import LIMIT, ask, chat, leave, loading, pipe, roles, stop, without
-from helpers import cancels, eventually, needs_signals
+from helpers import cancels, eventually, needs_full_disk, needs_signals
 
 pytestmark = [pytest.mark.usefixtures("data_home"), pytest.mark.terminal]
 
@@ -233,9 +232,8 @@ def test_without_a_terminal_ctrl_c_leaves(server):
     assert len(server.predictions) == 1
 
 
+@needs_full_disk
 def test_an_output_that_cannot_be_written_is_one_line(server):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("there is no /dev/full")
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "lmstudio", "chat", "--host", server.host],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli.commands import LIMIT, PROGRAM, command, start, terminal
-from helpers import WINDOWS
+from helpers import WINDOWS, needs_full_disk
 
 import lmstudio
 from lmstudio.__main__ import main
@@ -207,7 +207,7 @@ def test_an_error_behind_an_output_that_nobody_reads_is_told_all_the_same(server
         assert process.stderr.read().startswith("lmstudio: There is no embedding model 'nothing'.")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@needs_full_disk
 def test_a_full_disk_is_one_line(server):
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

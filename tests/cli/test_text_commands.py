@@ -1,7 +1,6 @@
 """`lmstudio embed`, `tokens` and `logs`: what they read, and what they print."""
 
 import json
-import os
 import re
 import struct
 import subprocess
@@ -9,7 +8,7 @@ import sys
 
 import pytest
 from cli.commands import LIMIT, command, start, terminal, typed
-from helpers import NO_FILE, WINDOWS, eventually
+from helpers import NO_FILE, WINDOWS, eventually, needs_full_disk
 
 
 def vectors(server, texts):
@@ -188,7 +187,7 @@ def test_texts_with_a_mark_of_their_encoding_are_read(server, tmp_path, encoding
     assert command(server, "tokens", "--file", file).stdout == count
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@needs_full_disk
 def test_a_full_disk_is_told_with_the_name_of_the_file(server, tmp_path):
     file = tmp_path / "full.jsonl"
     file.symlink_to("/dev/full")
