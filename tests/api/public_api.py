@@ -43,6 +43,7 @@ NOT_MADE_BY_USERS |= {"AsyncModelHandle"}
 INNER_MEMBERS = re.compile(
     r"(Connection|Prediction|ToolRun)\.note(_\w+)?"
     r"|Connection\.(abort|after|drain|ended|identify|post|read|wait_room|write_all)"
+    r"|Call\.(arrived|client_gone|is_of)|Prediction\.needs_prompt|ToolRun\.(on_end|send)"
 )
 # Of the names with two underscores, those that nobody calls, not even by a statement.
 INNER = re.compile(
