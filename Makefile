@@ -21,6 +21,8 @@ LMSTUDIO_WINDOWS ?= .venvs/windows
 # Wine is slow; and a test that hangs there ends the run, since no signal gets through.
 WINE_TIMES := -o timeout=180 -o timeout_method=thread -o faulthandler_timeout=240
 FAST := not long and not model and not gui and not interop and not bench and not cluster and not web and not apps and not site
+# Per cent of the branches that `make coverage` wants to see run (and of lines and branches: setup.cfg).
+FLOOR := 95
 # HOST=host:port names an LM Studio for the demo (a HOST of the shell or of conda has no port).
 DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST))),$(HOST))
 
@@ -28,14 +30,15 @@ DEMO_HOST := $(if $(or $(filter command,$(origin HOST)),$(findstring :,$(HOST)))
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIRE_VIRTUALENV PIP_NO_DEPS PIP_NO_BINARY
 
-.PHONY: help style format types docs test test-all test-windows interop races soak bench demo clean
+.PHONY: help style format types docs test test-all test-windows interop races soak coverage bench release-check demo clean
 .NOTPARALLEL:
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-style: $(VENV)/.dev ## check style and format (make format repairs most of it)
+style: $(VENV)/.dev ## check style, format (make format repairs most of it) and spelling
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/codespell
 format: $(VENV)/.dev ## repair style and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -60,8 +63,19 @@ races: $(VENV)/.dev ## run the race tests REPEAT times, threads switching as oft
 	$(PY) -m pytest -q --maxfail=3 --switch-interval=1e-6 --repeat=$(REPEAT) -m "races and $(FAST)" $(ARGS)
 soak: $(VENV)/.dev ## run many threads and streams against a faulty server for SECONDS; ARGS="--seed 1"
 	$(PY) tests/robustness/soak.py --seconds $(SECONDS) $(ARGS)
+coverage: $(VENV)/.dev $(VENV)/.docs $(VENV)/.model $(VENV)/.js ## run the tests but for the longest, and fail if they run too little of the package
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -m "not long and not bench" $(ARGS)
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report
+	$(PY) -m coverage json --quiet -o $(VENV)/coverage.json
+	@$(PY) -c "import json; totals = json.load(open('$(VENV)/coverage.json'))['totals']; \
+	  share = 100 * totals['covered_branches'] / totals['num_branches']; \
+	  print(f'branches alone: {share:.1f} %'); raise SystemExit(share < $(FLOOR))"
 bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports", ARGS="--against FOLDER"
 	$(PY) benchmarks/run.py $(ARGS)
+release-check: $(VENV)/.release ## build the sdist and the wheel, and check them as a release needs it
+	$(PY) tests/release_check.py $(ARGS)
 demo: $(if $(DEMO_HOST),$(VENV)/.base,$(VENV)/.model) ## stream and cancel on a real model; HOST=host:port
 	$(PY) examples/demo.py $(if $(DEMO_HOST),--host "$(DEMO_HOST)")
 clean: ## remove what make and the tools made
@@ -87,6 +101,10 @@ $(VENV)/.bench: $(VENV)/.base
 	$(PIP) matplotlib
 	for peer in $(PEERS); do \
 	  $(PIP) --upgrade --target $(VENV)/peers/$${peer%%=*} $$peer || exit 1; done
+	@touch $@
+# What builds and checks the packages of a release.
+$(VENV)/.release: $(VENV)/.base
+	$(PIP) $(EDITABLE) ".[testing,test]" "build>=1.2" "twine>=6.1" "check-wheel-contents>=0.6.1"
 	@touch $@
 # Without npm there is no stamp: those tests say that they did not run, and a later run tries again.
 # The SDK 2.0.0 asks for a version of lms-isomorphic that npm does not have: its folder has a package.json.

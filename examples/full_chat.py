@@ -229,8 +229,11 @@ class ChatWindow(qt.QWidget):
         question = self.entry.toPlainText().strip()
         if self.reply is not None:
             self.reply.cancel("stopped")  # it never blocks
+            self.send_button.setEnabled(False)
             self.tell("Stopping ...")
         elif question and self.model is not None:
+            if len(self.chat) and self.chat[-1].role == "user":
+                self.chat.drop_last_turn()  # it got no answer, and would be joined to this one
             self.chat.add_user_message(question, images=self.images)
             self.entry.clear()
             self.images = []
@@ -281,6 +284,8 @@ class ChatWindow(qt.QWidget):
         result = getattr(outcome, "partial", None) if is_error else outcome  # what has come
         if result is not None and result.answer:
             self.chat.add_assistant_response(result, reasoning=False)
+        if isinstance(outcome, lms.LMStudioModelNotFoundError):
+            self.loaded(None)  # somebody has unloaded it
         if is_error:
             self.failed(outcome)
         else:

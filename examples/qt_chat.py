@@ -47,21 +47,16 @@ class ChatWindow(QWidget):
         self.setStyleSheet(STYLE)
         self.dispatch = lms.QtDispatcher(self)
         self.chat = lms.Chat()
-        self.model: lms.LLM | None = None
+        self.client = client
+        self.running: lms.CancelToken | None = None  # stops what runs: from Send until the end
         self.reply: lms.PredictionStream | None = None
         self.part = ""  # of the reply, that is being written: "thought" or "answer"
         self.build()
-        lms.run_in_background(
-            client.llm.model,
-            on_done=self.loaded,
-            on_error=self.failed,
-            dispatch=self.dispatch,
-        )
 
     def build(self) -> None:
         self.view = QTextEdit(readOnly=True)
         self.progress = QProgressBar(textVisible=False, maximum=100)
-        self.status = QLabel("Looking for a model ...")
+        self.status = QLabel("Ready.", wordWrap=True)
         self.entry = QLineEdit(placeholderText="Ask something")
         self.send_button = QPushButton("Send")
         self.stop_button = QPushButton("Stop", objectName="stop")
@@ -81,8 +76,8 @@ class ChatWindow(QWidget):
 
     def enable(self) -> None:
         """Let only those buttons be pressed that do something now."""
-        self.send_button.setEnabled(self.model is not None and self.reply is None)
-        self.stop_button.setEnabled(self.reply is not None)
+        self.send_button.setEnabled(self.running is None)
+        self.stop_button.setEnabled(self.running is not None)
 
     def write(self, text: str) -> None:
         self.view.moveCursor(QTextCursor.MoveOperation.End)
@@ -124,24 +119,31 @@ class ChatWindow(QWidget):
         doing = "Thinking" if part == "thought" else "Writing"
         self.status.setText(f"{doing}, {speed:.0f} tokens/s" if speed else doing)
 
-    def loaded(self, model: lms.LLM) -> None:
-        self.model = model
-        self.setWindowTitle(f"Chat with {model.identifier}")
-        self.status.setText("Ready.")
-        self.enable()
-
     def send(self) -> None:
         question = self.entry.text().strip()
-        if not question or self.model is None or self.reply is not None:
+        if not question or self.running is not None:
             return
         self.entry.clear()
         self.chat.add_user_message(question)
         self.write_block("You", BLUE, bold=True, above=12)
         self.write_block(question, shade=BUBBLE)
-        self.write_block(self.model.identifier, GREY, bold=True, above=8)
         self.part = ""
+        self.status.setText("Looking for a model ...")
+        self.running = lms.CancelToken()
+        lms.run_in_background(  # for each question: LM Studio may have been restarted meanwhile
+            self.client.llm.model,
+            on_done=self.ask,
+            on_error=self.failed,
+            dispatch=self.dispatch,
+            cancel_event=self.running,
+        )
+        self.enable()
+
+    def ask(self, model: lms.LLM) -> None:
+        self.setWindowTitle(f"Chat with {model.identifier}")
+        self.write_block(model.identifier, GREY, bold=True, above=8)
         self.status.setText("Reading the prompt ...")
-        self.reply = self.model.respond_stream(self.chat)
+        self.reply = model.respond_stream(self.chat, cancel_event=self.running)
         self.reply.run_in_background(
             on_reasoning=lambda text: self.show_part(text, "thought"),
             on_answer=lambda text: self.show_part(text, "answer"),
@@ -150,11 +152,12 @@ class ChatWindow(QWidget):
             on_error=self.failed,
             dispatch=self.dispatch,
         )
-        self.enable()
 
     def stop(self) -> None:
-        if self.reply is not None:
-            self.reply.cancel("stopped")  # never blocks; `done` comes soon
+        if self.running is not None:
+            self.running.cancel("stopped")  # never blocks; `done` or `failed` comes soon
+            self.stop_button.setEnabled(False)
+            self.status.setText("Stopping ...")
 
     def show_progress(self, share: float) -> None:
         self.progress.setValue(round(100 * share) % 100)  # nobody knows how long it writes
@@ -168,18 +171,22 @@ class ChatWindow(QWidget):
         self.end("Stopped." if result.cancelled else f"{speed:.0f} tokens/s" if speed else "Ready.")
 
     def failed(self, error: BaseException) -> None:
-        partial = getattr(error, "partial", None)
-        if partial is not None:
-            self.keep(partial)
-        self.write_block(str(error), RED)
-        self.end("That did not work.")
+        self.keep(getattr(error, "partial", None))
+        if isinstance(error, lms.LMStudioCancelledError):  # there was no model yet
+            self.write_block("(stopped)", GREY)
+            self.end("Stopped.")
+        else:
+            self.write_block(str(error), RED)
+            self.end("That did not work.")
 
-    def keep(self, result: lms.PredictionResult) -> None:
-        if result.answer:  # the model is not told again what it thought
+    def keep(self, result: lms.PredictionResult | None) -> None:
+        if result is not None and result.answer:  # the model is not told again what it thought
             self.chat.add_assistant_response(result, reasoning=False)
+        else:
+            self.chat.pop()  # the question, so that the next one is not joined to it
 
     def end(self, status: str) -> None:
-        self.reply = None
+        self.running = self.reply = None
         self.progress.setValue(0)
         self.status.setText(status)
         self.entry.setFocus()

@@ -22,16 +22,11 @@ class ChatWindow(tk.Tk):
         self.geometry("720x520")
         self.dispatch = lms.TkDispatcher(self)  # closes itself with this window
         self.chat = lms.Chat()
-        self.model: lms.LLM | None = None
+        self.client = client
+        self.running: lms.CancelToken | None = None  # stops what runs: from Send until the end
         self.reply: lms.PredictionStream | None = None
         self.part = ""  # of the reply, that is being written: "thought" or "answer"
         self.build()
-        lms.run_in_background(
-            client.llm.model,
-            on_done=self.loaded,
-            on_error=self.failed,
-            dispatch=self.dispatch,
-        )
 
     def build(self) -> None:
         style = ttk.Style(self)
@@ -41,7 +36,7 @@ class ChatWindow(tk.Tk):
         style.configure(bar, background=BLUE, lightcolor=BLUE, darkcolor=BLUE, thickness=4)
         style.configure(bar, troughcolor=TROUGH, bordercolor=TROUGH)
         self.configure(background=DESK)
-        self.status = ttk.Label(self, text="Looking for a model ...", padding=(14, 6))
+        self.status = ttk.Label(self, text="Ready.", padding=(14, 6))
         self.status.configure(foreground=GREY)
         self.progress = ttk.Progressbar(self, maximum=1)
         row = ttk.Frame(self, padding=(12, 6, 12, 12))
@@ -72,9 +67,9 @@ class ChatWindow(tk.Tk):
 
     def enable(self) -> None:
         """Let only those buttons be pressed that do something now."""
-        is_idle = self.model is not None and self.reply is None
+        is_idle = self.running is None
         self.send_button.state(["!disabled" if is_idle else "disabled"])
-        self.stop_button.state(["disabled" if self.reply is None else "!disabled"])
+        self.stop_button.state(["disabled" if is_idle else "!disabled"])
 
     def write(self, text: str, tag: str = "") -> None:
         self.view.configure(state="normal")
@@ -96,24 +91,31 @@ class ChatWindow(tk.Tk):
         doing = "Thinking" if part == "thought" else "Writing"
         self.status.configure(text=f"{doing}, {speed:.0f} tokens/s" if speed else doing)
 
-    def loaded(self, model: lms.LLM) -> None:
-        self.model = model
-        self.title(f"Chat with {model.identifier}")
-        self.status.configure(text="Ready.")
-        self.enable()
-
     def send(self) -> None:
         question = self.entry.get().strip()
-        if not question or self.model is None or self.reply is not None:
+        if not question or self.running is not None:
             return
         self.entry.delete(0, "end")
         self.chat.add_user_message(question)
         self.write("You\n", "you")
         self.write(f"{question}\n", "question")
-        self.write(f"{self.model.identifier}\n", "model")
-        self.status.configure(text="Reading the prompt ...")
         self.part = ""
-        self.reply = self.model.respond_stream(self.chat)
+        self.status.configure(text="Looking for a model ...")
+        self.running = lms.CancelToken()
+        lms.run_in_background(  # for each question: LM Studio may have been restarted meanwhile
+            self.client.llm.model,
+            on_done=self.ask,
+            on_error=self.failed,
+            dispatch=self.dispatch,
+            cancel_event=self.running,
+        )
+        self.enable()
+
+    def ask(self, model: lms.LLM) -> None:
+        self.title(f"Chat with {model.identifier}")
+        self.write(f"{model.identifier}\n", "model")
+        self.status.configure(text="Reading the prompt ...")
+        self.reply = model.respond_stream(self.chat, cancel_event=self.running)
         self.reply.run_in_background(
             on_reasoning=lambda text: self.show(text, "thought"),
             on_answer=lambda text: self.show(text, "answer"),
@@ -122,11 +124,12 @@ class ChatWindow(tk.Tk):
             on_error=self.failed,
             dispatch=self.dispatch,
         )
-        self.enable()
 
     def stop(self) -> None:
-        if self.reply is not None:
-            self.reply.cancel("stopped")  # never blocks; `done` comes soon
+        if self.running is not None:
+            self.running.cancel("stopped")  # never blocks; `done` or `failed` comes soon
+            self.stop_button.state(["disabled"])
+            self.status.configure(text="Stopping ...")
 
     def show_progress(self, share: float) -> None:
         self.progress["value"] = share if share < 1 else 0  # nobody knows how long it writes
@@ -141,19 +144,23 @@ class ChatWindow(tk.Tk):
         self.end("Stopped." if result.cancelled else f"{speed:.0f} tokens/s" if speed else "Ready.")
 
     def failed(self, error: BaseException) -> None:
-        partial = getattr(error, "partial", None)
-        if partial is not None:
-            self.keep(partial)
-        self.write(f"\n{error}" if self.part else f"{error}", "error")
-        self.end("That did not work.")
+        self.keep(getattr(error, "partial", None))
+        if isinstance(error, lms.LMStudioCancelledError):  # there was no model yet
+            self.write("(stopped)", "note")
+            self.end("Stopped.")
+        else:
+            self.write(f"\n{error}" if self.part else f"{error}", "error")
+            self.end("That did not work.")
 
-    def keep(self, result: lms.PredictionResult) -> None:
-        if result.answer:  # the model is not told again what it thought
+    def keep(self, result: lms.PredictionResult | None) -> None:
+        if result is not None and result.answer:  # the model is not told again what it thought
             self.chat.add_assistant_response(result, reasoning=False)
+        else:
+            self.chat.pop()  # the question, so that the next one is not joined to it
 
     def end(self, status: str) -> None:
         self.write("\n")
-        self.reply = None
+        self.running = self.reply = None
         self.progress["value"] = 0
         self.status.configure(text=status)
         self.entry.focus_set()

@@ -13,6 +13,7 @@ import typing
 
 import attrs
 import written
+from api.public_api import INNER_MEMBERS
 from api.sources import set_by_constructor, statements
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -71,12 +72,12 @@ def read_all_sources(app):
 
 
 def _texts_of_attributes(part):
-    """What is written below attributes; that of dicts stands in their own descriptions."""
+    """What is written below attributes and constants; dicts describe theirs themselves."""
     dicts = {cls.__name__ for cls in written.sources().classes if _is_typed_dict(cls)}
     return {
         (cls, name): text
         for (cls, name), text in part.attr_docs.items()
-        if cls and cls not in dicts
+        if cls not in dicts and (cls or name in written.PUBLIC["lmstudio"])
     }
 
 
@@ -111,6 +112,11 @@ def _public_bases(cls):
             yield from _public_bases(base)
         elif base not in (typing.Generic, typing.Protocol):
             yield base
+
+
+def leave_out_inner_members(app, what, name, obj, skip, options):
+    """Leave out what only the package's own code calls; for all else autodoc decides."""
+    return True if INNER_MEMBERS.fullmatch(getattr(obj, "__qualname__", "")) else None
 
 
 def write_signature(app, what, name, obj, options, args, returns):
@@ -296,6 +302,7 @@ def setup(app):
     app.connect("builder-inited", stop_at_public_bases)
     app.connect("autodoc-process-bases", show_public_bases)
     app.connect("autodoc-process-signature", write_signature)
+    app.connect("autodoc-skip-member", leave_out_inner_members)
     app.connect("autodoc-process-docstring", write_docstring)
     app.connect("doctree-read", lead_to_entries)
     return {"parallel_read_safe": True}

@@ -90,11 +90,11 @@ class Recorder:
 
 def record(recorder: Recorder, server: Server) -> None:
     window = recorder.window
-    recorder.wait(lambda: window.model is not None)
     server.hold("predict")
     QTest.keyClicks(window.entry, QUESTION)
     recorder.take(900)
     QTest.keyClick(window.entry, Qt.Key.Key_Return)
+    recorder.wait(lambda: window.reply is not None)
     call = server.expect("predict")
     for share in (0.25, 0.5, 0.75):
         call.progress(share)
@@ -115,7 +115,7 @@ def record(recorder: Recorder, server: Server) -> None:
     QTest.mouseRelease(button, Qt.MouseButton.LeftButton)
     call.expect_cancel()
     call.success("userStopped")
-    recorder.wait(lambda: window.reply is None)
+    recorder.wait(lambda: window.running is None)
     recorder.take(2500)
 
 

@@ -356,19 +356,17 @@ def _nothing_loaded(
 ) -> LMStudioModelNotFoundError:
     """Return an error that says what to do, with the keys of some models, if they are known."""
     kind = {"llm": "language model", "embedding": "embedding model"}[name]
-    words = f"Could not get model handle in namespace {name}: no {kind} is loaded. "
+    words = f"Could not get model handle in namespace {name}: no {kind} is loaded."
     if infos is None:
-        words += f"Load one in LM Studio, or name one: client.{name}.model('the-model-key')."
+        hint = f"Load one in LM Studio, or name one: client.{name}.model('the-model-key')."
     elif not infos:
-        words += "None is downloaded, either: download one in LM Studio, or by `lmstudio download`."
+        hint = "None is downloaded, either: download one in LM Studio, or by `lmstudio download`."
     else:
         keys = [shown(info.model_key) for info in infos]
         more = f" and {len(keys) - _MOST_KEYS:,} more" if len(keys) > _MOST_KEYS else ""
-        words += (
-            f"client.{name}.model({keys[0]}) loads one; the keys of those that are downloaded: "
-        )
-        words += f"{', '.join(keys[:_MOST_KEYS])}{more}."
-    clearer = LMStudioModelNotFoundError(words)
+        hint = f"client.{name}.model({keys[0]}) loads one; the keys of those that are downloaded: "
+        hint += f"{', '.join(keys[:_MOST_KEYS])}{more}."
+    clearer = LMStudioModelNotFoundError(f"{words}\n  Suggestion: {hint}")
     clearer.server_error = error.server_error
     return clearer
 

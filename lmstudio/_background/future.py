@@ -55,9 +55,6 @@ class BackgroundCall(Future[T]):
     `result()` gives what had arrived. What else is cancelled ends with `LMStudioCancelledError`.
 
     Thread safety: everything may be called from any thread.
-
-    Attributes:
-        worker: The identifier of the thread that brings the outcome; 0: it has none of its own.
     """
 
     def __init__(self, stop: Callable[[Any], bool]) -> None:
@@ -66,7 +63,8 @@ class BackgroundCall(Future[T]):
         self._condition = _Condition()
         self._stop = stop
         self._process = fork.current
-        self.worker = 0
+        # The identifier of the thread that brings the outcome; 0: it has none of its own.
+        self._worker = 0
         self.set_running_or_notify_cancel()
 
     def __repr__(self) -> str:
@@ -109,7 +107,7 @@ class BackgroundCall(Future[T]):
 
     def _wait_in_slices(self, timeout: float | None) -> float | None:
         """Wait where Ctrl-C could not end one long wait; return what is left of the time."""
-        self.check_waiter()
+        self._check_waiter()
         if timeout is not None and timeout <= 0:
             return timeout
         deadline = Deadline(timeout)
@@ -130,7 +128,7 @@ class BackgroundCall(Future[T]):
 
         return asyncio.wrap_future(self).__await__()
 
-    def check_waiter(self) -> None:
+    def _check_waiter(self) -> None:
         """Raise where waiting would never end.
 
         Raises:
@@ -140,7 +138,7 @@ class BackgroundCall(Future[T]):
         fork.check_process(self._process, "future")
         if not self.done():
             check_may_wait()
-        if (is_this_thread() or threading.get_ident() == self.worker) and not self.done():
+        if (is_this_thread() or threading.get_ident() == self._worker) and not self.done():
             raise LMStudioRuntimeError(WAITS_FOR_ITSELF)
 
     def _invoke_callbacks(self) -> None:
@@ -158,7 +156,7 @@ class BackgroundCall(Future[T]):
         if failure is not None:
             raise failure
 
-    def finish(self, result: Any, error: BaseException | None) -> None:
+    def _finish(self, result: Any, error: BaseException | None) -> None:
         """Make it done, in the thread that brings the outcome.
 
         Raises:

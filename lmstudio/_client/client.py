@@ -79,8 +79,8 @@ class Client:
             api_token: An API token of LM Studio; None: the one in ``LM_API_TOKEN`` or
                 ``LMSTUDIO_API_TOKEN``, else a guest; "": a guest in any case.
             timeout: Seconds for each whole call, unless it sets its own; None: no limit.
-            idle_timeout: Seconds of silence of the server, likewise; ``...``: those of
-                `set_sync_api_timeout()`.
+            idle_timeout: Seconds of silence of the server, likewise; ``...`` (default): the value
+                of `get_sync_api_timeout()`.
             cancel_grace: Seconds that a result may wait for the server's last word after a cancel.
             connect_timeout: Seconds in which a connection must be open and accepted.
             ssl_context: For https and wss, instead of the system's certificates.

@@ -81,8 +81,8 @@ def run_in_background(
         dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
             `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
             threads of the package.
-        interval: Seconds between two texts, at least. Only before another callback (but one for
-            each fragment), and at the end, text comes earlier.
+        interval: Seconds between two texts, at least. Text comes sooner only at the end, or just
+            before another callback is due (except `on_prediction_fragment`).
         cancel_event: An event, or several, that stop the call.
         **options: The call's other keyword arguments.
 
@@ -130,7 +130,7 @@ def run_in_background(
     place = callers_place()
 
     def work() -> None:
-        future.worker = threading.get_ident()
+        future._worker = threading.get_ident()
         result: Any = None
         error: BaseException | None = None
         try:
@@ -140,7 +140,7 @@ def run_in_background(
             error = caught
         error = callbacks.failure or (error and not_the_end(error))
         try:
-            future.finish(result, error)
+            future._finish(result, error)
         finally:
             callbacks.end(result, error)
 

@@ -23,6 +23,7 @@ from .route import Route, reason_of
 from .wire import Attempt
 
 _PROBE_SECONDS = 1.0
+_REST = Address("127.0.0.1", 1234)  # the usual place of the REST API, where nobody looks unasked
 _MAX_ANSWER = 4096  # bytes of an answer that are looked at
 _MOST_INFO = 4096  # bytes of a file of LM Studio's
 
@@ -69,13 +70,7 @@ class Discovery:
             return found
         found = self.found = find_local(deadline)
         if found is None:
-            ports = ", ".join(map(str, DEFAULT_PORTS))
-            raise LMStudioWebsocketError(
-                f"LM Studio is not reachable at any default port: nothing answered on 127.0.0.1 at "
-                f"{ports}. "
-                "Start LM Studio, or pass api_host='host:port' if it is elsewhere, as at "
-                "127.0.0.1:1234, the usual place of its REST API."
-            )
+            raise LMStudioWebsocketError(_nobody(deadline))
         return found
 
     def forget(self) -> None:
@@ -109,6 +104,23 @@ class Discovery:
                     f"{reason or 'what answers there is no LM Studio.'}"
                 )
         self._was_checked = True
+
+
+def _nobody(deadline: Deadline) -> str:
+    """Return what to say when no server is found; one may be at the port of the REST API."""
+    ports = ", ".join(map(str, DEFAULT_PORTS))
+    words = "LM Studio is not reachable at any default port: nothing answered on 127.0.0.1 at "
+    words += f"{ports}. "
+    rest = _REST.api_host
+    if is_lm_studio(_REST, deadline):
+        return (
+            f"{words}But one answers at {rest}, the usual place of its REST API. Pass "
+            f"api_host={rest!r}."
+        )
+    return (
+        f"{words}Start LM Studio, or pass api_host='host:port' if it is elsewhere, as at {rest}, "
+        "the usual place of its REST API."
+    )
 
 
 def is_lm_studio(address: Address, deadline: Deadline) -> bool:

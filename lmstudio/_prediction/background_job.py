@@ -101,7 +101,7 @@ class StreamJob:
         callbacks = self._callbacks
         error = callbacks.failure or self._error
         try:
-            self._future.finish(self._result, error)
+            self._future._finish(self._result, error)
         finally:
             callbacks.end(self._result, error)
         return False

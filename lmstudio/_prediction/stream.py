@@ -261,8 +261,8 @@ class PredictionStream(Prediction[T_co]):
             dispatch: Has a function called in the thread where callbacks belong: `TkDispatcher`,
                 `QtDispatcher`, ``wx.CallAfter``, ``loop.call_soon_threadsafe``. None: they run in
                 the package's thread, and should be short, since this stream waits for them.
-            interval: Seconds between two texts, at least. Only before another callback (but one
-                for each fragment), and at the end, text comes earlier.
+            interval: Seconds between two texts, at least. Text comes sooner only at the end, or
+                just before another callback is due (except `on_prediction_fragment`).
 
         Returns:
             A `concurrent.futures.Future` of the result; it is done just before the last callback.
@@ -316,7 +316,7 @@ class PredictionStream(Prediction[T_co]):
         if self._call.outcome is None:
             check_may_wait()
         if self._future is not None:
-            self._future.check_waiter()
+            self._future._check_waiter()
         if self._reader.right.get(0) == get_ident() and not self._call.claim:
             raise LMStudioRuntimeError(
                 "result() was called by a callback of this stream, which has not ended, or by a "

@@ -101,7 +101,7 @@ class Upload(Iterator["bytes | None"]):
             self._sizes.append(size)
             self._made.append(frame)
             self._dispatcher.reactor.post(self._dispatcher.write_on, self._path)
-            # This thread and the I/O thread would pass the GIL to and fro, and starve all others.
+            # Else this thread and the I/O thread hand each other the GIL, and starve all others.
             sleep(_PAUSE)
 
     @property

@@ -39,6 +39,12 @@ NOT_MADE_BY_USERS = {
 }
 NOT_MADE_BY_USERS |= {"CancelAnswer", *(f"Async{name}" for name in NOT_MADE_BY_USERS)}
 NOT_MADE_BY_USERS |= {"AsyncModelHandle"}
+# Members that the package's own code uses. Programs have no use for them: the reference has none.
+INNER_MEMBERS = re.compile(
+    r"(Connection|Prediction|ToolRun)\.note(_\w+)?"
+    r"|Connection\.(abort|after|drain|ended|identify|post|read|wait_room|write_all)"
+    r"|Call\.(arrived|client_gone|is_of)|Prediction\.needs_prompt|ToolRun\.(on_end|send)"
+)
 # Of the names with two underscores, those that nobody calls, not even by a statement.
 INNER = re.compile(
     "__(init|new|init_subclass|class_getitem|del|reduce|reduce_ex|deepcopy|getstate|setstate|getattr"

@@ -156,3 +156,73 @@ def test_names_near_to_one_come_first_and_long_lists_are_cut():
     assert nearest("QWEN3", names) == nearest("wen3", names) == "qwen3"
     assert nearest("something else", names) is None
     assert nearest("o", ["a"]) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "hints"),
+    [
+        (lms.LMStudioCancelledError("by an event"), "Stopped.", []),
+        (
+            OSError(28, "No space left on device", "out.jsonl"),
+            "out.jsonl: No space left on device",
+            ["Make room there, then the same command again."],
+        ),
+        (
+            lms.LMStudioServerError(
+                "Model error", {"title": "Unknown error", "cause": "No memory"}
+            ),
+            "No memory",
+            [],
+        ),
+        (
+            lms.LMStudioServerError(
+                "Model error", {"title": "It failed", "suggestion": "Use Python"}
+            ),
+            "It failed",
+            ["Use Python"],
+        ),
+        (
+            lms.LMStudioServerError(
+                "Authentication failed: a client whose last connection has closed",
+                {"title": "Too late"},
+            ),
+            "LM Studio does not let us in: Too late",
+            ["Wait until other programs with this token have ended, or restart LM Studio's server"],
+        ),
+        (
+            lms.LMStudioServerError(
+                "Authentication failed. The environment variable LM_API_TOKEN", {"title": "Bad"}
+            ),
+            "LM Studio does not let us in: Bad",
+            ["Check the API token in LM_API_TOKEN: LM Studio's Developer page has them"],
+        ),
+        (
+            lms.LMStudioValueError("api_host must not hold a user name."),
+            "--host must not hold a user name.",
+            [],
+        ),
+        (
+            lms.LMStudioValueError("preset 'x': LM Studio refuses that. See there."),
+            "preset 'x': LM Studio refuses that.",
+            ["Which there are: lmstudio ls"],
+        ),
+    ],
+)
+def test_errors_in_the_words_of_a_terminal(error, what, hints):
+    told = in_words(error)
+    assert (told.what, told.hints) == (what, hints)
+
+
+def test_who_is_not_reached_is_told_where_to_look(monkeypatch):
+    look = "What is wrong: lmstudio doctor"
+    nowhere = in_words(lms.LMStudioWebsocketError("No LM Studio at any default port."))
+    assert nowhere.what == "No LM Studio answers on this machine."
+    named = in_words(lms.LMStudioWebsocketError("LMS_API_SERVER_INFO_PATH names a port."))
+    assert named.hints == ["Is it elsewhere? --host host:port", look]
+    tls = in_words(
+        lms.LMStudioWebsocketError("No TLS at wss://there:1/llm. Does that port speak TLS?")
+    )
+    assert tls.what == "No TLS at there:1."
+    assert tls.hints[0].startswith("Does it speak TLS there?")
+    unknown = in_words(lms.LMStudioWebsocketError("Nobody knows the name there."))
+    assert unknown.hints == ["Is the host right? --host host:port", look]

@@ -12,7 +12,9 @@ import pytest
 from helpers import HOME, Worker, eventually, free_port
 
 import lmstudio as lms
+from lmstudio._api.secret import Secret
 from lmstudio._connection import discovery as _discovery
+from lmstudio._connection.address import parse_api_host
 from lmstudio.testing import Server
 
 # -- ports ------------------------------------------------------------------------------------
@@ -37,6 +39,16 @@ def test_without_a_server_the_error_says_what_was_tried(monkeypatch):
     with pytest.raises(
         lms.LMStudioWebsocketError, match=f"{ports[0]}, {ports[1]}.*Start LM Studio"
     ):
+        client.llm.list_loaded()
+    client.close()
+
+
+def test_a_server_at_the_port_of_the_rest_api_is_told_but_not_used(server, monkeypatch):
+    monkeypatch.setattr(_discovery, "DEFAULT_PORTS", (free_port(),))
+    monkeypatch.setattr(_discovery, "_REST", parse_api_host(Secret(server.host)))
+    client = lms.Client()
+
+    with pytest.raises(lms.LMStudioWebsocketError, match=f"one answers at {server.host}.*Pass"):
         client.llm.list_loaded()
     client.close()
 

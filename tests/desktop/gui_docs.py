@@ -38,7 +38,8 @@ def drive_tk():
             buttons["Send"].invoke()
         wait(window.update, lambda: len(view.get("1.0", "end").strip()) > len(asked.strip()))
         stop.invoke()
-        wait(window.update, lambda: stop["state"] == "disabled")
+        idle = (buttons["Send"], "normal") if "Send" in buttons else (stop, "disabled")
+        wait(window.update, lambda: idle[0]["state"] == idle[1])
         window.destroy()
 
     tkinter.Tk.mainloop = mainloop

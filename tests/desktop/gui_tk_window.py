@@ -4,6 +4,7 @@
 connection to the screen as long as the process lives, and ends the process if the screen goes.
 """
 
+import contextlib
 import importlib.util
 import threading
 import tkinter
@@ -14,6 +15,7 @@ from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, tu
 
 import lmstudio as lms
 from lmstudio._background import tk_poller
+from lmstudio.testing import Server
 
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tk_chat.py"
@@ -35,13 +37,18 @@ def no_leaks():
 @pytest.fixture
 def window(example, client):
     window = example.ChatWindow(client)
-    turn_until(window.update, lambda: window.model is not None)
     yield window
     if not window.dispatch.closed.is_set():
         window.destroy()
 
 
 def ask(window, text):
+    """Send a question, and let the window find its model."""
+    type_and_send(window, text)
+    turn_until(window.update, lambda: window.reply is not None or window.running is None)
+
+
+def type_and_send(window, text):
     """Type a question and press Return, as the keyboard does."""
     window.entry.focus_force()  # there is no window manager
     window.update()
@@ -77,10 +84,10 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
     click(window, window.stop_button)  # before the first token
     call.expect_cancel()
     call.success("userStopped")
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
     assert "(stopped)" in shown(window)
     assert "disabled" in window.stop_button.state()
-    assert len(window.chat) == 1  # the question is still there, without an answer
+    assert len(window.chat) == 0  # else the next question would be joined to this one
 
     ask(window, "please answer")
     call = server.expect("predict")
@@ -90,7 +97,7 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
     click(window, window.stop_button)  # in the middle
     call.expect_cancel()
     call.success("userStopped")
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
     assert window.chat[-1].content[0].text == "Air scatters short waves of light more "
 
     ask(window, "go on")
@@ -101,7 +108,7 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
     assert float(window.progress["value"]) == 0  # it must not look finished
     take_picture(window, tmp_path)
     call.success(tokens_per_second=42.0)
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
     assert window.status["text"] == "42 tokens/s"
     assert [message.role for message in window.chat] == ["user", "assistant", "user", "assistant"]
 
@@ -109,7 +116,7 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, tmp_path):
 def test_thoughts_are_shown_apart_and_kept_out_of_the_chat(server, window):
     server.reply("\n\nIt is green.", reasoning="Hm.")
     ask(window, "which colour?")
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
 
     lines = ["You", "which colour?", "test-llm", "Hm.", "It is green."]
     assert shown(window).split("\n")[:5] == lines
@@ -120,7 +127,7 @@ def test_an_empty_reply_leaves_no_gap_and_the_shade_fills_the_line(server, windo
     server.hold("predict")
     ask(window, "nothing?")
     server.expect("predict").success()
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
 
     assert shown(window).split("\n")[:4] == ["You", "nothing?", "test-llm", "(no answer)"]
     shade = str(window.view.tag_cget("question", "background"))
@@ -143,10 +150,37 @@ def test_an_error_is_shown_and_the_next_question_works(server, window):
     server.reply("one two", error_after=1, error="Out of memory")
     server.reply("All is well.")
     ask(window, "hello")
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
     assert "Out of memory" in shown(window)
     ask(window, "again")
-    turn_until(window.update, lambda: "All is well." in shown(window) and window.reply is None)
+    turn_until(window.update, lambda: "All is well." in shown(window) and window.running is None)
+
+
+def test_stop_works_while_the_model_is_looked_for(server, window):
+    server.hold("getModelInfo")
+    type_and_send(window, "hello")
+    server.expect("getModelInfo")
+    click(window, window.stop_button)
+    assert "disabled" in window.stop_button.state()
+    assert window.status["text"] == "Stopping ..."
+    turn_until(window.update, lambda: window.running is None)
+    assert shown(window).split("\n")[:3] == ["You", "hello", "(stopped)"]
+    assert not server.predictions
+
+
+def test_the_window_works_with_a_server_that_starts_later_and_forgets_what_failed(example, server):
+    port = server.port
+    server.close()
+    with contextlib.closing(lms.Client(f"127.0.0.1:{port}")) as client:
+        window = example.ChatWindow(client)
+        ask(window, "lost")
+        turn_until(window.update, lambda: window.running is None)
+        assert "not reachable" in shown(window)
+        with Server(port=port) as again:
+            ask(window, "found")
+            turn_until(window.update, lambda: window.running is None and again.predictions)
+            assert "lost" not in again.predictions[0].prompt
+            window.destroy()
 
 
 def test_closing_the_window_in_the_middle_stops_the_model_and_nothing_follows(
@@ -185,7 +219,7 @@ def test_the_window_stays_alive_while_a_fast_reply_streams(server, window):
     ticking = [window.after(2, tick)]
     server.reply(["word "] * 5000)
     ask(window, "hello")
-    turn_until(window.update, lambda: window.reply is None)
+    turn_until(window.update, lambda: window.running is None)
     window.after_cancel(ticking[0])
     print(f"Tk's thread was held for {1000 * longest.seconds:.0f} ms at most")
     assert shown(window).count("word") == 5000

@@ -386,6 +386,28 @@ def test_an_error_is_shown_and_the_next_question_works(server, window, turn):
     assert shown(window)[-1] == "All is well."
 
 
+def test_a_question_without_an_answer_is_asked_again_or_forgotten(server, window, turn):
+    answered(window, server, turn, "Hi", "one", error_after=0, error="Out of memory")
+    server.reply("one", error_after=0, error="Out of memory")
+    click(window.again_button)
+    turn_until(turn, ended(window))
+    answered(window, server, turn, "Again", "All is well.")
+    assert [message.text for message in window.chat] == ["Again", "All is well."]
+
+
+def test_a_model_that_was_unloaded_elsewhere_can_be_loaded_again(server, window, turn):
+    server.unload("small")
+    ask(window, "Hi")
+    turn_until(turn, ended(window))
+    assert "No loaded model" in window.status.text()
+    click(window.load_button)
+    turn_until(turn, lambda: window.model is not None)
+    server.reply("Hello.")
+    click(window.again_button)
+    turn_until(turn, ended(window))
+    assert shown(window) == ["Hi", "Hello."]
+
+
 def test_a_lost_server_is_seen_and_its_images_are_there_when_it_is_back(
     server, window, turn, chosen_image
 ):

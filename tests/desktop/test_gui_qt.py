@@ -1,5 +1,6 @@
 """The chat window in Qt, offscreen: real events, and what the server saw of them."""
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -12,6 +13,7 @@ from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, tu
 
 import lmstudio as lms
 from lmstudio._background import toolkits as dispatchers
+from lmstudio.testing import Server
 
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "qt_chat.py"
@@ -44,19 +46,26 @@ def turn(application):
 def window(example, turn, client):
     window = example.ChatWindow(client)
     window.show()
-    turn_until(turn, lambda: window.model is not None)
     yield window
     window.close()
     window.deleteLater()
     turn()
 
 
-def ask(window, text):
+def type_and_send(window, text):
     from PySide6.QtCore import Qt
     from PySide6.QtTest import QTest
 
     QTest.keyClicks(window.entry, text)
     QTest.keyClick(window.entry, Qt.Key.Key_Return)
+
+
+def ask(window, text):
+    """Send a question, and let the window find its model."""
+    from PySide6.QtWidgets import QApplication
+
+    type_and_send(window, text)
+    turn_until(QApplication.processEvents, lambda: window.reply is not None or not window.running)
 
 
 def click(button):
@@ -82,10 +91,10 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, turn, tmp_path):
     click(window.stop_button)  # before the first token
     call.expect_cancel()
     call.success("userStopped")
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
     assert "(stopped)" in shown(window)
     assert not window.stop_button.isEnabled()
-    assert len(window.chat) == 1  # the question is still there, without an answer
+    assert len(window.chat) == 0  # else the next question would be joined to this one
 
     ask(window, "Please answer.")
     call = server.expect("predict")
@@ -95,7 +104,7 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, turn, tmp_path):
     click(window.stop_button)  # in the middle
     call.expect_cancel()
     call.success("userStopped")
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
     assert window.chat[-1].content[0].text == "Air scatters short waves of light more "
 
     ask(window, "Go on.")
@@ -106,7 +115,7 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, turn, tmp_path):
     assert window.progress.value() == 0  # it must not look finished
     take_picture(window, tmp_path)
     call.success(tokens_per_second=42.0)
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
     assert window.status.text() == "42 tokens/s"
     assert [message.role for message in window.chat] == ["user", "assistant", "user", "assistant"]
 
@@ -114,7 +123,7 @@ def test_a_conversation_with_both_kinds_of_stop(server, window, turn, tmp_path):
 def test_thoughts_are_shown_apart_and_kept_out_of_the_chat(server, window, turn):
     server.reply("\n\nIt is green.", reasoning="Hm.")
     ask(window, "Which colour?")
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
 
     assert shown(window).splitlines() == ["You", "Which colour?", "test-llm", "Hm.", "It is green."]
     assert window.chat[-1].text == "It is green."
@@ -124,7 +133,7 @@ def test_an_empty_reply_leaves_no_gap_and_the_shade_fills_the_line(server, windo
     server.hold("predict")
     ask(window, "Nothing?")
     server.expect("predict").success()
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
 
     assert shown(window).splitlines() == ["You", "Nothing?", "test-llm", "(no answer)"]
     question = window.view.document().findBlockByNumber(1)
@@ -144,10 +153,47 @@ def test_an_error_is_shown_and_the_next_question_works(server, window, turn):
     server.reply("one two", error_after=1, error="Out of memory")
     server.reply("All is well.")
     ask(window, "hello")
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
     assert "Out of memory" in shown(window)
     ask(window, "again")
-    turn_until(turn, lambda: "All is well." in shown(window) and window.reply is None)
+    turn_until(turn, lambda: "All is well." in shown(window) and window.running is None)
+
+
+def test_stop_works_while_the_model_is_looked_for(server, window, turn):
+    server.hold("getModelInfo")
+    type_and_send(window, "hello")
+    server.expect("getModelInfo")
+    click(window.stop_button)
+    assert not window.stop_button.isEnabled()
+    assert window.status.text() == "Stopping ..."
+    turn_until(turn, lambda: window.running is None)
+    assert shown(window).splitlines() == ["You", "hello", "(stopped)"]
+    assert not server.predictions
+
+
+def test_the_window_works_with_a_server_that_starts_later_and_forgets_what_failed(
+    example, turn, server
+):
+    port = server.port
+    server.close()
+    with contextlib.closing(lms.Client(f"127.0.0.1:{port}")) as client:
+        window = example.ChatWindow(client)
+        window.show()
+        ask(window, "lost")
+        turn_until(turn, lambda: window.running is None)
+        assert "not reachable" in shown(window)
+        with Server(port=port) as again:
+            ask(window, "found")
+            turn_until(turn, lambda: window.running is None and again.predictions)
+            assert "lost" not in again.predictions[0].prompt
+            again.unload("test-llm")
+            again.load("test-vlm")
+            ask(window, "and now")
+            turn_until(turn, lambda: window.running is None and len(again.predictions) == 2)
+            assert [message.role for message in window.chat][::2] == ["user", "user"]
+            window.close()
+        window.deleteLater()
+        turn()
 
 
 def test_closing_the_window_in_the_middle_stops_the_model_and_nothing_follows(
@@ -187,7 +233,7 @@ def test_the_window_stays_alive_while_a_fast_reply_streams(server, window, turn,
     timer.start()
     server.reply(["word "] * 5000)
     ask(window, "hello")
-    turn_until(turn, lambda: window.reply is None)
+    turn_until(turn, lambda: window.running is None)
     timer.stop()
     with capsys.disabled():
         print(f"\nQt's thread was held for {1000 * longest.seconds:.0f} ms at most")

@@ -312,6 +312,27 @@ def test_async_with_opens_and_closes():
     assert stopped(in_a_loop(use))
 
 
+def test_one_loop_of_a_task_reads_and_the_stream_says_how_it_stands():
+    async def use(server, client):
+        logs = client.diagnostics.stream_logs()
+        assert repr(logs) == "<AsyncLogStream: not opened>"
+        async with logs:
+            call = await expect(server)
+            call.packet(log_packet("one"))
+            call.packet(log_packet("two"))
+            first, second = aiter(logs), aiter(logs)
+            assert (await anext(first)).data.content == "one"
+            with pytest.raises(lms.LMStudioRuntimeError, match="Another loop over these logs"):
+                await anext(second)
+            assert (await anext(first)).data.content == "two"
+            assert repr(first) == "<iterator of <AsyncLogStream: open>>"
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(logs)
+        assert repr(logs) == "<AsyncLogStream: closed>"
+
+    assert stopped(in_a_loop(use))
+
+
 def test_a_lost_connection_is_an_error_in_a_task():
     async def use(server, client):
         async def lose():

@@ -252,6 +252,7 @@ def test_without_a_loaded_model_the_error_names_the_keys_that_there_are():
 
     assert "client.llm.model('test-llm')" in told
     assert told.endswith("downloaded: 'test-llm', 'test-vlm'.")
+    assert "client." not in told.splitlines()[0]  # which a window shows to whoever sits before it
 
 
 def test_the_error_names_no_more_than_a_few_keys():

@@ -72,7 +72,7 @@ def test_cancel_is_seen(client, held_call):
 
 def test_cancel_that_does_not_come(held_call):
     call, channel = held_call
-    words = f"expected a cancel of <Call llm/predict id {channel}, open>, but the client sent noth"
+    words = f"expected a cancel of <Call llm/predict id {channel}, open>, but the client sent"
     with pytest.raises(AssertionError, match=words):
         call.expect_cancel(timeout=0.01)
 
@@ -83,6 +83,15 @@ def test_success_without_close(client, held_call):
     assert client.packet(channel)["type"] == "success"
     call.close()
     assert client.recv()["type"] == "channelClose"
+
+
+def test_success_needs_a_model_to_describe(server, client, held_call):
+    call, _ = held_call
+    for model in ("test-llm", "test-embedding"):
+        server.unload(model)
+    with pytest.raises(AssertionError, match=r"success\(\) needs a loaded model to describe"):
+        call.success()
+    call.error("gone")
 
 
 def test_close_without_success(server, client, held_call):

@@ -46,7 +46,7 @@ class LoopThread:
             return False
         return True
 
-    def call(self, function: Callable[[], T], timeout: float = 5.0) -> T:
+    def call(self, function: Callable[[], T], timeout: float = 20.0) -> T:
         """Call the function in the loop's thread and return what it returns.
 
         Raises:
