@@ -67,13 +67,12 @@ _LOOK_AGAIN = 1.0  # seconds after which a batch looks for what has ended, even 
 class AsyncBatch(Generic[R]):
     """An iterator over the outcomes of many inputs: pairs of an index and a result or error.
 
-    The index is the place of the input, from 0. Results come as they finish, or in order. An input
-    (they may come by ``async for``, too) is read when one of the `max_parallel` places is free, so
-    memory stays bounded; that happens
-    while you ask for the next outcome, in your task, so an input that is long in coming holds up
-    outcomes and stops as well. An `LMStudioError` of one input is its outcome, and the others go
-    on. If the inputs themselves raise, what is under way is given first. Each pair is a
-    `BatchOutcome`, which has the input, too.
+    The index is the position of the input, from 0. Results come as they finish, or in order. An
+    input is read when one more may run, so memory stays bounded; that happens while you ask for the
+    next outcome, in your task, so an input that is long in coming holds up outcomes and stops as
+    well. An `LMStudioError` of one input is its outcome, and the others go on. If the inputs
+    themselves raise, what is under way is given first. Each pair is a `BatchOutcome`, which has the
+    input, too.
 
     A server that is lost or not there does not count as a failed input. The batch waits for it, and
     asks again what ran there; with several hosts the others go on meanwhile. When its patience is
