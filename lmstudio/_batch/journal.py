@@ -16,8 +16,9 @@ class BatchJournal:
 
     A record is one line. It is written before its outcome is given, in one piece past all buffers
     of this process: a kill of the process loses nothing that was given, and the next run cuts off a
-    last record that is not whole. With `fsync` a failure of the machine's power loses nothing either. The file is
-    made with the mode 0600 (which means nothing on Windows), and locked against a second batch.
+    last record that is not whole. With `fsync` a failure of the machine's power loses nothing
+    either. The file is made with the mode 0600 (which means nothing on Windows), and locked against
+    a second batch.
 
     An input is known again by what `input_id` returns, else by what is asked, and its number among
     those that ask the same; so inputs may be added, taken away and moved. What an answer would
