@@ -306,3 +306,17 @@ def test_a_bar_is_shown_for_an_output_that_is_a_file(server, tmp_path):
         calls[1].result({"embedding": [3.0, 4.0]})
         assert screen.wait_end() == 0
         assert screen.text() == ""
+
+
+@pytest.mark.parametrize("end", ["csv", "TSV"])
+def test_a_table_is_no_file_of_texts(tmp_path, server, end):
+    table = tmp_path / f"texts.{end}"
+    table.write_text("id,text\n1,a\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "lmstudio", "embed", "--file", table, "--host", server.host],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{table} is a table, and each line of a file is a text." in done.stderr
