@@ -138,7 +138,7 @@ class Connector:
     def _open_as(
         self, packet: Secret[dict[str, Any]], address: Address, path: str, attempt: Attempt
     ) -> Connected:
-        url = address.websocket_url(path)
+        url = attempt.url = address.websocket_url(path)
         try:
             wire = self.route.open(address, attempt)
             try:
@@ -149,10 +149,7 @@ class Connector:
                 wire.close()
                 raise
         except TimeoutError:
-            raise LMStudioWebsocketError(
-                f"LM Studio is not reachable at {url}: it did not answer within connect_timeout. "
-                "Is LM Studio running? Is its local server on?"
-            ) from None
+            raise attempt.not_answered() from None
         except OSError as error:
             raise LMStudioWebsocketError(
                 f"LM Studio is not reachable at {url}: {reason_of(error)}"

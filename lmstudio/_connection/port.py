@@ -21,7 +21,6 @@ from ..errors import (
     LMStudioError,
     LMStudioProtocolError,
     LMStudioRuntimeError,
-    LMStudioWebsocketError,
 )
 from .call import Call, Outcome
 from .connect import Connected, Connector
@@ -295,11 +294,7 @@ class ClientPort:
 
     def _attempt_expired(self, attempt: Attempt, _now: float) -> None:
         if attempt is self._attempt:
-            words = f"connect_timeout={self._connector.timeout:g} s."
-            error = LMStudioWebsocketError(
-                f"LM Studio is not reachable: it did not answer within {words}"
-            )
-            self._failed_to_connect(attempt, error)
+            self._failed_to_connect(attempt, attempt.not_answered())
 
     def _failed_to_connect(self, attempt: Attempt, error: LMStudioError) -> None:
         # Told long after its time: this process was stopped meanwhile, too.

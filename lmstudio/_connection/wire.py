@@ -17,15 +17,32 @@ _T = TypeVar("_T")
 
 
 class Attempt:
-    """One try to open a connection, shared by the thread that makes it and the one that waits."""
+    """One try to open a connection, shared by the thread that makes it and the one that waits.
 
-    __slots__ = ("_socket", "aborted", "deadline")
+    Attributes:
+        deadline: When it is given up.
+        aborted: Whether it was.
+        url: Where it goes to, once that is known; the thread that makes it sets it.
+    """
+
+    __slots__ = ("_seconds", "_socket", "aborted", "deadline", "url")
 
     def __init__(self, seconds: float | None) -> None:
         """Start the clock."""
         self.deadline: Deadline = Deadline(seconds)
         self.aborted: bool = False
+        self.url: str | None = None
+        self._seconds = seconds
         self._socket: socket.socket | None = None
+
+    def not_answered(self) -> LMStudioWebsocketError:
+        """Return the error that its time is over. Both threads look at the time."""
+        where = "" if self.url is None else f" at {self.url}"
+        limit = "" if self._seconds is None else f"={self._seconds:g} s"
+        return LMStudioWebsocketError(
+            f"LM Studio is not reachable{where}: it did not answer within connect_timeout{limit}. "
+            "Is LM Studio running? Is its local server on?"
+        )
 
     def adopt(self, sock: socket.socket) -> None:
         """The thread that makes it: make a socket known, so that `abort` reaches it."""
