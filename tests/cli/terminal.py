@@ -108,15 +108,15 @@ class Terminal:
             assert time.monotonic() < deadline, f"never there; the screen is:\n{self.text()}"
             self._read(0.1)
 
-    def ctrl_c_until(self, condition, pause=LIMIT / 4):
+    def ctrl_c_until(self, condition):
         """Press Ctrl-C until a condition holds, with a pause after each.
 
         Python overlooks a signal that comes just before it waits: so it is repeated.
         """
-        for _ in range(round(LIMIT / pause)):
+        for _ in range(4):
             self.ctrl_c()
             with contextlib.suppress(AssertionError):
-                return self.wait(condition, pause)
+                return self.wait(condition, LIMIT / 4)
         return self.wait(condition)
 
     def has_ended(self):
