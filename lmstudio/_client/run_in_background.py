@@ -138,6 +138,7 @@ def run_in_background(
                 result = call(*arguments, **options)
         except BaseException as caught:
             error = caught
+        callbacks.bring_text()  # first, as with streams: who waits for the result has had the text
         error = callbacks.failure or (error and not_the_end(error))
         try:
             future._finish(result, error)

@@ -66,9 +66,16 @@ def test_a_runs_reasoning_and_answer_come_apart(server, model, window):
         """Add."""
         return 3
 
+    done = queue.SimpleQueue()
     lms.run_in_background(
-        model.act, "hi", [add], on_reasoning=reasoning.append, on_answer=answer.append
-    ).result(LIMIT)
+        model.act,
+        "hi",
+        [add],
+        on_reasoning=reasoning.append,
+        on_answer=answer.append,
+        on_done=done.put,
+    )
+    done.get(timeout=LIMIT)  # not the future, whose last text another thread may be giving
 
     assert "".join(reasoning) == "Hm.So."
     assert "".join(answer) == "I will add.It is 3."
