@@ -24,10 +24,8 @@ __all__ = ["Absent", "Models", "check_vision", "connect", "hosts_of", "joining",
 Models = list[tuple[str | None, lms.Client, lms.LLM]]
 Absent = list[tuple[str | None, lms.Client]]  # those that are not there yet
 
-_FIRST_PAUSE = (
-    0.2  # seconds before a host that is not there is asked again; each time twice as long
-)
-_LONGEST_PAUSE = 5.0
+# Seconds before a host that is not there is asked again; each time twice as long.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _OTHERS_GO_ON = "gone: the others go on"
 _END = 5.0  # seconds for a thread to end
 
