@@ -306,9 +306,10 @@ class ClientPort:
             self._give_up(error)
 
     def _give_up(self, error: LMStudioError) -> None:
-        if self._attempt is not None:
-            self._attempt.abort()
-            self._attempt = None
+        # Forgotten first: the connector thread tells at once, perhaps by itself, that it was aborted.
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.abort()
         waiting, self._waiting = self._waiting, deque()
         for call, _ in waiting:
             self._end(call, Outcome(error=error))

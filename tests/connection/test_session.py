@@ -6,6 +6,7 @@ from helpers import Worker, eventually
 import lmstudio as lms
 from lmstudio._connection.endpoints import rpc
 from lmstudio._connection.request import Request
+from lmstudio._connection.wire import Attempt
 
 COUNT = rpc("llm", "countTokens", "Counting tokens")
 SPECIFIER = {"type": "query", "query": {"identifier": "test-llm"}}
@@ -124,6 +125,24 @@ def test_who_waits_for_a_connection_learns_that_the_thread_failed(listener):
     dispatcher.reactor.wake()
 
     assert "I/O thread failed: ZeroDivisionError" in str(worker.error())
+
+
+def test_an_attempt_that_ends_while_it_is_given_up_is_not_the_reason(listener, monkeypatch):
+    client = lms.Client(listener)
+    ports = client._session.dispatcher._ports
+    worker = Worker(client.llm.list_loaded)
+    eventually(lambda: ports and next(iter(ports.values()))._attempt)
+    abort = Attempt.abort
+
+    def abort_and_tell(attempt):
+        abort(attempt)
+        [port] = ports.values()  # as the connector thread does once the I/O thread has ended
+        port._connected(attempt, lms.LMStudioWebsocketError("The attempt was given up."))
+
+    monkeypatch.setattr(Attempt, "abort", abort_and_tell)
+    client.close()
+
+    assert "closed" in str(worker.error())
 
 
 # -- another server in the place of the one that was there -------------------------------------
