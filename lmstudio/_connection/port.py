@@ -306,7 +306,7 @@ class ClientPort:
             self._give_up(error)
 
     def _give_up(self, error: LMStudioError) -> None:
-        # Forgotten first: the connector thread tells at once, perhaps by itself, that it was aborted.
+        # Forgotten first: once aborted, the connector thread may tell so at once, and by itself.
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.abort()
