@@ -4,117 +4,34 @@ Uses the LM Studio at --host, or one that runs on this machine. Chats are files 
 """
 
 import argparse
-import base64
-import html
-import json
-import re
 import signal
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import PySide6.QtWidgets as qt
-from PySide6.QtCore import QEvent, QLocale, QSize, Qt
-from PySide6.QtGui import QDesktopServices, QTextCursor, QTextDocument
+from full_chat_store import ChatStore
+from full_chat_view import HINT, ChatView, reply_html, show
+from PySide6.QtCore import QEvent, QLocale, Qt
+from PySide6.QtGui import QTextCursor
 
 import lmstudio as lms
 
-HINT = "<h2>What is on your mind?</h2>Load a model, then ask. Enter sends, Escape stops."
-MARKDOWN = QTextDocument.MarkdownDialectGitHub | QTextDocument.MarkdownNoHTML
 
-
-def lay_out(layout, *parts, margin=0, spacing=8):
-    """Fill a layout with widgets and layouts, and return it."""
-    layout.setContentsMargins(margin, margin, margin, margin)
-    layout.setSpacing(spacing)
-    for part in parts:
-        (layout.addWidget if part.isWidgetType() else layout.addLayout)(part)
-    return layout
-
-
-def show(label, text, name="note"):
-    """Show a text in the style of that name."""
-    label.setObjectName(name)
-    label.style().polish(label)
-    label.setText(text)
-    label.setVisible(bool(text))
-
-
-def as_html(markdown):
-    document = QTextDocument()
-    document.setMarkdown(markdown, MARKDOWN)
-    text = re.sub('<body style=".*?">', "<body>", document.toHtml())  # it has a font of its own
-    text = text.replace('<p style="', '<p style="line-height: 130%;')
-    return text.replace('<pre style="', '<pre style="background-color: #1e808080;')
-
-
-def open_link(url):
-    if url.startswith(("http:", "https:")):  # no model opens a file of this computer
-        QDesktopServices.openUrl(url)
-
-
-class ChatWindow(qt.QWidget):
-    """Everything here runs in Qt's thread, but `upload` and `restore`."""
+class ChatWindow(ChatView):
+    """All of it runs in Qt's thread, but `current_model`; what the store does has another."""
 
     def __init__(self, client, folder):
-        super().__init__(windowTitle="Chat", size=QSize(920, 700))
-        self.client, self.folder = client, folder
+        super().__init__()
+        self.client, self.store = client, ChatStore(client, folder)
         self.dispatch = lms.QtDispatcher(self)
         self.run = partial(lms.run_in_background, dispatch=self.dispatch, on_error=self.failed)
-        self.model = self.loading = self.reply = None  # while there is one
-        self.images, self.urls = [], {}  # of the next question; what they and all others show
-        self.build()
+        self.model = self.loading = None  # while there is one
+        self.reply = None  # what Stop stops: a reply, the opening of a chat, uploads of images
+        self.images = []  # of the next question
+        self.text, self.before = "", None  # of a reply; the chat as it was before Regenerate
         self.new_chat()
         client.on_connection_change(self.show_connection, dispatch=self.dispatch)
-
-    def build(self):
-        self.setStyleSheet(Path(__file__).with_suffix(".qss").read_text("utf-8"))
-        chats_button = qt.QPushButton("Chats")
-        self.chats = qt.QMenu(self, aboutToShow=self.list_chats)
-        chats_button.setMenu(self.chats)
-        new_button = qt.QPushButton("New", clicked=self.new_chat)
-        self.picker = qt.QComboBox(minimumContentsLength=10)
-        self.picker.activated.connect(lambda: self.loaded(None))
-        self.load_button, self.light = qt.QPushButton(clicked=self.load_or_unload), qt.QLabel()
-        self.top, self.bar = qt.QWidget(), qt.QProgressBar(textVisible=False)
-        row = (chats_button, new_button, self.picker, self.load_button, self.light)
-        lay_out(qt.QHBoxLayout(self.top), *row, margin=12).setStretch(2, 1)
-
-        page, column = qt.QScrollArea(widgetResizable=True), qt.QWidget(maximumWidth=800)
-        page.setWidget(column)
-        page.setAlignment(Qt.AlignHCenter)
-        self.turns = lay_out(qt.QVBoxLayout(column), margin=16, spacing=18)
-        self.turns.setAlignment(Qt.AlignTop)
-        self.scroll, self.end = page.verticalScrollBar(), 0
-        self.scroll.rangeChanged.connect(self.follow)
-        self.thoughts = qt.QTextBrowser(objectName="thoughts", visible=False)
-        self.status = qt.QLabel(wordWrap=True)
-        self.entry = qt.QPlainTextEdit(objectName="entry", placeholderText="Ask something")
-        self.entry.installEventFilter(self)
-        self.thoughts_button = qt.QPushButton("Thoughts", checkable=True, visible=False)
-        self.thoughts_button.toggled.connect(self.thoughts.setVisible)
-        self.image_button = qt.QPushButton(clicked=self.choose_images)
-        self.edit_button = qt.QPushButton("Edit", clicked=self.edit)
-        self.again_button = qt.QPushButton("Regenerate", clicked=self.ask)
-        self.send_button = qt.QPushButton(objectName="send", clicked=self.send_or_stop)
-        row = (self.thoughts_button, self.image_button, self.edit_button, self.again_button)
-        row = lay_out(qt.QHBoxLayout(), *row, self.send_button)
-        row.insertStretch(4)
-        composer, below = qt.QFrame(objectName="composer"), qt.QWidget(maximumWidth=800)
-        lay_out(qt.QVBoxLayout(composer), self.entry, row, margin=10)
-        self.prompt = qt.QLineEdit(placeholderText="System prompt")
-        self.temperature = qt.QDoubleSpinBox(prefix="  Temperature ", singleStep=0.1, value=0.7)
-        settings = lay_out(qt.QHBoxLayout(), self.prompt, self.temperature)
-        parts = (self.thoughts, self.status, composer, settings)
-        lay_out(qt.QVBoxLayout(below), *parts, margin=16)
-        parts = (self.top, self.bar, page, lay_out(qt.QHBoxLayout(), below))
-        lay_out(qt.QVBoxLayout(self), *parts, spacing=0).setStretch(2, 1)
-
-    def follow(self, _, end):
-        if self.scroll.value() >= self.end - 40:  # nobody has scrolled up
-            self.scroll.setValue(end)
-        self.end = end
 
     def tell(self, text, share=0.0, name="note"):
         show(self.status, f"{text}: {share:.0%}" if share else text, name)
@@ -128,45 +45,80 @@ class ChatWindow(qt.QWidget):
         is_wanted = isinstance(error, lms.LMStudioCancelledError)
         self.tell("" if is_wanted else str(error), name="failed")
 
+    def is_ready(self):
+        return self.model is not None and self.loading is None
+
     def refresh(self, *_):
-        chosen, is_busy, has_turns = self.picker.currentData(), bool(self.reply), len(self.chat) > 0
+        chosen, is_busy = self.picker.currentData(), self.reply is not None
+        has_turns = any(message.role == "user" for message in self.chat) and not is_busy
+        is_unloading, is_ready = self.loading == "unload", self.is_ready()
+        words = "Unloading" if is_unloading else "Cancel" if self.loading else ""
         self.top.setDisabled(is_busy)
         self.picker.setDisabled(self.loading is not None)
-        self.load_button.setText("Cancel" if self.loading else "Unload" if self.model else "Load")
+        self.load_button.setText(words or ("Unload" if is_ready else "Load"))
+        self.load_button.setDisabled(is_unloading)
         self.send_button.setText("Stop" if is_busy else "Send")
         self.send_button.setShortcut("Esc" if is_busy else "")
-        self.send_button.setEnabled(self.model is not None)
+        self.send_button.setEnabled(is_busy or is_ready)
         self.image_button.setText(f"Images: {len(self.images)}" if self.images else "Images")
         self.image_button.setVisible(chosen is not None and chosen.info.vision and not is_busy)
-        for widget in (self.edit_button, self.again_button):
-            widget.setVisible(has_turns and not is_busy)
+        has_draft = bool(self.images or self.entry.toPlainText())
+        self.edit_button.setVisible(has_turns and not has_draft)  # it would replace the draft
+        self.again_button.setVisible(has_turns)
+        self.again_button.setEnabled(is_ready)
 
     def show_connection(self, is_connected):
         words = ("● connected", "connected") if is_connected else ("● not connected", "failed")
         show(self.light, *words)
         if is_connected:
             self.run(self.client.llm.list_downloaded, on_done=self.show_models)
-            if self.path and self.reply is None:
-                self.open_chat(self.path)  # its images were on the connection that is gone
+            if self.reply is None and any(m.files for m in self.chat if m.role == "user"):
+                messages = self.store.messages(self.chat)
+                self.start(self.store.restore, messages, on_done=self.restored)
         else:
-            self.images = []
+            self.images = []  # LM Studio has them no more; those of the chat are uploaded again
             self.loaded(None)
 
-    def open_chat(self, path, *_):
-        shown = partial(self.show_chat, path=path)
-        self.reply = self.run(self.restore, path, on_done=shown, on_error=self.ended)
+    def start(self, function, *arguments, on_done):
+        """Start what Stop can stop."""
+        self.reply = self.run(function, *arguments, on_done=on_done, on_error=self.not_done)
         self.refresh()
 
-    def restore(self, path, cancel_event=None):
-        upload = partial(self.upload, cancel_event=cancel_event)
-        return lms.Chat.from_openai(json.loads(path.read_text("utf-8")), prepare_image=upload)
+    def not_done(self, error):
+        self.reply = None
+        self.failed(error)
+        self.refresh()
+
+    def open_chat(self, path, *_):
+        self.start(self.store.open, path, on_done=partial(self.opened, path=path))
+
+    def restored(self, chat):
+        self.chat, self.reply = chat, None
+        self.refresh()
+
+    def opened(self, chat, path):
+        prompt = chat[0].text if len(chat) and chat[0].role == "system" else ""
+        self.prompt.setText(prompt)
+        self.show_chat(chat, path)
 
     def show_models(self, models):
         self.picker.clear()
         for model in models:
             size = QLocale().formattedDataSize(model.info.size_bytes, 1, QLocale.DataSizeSIFormat)
             self.picker.addItem(f"{model.info.display_name}  ({size})", model)
-        self.run(self.client.llm.model, on_done=self.loaded, on_error=self.refresh)
+        self.run(self.current_model, on_done=self.found, on_error=self.refresh)
+
+    def current_model(self, cancel_event=None):
+        model = self.client.llm.model(cancel_event=cancel_event)
+        return model, model.get_info(cancel_event=cancel_event).model_key
+
+    def found(self, current):
+        if self.model is None and self.loading is None:  # nobody was faster
+            model, key = current
+            keys = [self.picker.itemData(number).model_key for number in range(self.picker.count())]
+            if key in keys:
+                self.picker.setCurrentIndex(keys.index(key))
+            self.loaded(model)
 
     def load_or_unload(self):
         options = {"on_done": self.loaded, "on_error": self.not_loaded}
@@ -174,6 +126,7 @@ class ChatWindow(qt.QWidget):
             self.loading.cancel("stopped")
         elif self.model is not None:
             self.run(self.model.unload, **options)
+            self.loading = "unload"  # nothing can be asked from now on
         elif self.picker.count():
             options["on_progress"] = partial(self.tell, "Loading")
             self.loading = self.run(self.picker.currentData().model, **options)
@@ -181,9 +134,6 @@ class ChatWindow(qt.QWidget):
 
     def loaded(self, model):
         self.model, self.loading = model, None  # it is None after it was unloaded
-        keys = [self.picker.itemData(number).model_key for number in range(self.picker.count())]
-        if model is not None and model.identifier in keys:
-            self.picker.setCurrentIndex(keys.index(model.identifier))
         self.tell("")
         self.refresh()
 
@@ -192,38 +142,17 @@ class ChatWindow(qt.QWidget):
         self.failed(error)
 
     def new_chat(self):
+        self.images = []
         self.show_chat(lms.Chat(), path=None)  # it has a name when there is something to save
         self.add_words("hint", HINT)
 
     def show_chat(self, chat, path):
-        self.chat, self.path, self.reply, self.text = chat, path, None, ""
-        while self.turns.count():
-            self.turns.takeAt(0).widget().setParent(None)
-        for message in chat:
-            if message.role == "user":
-                urls = [self.urls[file.identifier] for file in message.files]
-                images = "".join(f'<img src="{url}" height="160"><br>' for url in urls)
-                text = html.escape(message.text).replace("\n", "<br>")
-                self.add_words("question", images + text)
-            elif message.role == "assistant":
-                self.add_words("reply", as_html(message.text))
-            else:
-                self.prompt.setText(message.text)
+        self.chat, self.path, self.reply = chat, path, None
+        self.show_turns(chat, self.store.url)
+        self.forget_thoughts()
+        self.tell("")
         self.entry.setFocus()
         self.refresh()
-
-    def add_words(self, name, text=""):
-        words, row = qt.QLabel(linkActivated=open_link), qt.QWidget()
-        words.setTextInteractionFlags(Qt.TextBrowserInteraction)
-        line = lay_out(qt.QHBoxLayout(row), words)
-        self.turns.addWidget(row)
-        show(words, text, name)
-        if name == "question":
-            line.insertStretch(0, 1)
-            line.setStretch(1, 4)  # of five parts of the width, at most
-            words.setMaximumWidth(words.sizeHint().width())
-        words.setWordWrap(True)
-        return words
 
     def send_or_stop(self):
         question = self.entry.toPlainText().strip()
@@ -231,29 +160,45 @@ class ChatWindow(qt.QWidget):
             self.reply.cancel("stopped")  # it never blocks
             self.send_button.setEnabled(False)
             self.tell("Stopping ...")
-        elif question and self.model is not None:
-            if len(self.chat) and self.chat[-1].role == "user":
-                self.chat.drop_last_turn()  # it got no answer, and would be joined to this one
-            self.chat.add_user_message(question, images=self.images)
-            self.entry.clear()
-            self.images = []
-            self.ask()
+        elif question and self.is_ready():
+            chat = self.chat.copy()
+            if len(chat) and chat[-1].role == "user":
+                chat.drop_last_turn()  # it got no answer, and would be joined to this one
+            chat.add_user_message(question, images=self.images)
+            if self.ask(chat):
+                self.images = []
+                self.entry.clear()
+                self.save()
 
     def edit(self):
         question = self.chat.drop_last_turn()[0]
-        self.entry.setPlainText(question.text)
         self.images = question.files
-        self.show_chat(self.chat, self.path)
+        self.entry.setPlainText(question.text)
+        self.entry.moveCursor(QTextCursor.End)
+        self.show_turns(self.chat, self.store.url)
+        self.entry.setFocus()
+        self.refresh()
 
-    def ask(self):
-        self.chat.drop_last_response()  # when it is answered anew
-        self.chat.replace_system_prompt(self.prompt.text() or None)
-        self.show_chat(self.chat, self.path)
-        self.words = self.add_words("reply")
-        self.thoughts.clear()
-        self.thoughts_button.hide()
+    def ask_anew(self):
+        chat, before = self.chat.copy(), self.chat
+        chat.drop_last_response()
+        if self.ask(chat):
+            self.before = before  # it stays if nothing comes
+
+    def ask(self, chat):
+        """Have a chat answered, and say whether that has begun; if not, nothing has changed."""
+        chat.replace_system_prompt(self.prompt.text() or None)
         config = {"temperature": self.temperature.value()}
-        self.reply = self.model.respond_stream(self.chat, config=config)
+        try:
+            self.reply = self.model.respond_stream(chat, config=config)
+        except lms.LMStudioError as error:
+            self.failed(error)
+            return False
+        self.chat = chat
+        self.show_turns(chat, self.store.url)
+        self.words = self.add_words("reply")
+        self.forget_thoughts()
+        self.tell("Waiting ...")
         self.reply.run_in_background(
             on_reasoning=self.think,
             on_answer=self.write,
@@ -263,7 +208,12 @@ class ChatWindow(qt.QWidget):
             dispatch=self.dispatch,
         )
         self.refresh()
-        self.save()
+        return True
+
+    def forget_thoughts(self):
+        self.thoughts.clear()
+        self.thoughts_button.setChecked(False)
+        self.thoughts_button.hide()
 
     def think(self, text):
         if not self.thoughts.toPlainText():
@@ -276,14 +226,19 @@ class ChatWindow(qt.QWidget):
     def write(self, text):
         self.thoughts_button.setChecked(self.thoughts_button.isChecked() and bool(self.text))
         self.text = (self.text + text).lstrip()
-        show(self.words, as_html(self.text), "reply")
+        show(self.words, reply_html(self.text), "reply")
         self.tell_speed("Writing", self.reply)
 
     def ended(self, outcome):
         self.reply, is_error = None, isinstance(outcome, BaseException)
         result = getattr(outcome, "partial", None) if is_error else outcome  # what has come
-        if result is not None and result.answer:
+        has_answer = result is not None and bool(result.answer)
+        if has_answer:
             self.chat.add_assistant_response(result, reasoning=False)
+        elif self.before is not None:
+            self.chat = self.before
+        self.before, self.text = None, ""
+        self.show_turns(self.chat, self.store.url)
         if isinstance(outcome, lms.LMStudioModelNotFoundError):
             self.loaded(None)  # somebody has unloaded it
         if is_error:
@@ -292,36 +247,27 @@ class ChatWindow(qt.QWidget):
             self.tell_speed("Stopped" if result.cancelled else "Done", result.stats)
         self.entry.setFocus()
         self.refresh()
-        if len(self.chat):
+        if has_answer:
             self.save()
 
     def choose_images(self):
-        for path in qt.QFileDialog.getOpenFileNames(filter="Images (*.png *.jpg *.webp)")[0]:
-            self.run(self.upload, Path(path).read_bytes(), on_done=self.add_image)
+        paths = qt.QFileDialog.getOpenFileNames(filter="Images (*.png *.jpg *.jpeg *.webp)")[0]
+        if paths:
+            self.start(self.store.upload_files, paths, on_done=self.add_images)
 
-    def add_image(self, file):
-        self.images.append(file)
+    def add_images(self, files):
+        self.reply = None
+        self.images += files
         self.refresh()
-
-    def upload(self, data, **options):
-        file = self.client.prepare_image(data, **options)
-        self.urls[file.identifier] = f"data:image;base64,{base64.b64encode(data).decode()}"
-        return file
 
     def list_chats(self):
         self.chats.clear()
-        for path in sorted(self.folder.glob("*.json"), reverse=True)[:20]:
+        for path in self.store.paths()[:20]:
             self.chats.addAction(path.stem, partial(self.open_chat, path))
 
     def save(self):
-        if self.path is None:
-            question = re.sub(r"[^\w ]", "", self.chat.last_message("user").text)[:50]
-            self.path = self.folder / time.strftime(f"%Y-%m-%d %H.%M.%S {question}.json")
-        messages = self.chat.to_openai(image_url=lambda file: self.urls[file.identifier])
-        whole = self.path.with_suffix(".new")
         try:
-            whole.write_text(json.dumps(messages), "utf-8")
-            whole.replace(self.path)  # there is always the old file or the new one
+            self.path = self.store.save(self.chat, self.path)
         except OSError as error:
             self.failed(error)
 
@@ -334,6 +280,10 @@ class ChatWindow(qt.QWidget):
 
     def closeEvent(self, event):
         self.dispatch.close()  # stops the model, and nothing is written into a dead window
+        if self.text:
+            self.chat.add_assistant_response(self.text)
+            self.text = ""
+            self.save()
         super().closeEvent(event)
 
 

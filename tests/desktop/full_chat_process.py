@@ -42,5 +42,6 @@ def execute():
 
 
 run, QApplication.exec = QApplication.exec, lambda _application=None: execute()
+sys.path.insert(0, str(EXAMPLE.parent))  # as Python does for a program
 sys.argv = [str(EXAMPLE), "--host", host, "--chats", folder]
 runpy.run_path(str(EXAMPLE), run_name="__main__")

@@ -43,9 +43,11 @@ def example():
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         pytest.skip(f"did not run: PySide6 cannot be used here ({error})")
+    sys.path.insert(0, str(EXAMPLE.parent))  # as Python does for a program
     spec = importlib.util.spec_from_file_location("full_chat", EXAMPLE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.path.remove(str(EXAMPLE.parent))
     module.application = QApplication.instance() or QApplication([])
     return module
 
@@ -322,6 +324,7 @@ def test_a_chat_with_an_image_is_saved_and_opened_again(
     assert [message.text for message in other.chat][::2] == ["What is it?", "Sure?"]
 
     click(other.edit_button)
+    other.entry.clear()
     click(other.edit_button)
     assert other.image_button.text() == "Images: 1"
 
@@ -469,10 +472,11 @@ def test_shift_and_enter_begin_a_line(server, window, turn):
 
 
 def test_only_links_to_the_web_are_opened(example, monkeypatch):
+    view = sys.modules["full_chat_view"]
     opened = []
-    monkeypatch.setattr(example.QDesktopServices, "openUrl", opened.append)
-    example.open_link("https://example.org")
-    example.open_link("file:///etc/passwd")
+    monkeypatch.setattr(view.QDesktopServices, "openUrl", opened.append)
+    view.open_link("https://example.org")
+    view.open_link("file:///etc/passwd")
     assert opened == ["https://example.org"]
 
 
