@@ -1,6 +1,8 @@
 """The full chat application in Qt, offscreen: every feature by clicks and keys."""
 
+import base64
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -119,6 +121,17 @@ def shown(window):
     labels = [row.layout().itemAt(row.layout().count() - 1).widget() for row in rows]
     texts = [QTextDocumentFragment.fromHtml(label.text()).toPlainText() for label in labels]
     return [text for text in texts if text]
+
+
+def all_html(window):
+    rows = [window.turns.itemAt(number).widget() for number in range(window.turns.count())]
+    return "".join(label.text() for row in rows for label in row.findChildren(type(window.light)))
+
+
+def button(window, text):
+    buttons = window.findChildren(type(window.send_button))
+    (found,) = [button for button in buttons if button.text() == text]
+    return found
 
 
 def ended(window):
@@ -348,6 +361,386 @@ def test_opening_a_chat_is_stopped_while_its_image_is_uploaded(
     answered(other, server, turn, "Hi", "Hello.")
 
 
+IMAGES = [
+    "![x]({path})",
+    "![x](file://{path})",
+    "![x](secret.png)",
+    '![x]({path} "ti>tle")',
+    "[![x]({path})](https://example.org)",
+    "![x][1]\n\n[1]: {path}",
+    "| a |\n|---|\n| ![x]({path}) |\n",
+    "![a>b \" ' <x]({path})",
+    "<img src='{path}'>",
+    "![x](data:image/svg+xml;base64,{svg})",
+]
+
+
+@pytest.fixture
+def secret(tmp_path, monkeypatch):
+    """An image of the person's that no chat may show."""
+    from PIL import Image
+
+    path = tmp_path / "secret.png"
+    Image.new("RGB", (300, 100), "magenta").save(path)
+    monkeypatch.chdir(tmp_path)
+    return path.as_posix()
+
+
+def svg_of(path):
+    link = f'<image xlink:href="{path}" width="300" height="100"/>'
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    svg = f'<svg {names} width="300" height="100">{link}</svg>'
+    return base64.b64encode(svg.encode()).decode()
+
+
+def assert_no_secret(window):
+    image = window.grab().toImage()
+    step = range(0, min(image.width(), image.height()), 4)
+    everywhere = {image.pixelColor(x, y).name() for x in step for y in step}
+    assert "#ff00ff" not in everywhere
+
+
+@pytest.mark.parametrize("markdown", IMAGES)
+def test_a_reply_shows_no_image_of_this_computer(server, window, turn, secret, markdown):
+    markdown = markdown.format(path=secret, svg=svg_of(secret))
+    answered(window, server, turn, "Hi", f"Look:\n\n{markdown}\n\nSeen?")
+    assert shown(window)[-1].startswith("Look:")
+    assert shown(window)[-1].endswith("Seen?")
+    assert "<img" not in all_html(window)
+    turn()
+    assert_no_secret(window)
+
+
+def test_an_image_of_a_reply_is_told_by_its_name(server, window, turn, secret):
+    answered(window, server, turn, "Hi", f"`![c](/x)` ![a map]({secret})")
+    assert shown(window)[-1] == "![c](/x) [image: a map]"
+
+
+def write_chat(folder, messages, name="2026-11-29 12.00.00 Odd"):
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(messages), "utf-8")
+    return path
+
+
+def open_first(window, turn):
+    window.chats.aboutToShow.emit()
+    window.chats.actions()[0].trigger()
+    turn_until(turn, ended(window))
+
+
+@pytest.mark.parametrize("markdown", IMAGES)
+def test_a_chat_file_shows_no_image_of_this_computer(
+    server, window, turn, tmp_path, secret, markdown
+):
+    reply = markdown.format(path=secret, svg=svg_of(secret))
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": reply}]
+    write_chat(tmp_path, messages)
+    open_first(window, turn)
+    assert len(window.chat) == 2
+    assert "<img" not in all_html(window)
+    assert_no_secret(window)
+
+
+def test_an_svg_that_says_it_is_a_png_is_refused(server, window, turn, tmp_path, secret):
+    image = {"url": f"data:image/png;base64,{svg_of(secret)}"}
+    content = [{"type": "image_url", "image_url": image}]
+    write_chat(tmp_path, [{"role": "user", "content": content}])
+    open_first(window, turn)
+    assert window.status.text() == "An image must be a PNG, JPEG or WebP file."
+    assert len(window.chat) == 0
+    assert_no_secret(window)
+
+
+def test_a_chosen_file_that_is_no_image_or_is_gone_is_told(
+    server, window, turn, chosen_image, tmp_path
+):
+    (tmp_path / "a picture.png").write_text("no image")
+    click(window.image_button)
+    turn_until(turn, ended(window))
+    assert window.status.text() == "An image must be a PNG, JPEG or WebP file."
+    (tmp_path / "a picture.png").unlink()
+    click(window.image_button)
+    turn_until(turn, ended(window))
+    assert "a picture.png" in window.status.text()
+    assert window.image_button.text() == "Images"
+
+
+def test_an_error_is_shown_as_plain_text(server, window, turn, secret):
+    words = f"<b>boom</b> <img src='{secret}'>"
+    answered(window, server, turn, "Hi", "one", error_after=0, error=words)
+    from PySide6.QtCore import Qt
+
+    assert words in window.status.text()
+    assert window.status.textFormat() == Qt.TextFormat.PlainText
+    assert_no_secret(window)
+
+
+def saved(folder):
+    (path,) = folder.glob("*.json")
+    return [(message["role"], message["content"]) for message in json.loads(path.read_text())]
+
+
+PRECIOUS = [("user", "Hi"), ("assistant", "A precious answer.")]
+
+
+def test_nothing_can_be_written_anew_without_a_model(server, window, turn, tmp_path):
+    answered(window, server, turn, "Hi", "A precious answer.")
+    click(window.load_button)
+    turn_until(turn, lambda: window.model is None)
+    assert not window.again_button.isEnabled()
+    click(window.again_button)
+    assert shown(window) == ["Hi", "A precious answer."]
+    assert saved(tmp_path) == PRECIOUS
+
+
+@pytest.mark.parametrize("way", ["error", "stop", "lost", "empty", "close"])
+def test_the_old_answer_stays_if_no_new_one_comes(server, window, turn, tmp_path, way):
+    answered(window, server, turn, "Hi", "A precious answer.")
+    server.hold("predict")
+    click(window.again_button)
+    call = server.expect("predict")
+    assert saved(tmp_path) == PRECIOUS
+    if way == "error":
+        call.error("Out of memory")
+    elif way == "stop":
+        click(window.send_button)
+        call.expect_cancel()
+        call.success("userStopped")
+    elif way == "lost":
+        server.drop_all()
+    elif way == "empty":
+        call.success()
+    else:
+        window.close()
+        assert saved(tmp_path) == PRECIOUS
+        return
+    turn_until(turn, ended(window))
+    assert shown(window) == ["Hi", "A precious answer."]
+    assert [message.text for message in window.chat] == ["Hi", "A precious answer."]
+    assert saved(tmp_path) == PRECIOUS
+
+
+def test_a_question_that_cannot_be_sent_changes_nothing(server, window, turn, monkeypatch):
+    answered(window, server, turn, "Hi", "Hello.")
+
+    def refuse(*_, **__):
+        raise lms.LMStudioError("not now")
+
+    monkeypatch.setattr(window.model, "respond_stream", refuse)
+    ask(window, "And?")
+    click(window.again_button)
+    assert window.status.text() == "not now"
+    assert shown(window) == ["Hi", "Hello."]
+    assert window.entry.toPlainText() == "And?"
+
+
+def test_a_chat_without_a_question_has_nothing_to_edit(server, window, turn):
+    window.prompt.setText("Be brief")
+    answered(window, server, turn, "One?", "1")
+    click(window.edit_button)
+    window.entry.clear()
+    assert [message.role for message in window.chat] == ["system"]
+    assert not window.edit_button.isVisible()
+    assert not window.again_button.isVisible()
+
+
+def test_edit_does_not_replace_a_draft(server, window, turn):
+    answered(window, server, turn, "One?", "1")
+    window.entry.setPlainText("a long draft")
+    assert not window.edit_button.isVisible()
+    window.entry.clear()
+    click(window.edit_button)
+    assert window.entry.toPlainText() == "One?"
+
+
+TOOL_CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+ODD = [
+    {"role": "system", "content": "one\ntwo"},
+    {"role": "user", "content": "q"},
+    {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]},
+    {"role": "tool", "tool_call_id": "1", "content": "found"},
+    {"role": "assistant", "content": "a"},
+    {"role": "system", "content": "SECOND"},
+    {"role": "user", "content": "q2"},
+    {"role": "assistant", "content": "a2"},
+]
+
+
+def test_the_prompt_of_a_chat_file_is_its_first_message_and_all_others_are_kept(
+    server, window, turn, tmp_path
+):
+    path = write_chat(tmp_path, ODD)
+    open_first(window, turn)
+    assert window.prompt.text() == "one\ntwo"
+    assert shown(window) == ["q", "a", "q2", "a2"]
+    server.reply("A2")
+    click(window.again_button)
+    turn_until(turn, ended(window))
+    messages = json.loads(path.read_text())
+    assert [message["role"] for message in messages] == [message["role"] for message in ODD]
+    assert [message["content"] for message in messages][3:] == ["found", "a", "SECOND", "q2", "A2"]
+    assert messages[0]["content"] == "one\ntwo"
+
+    write_chat(tmp_path, [{"role": "user", "content": "q"}], "2026-11-30 Other")
+    open_first(window, turn)
+    assert window.prompt.text() == ""
+
+
+def test_nothing_is_lost_when_the_server_is_back(server, window, turn, monkeypatch):
+    """Not even what the file does not have: its folder is gone, and a question is edited."""
+    answered(window, server, turn, "One?", "1")
+    answered(window, server, turn, "Two?", "2")
+    click(window.edit_button)
+    window.prompt.setText("typed meanwhile")
+    server.drop_all()
+    turn_until(turn, lambda: window.light.text() == "● not connected")
+    turn_until(turn, lambda: window.model is not None)
+    turn_until(turn, ended(window))
+    assert shown(window) == ["One?", "1"]
+    assert window.entry.toPlainText() == "Two?"
+    assert window.prompt.text() == "typed meanwhile"
+
+
+def test_an_answer_that_could_not_be_saved_is_there_when_the_server_is_back(
+    server, window, turn, chosen_image, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "One?", "1")
+    monkeypatch.setattr(Path, "write_text", refuse)
+    answered(window, server, turn, "Two?", "2")
+    assert "No space left" in window.status.text()
+    server.drop_all()
+    turn_until(turn, lambda: uploads(server) == 2 and window.model is not None)
+    turn_until(turn, ended(window))
+    assert [text.strip("\ufffc\n") for text in shown(window)] == ["One?", "1", "Two?", "2"]
+    assert [message.text for message in window.chat] == ["One?", "1", "Two?", "2"]
+
+
+def test_closing_while_it_writes_keeps_what_has_come(server, window, turn, tmp_path):
+    server.hold("predict")
+    ask(window, "Hi")
+    call = server.expect("predict")
+    call.fragment("one two")
+    turn_until(turn, lambda: shown(window)[-1] == "one two")
+    window.close()
+    call.expect_cancel()
+    assert saved(tmp_path) == [("user", "Hi"), ("assistant", "one two")]
+    assert window.chat[-1].text == "one two"
+
+
+def test_nothing_is_asked_or_unloaded_twice_while_the_model_is_unloaded(server, window, turn):
+    server.hold("unloadModel")
+    click(window.load_button)
+    call = server.expect("unloadModel")
+    assert (window.load_button.text(), window.load_button.isEnabled()) == ("Unloading", False)
+    assert not window.send_button.isEnabled()
+    ask(window, "Hi")
+    click(window.load_button)
+    assert not server.predictions
+    call.proceed()
+    turn_until(turn, lambda: window.load_button.text() == "Load")
+    assert window.status.text() == ""
+    assert window.entry.toPlainText() == "Hi"
+
+
+@pytest.mark.parametrize("server", [[]], indirect=True)
+def test_opening_a_chat_is_stopped_without_a_model(
+    server, open_window, turn, tmp_path, chosen_image
+):
+    image = {"url": f"data:image/png;base64,{base64.b64encode(chosen_image).decode()}"}
+    content = [{"type": "image_url", "image_url": image}]
+    write_chat(tmp_path, [{"role": "user", "content": content}])
+    window = open_window(server, lambda window: window.picker.count() == 2)
+    server.hold("uploadFileBase64")
+    window.chats.aboutToShow.emit()
+    window.chats.actions()[0].trigger()
+    server.expect("uploadFileBase64")
+    assert window.send_button.text() == "Stop"
+    click(window.send_button)
+    turn_until(turn, ended(window))
+    assert window.send_button.text() == "Send"
+    assert not window.send_button.isEnabled()
+
+
+def test_a_question_waits_for_its_image_whose_upload_can_be_stopped(
+    server, window, turn, chosen_image
+):
+    server.hold("uploadFileBase64")
+    click(window.image_button)
+    call = server.expect("uploadFileBase64")
+    ask(window, "What is on it?")
+    assert not server.predictions
+    assert not window.top.isEnabled()  # nor is there a new chat that it could come into
+    call.proceed()
+    turn_until(turn, lambda: window.image_button.text() == "Images: 1")
+    click(window.image_button)
+    server.expect("uploadFileBase64")
+    click(window.send_button)
+    turn_until(turn, ended(window))
+    assert window.image_button.text() == "Images: 1"
+
+
+def test_a_load_is_not_overtaken_by_the_model_that_was_found(server, open_window, turn):
+    server.hold("getModelInfo")
+    window = open_window(server, lambda window: window.picker.count() == 2)
+    found = server.expect("getModelInfo")
+    press(window.picker, "Down")
+    server.hold("getOrLoad")
+    click(window.load_button)
+    call = server.expect("getOrLoad")
+    server.release("getModelInfo")
+    found.proceed()
+    answered_later = server.received(endpoint="getModelInfo")
+    assert answered_later
+    assert window.load_button.text() == "Cancel"
+    call.proceed()
+    turn_until(turn, lambda: window.model is not None)
+    assert window.model.identifier == "big"
+    assert window.picker.currentText().startswith("Big")
+
+
+@pytest.mark.parametrize("server", [[]], indirect=True)
+def test_the_model_of_an_instance_with_a_name_of_its_own_is_shown(server, open_window, turn):
+    server.load("big", identifier="mine")
+    window = open_window(server)
+    assert window.model.identifier == "mine"
+    assert window.picker.currentText().startswith("Big")
+
+
+def test_a_new_question_says_that_it_waits_and_a_new_chat_forgets_the_last(server, window, turn):
+    answered(window, server, turn, "One?", "1", reasoning="secret thoughts")
+    server.hold("predict")
+    ask(window, "Two?")
+    assert window.status.text() == "Waiting ..."
+    server.expect("predict").error("Out of memory")
+    turn_until(turn, ended(window))
+    assert "Out of memory" in window.status.text()
+    click(button(window, "New"))
+    assert window.status.text() == ""
+    assert not window.thoughts_button.isVisible()
+    assert window.thoughts.toPlainText() == ""
+
+
+def test_two_chats_of_one_second_have_two_files(server, window, turn, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form: form.replace("%Y-%m-%d %H.%M.%S", "now"))
+    for reply in ("first", "second"):
+        answered(window, server, turn, "Hi", reply)
+        click(button(window, "New"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["now Hi 1.json", "now Hi.json"]
+
+
+def test_a_turn_is_added_without_making_the_others_anew(server, window, turn):
+    answered(window, server, turn, "One?", "1")
+    rows = [window.turns.itemAt(number).widget() for number in (0, 1)]
+    answered(window, server, turn, "Two?", "2")
+    assert [window.turns.itemAt(number).widget() for number in (0, 1)] == rows
+    assert shown(window) == ["One?", "1", "Two?", "2"]
+
+
 def test_closing_the_window_stops_a_load(server, window, turn):
     click(window.load_button)
     turn_until(turn, lambda: window.model is None)
@@ -369,10 +762,7 @@ def test_a_file_that_is_no_chat_is_told(server, window, turn, tmp_path):
 
 def test_a_new_chat_leaves_the_old_one_in_its_file(server, window, turn):
     answered(window, server, turn, "One?", "1")
-    (new_button,) = [
-        button for button in window.findChildren(type(window.send_button)) if button.text() == "New"
-    ]
-    click(new_button)
+    click(button(window, "New"))
     assert shown(window)[0].startswith("What is on your mind?")
     assert not window.edit_button.isVisible()
     answered(window, server, turn, "Two?", "2")
