@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from apps.running import LIMIT, STORY, assert_stopped_once, end, program, running
-from apps.web import ask, read_words, wait_until_it_listens
+from apps.web import ask, assert_no_browser_runs_it, read_words, wait_until_it_listens
 from helpers import free_port, needs_signals
 
 pytestmark = pytest.mark.apps
@@ -28,6 +28,11 @@ def test_the_page_has_a_stop_button(serving):
     _, port = serving
     with ask(port, "/") as connection, connection.makefile() as answer:
         assert 'abort()">Stop' in answer.read()
+
+
+def test_no_browser_runs_a_script_that_the_model_wrote(server, serving):
+    _, port = serving
+    assert_no_browser_runs_it(server, port)
 
 
 @pytest.mark.parametrize("prefill", [0, 60])

@@ -30,6 +30,15 @@ def ask(port, path=QUESTION):
     return connection
 
 
+def assert_no_browser_runs_it(server, port):
+    """A script that the model writes is text for a browser, not part of a page."""
+    server.reply(["<script>alert(1)</script>"])
+    with ask(port) as connection, connection.makefile("rb") as answer:
+        head, _, text = answer.read().lower().partition(b"\r\n\r\n")
+    assert b"\r\ncontent-type: text/plain" in head, head
+    assert b"<script>" in text
+
+
 def read_words(connection, count=20):
     """Read until so many words of the story have come."""
     text = b""

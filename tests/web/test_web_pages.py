@@ -69,6 +69,14 @@ def test_a_client_that_stays_gets_the_whole_reply(server: Server, address):
 
 
 @pytest.mark.parametrize("address", PROGRAMS, ids=NAMES, indirect=True)
+def test_no_browser_runs_a_script_that_the_model_wrote(server: Server, address):
+    server.reply("<script>alert(1)</script>")
+    with ask(address) as connection, connection.makefile("rb") as answer:
+        head = answer.read().lower().partition(b"\r\n\r\n")[0]
+    assert re.search(rb"\r\ncontent-type: (text/plain|application/json)\b", head), head
+
+
+@pytest.mark.parametrize("address", PROGRAMS, ids=NAMES, indirect=True)
 def test_a_client_that_goes_stops_the_model(server: Server, address):
     server.reply(STORY, delay=0.002)
     with ask(address):
