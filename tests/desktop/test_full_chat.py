@@ -586,8 +586,8 @@ def test_the_prompt_of_a_chat_file_is_its_first_message_and_all_others_are_kept(
     assert window.prompt.text() == ""
 
 
-def test_nothing_is_lost_when_the_server_is_back(server, window, turn, monkeypatch):
-    """Not even what the file does not have: its folder is gone, and a question is edited."""
+def test_nothing_is_lost_when_the_server_is_back(server, window, turn):
+    """Not even what the file does not have yet: a question that is being edited."""
     answered(window, server, turn, "One?", "1")
     answered(window, server, turn, "Two?", "2")
     click(window.edit_button)
