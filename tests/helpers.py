@@ -154,6 +154,7 @@ def outcome(read: Callable[[], Any]) -> Any:
 
 def assert_usable(server: Any, model: Any) -> None:
     """The same client and model answer the next question."""
+    server.hold("predict")
     worker = Worker(model.respond, "again")
     call = server.expect("predict")
     call.fragment("fine")

@@ -31,7 +31,6 @@ REASONS = {
     "SerializedLMSExtendedError.root_title": "likewise",
     "call_tool": "what a tool of a plugin returns: JSON data",
     "BatchOutcome.input": "an input of a batch is whatever `to_prompt` takes",
-    "BackgroundCall.finish(result)": "called by the package, with what the call gave",
     "run_in_background(arguments)": "those of the function that is given",
     "run_in_background(options)": "likewise",
     "QtDispatcher(parent)": "a QObject of whatever binding is installed, none of which is needed",

@@ -279,6 +279,6 @@ def test_any_answer_of_a_tool_is_a_value_or_a_documented_error(said, answer):
 
     assert heard == [text for text in said if isinstance(text, str) for _ in range(2)]
     if answer["type"] == "toolCallComplete":
-        assert result == answer.get("result")
+        assert result is answer.get("result")
     else:
         assert isinstance(result, lms.LMStudioServerError)
