@@ -20,7 +20,7 @@ LIMIT = 50.0  # seconds
 
 
 def run_pytest(folder):
-    """Run the tests in a folder, warnings being errors; return how many passed (all must)."""
+    """Run the tests in a folder, warnings being errors; return how many passed (none may fail)."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
         [
@@ -41,7 +41,7 @@ def run_pytest(folder):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    outcome = re.search(r"^(\d+) passed in ", done.stdout, re.MULTILINE)
+    outcome = re.search(r"^(\d+) passed(?:, \d+ skipped)? in ", done.stdout, re.MULTILINE)
     assert outcome, done.stdout
     return int(outcome[1])
 
@@ -72,7 +72,7 @@ def test_the_agent_is_stopped_in_the_middle_of_a_call_of_an_mcp_server(tmp_path)
 
 
 def test_the_tests_on_the_page_about_testing_pass(tmp_path):
-    page = (ROOT / "docs" / "testing.md").read_text()
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     tests = [block for block in blocks if re.search(r"^def test_", block, re.MULTILINE)]
     for number, block in enumerate(tests):
@@ -92,7 +92,7 @@ def test_the_tests_of_the_tutorial_pass_after_each_step(tmp_path):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python reads TOML from 3.11 on")
 def test_the_script_on_the_page_about_testing_can_be_played(tmp_path):
-    page = (ROOT / "docs" / "testing.md").read_text()
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     (script,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     (tmp_path / "replies.toml").write_text(script)
     command = ["-m", "lmstudio.testing", "--port", "0", "--script", "replies.toml"]

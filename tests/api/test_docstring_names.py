@@ -31,7 +31,7 @@ def members(cls):
     """The public methods and properties of a class, inherited ones too."""
     for name in dir(cls):
         if not name.startswith("_"):
-            value = inspect.getattr_static(cls, name)
+            value = inspect.getattr_static(cls, name, None)  # Python 3.10 finds no `dict.get`
             if isinstance(value, (staticmethod, classmethod)):
                 value = value.__func__
             if inspect.isfunction(value) or isinstance(value, property):
