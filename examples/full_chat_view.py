@@ -21,6 +21,9 @@ def reply_html(markdown):
     text = re.sub("<img[^>]*>", "[image]", text)
     text = re.sub('<body style=".*?">', "<body>", text)  # it has a font of its own
     text = text.replace('<p style="', '<p style="line-height: 130%;')
+    parts = re.split("(<[^>]*>)", text)  # texts and tags in turn; a long word may break
+    parts[::2] = [re.sub(r"[^\s&;]{40}", "\\g<0>&#8203;", part) for part in parts[::2]]
+    text = "".join(parts)
     return text.replace('<pre style="', '<pre style="white-space: pre-wrap; background: #1e808080;')
 
 

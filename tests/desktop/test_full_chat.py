@@ -416,6 +416,13 @@ def test_an_image_of_a_reply_is_told_by_its_name(server, window, turn, secret):
     assert shown(window)[-1] == "![c](/x) [image: a map]"
 
 
+@pytest.mark.parametrize("word", ["x" * 300, f"[it](https://x/{'y' * 300})", f"`{'z' * 300}`"])
+def test_a_word_that_is_longer_than_the_window_is_broken(server, window, turn, word):
+    answered(window, server, turn, "Hi", f"See {word}.")
+    page = window.scroll.parent().parent()
+    assert page.widget().minimumSizeHint().width() < page.viewport().width()
+
+
 def write_chat(folder, messages, name="2026-11-29 12.00.00 Odd"):
     path = folder / f"{name}.json"
     path.write_text(json.dumps(messages), "utf-8")
