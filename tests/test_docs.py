@@ -13,6 +13,7 @@ from desktop.gui import virtual_screen
 
 import lmstudio as lms
 from lmstudio._connection import discovery as _discovery
+from lmstudio._json.annotations import fields_of
 from lmstudio.testing import Plugin, Server, Tool
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +117,9 @@ def test_the_program_runs_as_it_stands(server, monkeypatch, tmp_path, program):
             exec(compile(program, "program", "exec"), {"__name__": "__main__"})
     finally:
         lms.close_default_client()
+        # The last classes of replies are remembered, and from Python 3.14 on a class keeps alive
+        # all names of the program that it stands in.
+        fields_of.cache_clear()
 
     for prediction in server.predictions:
         prediction.wait_finished()
