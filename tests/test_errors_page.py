@@ -168,8 +168,8 @@ def test_the_message_on_the_page_is_real(server, client, name, message, cause):
         cause(server, client)
     assert type(caught.value).__name__ == name
     said = normalized(str(caught.value))
-    if WINDOWS and name == "LMStudioConnectionLostError":  # which of its words is up to the system
-        assert any(said.startswith(words) for kind, words in messages() if kind == name)
+    if WINDOWS and name == "LMStudioConnectionLostError":  # there it may look like an orderly end
+        assert said.startswith((message, "LM Studio closed the connection."))
     else:
         assert said.startswith(message)
 
