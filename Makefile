@@ -72,7 +72,7 @@ coverage: $(VENV)/.dev $(VENV)/.docs $(VENV)/.model $(VENV)/.js ## run the tests
 	@$(PY) -c "import json; totals = json.load(open('$(VENV)/coverage.json'))['totals']; \
 	  share = 100 * totals['covered_branches'] / totals['num_branches']; \
 	  print(f'branches alone: {share:.1f} %'); raise SystemExit(share < $(FLOOR))"
-bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (8 minutes); ARGS="calls imports", ARGS="--against FOLDER"
+bench: $(VENV)/.dev $(VENV)/.bench ## measure speed beside other clients (20 minutes); ARGS="calls imports", ARGS="--against FOLDER"
 	$(PY) benchmarks/run.py $(ARGS)
 release-check: $(VENV)/.release ## build the sdist and the wheel, and check them as a release needs it
 	$(PY) tests/release_check.py $(ARGS)
