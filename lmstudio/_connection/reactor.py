@@ -91,9 +91,8 @@ class Reactor:
         self.process: object = fork.current
         self.commands: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.has_ended: bool = False
-        self.sweep_at: float = (
-            0.0  # when the owner wants to look round at the latest, says the owner
-        )
+        # When the owner wants to look round at the latest, says the owner.
+        self.sweep_at: float = 0.0
         self.thread: threading.Thread | None = None  # the one that runs this
         self.selector: selectors.BaseSelector  # opened by the thread
         self._owner = owner

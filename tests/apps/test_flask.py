@@ -4,8 +4,14 @@ import signal
 import sys
 
 import pytest
-from apps.running import LIMIT, STORY, assert_stopped_once, end, program, running
-from apps.web import ask, assert_no_browser_runs_it, read_words, wait_until_it_listens
+from apps.running import STORY, assert_stopped_once, end, program, running
+from apps.web import (
+    ask,
+    assert_a_browser_that_goes_stops_it,
+    assert_no_browser_runs_it,
+    read_words,
+    wait_until_it_listens,
+)
 from helpers import WINDOWS, free_port, needs_signals
 
 pytestmark = pytest.mark.apps
@@ -37,16 +43,7 @@ def test_no_browser_runs_a_script_that_the_model_wrote(server, serving):
 
 @pytest.mark.parametrize("prefill", [0, 60])
 def test_a_browser_that_goes_stops_the_model(server, serving, prefill):
-    process, port = serving
-    server.reply(STORY, delay=0.002, prefill=prefill)
-    with ask(port) as connection:
-        if prefill:
-            server.wait_prediction(timeout=LIMIT).wait_phase("prefill")
-        else:
-            read_words(connection)
-    prediction = assert_stopped_once(server)
-    assert not prefill or prediction.cancelled_after == 0
-    assert "Traceback" not in end(process)
+    assert_a_browser_that_goes_stops_it(server, *serving, prefill)
 
 
 @needs_signals

@@ -4,7 +4,7 @@ import socket
 import time
 from urllib.parse import quote
 
-from apps.running import LIMIT
+from apps.running import LIMIT, STORY, assert_stopped_once, end
 
 QUESTION = "/reply?question=" + quote("Tell me a long story.")
 
@@ -46,3 +46,16 @@ def read_words(connection, count=20):
         piece = connection.recv(4096)
         assert piece, text
         text += piece
+
+
+def assert_a_browser_that_goes_stops_it(server, process, port, prefill):
+    """A browser goes while the prompt is processed (`prefill`), or in the middle of the reply."""
+    server.reply(STORY, delay=0.002, prefill=prefill)
+    with ask(port) as connection:
+        if prefill:
+            server.wait_prediction(timeout=LIMIT).wait_phase("prefill")
+        else:
+            read_words(connection)
+    prediction = assert_stopped_once(server)
+    assert not prefill or prediction.cancelled_after == 0
+    assert "Traceback" not in end(process)

@@ -64,9 +64,8 @@ class Core:
         self.registry: Registry = Registry(models, self.changes.touch)
         self.workers: Workers = Workers(self.loop)
         self.numbers: itertools.count[int] = itertools.count()
-        self.ending: asyncio.Event = (
-            asyncio.Event()
-        )  # set by the loop thread: a client has asked for the end
+        # Set by the loop thread: a client has asked for the end.
+        self.ending: asyncio.Event = asyncio.Event()
         # The loop thread alone:
         self.hub: list[Model] = list(DEFAULT_HUB if options.hub is None else options.hub)
         self.loading: dict[tuple[str, str | None, str | None], Loading] = {}  # by `Found.which`
