@@ -59,3 +59,13 @@ def assert_shows_something(image):
     """A blank window has one colour."""
     colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
     assert len(colours) > 20
+
+
+def qt_application():
+    """Qt's application, without a screen; skips the test where PySide6 cannot be used."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    try:
+        from PySide6.QtWidgets import QApplication
+    except ImportError as error:
+        pytest.skip(f"did not run: PySide6 cannot be used here ({error})")
+    return QApplication.instance() or QApplication([])

@@ -11,7 +11,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until
+from desktop.gui import (
+    LIMIT,
+    Longest,
+    assert_shows_something,
+    picture_path,
+    qt_application,
+    turn_until,
+)
 from helpers import cancels, needs_signals
 
 import lmstudio as lms
@@ -40,17 +47,13 @@ MODELS = [
 
 @pytest.fixture(scope="module")
 def example():
-    os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    try:
-        from PySide6.QtWidgets import QApplication
-    except ImportError as error:
-        pytest.skip(f"did not run: PySide6 cannot be used here ({error})")
+    application = qt_application()
     sys.path.insert(0, str(EXAMPLE.parent))  # as Python does for a program
     spec = importlib.util.spec_from_file_location("full_chat", EXAMPLE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sys.path.remove(str(EXAMPLE.parent))
-    module.application = QApplication.instance() or QApplication([])
+    module.application = application
     return module
 
 

@@ -2,14 +2,20 @@
 
 import contextlib
 import importlib.util
-import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
-from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until
+from desktop.gui import (
+    LIMIT,
+    Longest,
+    assert_shows_something,
+    picture_path,
+    qt_application,
+    turn_until,
+)
 
 import lmstudio as lms
 from lmstudio._background import toolkits as dispatchers
@@ -21,12 +27,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "qt_chat.py"
 
 @pytest.fixture(scope="module")
 def application():
-    os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    try:
-        from PySide6.QtWidgets import QApplication
-    except ImportError as error:
-        pytest.skip(f"did not run: PySide6 cannot be used here ({error})")
-    return QApplication.instance() or QApplication([])
+    return qt_application()
 
 
 @pytest.fixture(scope="module")
