@@ -2,10 +2,15 @@
 
 Some of them bring what others wait for, and so must never wait themselves. None of their code does,
 but Python may collect garbage there, and run a finaliser of the user's that makes a call.
+
+At exit Python frees what belongs to the other threads. One that has not begun by then uses it all
+the same (up to Python 3.11), which ends the program with a segmentation fault. So the exit waits
+for those that begin just now.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from _thread import get_ident
@@ -14,11 +19,17 @@ from typing import Any
 
 from ..errors import LMStudioRuntimeError
 from . import fork
+from .clock import monotonic, sleep
 
 logger = logging.getLogger(__name__)
 
 _waitless: set[int] = set()  # the numbers of the threads that must not wait
 fork.in_child(_waitless.clear)
+
+_AT_EXIT = 1.0  # seconds that the exit waits for threads to begin
+_LOOK_AGAIN = 0.001  # seconds
+_beginning: set[threading.Thread] = set()  # started, and still to run their first line
+fork.in_child(_beginning.clear)
 
 
 class _AtOnce(threading.Event):
@@ -58,6 +69,7 @@ def start_daemon(
     """
 
     def run() -> None:
+        _beginning.discard(thread)
         me = get_ident()
         try:
             if not may_wait:
@@ -67,9 +79,11 @@ def start_daemon(
             _waitless.discard(me)
 
     thread = _Daemon(run, name)
+    _beginning.add(thread)
     try:
         thread.start()
     except RuntimeError as error:
+        _beginning.discard(thread)
         raise LMStudioRuntimeError(f"{refusal} any more: {error}") from None
     return thread
 
@@ -93,3 +107,14 @@ def check_may_wait() -> None:
             "wait. Python's garbage collector runs finalisers (`__del__`) in any thread: let "
             "yours call cancel() or close(), or leave the call to a thread of your own."
         )
+
+
+@atexit.register
+def _wait_for_beginners() -> None:
+    """Wait until the threads that were started have begun; the main thread, at exit."""
+    end = monotonic() + _AT_EXIT
+    try:
+        while _beginning and monotonic() < end:
+            sleep(_LOOK_AGAIN)
+    except (KeyboardInterrupt, SystemExit):  # of a signal handler: the program is exiting as it is
+        pass

@@ -82,3 +82,48 @@ def test_other_threads_of_the_package_may_wait():
 
     assert done.wait(5)
     assert seen == [True]
+
+
+def test_the_exit_waits_for_a_thread_that_is_just_beginning(monkeypatch):
+    """Otherwise Python frees what the new thread is about to use: a segmentation fault."""
+    looks, may_begin, begun = [], threading.Event(), threading.Event()
+    begin = threading.Thread._bootstrap
+
+    def late(self):
+        may_begin.wait(5)
+        begin(self)
+
+    def look_again(seconds):
+        looks.append(begun.is_set())
+        may_begin.set()
+        begun.wait(5)
+
+    monkeypatch.setattr(threads._Daemon, "_bootstrap", late, raising=False)
+    monkeypatch.setattr(threads, "sleep", look_again)
+
+    start_daemon(begun.set, "lmstudio-test", refusal=REFUSAL)
+    threads._wait_for_beginners()
+
+    assert looks == [False]  # it came to a thread that had not begun, and stayed until it had
+
+
+def test_the_exit_waits_a_second_at_most_for_a_thread_that_never_begins(monkeypatch):
+    now = iter([0.0, 0.5, 0.99, 1.0])
+    monkeypatch.setattr(threads, "monotonic", lambda: next(now))
+    monkeypatch.setattr(threads, "_beginning", {"a thread that never begins"})
+    monkeypatch.setattr(threads, "sleep", lambda seconds: None)
+
+    threads._wait_for_beginners()
+
+    assert next(now, None) is None  # it looked until the second was over, and no longer
+
+
+def test_a_thread_that_could_not_be_started_is_not_waited_for(monkeypatch):
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(lms.LMStudioRuntimeError):
+        start_daemon(print, "lmstudio-test", refusal=REFUSAL)
+
+    assert not [thread for thread in threads._beginning if thread.name == "lmstudio-test"]
