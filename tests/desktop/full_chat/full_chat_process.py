@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "full_chat.py"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "full_chat.py"
 way, host, folder = sys.argv[1:]
 
 
