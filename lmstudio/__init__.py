@@ -101,6 +101,7 @@ Errors and warnings:
 Tests without LM Studio: `help("lmstudio.testing")`. The terminal programs: ``python -m lmstudio``.
 """
 
+import atexit
 import importlib
 import os
 import sys
@@ -320,6 +321,13 @@ _OFFICIAL_PATHS = frozenset(
 # The official package has the same name. If its files lie among ours, who imports them is told.
 if os.path.isfile(os.path.join(__path__[0], "_sdk_models", "__init__.py")):
     importlib.import_module("._other_package", __name__).guard()
+
+
+@atexit.register  # here, since exit hooks that come later, of the importer's, run before this one
+def _end_program() -> None:
+    """Have the modules that need it do what they do as the program ends."""
+    if (program_end := sys.modules.get(f"{__name__}._api.program_end")) is not None:
+        program_end.run()
 
 
 def _name_all_modules() -> None:

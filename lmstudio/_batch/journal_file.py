@@ -9,9 +9,9 @@ import stat
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from io import BufferedReader, FileIO
+from io import FileIO
 from typing import Any, TypeVar
 
 from .._api.shown import shown
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_CHUNK = 64 * 1024  # bytes
 _BEGINNING = b'{"index": '  # of each line, so that half a line is known for one
 
 # Those that are open in this process, by the file's identity.
@@ -82,9 +83,10 @@ class JournalFile:
         self._is_broken = False
         self._is_closed = False
         self._is_loaded = False
+        self._process = fork.current  # in a forked child nobody has a turn
         self._turn = threading.Lock()  # only threads of event loops take it: see `in_turn`
         self._file: FileIO | None = None
-        self._reader: BufferedReader | None = None
+        self._reader: FileIO | None = None
 
     def open(self) -> None:
         """Open and lock it.
@@ -101,7 +103,7 @@ class JournalFile:
             self._file = file = open(self._path, "r+b", buffering=0, opener=_make)  # noqa: SIM115
             weakref.finalize(self, file.close)
             # At once: later the path may be another file.
-            self._reader = open(self._path, "rb")  # noqa: SIM115
+            self._reader = open(self._path, "rb", buffering=0)  # noqa: SIM115
             weakref.finalize(self, self._reader.close)
         except (OSError, ValueError) as error:
             if isinstance(error, LMStudioValueError):
@@ -161,10 +163,10 @@ class JournalFile:
             if self._is_closed:  # meanwhile; `close` looks in the other order
                 self._close_files()
 
-    def _read(self, lines: BufferedReader, file: FileIO) -> None:
+    def _read(self, reader: FileIO, file: FileIO) -> None:
         known: dict[str | int | tuple[str | int], int] = {}
         end = 0  # of the last line that is whole
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(_lines_of(reader), start=1):
             is_last = not line.endswith(b"\n")
             try:
                 known[_name_of(json.loads(line))] = end
@@ -225,7 +227,7 @@ class JournalFile:
         assert self._reader is not None
         try:
             self._reader.seek(at)
-            record: dict[str, Any] = json.loads(self._reader.readline())
+            record: dict[str, Any] = json.loads(next(_lines_of(self._reader), b""))
             outcome = restore(record, response_type)
         except OSError as error:
             raise _failed("read", self._path, error) from error
@@ -309,13 +311,29 @@ class JournalFile:
         """Close it, and let another batch have it. May be repeated."""
         self._is_closed = True
         # Else a thread that a cancelled task has left is in the middle of it, and closes it.
-        if not self._turn.locked():
+        if not self._turn.locked() or self._process is not fork.current:
             self._close_files()
 
     def _close_files(self) -> None:
         for file in (self._reader, self._file):
             if file is not None:
                 file.close()
+
+
+def _lines_of(file: FileIO) -> Iterator[bytes]:
+    """Read lines from where the file stands.
+
+    A `BufferedReader` has a lock: a child that is forked while a thread reads could not close it.
+    """
+    begun: list[bytes] = []
+    while chunk := file.read(_CHUNK):
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        for other in others:
+            yield b"".join(begun) + b"\n"
+            begun = [other]
+    if any(begun):
+        yield b"".join(begun)
 
 
 def _make(path: str, flags: int) -> int:

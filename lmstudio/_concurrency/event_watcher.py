@@ -126,12 +126,16 @@ class _Watcher:
     def _is_in_charge(self) -> bool:
         """Return True unless a newer thread has taken over, which gets what this one has."""
         state = self._state
-        if state.watcher is not None and state.watcher is not self:
+        while state.watcher is not self:
+            if state.watcher is None:  # the newer one could not be started, or has ended
+                state.watcher = self
+                continue  # two may do this at once: one finds the other, and hands over
             state.arrivals.extend(self.watched.values())
             self.watched.clear()
-        if state.watcher is None:  # the newer one could not be started, or has ended
-            state.watcher = self
-        return state.watcher is self
+            # Handed over first, looked second: one that ends looks in the other order.
+            if state.watcher is not None:
+                return False
+        return True
 
     def _take_arrivals(self) -> None:
         arrivals = self._state.arrivals

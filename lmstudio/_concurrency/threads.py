@@ -5,21 +5,23 @@ but Python may collect garbage there, and run a finaliser of the user's that mak
 
 At exit Python frees what belongs to the other threads. One that has not begun by then uses it all
 the same (up to Python 3.11), which ends the program with a segmentation fault. So the exit waits
-for those that begin just now.
+for those that begin just now, and no more are started, as Python itself has it from 3.12 on.
 """
 
 from __future__ import annotations
 
-import atexit
 import logging
 import threading
 from _thread import get_ident
 from collections.abc import Callable
+from sys import is_finalizing
 from typing import Any
 
+from .._api.program_end import at_program_end
 from ..errors import LMStudioRuntimeError
 from . import fork
 from .clock import monotonic, sleep
+from .once import Once
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ _AT_EXIT = 1.0  # seconds that the exit waits for threads to begin
 _LOOK_AGAIN = 0.001  # seconds
 _beginning: set[threading.Thread] = set()  # started, and still to run their first line
 fork.in_child(_beginning.clear)
+_is_ending = Once()  # no thread is started any more
+fork.in_child(_is_ending.clear)
 
 
 class _AtOnce(threading.Event):
@@ -79,26 +83,37 @@ def start_daemon(
             _waitless.discard(me)
 
     thread = _Daemon(run, name)
-    _beginning.add(thread)
     try:
+        # Added first, looked at second; the main thread at exit does it in the other order.
+        _beginning.add(thread)
+        if _is_ending:
+            raise RuntimeError("Python is exiting")
         thread.start()
-    except RuntimeError as error:
+    except BaseException as error:  # Ctrl-C, too: the exit must not wait for it
         _beginning.discard(thread)
-        raise LMStudioRuntimeError(f"{refusal} any more: {error}") from None
+        if isinstance(error, RuntimeError):
+            raise LMStudioRuntimeError(f"{refusal} any more: {error}") from None
+        raise
     return thread
 
 
 def may_wait() -> bool:
-    """Return whether the current thread may wait for another one."""
-    return get_ident() not in _waitless
+    """Return whether the current thread may wait for another one.
+
+    While Python takes itself apart, where finalisers run, there is no other thread any more.
+    """
+    return get_ident() not in _waitless and not is_finalizing()
 
 
 def check_may_wait() -> None:
-    """Refuse to wait in a thread of this package that brings what others wait for.
+    """Refuse to wait where that would never end.
 
     Raises:
-        LMStudioRuntimeError: The current thread is one. Its name is told.
+        LMStudioRuntimeError: The current thread is one of this package that brings what others wait
+            for, whose name is told; or Python is exiting.
     """
+    if is_finalizing():
+        raise LMStudioRuntimeError("Nothing can be waited for any more: Python is exiting.")
     if not may_wait():
         name = threading.current_thread().name
         logger.debug("a call that waits was refused in the thread %s", name)
@@ -109,9 +124,10 @@ def check_may_wait() -> None:
         )
 
 
-@atexit.register
+@at_program_end
 def _wait_for_beginners() -> None:
     """Wait until the threads that were started have begun; the main thread, at exit."""
+    _is_ending.set()
     end = monotonic() + _AT_EXIT
     try:
         while _beginning and monotonic() < end:

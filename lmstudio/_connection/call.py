@@ -39,6 +39,7 @@ def _number(value: object) -> int | float:
 
 
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_number).encode
+AT_EXIT = "the interpreter exits"
 _END_TAKEN = object()  # the claim of whoever took the end: no cancel came before that
 _ids = itertools.count(1)  # shared by RPCs and channels, never used twice in a process
 
@@ -313,9 +314,12 @@ class Call:
         """Raise the error of a cancelled call that is not a prediction.
 
         Raises:
-            LMStudioCancelledError: Always.
+            LMStudioCancelledError: Always, but where the exit has cancelled it:
+            SystemExit: Ends the thread without a word.
         """
         reason = self.reason
+        if reason is AT_EXIT:
+            raise SystemExit
         words = "." if reason is None else f": {worded(reason)}"
         raise LMStudioCancelledError(f"{self.endpoint.label} was cancelled{words}", reason)
 

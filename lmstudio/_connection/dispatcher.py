@@ -6,6 +6,7 @@ is overlooked whose wake-up was lost to Ctrl-C, no dropped iterator, and no limi
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Callable
@@ -15,11 +16,11 @@ from .._concurrency import fork
 from .._concurrency.cancel_token import resume_interrupted
 from .._concurrency.clock import monotonic
 from ..errors import LMStudioClientError, LMStudioError, LMStudioTimeoutError
-from .call import END, WAKE, Call, CancelOnDrop, Outcome
+from .call import AT_EXIT, END, WAKE, Call, CancelOnDrop, Outcome
 from .connection_state import ConnectionState
 from .frames import FragmentedMessage
 from .port import ClientPort
-from .reactor import Reactor, close_copy
+from .reactor import Reactor
 from .silence import HeardModels
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CLOSED_REASON = "client closed"
 _SWEEP = 0.25  # seconds between two looks at all open calls
 _BRIEFLY = 0.005  # seconds between two looks at least, however many time limits pass
 _REST = 60.0  # seconds between them with nothing open
+_AFTER_EXIT = 0.2  # seconds after our exit hook, in which Python ends unless a hook goes on
 
 
 class Dispatcher:
@@ -225,14 +227,17 @@ class Dispatcher:
         call.notify()
 
     def send_cancels(self, done: Callable[[], object]) -> None:
-        """At exit: cancel what runs, withdraw what waits, and wake nobody.
+        """At exit: cancel what runs, withdraw what waits, and wake nobody for now.
+
+        A thread that wakes now may write to standard output while Python takes that apart. Only
+        where an exit hook goes on, which may wait for such a thread, it wakes a little later.
 
         `done` is called when the server has ended what was cancelled: a process that is gone
         earlier resets its connections, and the reset may overtake the cancel.
         """
-        for call in list(self.open.values()):
-            # No waiter is told: an error raised there now would be printed.
-            call.claim.set("the interpreter exits")
+        calls = list(self.open.values())
+        for call in calls:
+            call.claim.set(AT_EXIT)
             if (port := self._ports.get(call.endpoint.path)) is not None:
                 if not call.cancel_seen:
                     call.cancel_seen = True
@@ -240,6 +245,7 @@ class Dispatcher:
                 port.forget(call)
             call.outcome = Outcome()
             self.open.pop(call.id, None)
+        self.reactor.at(monotonic() + _AFTER_EXIT, functools.partial(_wake, calls))
         self._at_exit = done
 
     def close(self, deadline: Deadline) -> None:
@@ -253,8 +259,7 @@ class Dispatcher:
     def let_go(self) -> None:
         """In a forked child: close its copies of the parent's descriptors, and nothing else."""
         for port in list(self._ports.values()):
-            if port.transport is not None:
-                close_copy(port.transport.socket)
+            port.let_go()
         self.reactor.let_go()
 
     def _closed_error(self) -> LMStudioError:
@@ -287,3 +292,10 @@ def _timeout_error(call: Call, now: float) -> LMStudioTimeoutError:
             f"idle_timeout={call.idle_timeout:g} s."
         )
     return LMStudioTimeoutError(words)
+
+
+def _wake(calls: list[Call], _now: float) -> None:
+    """Have those who wait for calls that were ended in silence see it."""
+    for call in calls:
+        call.inbox.put(END)
+        call.notify()

@@ -27,7 +27,7 @@ from .connect import Connected, Connector
 from .frames import FragmentedMessage
 from .json_limits import SHORT, check_json
 from .protocol import OUTCOME, PACKET, Kind, Protocol
-from .reactor import Reactor
+from .reactor import Reactor, close_copy
 from .reported import refused, reported
 from .transport import Transport
 from .wire import Attempt
@@ -331,6 +331,15 @@ class ClientPort:
         if transport is not None:
             self._reactor.selector.unregister(transport.socket)
             transport.close()
+
+    def let_go(self) -> None:
+        """In a forked child: close its copy of the parent's connection, also of one not yet open.
+
+        The server would not see the end of a parent that is killed, as long as the child lives.
+        """
+        for holder in (self.transport, self._attempt):
+            if holder is not None and holder.socket is not None:
+                close_copy(holder.socket)
 
     def close(self, error: LMStudioError, *, flush: bool) -> bool:
         """Leave; return whether bytes still wait to be written. Call until it returns False.

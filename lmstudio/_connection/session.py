@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import itertools
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
 from .._api.checks import check_seconds
+from .._api.program_end import at_program_end
 from .._api.shown import Failure
 from .._concurrency import fork
 from .._concurrency.callback_gate import CallbackGate
@@ -468,6 +468,8 @@ class Session:
             are_done: queue.SimpleQueue[None] = queue.SimpleQueue()
             reactor.post(_start_callbacks, scopes, are_done)
             reactor.post(dispatcher.close, deadline)
+            if reactor.has_ended:  # meanwhile, by another thread that closes the client
+                reactor.drain_late_commands()
             if may_wait():
                 with contextlib.suppress(DeadlinePassed):
                     receiver(are_done, deadline)()
@@ -520,7 +522,7 @@ def _leave(dispatcher: Dispatcher) -> None:
         dispatcher.reactor.post(dispatcher.close, Deadline(_COLLECTED))
 
 
-@atexit.register
+@at_program_end
 def _cancel_at_exit() -> None:
     """Tell the servers to stop; wake nobody, since the waiters left are daemons by now."""
     written: queue.SimpleQueue[None] = queue.SimpleQueue()

@@ -23,9 +23,10 @@ class Attempt:
         deadline: When it is given up.
         aborted: Whether it was.
         url: Where it goes to, once that is known; the thread that makes it sets it.
+        socket: What is being opened, once there is one; the thread that makes it sets it.
     """
 
-    __slots__ = ("_seconds", "_socket", "aborted", "deadline", "url")
+    __slots__ = ("_seconds", "aborted", "deadline", "socket", "url")
 
     def __init__(self, seconds: float | None) -> None:
         """Start the clock."""
@@ -33,7 +34,7 @@ class Attempt:
         self.aborted: bool = False
         self.url: str | None = None
         self._seconds = seconds
-        self._socket: socket.socket | None = None
+        self.socket: socket.socket | None = None
 
     def not_answered(self) -> LMStudioWebsocketError:
         """Return the error that its time is over. Both threads look at the time."""
@@ -46,7 +47,7 @@ class Attempt:
 
     def adopt(self, sock: socket.socket) -> None:
         """The thread that makes it: make a socket known, so that `abort` reaches it."""
-        self._socket = sock
+        self.socket = sock
         self.check()
 
     def check(self) -> None:
@@ -87,7 +88,7 @@ class Attempt:
     def abort(self) -> None:
         """Any thread: end the attempt; its outcome is ignored from now on."""
         self.aborted = True
-        sock = self._socket
+        sock = self.socket
         if sock is not None:
             with contextlib.suppress(OSError):
                 # Wakes a thread that waits, but on Windows. Not the method of SSLSocket: that

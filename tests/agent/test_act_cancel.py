@@ -8,6 +8,7 @@ from agent.acting import results
 from helpers import Worker, cancels, creates, eventually, valid_chat
 
 import lmstudio as lms
+from lmstudio._connection.reactor import Reactor
 
 pytestmark = pytest.mark.races
 
@@ -318,6 +319,35 @@ def test_closing_the_client_ends_it_while_a_tool_runs(held, client, model, waiti
     assert waiting_tools.log == [("polite", "client closed")]
     with pytest.raises(lms.LMStudioClientError, match="closed"):
         model.act("Again.", [waiting_tools.quick])
+
+
+def test_two_threads_may_close_the_client_while_a_tool_runs(
+    held, client, model, waiting_tools, monkeypatch
+):
+    """The second one has seen the I/O thread, and posts when this has ended."""
+    worker = in_a_tool(held, model, lms.Chat.from_history("Go."), waiting_tools, "polite")
+    second_looked, first_is_through = threading.Event(), threading.Event()
+    reactor, post = client._session.dispatcher.reactor, Reactor.post
+
+    def post_late(self, command, *arguments):
+        if threading.current_thread().name == "second":
+            second_looked.set()
+            assert first_is_through.wait(5)
+        post(self, command, *arguments)
+
+    monkeypatch.setattr(Reactor, "post", post_late)
+    second = threading.Thread(
+        target=client.close, kwargs={"timeout": None}, name="second", daemon=True
+    )
+    second.start()
+    assert second_looked.wait(5)
+    client.close()
+    eventually(lambda: reactor._has_left)
+    first_is_through.set()
+
+    second.join(5)
+    assert not second.is_alive()
+    assert_cancelled(worker.result(), "client closed")
 
 
 def test_closing_the_client_between_two_rounds_ends_it_normally(held, client, model, waiting_tools):

@@ -5,10 +5,12 @@ import os
 
 import pytest
 from batch.storms import Echo, Host
-from helpers import Worker, eventually
+from child_process import run
+from helpers import Worker, eventually, needs_fork
 
 import lmstudio as lms
 from lmstudio._batch import journal_file
+from lmstudio._batch.journal_file import JournalFile
 
 # asyncio loses sight of what connects while its server is closed.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -134,3 +136,49 @@ def test_a_journal_that_is_replaced_stops_the_batch_and_loses_no_outcome(server,
     assert list(batch.unfinished()) == ["c"]
     again = list(model.respond_many(["a", "b", "c"], journal=path))
     assert sum(outcome.recorded for outcome in again) == 1
+
+
+@needs_fork
+def test_a_child_that_is_forked_while_a_thread_reads_a_journal_goes_on(server, tmp_path):
+    """A lock of the reader's would stay taken in the child, whose fork closes the journal."""
+    path = tmp_path / "journal.jsonl"
+    record = {"index": 0, "input": "0" * 32, "attempts": 1, "embedding": [0.5] * 60}
+    with path.open("w") as lines:
+        for number in range(20_000):
+            lines.write(json.dumps({**record, "id": number}) + "\n")
+    output = run(
+        server,
+        f"""
+        import warnings
+        warnings.simplefilter("ignore")  # fork with threads, on purpose
+        embedding = lms.EmbeddingModel("test-embedding", client.embedding)
+        journal = lms.BatchJournal({str(path)!r}, input_id=lambda text: text)
+        batch = embedding.embed_many(["a"], to_prompt=str, journal=journal)
+        reader = threading.Thread(target=list, args=(batch,))
+        reader.start()
+        from lmstudio._batch import journal_file
+        wait_until(lambda: journal_file._open)
+        children = []
+        while reader.is_alive() and len(children) < 20:
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            children.append(os.waitpid(child, 0)[1])
+        reader.join()
+        print(set(children))
+        """,
+    )
+    assert output == ["{0}"]
+
+
+@needs_fork
+def test_a_child_closes_a_journal_that_a_thread_was_in_the_middle_of(tmp_path):
+    journal = JournalFile(lms.BatchJournal(tmp_path / "journal.jsonl"), "chat", lambda: False)
+    journal.open()
+    journal._turn.acquire()  # as a thread that writes, which no child has
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if journal._file.closed and journal._reader.closed else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    journal._turn.release()
+    journal.close()

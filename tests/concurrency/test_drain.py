@@ -1,10 +1,12 @@
 """Taking what lies in a deque, beside others that do the same."""
 
+import itertools
 import threading
 from collections import deque
 
 import pytest
 from helpers import Worker
+from robustness.signal_points import interrupted_at
 
 from lmstudio._concurrency.drain import drain
 
@@ -57,3 +59,18 @@ def test_each_item_goes_to_one_of_several_threads():
     workers = [Worker(take) for _ in range(4)]
 
     assert sorted(item for worker in workers for item in worker.result()) == list(range(1000))
+
+
+def test_ctrl_c_at_any_point_loses_no_item():
+    for step in itertools.count():
+        items, taken = deque([1, 2, 3]), []
+        try:
+            with interrupted_at(step) as where:
+                for item in drain(items):
+                    taken.append(item)
+        except KeyboardInterrupt:
+            pass
+        if not where:
+            break
+        assert sorted([*taken, *items]) == [1, 2, 3], where
+    assert step

@@ -342,3 +342,55 @@ def end_of_watching():
         if thread.name.startswith("lmstudio-watch"):
             thread.join(5)
             assert not thread.is_alive()
+
+
+def test_an_older_watcher_keeps_what_it_has_if_the_newer_one_ends_as_it_hands_over(own_state):
+    old, event, target = event_watcher._Watcher(own_state), threading.Event(), Target()
+    own_state.watcher = old
+    watch(event, target, "set")
+    old._take_arrivals()
+    own_state.watcher = event_watcher._Watcher(own_state)
+
+    class Arrivals(deque):
+        """The newer one has looked for arrivals for the last time when these come."""
+
+        def extend(self, arrivals):
+            super().extend(arrivals)
+            own_state.watcher = None
+
+    own_state.arrivals = Arrivals()
+
+    assert old.turn()
+    event.set()
+    while old.turn():
+        pass
+    assert target.reasons.get_nowait() == "set"
+
+
+def test_an_older_watcher_hands_over_if_the_newer_one_takes_charge_at_the_same_time(monkeypatch):
+    class State(event_watcher._State):
+        """As the older one writes itself, the newer one does so, too."""
+
+        @property
+        def watcher(self):
+            return self._watcher
+
+        @watcher.setter
+        def watcher(self, watcher):
+            self._watcher = new if watcher is old and is_contended else watcher
+
+    old = new = is_contended = None
+    state = State()
+    monkeypatch.setattr(event_watcher, "_state", SimpleNamespace(value=state))
+    old, new = event_watcher._Watcher(state), event_watcher._Watcher(state)
+    event, target = threading.Event(), Target()
+    state.watcher = old
+    watch(event, target, "set")
+    old._take_arrivals()
+    state.watcher, is_contended = None, True
+
+    assert not old.turn()
+    event.set()
+    while new.turn():
+        pass
+    assert target.reasons.get_nowait() == "set"

@@ -7,6 +7,7 @@ from helpers import eventually
 
 import lmstudio as lms
 from lmstudio._concurrency import threads
+from lmstudio._concurrency.once import Once
 from lmstudio._concurrency.threads import check_may_wait, may_wait, start_daemon
 
 REFUSAL = "Nothing can be done"
@@ -100,6 +101,7 @@ def test_the_exit_waits_for_a_thread_that_is_just_beginning(monkeypatch):
 
     monkeypatch.setattr(threads._Daemon, "_bootstrap", late, raising=False)
     monkeypatch.setattr(threads, "sleep", look_again)
+    monkeypatch.setattr(threads, "_is_ending", Once())
 
     start_daemon(begun.set, "lmstudio-test", refusal=REFUSAL)
     threads._wait_for_beginners()
@@ -112,6 +114,7 @@ def test_the_exit_waits_a_second_at_most_for_a_thread_that_never_begins(monkeypa
     monkeypatch.setattr(threads, "monotonic", lambda: next(now))
     monkeypatch.setattr(threads, "_beginning", {"a thread that never begins"})
     monkeypatch.setattr(threads, "sleep", lambda seconds: None)
+    monkeypatch.setattr(threads, "_is_ending", Once())
 
     threads._wait_for_beginners()
 
@@ -127,3 +130,32 @@ def test_a_thread_that_could_not_be_started_is_not_waited_for(monkeypatch):
         start_daemon(print, "lmstudio-test", refusal=REFUSAL)
 
     assert not [thread for thread in threads._beginning if thread.name == "lmstudio-test"]
+
+
+def test_no_thread_is_started_once_the_exit_has_looked(monkeypatch):
+    monkeypatch.setattr(threads, "_is_ending", Once())
+    threads._wait_for_beginners()
+
+    with pytest.raises(lms.LMStudioRuntimeError, match="Nothing can be done any more: Python is"):
+        start_daemon(print, "lmstudio-test", refusal=REFUSAL)
+
+    assert not [thread for thread in threads._beginning if thread.name == "lmstudio-test"]
+
+
+def test_ctrl_c_at_a_start_leaves_no_thread_for_which_the_exit_waits(monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start_daemon(print, "lmstudio-test", refusal=REFUSAL)
+
+    assert not [thread for thread in threads._beginning if thread.name == "lmstudio-test"]
+
+
+def test_nobody_waits_while_python_takes_itself_apart(monkeypatch):
+    monkeypatch.setattr(threads, "is_finalizing", lambda: True)
+
+    assert not may_wait()
+    with pytest.raises(lms.LMStudioRuntimeError, match="Python is exiting"):
+        check_may_wait()

@@ -466,3 +466,18 @@ def test_each_who_waits_for_a_call_that_failed_gets_an_error_of_his_own(client):
     assert errors[0] is not errors[1]
     assert errors[0].args == errors[1].args
     assert errors[0].server_error is errors[1].server_error
+
+
+def test_each_task_that_awaits_a_call_that_failed_gets_an_error_of_its_own(client):
+    call = lms.run_in_background(client.llm.get_model_info, "nothing")
+
+    async def wait():
+        return await call
+
+    async def wait_twice():
+        return await asyncio.gather(wait(), wait(), return_exceptions=True)
+
+    first, second = asyncio.run(wait_twice())
+    assert type(first) is type(second) is lms.LMStudioModelNotFoundError
+    assert first is not second
+    assert first.args == second.args

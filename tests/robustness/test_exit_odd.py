@@ -33,6 +33,75 @@ def test_an_exit_hook_that_runs_before_ours_works(talking_server):
     assert_stopped(talking_server, 2)
 
 
+@pytest.mark.parametrize("place", ["before the import", "after the import"])
+@pytest.mark.parametrize("way", ["the loop", "the event", "a load"])
+def test_an_exit_hook_may_stop_a_daemon_worker_and_wait_for_it(talking_server, place, way):
+    """Names of the package are imported when they are used first, often later than such a hook."""
+    talking_server.hold("loadModel")
+    done = execute(
+        talking_server,
+        f"""
+        import atexit, sys, threading
+        stop, ended, seen = threading.Event(), [], threading.Event()
+
+        def shut_down():
+            stop.set()
+            worker.join(10)
+            print(worker.is_alive(), ended)
+
+        def work():
+            try:
+                if {way!r} == "the loop":
+                    for fragment in model.respond_stream("hi"):
+                        seen.set()
+                        if stop.is_set():
+                            break
+                elif {way!r} == "the event":
+                    model.respond("hi", cancel_event=stop, on_first_token=seen.set)
+                else:
+                    seen.set()
+                    client.llm.load_new_instance("test-llm", cancel_event=stop)
+            except lms.LMStudioCancelledError:
+                pass
+            finally:
+                ended.append("worker")
+
+        if {place!r} == "before the import":
+            atexit.register(shut_down)
+        import lmstudio as lms
+        if {place!r} != "before the import":
+            atexit.register(shut_down)
+        client = lms.Client(sys.argv[1])
+        model = lms.LLM("test-llm", client.llm)
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        seen.wait(10)
+        """,
+    )
+
+    assert (done.stderr, done.stdout) == ("", "False ['worker']\n")
+
+
+def test_a_finaliser_that_calls_while_python_takes_itself_apart_gets_an_error(talking_server):
+    output = run(
+        talking_server,
+        """
+        class Assistant:
+            def __del__(self):  # a global is dropped at the very end, when no thread runs any more
+                try:
+                    model.count_tokens("bye")
+                except RuntimeError as error:
+                    os.write(1, str(error).split()[-1].encode())
+                client.close(timeout=None)
+
+        assistant = Assistant()
+        model.count_tokens("hi")
+        """,
+    )
+
+    assert output == ["exiting."]
+
+
 @pytest.mark.parametrize("is_connected", [True, False])
 def test_an_exit_hook_that_runs_after_ours_works_or_gets_a_clear_error(
     talking_server, is_connected

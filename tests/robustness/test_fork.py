@@ -1,6 +1,8 @@
 """Forked children: what belongs to the parent is inert, clients and handles start anew."""
 
+import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
 from child_process import assert_stopped, run
@@ -348,3 +350,28 @@ print(in_child(work))
 """,
     )
     assert output == ["0"]
+
+
+def test_a_child_that_is_forked_while_the_parent_connects_does_not_hold_that_connection():
+    """Else the server would not see the end of a parent that is killed, while the child lives."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = SimpleNamespace(host=f"127.0.0.1:{silent.getsockname()[1]}")
+        output = run(
+            server,
+            FORK
+            + """
+stream = model.respond_stream("hi")
+stream.start()
+attempts = lambda: [p._attempt for p in client._session.dispatcher._ports.values() if p._attempt]
+wait_until(lambda: attempts() and attempts()[0].socket)
+descriptor = attempts()[0].socket.fileno()
+def work():
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        print("closed")
+print(in_child(work))
+client.close(timeout=0)
+""",
+        )
+    assert output == ["closed", "0"]
