@@ -192,6 +192,7 @@ def test_none_is_offered_in_the_last_round_that_is_allowed(server, half, chat):
 @pytest.mark.parametrize("order", [["ask", "polite"], ["polite", "ask"]])
 def test_a_cancel_answers_them_too_and_leaves_none(held, model, waiting_tools, chat, order):
     token = lms.CancelToken()
+    completed = threading.Event()  # both are heard then
     worker = Worker(
         lambda: model.act(
             chat,
@@ -199,12 +200,14 @@ def test_a_cancel_answers_them_too_and_leaves_none(held, model, waiting_tools, c
             cancel_event=token,
             max_parallel_tool_calls=None,
             on_message=chat.append,
+            on_prediction_completed=lambda _: completed.set(),
         )
     )
     prediction = held.expect("predict")
     for name in order:
         prediction.tool_call(name, {"question": "Which?"} if name == "ask" else {}, id=name)
     prediction.success("toolCalls")
+    assert completed.wait(10)
     waiting_tools.wait_started()
 
     token.cancel("enough")

@@ -32,6 +32,9 @@ class Light:
 
 
 def test_the_states_are_told_on_the_loop(server):
+    def opened():
+        return server.received(type="channelCreate", endpoint="alive")
+
     async def main():
         light = Light()
         async with lms.AsyncClient(server.host) as client:
@@ -40,14 +43,14 @@ def test_the_states_are_told_on_the_loop(server):
                 await turns(lambda: light.states == [True])
                 assert client.is_connected
                 server.drop_all()
-                await turns(lambda: light.states == [True, False, True])
+                await turns(lambda: light.states == [True, False, True] and len(opened()) == 2)
         assert not client.is_connected
         assert light.threads == {threading.current_thread()}
         return light
 
     light = run(main)
     assert light.states == [True, False, True]
-    first, _ = server.received(type="channelCreate", endpoint="alive")
+    first, _ = opened()
     assert set(first) == {"type", "endpoint", "channelId"}
 
 

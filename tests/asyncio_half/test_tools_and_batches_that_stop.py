@@ -71,11 +71,15 @@ def test_no_more_tools_run_at_once_than_may(server, loop_half):
     server.reply("", tool_calls=calls)
     server.reply("Done.")
     running, most = set(), []
+    met = asyncio.Event()
 
     async def wait(a: int) -> int:
-        """Wait for a moment."""
+        """Wait until two run at once, and a moment more."""
         running.add(a)
         most.append(len(running))
+        if len(running) == 2:
+            met.set()
+        await asyncio.wait_for(met.wait(), 10)
         await asyncio.sleep(0)
         running.remove(a)
         return a

@@ -39,7 +39,7 @@ def test_ctrl_c_at_any_step_of_making_a_frame_leaves_the_client_usable(
         elif before == "make":
             raise KeyboardInterrupt
         else:
-            frame = next(frames._frames)
+            frame, _ = next(frames._frames)
             if before == "tell":
                 frames._made.append(frame)
             raise KeyboardInterrupt
