@@ -40,7 +40,7 @@ def test_the_states_are_told_on_the_loop(server):
         async with lms.AsyncClient(server.host) as client:
             assert not client.is_connected
             with client.on_connection_change(light.show):
-                await turns(lambda: light.states == [True])
+                await turns(lambda: light.states == [True] and len(opened()) == 1)
                 assert client.is_connected
                 server.drop_all()
                 await turns(lambda: light.states == [True, False, True] and len(opened()) == 2)
