@@ -4,13 +4,16 @@ Uses the LM Studio at --host, or one that runs on this machine. Chats are files 
 """
 
 import argparse
+import itertools
+import json
+import re
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import PySide6.QtWidgets as qt
-from full_chat_store import ChatStore
 from full_chat_view import HINT, ChatView, reply_html, show
 from PySide6.QtCore import QEvent, QLocale, Qt
 from PySide6.QtGui import QTextCursor
@@ -19,16 +22,17 @@ import lmstudio as lms
 
 
 class ChatWindow(ChatView):
-    """All of it runs in Qt's thread, but `current_model`; what the store does has another."""
+    """All of it runs in Qt's thread, but what `run` and `start` are given."""
 
     def __init__(self, client, folder):
         super().__init__()
-        self.client, self.store = client, ChatStore(client, folder)
+        self.client, self.folder = client, folder
         self.dispatch = lms.QtDispatcher(self)
         self.run = partial(lms.run_in_background, dispatch=self.dispatch, on_error=self.failed)
         self.model = self.loading = None  # while there is one
         self.reply = None  # what Stop stops: a reply, the opening of a chat, uploads of images
         self.images = []  # of the next question
+        self.urls = {}  # of all images, by the identifiers of their files
         self.text, self.before = "", None  # of a reply; the chat as it was before Regenerate
         self.new_chat()
         client.on_connection_change(self.show_connection, dispatch=self.dispatch)
@@ -73,8 +77,7 @@ class ChatWindow(ChatView):
         if is_connected:
             self.run(self.client.llm.list_downloaded, on_done=self.show_models)
             if self.reply is None and any(m.files for m in self.chat if m.role == "user"):
-                messages = self.store.messages(self.chat)
-                self.start(self.store.restore, messages, on_done=self.restored)
+                self.start(self.make_chat, self.messages(), on_done=self.restored)
         else:
             self.images = []  # LM Studio has them no more; those of the chat are uploaded again
             self.loaded(None)
@@ -89,17 +92,9 @@ class ChatWindow(ChatView):
         self.failed(error)
         self.refresh()
 
-    def open_chat(self, path, *_):
-        self.start(self.store.open, path, on_done=partial(self.opened, path=path))
-
     def restored(self, chat):
         self.chat, self.reply = chat, None
         self.refresh()
-
-    def opened(self, chat, path):
-        prompt = chat[0].text if len(chat) and chat[0].role == "system" else ""
-        self.prompt.setText(prompt)
-        self.show_chat(chat, path)
 
     def show_models(self, models):
         self.picker.clear()
@@ -148,7 +143,7 @@ class ChatWindow(ChatView):
 
     def show_chat(self, chat, path):
         self.chat, self.path, self.reply = chat, path, None
-        self.show_turns(chat, self.store.url)
+        self.show_turns(chat, self.url)
         self.forget_thoughts()
         self.tell("")
         self.entry.setFocus()
@@ -175,7 +170,7 @@ class ChatWindow(ChatView):
         self.images = question.files
         self.entry.setPlainText(question.text)
         self.entry.moveCursor(QTextCursor.End)
-        self.show_turns(self.chat, self.store.url)
+        self.show_turns(self.chat, self.url)
         self.entry.setFocus()
         self.refresh()
 
@@ -195,7 +190,7 @@ class ChatWindow(ChatView):
             self.failed(error)
             return False
         self.chat = chat
-        self.show_turns(chat, self.store.url)
+        self.show_turns(chat, self.url)
         self.words = self.add_words("reply")
         self.forget_thoughts()
         self.tell("Waiting ...")
@@ -238,7 +233,7 @@ class ChatWindow(ChatView):
         elif self.before is not None:
             self.chat = self.before
         self.before, self.text = None, ""
-        self.show_turns(self.chat, self.store.url)
+        self.show_turns(self.chat, self.url)
         if isinstance(outcome, lms.LMStudioModelNotFoundError):
             self.loaded(None)  # somebody has unloaded it
         if is_error:
@@ -250,10 +245,24 @@ class ChatWindow(ChatView):
         if has_answer:
             self.save()
 
+    # LM Studio may forget an image with its connection, so its chat keeps it as a URL.
+
+    def upload(self, image, **options):
+        url = lms.data_url(image)
+        file = self.client.prepare_image(image, **options)
+        self.urls[file.identifier] = url
+        return file
+
+    def upload_files(self, paths, **options):
+        return [self.upload(Path(path).read_bytes(), **options) for path in paths]
+
+    def url(self, file):
+        return self.urls[file.identifier]
+
     def choose_images(self):
         paths = qt.QFileDialog.getOpenFileNames(filter="Images (*.png *.jpg *.jpeg *.webp)")[0]
         if paths:
-            self.start(self.store.upload_files, paths, on_done=self.add_images)
+            self.start(self.upload_files, paths, on_done=self.add_images)
 
     def add_images(self, files):
         self.reply = None
@@ -262,14 +271,41 @@ class ChatWindow(ChatView):
 
     def list_chats(self):
         self.chats.clear()
-        for path in self.store.paths()[:20]:
+        for path in sorted(self.folder.glob("*.json"), reverse=True)[:20]:  # the newest first
             self.chats.addAction(path.stem, partial(self.open_chat, path))
+
+    def open_chat(self, path, *_):
+        self.start(self.read_chat, path, on_done=partial(self.opened, path=path))
+
+    def read_chat(self, path, **options):
+        return self.make_chat(json.loads(path.read_text("utf-8")), **options)
+
+    def make_chat(self, messages, **options):
+        return lms.Chat.from_openai(messages, prepare_image=partial(self.upload, **options))
+
+    def messages(self):
+        return self.chat.to_openai(image_url=self.url)
+
+    def opened(self, chat, path):
+        prompt = chat[0].text if len(chat) and chat[0].role == "system" else ""
+        self.prompt.setText(prompt)
+        self.show_chat(chat, path)
 
     def save(self):
         try:
-            self.path = self.store.save(self.chat, self.path)
+            self.path = self.path or self.new_path()
+            whole = self.path.with_suffix(".new")
+            whole.write_text(json.dumps(self.messages()), "utf-8")
+            whole.replace(self.path)  # there is always the old file or the new one
         except OSError as error:
             self.failed(error)
+
+    def new_path(self):
+        question = next(message.text for message in self.chat if message.role == "user")
+        name = time.strftime("%Y-%m-%d %H.%M.%S ") + re.sub(r"[^\w ]", "", question)[:50]
+        names = (f"{name} {number}" if number else name for number in itertools.count())
+        paths = (self.folder / f"{name.strip()}.json" for name in names)
+        return next(path for path in paths if not path.exists())
 
     def eventFilter(self, entry, event):
         is_enter = event.type() == QEvent.KeyPress and event.key() in (Qt.Key_Return, Qt.Key_Enter)

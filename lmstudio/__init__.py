@@ -58,7 +58,7 @@ Tools, and act():
     ToolCallRequestFailureCallback, PluginsNamespace, PluginTools, PluginTool, ToolReportCallback
 
 Files and documents:
-    prepare_image, FilesNamespace, LocalFileInput, FileHandleInput, FileType,
+    prepare_image, data_url, FilesNamespace, LocalFileInput, FileHandleInput, FileType,
     UploadProgressCallback, ParsedDocument, DocumentParser, ParsingCallback, RetrievalResult,
     RetrievalEntry, RetrievalProgress, RetrievalCallback
 
@@ -205,6 +205,7 @@ if TYPE_CHECKING:
     from ._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
     from ._requests.uploads import UploadProgressCallback
     from ._values.chat import Chat
+    from ._values.data_url import data_url
     from ._values.devices import DeviceIdentifier
     from ._values.documents import (
         DocumentParser, ParsedDocument, RetrievalEntry, RetrievalProgress, RetrievalResult,
@@ -303,10 +304,10 @@ __all__ = [
     "ToolResultMessage", "ToolResultMessageDict", "UnknownModelInfo",
     "UnknownModelSearchResultIdentifier", "UploadProgressCallback", "UserMessage",
     "UserMessageContent", "UserMessageDict", "UserMessageInput", "ValidationError",
-    "close_default_client", "configure_default_client", "dask_cancel_token", "embedding_model",
-    "get_default_client", "get_sync_api_timeout", "list_downloaded_models", "list_loaded_models",
-    "llm", "prepare_image", "respond_many", "respond_many_on_dask", "run_in_background",
-    "set_sync_api_timeout", "start_local",
+    "close_default_client", "configure_default_client", "dask_cancel_token", "data_url",
+    "embedding_model", "get_default_client", "get_sync_api_timeout", "list_downloaded_models",
+    "list_loaded_models", "llm", "prepare_image", "respond_many", "respond_many_on_dask",
+    "run_in_background", "set_sync_api_timeout", "start_local",
 ]
 # isort: on
 # fmt: on
@@ -353,6 +354,7 @@ def _name_all_modules() -> None:
     from ._config import load_dicts, prediction_dicts  # noqa: F401
     from ._connection import start_local  # noqa: F401
     from ._handles import many  # noqa: F401
+    from ._values import data_url  # noqa: F401
 
 
 def __dir__() -> list[str]:

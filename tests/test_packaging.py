@@ -43,7 +43,7 @@ ROOMS = {
         reported port connection_state dispatcher session scope start_local
     """,
     "_values": """
-        messages chat_input openai_messages chat local_file devices model_info model_search
+        messages chat_input openai_messages chat local_file data_url devices model_info model_search
         results log_events documents server_info lm_link
     """,
     "_requests": "answers models loading repository uploads documents diagnostics system plugins",

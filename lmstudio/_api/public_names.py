@@ -90,6 +90,7 @@ LISTED = {
         "_requests.repository": "DownloadFinalizedCallback DownloadProgressCallback",
         "_requests.uploads": "UploadProgressCallback",
         "_values.chat": "Chat",
+        "_values.data_url": "data_url",
         "_values.devices": "DeviceIdentifier",
         "_values.documents": """
             DocumentParser ParsedDocument RetrievalEntry RetrievalProgress RetrievalResult

@@ -223,7 +223,7 @@ class Chat:
         Args:
             image_url: called with each file handle; returns a URL of the image (``https:`` or
                 ``data:``), or None to leave it out. What was uploaded cannot be had back from
-                LM Studio, so a program that needs it keeps it.
+                LM Studio, so a program that needs it keeps it, as `lmstudio.data_url()` makes it.
 
         Raises:
             LMStudioValueError: there is a file and no ``image_url``, or it returned no text.

@@ -33,6 +33,7 @@ _NAMES = (
     (4, b"ftyphei", "image.heic"),
     (0, b"%PDF-", "document.pdf"),
 )
+_MEDIA_TYPES = {"jpg": "jpeg"}  # those whose media type has another name than the file
 _URLS = ("http://", "https://", "data:")
 # The modes of Pillow that a PNG keeps; an image of another mode is converted.
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
@@ -175,6 +176,12 @@ def _guess_name(head: bytes | memoryview) -> str:
         if start.startswith(signature, at):
             return name
     return "file.bin"
+
+
+def image_type(content: bytes) -> str | None:
+    """Return the media type of an image by its first bytes, as ``image/png``; None: it is none."""
+    stem, _, ending = _guess_name(content[:32]).partition(".")
+    return f"image/{_MEDIA_TYPES.get(ending, ending)}" if stem == "image" else None
 
 
 # -- files --------------------------------------------------------------------------------------
