@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import hypothesis
+import late_threads
 import pytest
 
 # Of what several test files share, too, a failed assertion tells the values.
@@ -35,6 +36,7 @@ FAILED = pytest.StashKey[bool]()
 def pytest_addoption(parser):
     group = parser.getgroup("lmstudio")
     group.addoption("--switch-interval", type=float, help="seconds between switches of threads")
+    group.addoption("--late", type=float, help="share of steps at which a thread comes late")
     group.addoption("--repeat", type=int, default=1, help="run every test so many times")
 
 
@@ -42,6 +44,8 @@ def pytest_configure(config):
     interval = config.getoption("--switch-interval")
     if interval is not None:
         sys.setswitchinterval(interval)
+    if share := config.getoption("--late"):
+        late_threads.make_late(share)
     # In the background of a script Ctrl-C is ignored, and so it would be by all that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
