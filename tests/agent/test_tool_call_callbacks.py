@@ -1,5 +1,7 @@
 """What `act()` tells of each tool call once the model has written it, and in which order."""
 
+import threading
+
 import pytest
 from agent.acting import act, call, results
 from helpers import Worker
@@ -158,11 +160,13 @@ def test_a_result_is_told_for_whatever_the_model_is_told(server, half, tools, ch
 def test_after_a_cancel_each_call_is_answered_once(held, model, waiting_tools, chat, log):
     token = lms.CancelToken()
     log.callbacks["on_message"] = chat.append
+    completed = threading.Event()  # all three are heard then
     worker = Worker(
         lambda: model.act(
             chat,
             [waiting_tools.polite, waiting_tools.quick],
             cancel_event=token,
+            on_prediction_completed=lambda _: completed.set(),
             **log.callbacks,
         )
     )
@@ -170,6 +174,7 @@ def test_after_a_cancel_each_call_is_answered_once(held, model, waiting_tools, c
     for name in ("quick", "polite", "quick"):
         prediction.tool_call(name, id=name)
     prediction.success("toolCalls")
+    assert completed.wait(10)
     waiting_tools.wait_started()
 
     token.cancel("enough")

@@ -11,8 +11,10 @@ from asyncio_half.ways import WAYS
 
 import lmstudio as lms
 from lmstudio._asyncio import batch, stream
+from lmstudio.testing._engines import scripted
 
 WORDS = 16  # of most replies
+PATIENCE = 2.0  # seconds that the server goes on waiting for a cancel that is on its way
 MOST = 400  # suspensions of one operation: more, and it never ends by itself
 
 # What is awaited for the shape of the call, and never waits.
@@ -67,8 +69,16 @@ class Bench:
     def note_cancel(self):
         """The task of the operation, or another one of it, is cancelled now."""
         predictions = self.server.predictions[self.first_prediction :]
-        # Those that have so much to say yet that the cancel comes in time, on a busy machine too.
+        # Those that still have so much to say that the cancel comes in time.
         self._running = [p for p in predictions if p.tokens_sent < WORDS // 3 and not p.finished]
+
+    def wait_in_a_reply(self, stopper, seconds, *, sleep=scripted._Stopper.sleep):
+        """The server waits before a word; and for the cancel of a task, on a busy machine too."""
+        is_over = sleep(stopper, seconds)
+        if self._running and not is_over:
+            stopper._request.stop.wait(PATIENCE)
+            return stopper.over()
+        return is_over
 
     def check_at_once(self):
         """Nothing goes on that nobody waits for."""
@@ -99,6 +109,7 @@ class Bench:
 
     async def check_client(self):
         """The client goes on, and nothing is left open."""
+        self._running = []
         self.server._core.engine._queue.clear()
         assert (await self.model.respond("again")).stats.stop_reason == "eosFound"
         dispatcher = self.client._session.dispatcher
@@ -174,10 +185,15 @@ def kept(monkeypatch):
 
 @pytest.mark.parametrize("late", [False, True], ids=["waiting", "just-come"])
 @pytest.mark.parametrize("name", WAYS)
-def test_a_task_that_is_cancelled_at_any_await_stops_the_model_once(slow_server, kept, name, late):
+def test_a_task_that_is_cancelled_at_any_await_stops_the_model_once(
+    slow_server, kept, monkeypatch, name, late
+):
     async def main():
         async with lms.AsyncClient(slow_server.host, timeout=20) as client:
             bench = Bench(slow_server, client, await client.llm.model())
+            monkeypatch.setattr(
+                scripted._Stopper, "sleep", lambda *waits: bench.wait_in_a_reply(*waits)
+            )
             reached = await _inject(bench, WAYS[name], late)
             assert reached
             _reached.update(reached)

@@ -90,7 +90,7 @@ def test_the_default_limit_of_silence_is_set_for_all(server, model):
 
 def test_the_limits_of_the_client_hold_where_the_call_sets_none(server):
     server.hold("countTokens")
-    with lms.Client(server.host, timeout=0.05) as client:
+    with lms.Client(server.host, timeout=0.3) as client:
         model = client.llm.model(timeout=10)
         worker = Worker(model.count_tokens, "a")
         server.expect("countTokens")
