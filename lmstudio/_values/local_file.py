@@ -7,6 +7,7 @@ import importlib
 import io
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol, TypeAlias, cast
@@ -20,21 +21,25 @@ from ..errors import LMStudioOSError, LMStudioValueError
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 # A multiple of 3, so that base64 of the pieces is base64 of the whole; it makes 128 KiB of it.
 _PIECE = 96 * 1024
-# What a source without a name is called, by its first bytes.
-_NAMES = (
-    (0, b"\x89PNG\r\n\x1a\n", "image.png"),
-    (0, b"\xff\xd8\xff", "image.jpg"),
-    (0, b"GIF8", "image.gif"),
-    (8, b"WEBP", "image.webp"),
-    (0, b"BM", "image.bmp"),
-    (0, b"II*\0", "image.tiff"),
-    (0, b"MM\0*", "image.tiff"),
-    (4, b"ftypavif", "image.avif"),
-    (4, b"ftyphei", "image.heic"),
-    (0, b"%PDF-", "document.pdf"),
+# What a source without a name is called, by its first bytes. No text can begin as an image does: a
+# program that shows what is called one may trust that it is no SVG, which could name other files.
+_HEAD = 64  # bytes
+_NAMES = tuple(
+    (re.compile(start, re.DOTALL), name)
+    for start, name in (
+        (rb"\x89PNG\r\n\x1a\n", "image.png"),
+        (rb"\xff\xd8\xff", "image.jpg"),
+        (rb"GIF8[79]a", "image.gif"),
+        (rb"RIFF.{4}WEBP", "image.webp"),
+        (rb"BM.{4}\0\0\0\0", "image.bmp"),
+        (rb"II\*\0|MM\0\*", "image.tiff"),
+        (rb"\0\0\0.ftyp(avi[fs]|m[is][fa]1.{4}(.{4})*?avif)", "image.avif"),
+        (rb"\0\0\0.ftyp(he[iv]|m[is]f1)", "image.heic"),
+        (rb"%PDF-", "document.pdf"),
+    )
 )
 _MEDIA_TYPES = {"jpg": "jpeg"}  # those whose media type has another name than the file
-_URLS = ("http://", "https://", "data:")
+_URLS = ("http://", "https://", "data:", "file:")
 # The modes of Pillow that a PNG keeps; an image of another mode is converted.
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 _ORIENTATION = 0x0112  # the tag of EXIF that says which side is up
@@ -108,7 +113,7 @@ def open_local_file(
 
 
 def _open(path: str) -> BinaryIO:
-    if path.startswith(_URLS) and not os.path.exists(path):
+    if path.lower().startswith(_URLS) and not os.path.exists(path):
         raise LMStudioOSError(
             f"Error while reading {shown(path)}: it is a URL, and nothing is fetched. Give the "
             "content as bytes."
@@ -133,7 +138,7 @@ def _unreadable(what: str, error: Exception) -> LMStudioOSError:
 def _check_size(size: int, what: str, max_bytes: int | None) -> None:
     if size == 0:
         raise LMStudioValueError(
-            f"{what} is empty, or has been read already: there is nothing to upload."
+            f"{what} is empty, or has been read already: there is nothing in it."
         )
     if max_bytes is not None and size > max_bytes:
         raise LMStudioValueError(
@@ -151,6 +156,8 @@ def _view_of(src: Any) -> memoryview | None:
         view = memoryview(src)
     except TypeError:
         return None
+    except ValueError as error:
+        raise LMStudioValueError(f"The data cannot be read: {error}") from error
     shape = view.shape or (1,)
     if view.nbytes > max(shape) * view.itemsize:
         raise LMStudioValueError(
@@ -167,20 +174,17 @@ def _view_of(src: Any) -> memoryview | None:
 def _from_view(view: memoryview, name: str | None, what: str, max_bytes: int | None) -> LocalFile:
     _check_size(len(view), what, max_bytes)
     pieces = (view[at : at + _PIECE] for at in range(0, len(view), _PIECE))
-    return LocalFile(name or _guess_name(view[:32]), len(view), pieces)
+    return LocalFile(name or _guess_name(view[:_HEAD]), len(view), pieces)
 
 
 def _guess_name(head: bytes | memoryview) -> str:
     start = bytes(head)
-    for at, signature, name in _NAMES:
-        if start.startswith(signature, at):
-            return name
-    return "file.bin"
+    return next((name for pattern, name in _NAMES if pattern.match(start)), "file.bin")
 
 
-def image_type(content: bytes) -> str | None:
+def image_type(content: bytes | memoryview) -> str | None:
     """Return the media type of an image by its first bytes, as ``image/png``; None: it is none."""
-    stem, _, ending = _guess_name(content[:32]).partition(".")
+    stem, _, ending = _guess_name(content[:_HEAD]).partition(".")
     return f"image/{_MEDIA_TYPES.get(ending, ending)}" if stem == "image" else None
 
 
@@ -194,7 +198,7 @@ def _from_stream(file: BinaryIO, name: str | None, what: str, max_bytes: int | N
     _check_size(size, what, max_bytes)
     pieces = _pieces_of(file, size, what)
     first = next(pieces)  # so that a file that cannot be read is found before anything is sent
-    return LocalFile(name or _guess_name(first[:32]), size, itertools.chain((first,), pieces))
+    return LocalFile(name or _guess_name(first[:_HEAD]), size, itertools.chain((first,), pieces))
 
 
 def _name_of(file: BinaryIO) -> str | None:
@@ -224,6 +228,8 @@ def _read(file: BinaryIO, count: int, what: str) -> bytes:
     while count > 0:
         try:
             part = file.read(count)
+        except UnicodeDecodeError:  # a file of text is refused below
+            part = cast(bytes, "")
         except (OSError, ValueError) as error:  # ValueError: it is closed
             raise _unreadable(what, error) from error
         if not isinstance(part, (bytes, bytearray)) or len(part) > count:

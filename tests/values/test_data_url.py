@@ -22,10 +22,12 @@ def content_of(url):
         (b"\xff\xd8\xff\xe0 and more", "jpeg"),
         (b"GIF89a and more", "gif"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "webp"),
-        (b"BM and more", "bmp"),
+        (b"BM\x10\0\0\0\0\0\0\0 and more", "bmp"),
         (b"MM\0* and more", "tiff"),
         (b"\0\0\0\x1cftypavif", "avif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "avif"),
         (b"\0\0\0\x18ftypheic", "heic"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "heic"),
     ],
 )
 def test_the_first_bytes_say_which_image_it_is(content, kind):
@@ -51,10 +53,26 @@ def test_a_big_image_is_whole():
     assert content_of(lms.data_url(content))[1] == content
 
 
-@pytest.mark.parametrize("content", [b"<svg xmlns='...'/>", b"%PDF-1.7", b"text", b"\x89PN"])
-def test_what_is_no_image_is_a_clear_error(content):
-    with pytest.raises(lms.LMStudioValueError, match=r"no image: .*PNG, JPEG.*Convert it"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<svg xmlns='...'/>",
+        b"<!--    WEBP--><svg/>",
+        b"<!--ftypavif--><svg/>",
+        b"\x1f\x8b\x08\x08ftypavif\0",  # a packed one, by its own name
+        b"BMW is a car maker",
+        b"%PDF-1.7",
+        b"text",
+        b"\x89PN",
+    ],
+)
+def test_what_is_no_image_is_a_clear_error(content, tmp_path):
+    with pytest.raises(lms.LMStudioValueError, match=r"^This is no image: .*PNG, JPEG.*Convert it"):
         lms.data_url(content)
+    path = tmp_path / "photo.png"
+    path.write_bytes(content)
+    with pytest.raises(lms.LMStudioValueError, match=r"photo\.png' is no image"):
+        lms.data_url(path)
 
 
 def test_what_cannot_be_read_is_the_error_of_an_upload(tmp_path):
@@ -62,6 +80,18 @@ def test_what_cannot_be_read_is_the_error_of_an_upload(tmp_path):
         lms.data_url(tmp_path / "gone.png")
     with pytest.raises(lms.LMStudioValueError, match="empty"):
         lms.data_url(b"")
+    for url in ("HTTPS://example.org/a.png", "file:///a.png", lms.data_url(PNG)):
+        with pytest.raises(lms.LMStudioOSError, match="Give the content as bytes"):
+            lms.data_url(url)
+    path = tmp_path / "photo.png"
+    path.write_bytes(PNG)
+    text = io.TextIOWrapper(io.BytesIO(PNG), "utf-8")
+    with pytest.raises(lms.LMStudioValueError, match="'rb'"):
+        lms.data_url(text)
+    view = memoryview(PNG)
+    view.release()
+    with pytest.raises(lms.LMStudioValueError, match="released"):
+        lms.data_url(view)
 
 
 def test_a_chat_with_an_image_is_saved_with_it_and_opened_again(client):

@@ -140,7 +140,7 @@ def test_base64_of_the_pieces_is_base64_of_the_whole(size, kind):
         (b"GIF87a", "image.gif"),
         (b"RIFF\x00\x01\x02\x03WEBPVP8 ", "image.webp"),
         (b"RIFF\x00\x01\x02\x03WAVEfmt ", "file.bin"),
-        (b"BM\x00\x00", "image.bmp"),
+        (b"BM\x36\0\0\0\0\0\0\0\x36", "image.bmp"),
         (b"II*\0", "image.tiff"),
         (b"MM\0*", "image.tiff"),
         (b"\0\0\0\x1cftypavif", "image.avif"),
