@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import PySide6.QtWidgets as qt
-from full_chat_view import HINT, ChatView, reply_html, show
+from full_chat_view import HINT, ChatView, reply_html, show, thumbnail
 from PySide6.QtCore import QEvent, QLocale, Qt
 from PySide6.QtGui import QTextCursor
 
@@ -32,30 +32,20 @@ class ChatWindow(ChatView):
         self.model = self.loading = None  # while there is one
         self.reply = None  # what Stop stops: a reply, the opening of a chat, uploads of images
         self.images = []  # of the next question
-        self.urls = {}  # of all images, by the identifiers of their files
+        self.is_lost = False  # LM Studio may have forgotten the images
         self.text, self.before = "", None  # of a reply; the chat as it was before Regenerate
         self.new_chat()
         client.on_connection_change(self.show_connection, dispatch=self.dispatch)
-
-    def tell(self, text, share=0.0, name="note"):
-        show(self.status, f"{text}: {share:.0%}" if share else text, name)
-        self.bar.setValue(round(100 * share) % 100)
-
-    def tell_speed(self, doing, measured):
-        speed = measured.tokens_per_second
-        self.tell(f"{doing}, {speed:.0f} tokens/s" if speed else doing)
 
     def failed(self, error):
         is_wanted = isinstance(error, lms.LMStudioCancelledError)
         self.tell("" if is_wanted else str(error), name="failed")
 
-    def is_ready(self):
-        return self.model is not None and self.loading is None
-
     def refresh(self, *_):
         chosen, is_busy = self.picker.currentData(), self.reply is not None
         has_turns = any(message.role == "user" for message in self.chat) and not is_busy
-        is_unloading, is_ready = self.loading == "unload", self.is_ready()
+        is_ready = self.model is not None and self.loading is None
+        is_unloading = self.loading == "unload"
         words = "Unloading" if is_unloading else "Cancel" if self.loading else ""
         self.top.setDisabled(is_busy)
         self.picker.setDisabled(self.loading is not None)
@@ -65,7 +55,8 @@ class ChatWindow(ChatView):
         self.send_button.setShortcut("Esc" if is_busy else "")
         self.send_button.setEnabled(is_busy or is_ready)
         self.image_button.setText(f"Images: {len(self.images)}" if self.images else "Images")
-        self.image_button.setVisible(chosen is not None and chosen.info.vision and not is_busy)
+        takes_images = bool(self.images) or (chosen is not None and chosen.info.vision)
+        self.image_button.setVisible(takes_images and not is_busy)
         has_draft = bool(self.images or self.entry.toPlainText())
         self.edit_button.setVisible(has_turns and not has_draft)  # it would replace the draft
         self.again_button.setVisible(has_turns)
@@ -76,24 +67,24 @@ class ChatWindow(ChatView):
         show(self.light, *words)
         if is_connected:
             self.run(self.client.llm.list_downloaded, on_done=self.show_models)
-            if self.reply is None and any(m.files for m in self.chat if m.role == "user"):
-                self.start(self.make_chat, self.messages(), on_done=self.restored)
+            self.upload_again()
         else:
-            self.images = []  # LM Studio has them no more; those of the chat are uploaded again
+            self.is_lost = True
             self.loaded(None)
 
-    def start(self, function, *arguments, on_done):
-        """Start what Stop can stop."""
-        self.reply = self.run(function, *arguments, on_done=on_done, on_error=self.not_done)
-        self.refresh()
+    def start(self, function, arguments, on_done):
+        """Call a function with each argument, in another thread; Stop stops it."""
+
+        def work(**options):
+            return [function(argument, **options) for argument in arguments]
+
+        if self.reply is None:  # else the first one goes on
+            self.reply = self.run(work, on_done=on_done, on_error=self.not_done)
+            self.refresh()
 
     def not_done(self, error):
-        self.reply = None
+        self.reply, self.is_lost = None, True  # not all that was to be uploaded is
         self.failed(error)
-        self.refresh()
-
-    def restored(self, chat):
-        self.chat, self.reply = chat, None
         self.refresh()
 
     def show_models(self, models):
@@ -113,7 +104,8 @@ class ChatWindow(ChatView):
             keys = [self.picker.itemData(number).model_key for number in range(self.picker.count())]
             if key in keys:
                 self.picker.setCurrentIndex(keys.index(key))
-            self.loaded(model)
+            self.model = model
+            self.refresh()
 
     def load_or_unload(self):
         options = {"on_done": self.loaded, "on_error": self.not_loaded}
@@ -143,7 +135,7 @@ class ChatWindow(ChatView):
 
     def show_chat(self, chat, path):
         self.chat, self.path, self.reply = chat, path, None
-        self.show_turns(chat, self.url)
+        self.show_turns(chat)
         self.forget_thoughts()
         self.tell("")
         self.entry.setFocus()
@@ -155,7 +147,9 @@ class ChatWindow(ChatView):
             self.reply.cancel("stopped")  # it never blocks
             self.send_button.setEnabled(False)
             self.tell("Stopping ...")
-        elif question and self.is_ready():
+        elif question and self.send_button.isEnabled():
+            if self.upload_again(then=self.send_or_stop):
+                return
             chat = self.chat.copy()
             if len(chat) and chat[-1].role == "user":
                 chat.drop_last_turn()  # it got no answer, and would be joined to this one
@@ -170,11 +164,13 @@ class ChatWindow(ChatView):
         self.images = question.files
         self.entry.setPlainText(question.text)
         self.entry.moveCursor(QTextCursor.End)
-        self.show_turns(self.chat, self.url)
+        self.show_turns(self.chat)
         self.entry.setFocus()
         self.refresh()
 
     def ask_anew(self):
+        if self.upload_again(then=self.ask_anew):
+            return
         chat, before = self.chat.copy(), self.chat
         chat.drop_last_response()
         if self.ask(chat):
@@ -190,7 +186,7 @@ class ChatWindow(ChatView):
             self.failed(error)
             return False
         self.chat = chat
-        self.show_turns(chat, self.url)
+        self.show_turns(chat)
         self.words = self.add_words("reply")
         self.forget_thoughts()
         self.tell("Waiting ...")
@@ -204,11 +200,6 @@ class ChatWindow(ChatView):
         )
         self.refresh()
         return True
-
-    def forget_thoughts(self):
-        self.thoughts.clear()
-        self.thoughts_button.setChecked(False)
-        self.thoughts_button.hide()
 
     def think(self, text):
         if not self.thoughts.toPlainText():
@@ -233,7 +224,7 @@ class ChatWindow(ChatView):
         elif self.before is not None:
             self.chat = self.before
         self.before, self.text = None, ""
-        self.show_turns(self.chat, self.url)
+        self.show_turns(self.chat)
         if isinstance(outcome, lms.LMStudioModelNotFoundError):
             self.loaded(None)  # somebody has unloaded it
         if is_error:
@@ -245,29 +236,43 @@ class ChatWindow(ChatView):
         if has_answer:
             self.save()
 
-    # LM Studio may forget an image with its connection, so its chat keeps it as a URL.
+    # LM Studio may forget an image with its connection, so it is kept here, as a URL.
 
     def upload(self, image, **options):
         url = lms.data_url(image)
+        urls = url, thumbnail(url)
         file = self.client.prepare_image(image, **options)
-        self.urls[file.identifier] = url
+        self.urls[file.identifier] = urls
         return file
-
-    def upload_files(self, paths, **options):
-        return [self.upload(Path(path).read_bytes(), **options) for path in paths]
-
-    def url(self, file):
-        return self.urls[file.identifier]
 
     def choose_images(self):
         paths = qt.QFileDialog.getOpenFileNames(filter="Images (*.png *.jpg *.jpeg *.webp)")[0]
         if paths:
-            self.start(self.upload_files, paths, on_done=self.add_images)
+            self.start(self.upload, paths, on_done=self.add_images)
 
     def add_images(self, files):
         self.reply = None
         self.images += files
         self.refresh()
+
+    def upload_again(self, then=None):
+        """Upload what LM Studio may have forgotten, and say whether there is any."""
+        draft = lms.Chat()
+        draft.add_user_message("", images=self.images)
+        files = [file for message in (*self.chat, *draft) for file in message.files]
+        if not files or not self.is_lost or self.reply is not None:
+            return False
+        self.urls = {file.identifier: self.urls[file.identifier] for file in files}
+        self.is_lost, chats = False, [self.messages(chat) for chat in (self.chat, draft)]
+        self.start(self.make_chat, chats, on_done=partial(self.uploaded_again, then=then))
+        return True
+
+    def uploaded_again(self, chats, then):
+        self.reply, (self.chat, draft) = None, chats
+        self.images = list(draft[0].files)
+        self.refresh()
+        if then:
+            then()
 
     def list_chats(self):
         self.chats.clear()
@@ -275,36 +280,37 @@ class ChatWindow(ChatView):
             self.chats.addAction(path.stem, partial(self.open_chat, path))
 
     def open_chat(self, path, *_):
-        self.start(self.read_chat, path, on_done=partial(self.opened, path=path))
+        self.start(self.read_chat, [path], on_done=partial(self.opened, path=path))
 
     def read_chat(self, path, **options):
-        return self.make_chat(json.loads(path.read_text("utf-8")), **options)
+        return self.make_chat(json.loads(path.read_text("utf-8-sig")), **options)
 
     def make_chat(self, messages, **options):
         return lms.Chat.from_openai(messages, prepare_image=partial(self.upload, **options))
 
-    def messages(self):
-        return self.chat.to_openai(image_url=self.url)
+    def messages(self, chat):
+        return chat.to_openai(image_url=lambda file: self.urls[file.identifier][0])
 
-    def opened(self, chat, path):
-        prompt = chat[0].text if len(chat) and chat[0].role == "system" else ""
-        self.prompt.setText(prompt)
+    def opened(self, chats, path):
+        (chat,) = chats
+        self.prompt.setText(chat[0].text if len(chat) and chat[0].role == "system" else "")
         self.show_chat(chat, path)
 
     def save(self):
         try:
             self.path = self.path or self.new_path()
             whole = self.path.with_suffix(".new")
-            whole.write_text(json.dumps(self.messages()), "utf-8")
+            whole.write_text(json.dumps(self.messages(self.chat)), "utf-8")
             whole.replace(self.path)  # there is always the old file or the new one
         except OSError as error:
             self.failed(error)
 
     def new_path(self):
         question = next(message.text for message in self.chat if message.role == "user")
-        name = time.strftime("%Y-%m-%d %H.%M.%S ") + re.sub(r"[^\w ]", "", question)[:50]
+        words = re.sub(r'[<>:"/\\|?*\0-\37\ud800-\udfff]', " ", question).split()
+        name = (time.strftime("%Y-%m-%d %H.%M.%S ") + " ".join(words)[:50]).strip()
         names = (f"{name} {number}" if number else name for number in itertools.count())
-        paths = (self.folder / f"{name.strip()}.json" for name in names)
+        paths = (self.folder / f"{name}.json" for name in names)
         return next(path for path in paths if not path.exists())
 
     def eventFilter(self, entry, event):
@@ -328,7 +334,10 @@ def main():
     parser.add_argument("--host", help="host:port of an LM Studio")
     parser.add_argument("--chats", type=Path, help="a folder", default=Path.home() / "chats")
     options = parser.parse_args()
-    options.chats.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        options.chats.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--chats {options.chats}: {error.strerror}")
     application = qt.QApplication(sys.argv[:1])
     application.setStyle("Fusion")
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, and the model stops

@@ -1,12 +1,15 @@
 """What full_chat.py shows: its widgets, and texts of others as HTML that Qt may show."""
 
+import base64
 import html
 import re
 from pathlib import Path
 
 import PySide6.QtWidgets as qt
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QDesktopServices, QTextDocument
+from PySide6.QtCore import QBuffer, QSize, Qt
+from PySide6.QtGui import QDesktopServices, QImageReader, QTextDocument
+
+import lmstudio as lms
 
 HINT = "<h2>What is on your mind?</h2>Load a model, then ask. Enter sends, Escape stops."
 MARKDOWN = QTextDocument.MarkdownDialectGitHub | QTextDocument.MarkdownNoHTML
@@ -28,10 +31,27 @@ def reply_html(markdown):
 
 
 def question_html(text, urls):
-    """A question as HTML, with its images, which are `data_url()`s."""
-    images = "".join(f'<img src="{url}" height="160"><br>' for url in urls)
+    """A question as HTML, with the thumbnails of its images."""
+    images = "".join(f'<img src="{url}"><br>' for url in urls)
     text = html.escape(text).replace("\n", "<br>")
     return f'{images}<span style="white-space: pre-wrap;">{text}</span>'
+
+
+def thumbnail(url):
+    """A small PNG of an image; its URL says what it is, so that Qt need not guess."""
+    kind, _, content = url.removeprefix("data:image/").partition(";base64,")
+    reader, buffer, png = QImageReader(), QBuffer(), QBuffer()  # let go in this order
+    buffer.setData(base64.b64decode(content))
+    reader.setDevice(buffer)
+    reader.setFormat(kind.encode())
+    reader.setAutoDetectImageFormat(False)
+    reader.setAutoTransform(True)  # a photo stands upright
+    reader.setScaledSize(reader.size().scaled(480, 160, Qt.KeepAspectRatio))
+    image = reader.read()
+    if image.isNull():
+        raise ValueError(f"This image cannot be shown: {reader.errorString()}")
+    image.save(png, "PNG")
+    return lms.data_url(png.data())
 
 
 def open_link(url):
@@ -62,6 +82,7 @@ class ChatView(qt.QWidget):
     def __init__(self):
         super().__init__(windowTitle="Chat", size=QSize(920, 700))
         self.rows = []  # what is shown of the chat
+        self.urls = {}  # of an image and of its thumbnail, by the identifier of its file
         self.build()
 
     def build(self):
@@ -109,17 +130,30 @@ class ChatView(qt.QWidget):
         parts = (self.top, self.bar, page, lay_out(qt.QHBoxLayout(), below))
         lay_out(qt.QVBoxLayout(self), *parts, spacing=0).setStretch(2, 1)
 
+    def tell(self, text, share=0.0, name="note"):
+        show(self.status, f"{text}: {share:.0%}" if share else text, name)
+        self.bar.setValue(round(100 * share) % 100)
+
+    def tell_speed(self, doing, measured):
+        speed = measured.tokens_per_second
+        self.tell(f"{doing}, {speed:.0f} tokens/s" if speed else doing)
+
+    def forget_thoughts(self):
+        self.thoughts.clear()
+        self.thoughts_button.setChecked(False)
+        self.thoughts_button.hide()
+
     def follow(self, _, end):
         if self.scroll.value() >= self.end - 40:  # nobody has scrolled up
             self.scroll.setValue(end)
         self.end = end
 
-    def show_turns(self, chat, url_of):
+    def show_turns(self, chat):
         """Make what is shown that of the chat; what has not changed stays as it is."""
         turns = []
         for message in chat:
             if message.role in ("user", "assistant"):
-                urls = [url_of(file) for file in message.files]
+                urls = [self.urls[file.identifier][1] for file in message.files]
                 turns.append((message.role, message.text, urls))
         while self.rows and self.rows != turns[: len(self.rows)]:
             self.rows.pop()

@@ -60,6 +60,15 @@ def window(open_window, server):
     return open_window(server)
 
 
+class ChosenImage(bytes):
+    """Its content; `path` is its file."""
+
+    def __new__(cls, path):
+        image = super().__new__(cls, path.read_bytes())
+        image.path = path
+        return image
+
+
 @pytest.fixture
 def chosen_image(example, monkeypatch, tmp_path):
     from PIL import Image
@@ -68,7 +77,7 @@ def chosen_image(example, monkeypatch, tmp_path):
     Image.new("RGB", (64, 40), "orange").save(path)
     dialog = example.qt.QFileDialog
     monkeypatch.setattr(dialog, "getOpenFileNames", lambda **_: ([str(path)], ""))
-    return path.read_bytes()
+    return ChosenImage(path)
 
 
 @pytest.fixture

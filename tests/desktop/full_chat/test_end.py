@@ -84,3 +84,12 @@ def test_the_end_of_the_process_stops_the_model(example, server, tmp_path, way):
     prediction = server.predictions[0].wait_finished(LIMIT)
     assert prediction.tokens_sent < 10_000
     assert len(cancels(server)) == (0 if way == "Ctrl-C" else 1)  # the connection went
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, EXAMPLE, "--chats", tmp_path / "file"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("file: File exists")

@@ -21,10 +21,10 @@ IMAGES = [
 ]
 
 
-def svg_of(path):
+def svg_of(path, before=""):
     link = f'<image xlink:href="{path}" width="300" height="100"/>'
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    svg = f'<svg {names} width="300" height="100">{link}</svg>'
+    svg = f'{before}<svg {names} width="300" height="100">{link}</svg>'
     return base64.b64encode(svg.encode()).decode()
 
 
@@ -71,8 +71,9 @@ def test_a_chat_file_shows_no_image_of_this_computer(
     assert_no_secret(window)
 
 
-def test_an_svg_that_says_it_is_a_png_is_refused(server, window, turn, tmp_path, secret):
-    image = {"url": f"data:image/png;base64,{svg_of(secret)}"}
+@pytest.mark.parametrize("before", ["", "<!--    WEBP-->", "<!--ftypavif-->"])
+def test_an_svg_that_says_it_is_a_png_is_refused(server, window, turn, tmp_path, secret, before):
+    image = {"url": f"data:image/png;base64,{svg_of(secret, before)}"}
     content = [{"type": "image_url", "image_url": image}]
     write_chat(tmp_path, [{"role": "user", "content": content}])
     open_first(window, turn)

@@ -1,6 +1,8 @@
 """Images of questions: uploaded, saved with their chat, uploaded again."""
 
 import base64
+import io
+import sys
 
 import pytest
 from desktop.full_chat.chat_window import (
@@ -15,6 +17,7 @@ from desktop.full_chat.chat_window import (
 )
 from desktop.gui import turn_until
 
+import lmstudio as lms
 from lmstudio.testing import Server
 
 pytestmark = pytest.mark.gui
@@ -44,6 +47,44 @@ def test_a_chat_with_an_image_is_saved_and_opened_again(
     other.entry.clear()
     click(other.edit_button)
     assert other.image_button.text() == "Images: 1"
+
+
+def image_of(size, **options):
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.new("RGB", size, "orange").save(content, "JPEG", **options)
+    return content.getvalue()
+
+
+def size_of(example, content):
+    view = sys.modules["full_chat_view"]
+    url = view.thumbnail(lms.data_url(content))
+    from PIL import Image
+
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+        return image.size
+
+
+def test_what_is_shown_of_an_image_is_small_and_upright(example):
+    from PIL import Image
+
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the camera was held upright
+    assert size_of(example, image_of((1600, 1200))) == (213, 160)
+    assert size_of(example, image_of((1600, 1200), exif=turned)) == (160, 213)
+    assert size_of(example, image_of((9000, 300))) == (480, 16)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\0\x18ftypheic" + bytes(99)], ids=["cut", "heic"])
+def test_an_image_that_cannot_be_shown_is_told_and_not_uploaded(
+    server, window, turn, chosen_image, content
+):
+    chosen_image.path.write_bytes(content or chosen_image[:60])
+    click(window.image_button)
+    turn_until(turn, ended(window))
+    assert "cannot be shown" in window.status.text()
+    assert (window.images, uploads(server)) == ([], 0)
 
 
 def test_opening_a_chat_is_stopped_while_its_image_is_uploaded(
@@ -114,6 +155,74 @@ def test_a_chosen_file_that_is_no_image_or_is_gone_is_told(
     turn_until(turn, ended(window))
     assert "a picture.png" in window.status.text()
     assert window.image_button.text() == "Images"
+
+
+def test_a_chosen_image_and_that_of_an_edited_question_outlive_a_lost_connection(
+    server, window, turn, chosen_image, tmp_path
+):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    click(window.edit_button)
+    server.drop_all()
+    turn_until(turn, lambda: window.light.text() == "● not connected")
+    turn_until(turn, lambda: window.model is not None and uploads(server) == 2)
+    turn_until(turn, ended(window))
+    assert window.image_button.text() == "Images: 1"
+    window.entry.clear()
+    answered(window, server, turn, "And now?", "Still an orange.")
+    assert server.predictions[-1].messages[0]["content"][1]["type"] == "file"
+    (path,) = tmp_path.glob("*.json")
+    assert "data:image/png;base64" in path.read_text()
+    for count in (3, 4):
+        server.drop_all()
+        turn_until(turn, lambda count=count: uploads(server) == count)
+        turn_until(turn, ended(window))
+    assert len(window.urls) == 2  # what was uploaded last, and before that
+
+
+@pytest.mark.parametrize("way", ["send", "regenerate"])
+def test_images_that_could_not_be_uploaded_again_are_before_the_next_question(
+    server, window, turn, chosen_image, way
+):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    server.hold("uploadFileBase64")
+    server.drop_all()
+    turn_until(turn, lambda: uploads(server) == 2)
+    server.expect("uploadFileBase64").error("the disk is full")
+    turn_until(turn, lambda: window.model is not None and window.reply is None)
+    assert "the disk is full" in window.status.text()
+    server.release("uploadFileBase64")
+
+    server.reply("Yes.")
+    if way == "send":
+        ask(window, "Sure?")
+    else:
+        click(window.again_button)
+    turn_until(turn, lambda: shown(window)[-1] == "Yes." and window.reply is None)
+    assert uploads(server) == 3
+
+
+def test_a_chat_that_is_opened_while_another_is_uploaded_does_not_become_that_one(
+    server, window, turn, chosen_image, tmp_path
+):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    write_chat(tmp_path, [{"role": "user", "content": "B"}], "2099-01-01 B")
+    window.chats.aboutToShow.emit()
+    server.hold("uploadFileBase64")
+    server.drop_all()
+    turn_until(turn, lambda: uploads(server) == 2)
+    call = server.expect("uploadFileBase64")
+    window.chats.actions()[0].trigger()  # the menu was open
+    call.proceed()
+    turn_until(turn, ended(window))
+    assert [message.text for message in window.chat] == ["What is it?", "An orange."]
+    assert shown(window)[-1] == "An orange."
+    assert window.path.stem.endswith("What is it")
 
 
 def test_a_lost_server_is_seen_and_its_images_are_there_when_it_is_back(

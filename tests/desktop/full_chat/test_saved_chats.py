@@ -92,6 +92,34 @@ def test_two_chats_of_one_second_have_two_files(server, window, turn, tmp_path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["now Hi 1.json", "now Hi.json"]
 
 
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("one\ntwo", "one two"),
+        ("नमस्ते", "नमस्ते"),
+        ("???", ""),
+        ("a/b\\c:d. \ud800", "a b c d."),
+        ("x" * 60, "x" * 50),
+    ],
+)
+def test_a_chat_file_has_the_words_of_its_question_in_its_name(
+    server, window, turn, tmp_path, question, name
+):
+    window.entry.setPlainText(question)
+    server.reply("yes")
+    click(window.send_button)
+    turn_until(turn, ended(window))
+    (path,) = tmp_path.iterdir()
+    assert path.stem.split(" ", 2)[2:] == ([name] if name else [])
+
+
+def test_a_chat_file_of_windows_editor_is_read(server, window, turn, tmp_path):
+    path = write_chat(tmp_path, [{"role": "user", "content": "q"}])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    open_first(window, turn)
+    assert shown(window) == ["q"]
+
+
 def test_a_file_that_is_no_chat_is_told(server, window, turn, tmp_path):
     (tmp_path / "2026-11-29 12.00.00 Odd.json").write_text("no JSON")
     window.chats.aboutToShow.emit()
