@@ -1,7 +1,10 @@
 """The embedded server's front door: HTTP and authentication."""
 
+import asyncio
 import contextlib
 import json
+import socket
+import sys
 import urllib.request
 
 import pytest
@@ -58,6 +61,24 @@ def test_the_port_is_free_again_after_close():
         port = first.port
     with Server(port=port) as second, RawClient(second):
         assert second.port == port
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' loops do not list what they own")
+def test_a_connection_that_was_accepted_as_the_server_closed_is_closed():
+    server = Server()
+    ours, theirs = socket.socketpair()
+
+    async def accept():
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(asyncio.Protocol, ours)
+
+    server._core.loop.run(accept(), 5)
+
+    server.close()
+
+    with theirs:
+        theirs.settimeout(5)
+        assert theirs.recv(1) == b""
 
 
 def test_close_twice_and_then_use():

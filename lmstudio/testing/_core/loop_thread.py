@@ -101,6 +101,10 @@ class LoopThread:
             # Tasks that do not end when cancelled must not keep the thread.
             if tasks:
                 self._loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
+            # A connection that was accepted while the listener stopped belongs to nobody. (Loops of
+            # other kinds do not list them.)
+            for transport in list(getattr(self._loop, "_transports", {}).values()):
+                transport.abort()
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             asyncio.set_event_loop(None)
