@@ -32,7 +32,7 @@ class ChatWindow(ChatView):
         self.model = self.loading = None  # while there is one
         self.reply = None  # what Stop stops: a reply, the opening of a chat, uploads of images
         self.images = []  # of the next question
-        self.is_lost = False  # LM Studio may have forgotten the images
+        self.losses = self.healed = 0  # of the connection; each may lose the images
         self.text, self.before = "", None  # of a reply; the chat as it was before Regenerate
         self.new_chat()
         client.on_connection_change(self.show_connection, dispatch=self.dispatch)
@@ -69,7 +69,7 @@ class ChatWindow(ChatView):
             self.run(self.client.llm.list_downloaded, on_done=self.show_models)
             self.upload_again()
         else:
-            self.is_lost = True
+            self.losses += 1
             self.loaded(None)
 
     def start(self, function, arguments, on_done):
@@ -78,12 +78,14 @@ class ChatWindow(ChatView):
         def work(**options):
             return [function(argument, **options) for argument in arguments]
 
-        if self.reply is None:  # else the first one goes on
+        if self.reply is not None:
+            self.failed("Images are being uploaded. Please try again.")
+        else:
             self.reply = self.run(work, on_done=on_done, on_error=self.not_done)
             self.refresh()
 
     def not_done(self, error):
-        self.reply, self.is_lost = None, True  # not all that was to be uploaded is
+        self.reply = None
         self.failed(error)
         self.refresh()
 
@@ -100,11 +102,10 @@ class ChatWindow(ChatView):
 
     def found(self, current):
         if self.model is None and self.loading is None:  # nobody was faster
-            model, key = current
+            self.model, key = current
             keys = [self.picker.itemData(number).model_key for number in range(self.picker.count())]
             if key in keys:
                 self.picker.setCurrentIndex(keys.index(key))
-            self.model = model
             self.refresh()
 
     def load_or_unload(self):
@@ -169,7 +170,7 @@ class ChatWindow(ChatView):
         self.refresh()
 
     def ask_anew(self):
-        if self.upload_again(then=self.ask_anew):
+        if self.upload_again(then=self.ask_anew) or not self.again_button.isEnabled():
             return
         chat, before = self.chat.copy(), self.chat
         chat.drop_last_response()
@@ -179,9 +180,8 @@ class ChatWindow(ChatView):
     def ask(self, chat):
         """Have a chat answered, and say whether that has begun; if not, nothing has changed."""
         chat.replace_system_prompt(self.prompt.text() or None)
-        config = {"temperature": self.temperature.value()}
         try:
-            self.reply = self.model.respond_stream(chat, config=config)
+            self.reply = self.model.respond_stream(chat, config=self.config())
         except lms.LMStudioError as error:
             self.failed(error)
             return False
@@ -247,8 +247,7 @@ class ChatWindow(ChatView):
 
     def choose_images(self):
         paths = qt.QFileDialog.getOpenFileNames(filter="Images (*.png *.jpg *.jpeg *.webp)")[0]
-        if paths:
-            self.start(self.upload, paths, on_done=self.add_images)
+        self.start(self.upload, paths, on_done=self.add_images)  # maybe none
 
     def add_images(self, files):
         self.reply = None
@@ -260,18 +259,19 @@ class ChatWindow(ChatView):
         draft = lms.Chat()
         draft.add_user_message("", images=self.images)
         files = [file for message in (*self.chat, *draft) for file in message.files]
-        if not files or not self.is_lost or self.reply is not None:
+        if not files or self.losses == self.healed or self.reply is not None:
             return False
-        self.urls = {file.identifier: self.urls[file.identifier] for file in files}
-        self.is_lost, chats = False, [self.messages(chat) for chat in (self.chat, draft)]
-        self.start(self.make_chat, chats, on_done=partial(self.uploaded_again, then=then))
+        self.forget_images(self.chat)
+        chats = [self.messages(chat) for chat in (self.chat, draft)]
+        self.start(self.make_chat, chats, on_done=partial(self.uploaded_again, self.losses, then))
         return True
 
-    def uploaded_again(self, chats, then):
-        self.reply, (self.chat, draft) = None, chats
+    def uploaded_again(self, losses, then, chats):
+        goes_on = then and self.send_button.isEnabled()  # nobody has stopped it
+        self.reply, self.healed, (self.chat, draft) = None, losses, chats
         self.images = list(draft[0].files)
         self.refresh()
-        if then:
+        if goes_on:
             then()
 
     def list_chats(self):

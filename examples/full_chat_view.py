@@ -46,7 +46,7 @@ def thumbnail(url):
     reader.setFormat(kind.encode())
     reader.setAutoDetectImageFormat(False)
     reader.setAutoTransform(True)  # a photo stands upright
-    reader.setScaledSize(reader.size().scaled(480, 160, Qt.KeepAspectRatio))
+    reader.setScaledSize(reader.size().scaled(480, 160, Qt.KeepAspectRatio).expandedTo(QSize(1, 1)))
     image = reader.read()
     if image.isNull():
         raise ValueError(f"This image cannot be shown: {reader.errorString()}")
@@ -143,6 +143,10 @@ class ChatView(qt.QWidget):
         self.thoughts_button.setChecked(False)
         self.thoughts_button.hide()
 
+    def config(self):
+        """What the settings say, as a prediction takes it."""
+        return {"temperature": self.temperature.value()}
+
     def follow(self, _, end):
         if self.scroll.value() >= self.end - 40:  # nobody has scrolled up
             self.scroll.setValue(end)
@@ -165,6 +169,12 @@ class ChatView(qt.QWidget):
             else:
                 self.add_words("reply", reply_html(text))
         self.rows = turns
+        self.forget_images(chat)
+
+    def forget_images(self, chat):
+        """Forget the images that are neither in a chat nor chosen for the next question."""
+        files = [file for message in chat for file in message.files] + self.images
+        self.urls = {file.identifier: self.urls[file.identifier] for file in files}
 
     def add_words(self, name, text=""):
         words, row = qt.QLabel(textFormat=Qt.RichText, linkActivated=open_link), qt.QWidget()

@@ -9,13 +9,16 @@ from desktop.full_chat.chat_window import (
     MODELS,
     answered,
     ask,
+    button,
     click,
     ended,
+    open_first,
     shown,
     uploads,
     write_chat,
 )
 from desktop.gui import turn_until
+from helpers import eventually
 
 import lmstudio as lms
 from lmstudio.testing import Server
@@ -74,6 +77,7 @@ def test_what_is_shown_of_an_image_is_small_and_upright(example):
     assert size_of(example, image_of((1600, 1200))) == (213, 160)
     assert size_of(example, image_of((1600, 1200), exif=turned)) == (160, 213)
     assert size_of(example, image_of((9000, 300))) == (480, 16)
+    assert size_of(example, image_of((2000, 1))) == (480, 1)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\x18ftypheic" + bytes(99)], ids=["cut", "heic"])
@@ -205,6 +209,56 @@ def test_images_that_could_not_be_uploaded_again_are_before_the_next_question(
     assert uploads(server) == 3
 
 
+def test_what_failed_elsewhere_has_no_image_uploaded_again(
+    server, window, turn, chosen_image, tmp_path
+):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    (tmp_path / "2099-01-01 Odd.json").write_text("no JSON")
+    open_first(window, turn)
+    assert "Expecting value" in window.status.text()
+    answered(window, server, turn, "Sure?", "Yes.")
+    assert uploads(server) == 1
+
+
+def test_images_of_other_chats_are_forgotten(server, window, turn, chosen_image):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    for _ in range(3):
+        open_first(window, turn)
+    assert (uploads(server), len(window.urls)) == (4, 1)
+    click(button(window, "New"))
+    assert window.urls == {}
+
+
+@pytest.mark.parametrize("way", ["stop", "no model"])
+def test_a_question_that_waits_for_its_images_is_not_asked(server, window, turn, chosen_image, way):
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    answered(window, server, turn, "What is it?", "An orange.")
+    server.hold("uploadFileBase64")
+    window.losses += 1
+    if way == "stop":
+        ask(window, "Sure?")
+    else:
+        click(window.again_button)
+    call = server.expect("uploadFileBase64")
+    if way == "stop":
+        # It is there, and Qt has not told yet.
+        call.proceed()
+        eventually(lambda: window.reply.done())
+        click(window.send_button)
+    else:
+        window.loaded(None)
+        call.proceed()
+    turn_until(turn, ended(window))
+    assert len(server.predictions) == 1
+    assert shown(window)[-1] == "An orange."
+    assert window.entry.toPlainText() == ("Sure?" if way == "stop" else "")
+
+
 def test_a_chat_that_is_opened_while_another_is_uploaded_does_not_become_that_one(
     server, window, turn, chosen_image, tmp_path
 ):
@@ -218,6 +272,7 @@ def test_a_chat_that_is_opened_while_another_is_uploaded_does_not_become_that_on
     turn_until(turn, lambda: uploads(server) == 2)
     call = server.expect("uploadFileBase64")
     window.chats.actions()[0].trigger()  # the menu was open
+    assert "try again" in window.status.text()
     call.proceed()
     turn_until(turn, ended(window))
     assert [message.text for message in window.chat] == ["What is it?", "An orange."]
