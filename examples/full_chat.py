@@ -63,8 +63,7 @@ class ChatWindow(ChatView):
         self.again_button.setEnabled(is_ready)
 
     def show_connection(self, is_connected):
-        words = ("● connected", "connected") if is_connected else ("● not connected", "failed")
-        show(self.light, *words)
+        self.show_light(is_connected)
         if is_connected:
             self.run(self.client.llm.list_downloaded, on_done=self.show_models)
             self.upload_again()
@@ -228,6 +227,7 @@ class ChatWindow(ChatView):
         if isinstance(outcome, lms.LMStudioModelNotFoundError):
             self.loaded(None)  # somebody has unloaded it
         if is_error:
+            self.losses += 1  # it may be that the images are gone
             self.failed(outcome)
         else:
             self.tell_speed("Stopped" if result.cancelled else "Done", result.stats)

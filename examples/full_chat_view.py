@@ -143,6 +143,10 @@ class ChatView(qt.QWidget):
         self.thoughts_button.setChecked(False)
         self.thoughts_button.hide()
 
+    def show_light(self, is_connected):
+        words = ("● connected", "connected") if is_connected else ("● not connected", "failed")
+        show(self.light, *words)
+
     def config(self):
         """What the settings say, as a prediction takes it."""
         return {"temperature": self.temperature.value()}

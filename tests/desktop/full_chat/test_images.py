@@ -169,7 +169,7 @@ def test_a_chosen_image_and_that_of_an_edited_question_outlive_a_lost_connection
     answered(window, server, turn, "What is it?", "An orange.")
     click(window.edit_button)
     server.drop_all()
-    turn_until(turn, lambda: window.light.text() == "● not connected")
+    turn_until(turn, lambda: window.losses == 1)
     turn_until(turn, lambda: window.model is not None and uploads(server) == 2)
     turn_until(turn, ended(window))
     assert window.image_button.text() == "Images: 1"
@@ -179,6 +179,7 @@ def test_a_chosen_image_and_that_of_an_edited_question_outlive_a_lost_connection
     (path,) = tmp_path.glob("*.json")
     assert "data:image/png;base64" in path.read_text()
     for count in (3, 4):
+        turn_until(turn, lambda: window.model is not None)  # all connections are open
         server.drop_all()
         turn_until(turn, lambda count=count: uploads(server) == count)
         turn_until(turn, ended(window))
@@ -257,6 +258,22 @@ def test_a_question_that_waits_for_its_images_is_not_asked(server, window, turn,
     assert len(server.predictions) == 1
     assert shown(window)[-1] == "An orange."
     assert window.entry.toPlainText() == ("Sure?" if way == "stop" else "")
+
+
+def test_after_an_error_the_images_are_uploaded_again(server, window, turn, chosen_image):
+    """As those that were uploaded before and after a loss, one after the other."""
+    click(window.image_button)
+    turn_until(turn, lambda: window.images)
+    window.healed = 1
+    server.drop_all()
+    turn_until(turn, lambda: window.losses == 1)
+    turn_until(turn, lambda: window.model is not None)
+    ask(window, "What is it?")
+    turn_until(turn, ended(window))
+    assert "does not have 'a picture.png' any more" in window.status.text()
+    server.reply("An orange.")
+    click(window.again_button)
+    turn_until(turn, lambda: shown(window)[-1] == "An orange." and window.reply is None)
 
 
 def test_a_chat_that_is_opened_while_another_is_uploaded_does_not_become_that_one(

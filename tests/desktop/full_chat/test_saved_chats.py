@@ -57,7 +57,7 @@ def test_nothing_is_lost_when_the_server_is_back(server, window, turn):
     click(window.edit_button)
     window.prompt.setText("typed meanwhile")
     server.drop_all()
-    turn_until(turn, lambda: window.light.text() == "● not connected")
+    turn_until(turn, lambda: window.losses == 1)
     turn_until(turn, lambda: window.model is not None)
     turn_until(turn, ended(window))
     assert shown(window) == ["One?", "1"]
