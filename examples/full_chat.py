@@ -269,7 +269,7 @@ class ChatWindow(ChatView):
     def uploaded_again(self, losses, then, chats):
         goes_on = then and self.send_button.isEnabled()  # nobody has stopped it
         self.reply, self.healed, (self.chat, draft) = None, losses, chats
-        self.images = list(draft[0].files)
+        self.images = draft[0].files
         self.refresh()
         if goes_on:
             then()

@@ -24,19 +24,16 @@ _PIECE = 96 * 1024
 # What a source without a name is called, by its first bytes. No text can begin as an image does: a
 # program that shows what is called one may trust that it is no SVG, which could name other files.
 _HEAD = 64  # bytes
-_NAMES = tuple(
-    (re.compile(start, re.DOTALL), name)
-    for start, name in (
-        (rb"\x89PNG\r\n\x1a\n", "image.png"),
-        (rb"\xff\xd8\xff", "image.jpg"),
-        (rb"GIF8[79]a", "image.gif"),
-        (rb"RIFF.{4}WEBP", "image.webp"),
-        (rb"BM.{4}\0\0\0\0", "image.bmp"),
-        (rb"II\*\0|MM\0\*", "image.tiff"),
-        (rb"\0\0\0.ftyp(avi[fs]|m[is][fa]1.{4}(.{4})*?avif)", "image.avif"),
-        (rb"\0\0\0.ftyp(he[iv]|m[is]f1)", "image.heic"),
-        (rb"%PDF-", "document.pdf"),
-    )
+_NAMES = (
+    (rb"\x89PNG\r\n\x1a\n", "image.png"),
+    (rb"\xff\xd8\xff", "image.jpg"),
+    (rb"GIF8[79]a", "image.gif"),
+    (rb"RIFF.{4}WEBP", "image.webp"),
+    (rb"BM.{4}\0{4}", "image.bmp"),
+    (rb"II\*\0|MM\0\*", "image.tiff"),
+    (rb"\0{3}.ftyp(avi[fs]|m[is]f1.{4}(.{4})*?avif)", "image.avif"),
+    (rb"\0{3}.ftyp(he[iv]|m[is]f1)", "image.heic"),
+    (rb"%PDF-", "document.pdf"),
 )
 _MEDIA_TYPES = {"jpg": "jpeg"}  # those whose media type has another name than the file
 _URLS = ("http://", "https://", "data:", "file:")
@@ -179,7 +176,8 @@ def _from_view(view: memoryview, name: str | None, what: str, max_bytes: int | N
 
 def _guess_name(head: bytes | memoryview) -> str:
     start = bytes(head)
-    return next((name for pattern, name in _NAMES if pattern.match(start)), "file.bin")
+    names = (name for pattern, name in _NAMES if re.match(pattern, start, re.DOTALL))
+    return next(names, "file.bin")
 
 
 def image_type(content: bytes | memoryview) -> str | None:
