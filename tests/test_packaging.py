@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,15 @@ from lmstudio.cli import doctor
 PACKAGE = Path(lmstudio.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 400  # lines of one file, unless it is one class
+TOP_LEVEL = {
+    *(".ci", ".git-blame-ignore-revs", ".github", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md"),
+    *("LICENSE", "Makefile", "README.md", "SECURITY.md", "benchmarks", "docs", "examples"),
+    *("lmstudio", "ruff.toml", "setup.cfg", "setup.py", "tests"),
+}
+SUFFIXES = {
+    *("", ".py", ".typed", ".md", ".txt", ".cfg", ".toml", ".json", ".yml", ".ipynb", ".in", ".sh"),
+    *(".png", ".gif", ".svg", ".css", ".qss", ".mjs", ".cjs", ".ts"),
+}
 
 # The house: a file imports only files that are named before it, and so never upward nor in circles:
 # rooms in this order, and in each room the files in this order. (What stands under
@@ -236,6 +246,19 @@ def test_a_folder_of_the_packages_name_beside_a_script_does_not_hide_it(tmp_path
     script.write_text("import lmstudio; print(lmstudio.Client)")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=30)
     assert done.stdout == "<class 'lmstudio.Client'>\n", done.stderr
+
+
+def test_nothing_is_in_version_control_that_does_not_belong_there():
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no clone, or git is not here")
+    command = ["git", "-C", root, "ls-files", "-z"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    if listed.returncode:
+        pytest.skip(f"git does not read this clone: {listed.stderr}")
+    files = [Path(name) for name in listed.stdout.split("\0") if name]
+    assert {file.parts[0] for file in files} == TOP_LEVEL
+    assert {file.suffix for file in files} <= SUFFIXES
 
 
 def test_names_are_imported_when_they_are_used_first():
