@@ -93,6 +93,12 @@ class Reported(Config):
             if type(now := getattr(self, name)) is type(value) and now == value
         }
 
+    def _overrule(self, name: str, value: Any) -> None:
+        """Set an option by a rule; what the server said of it holds no more."""
+        setattr(self, name, value)
+        originals = getattr(self, "_originals", {})
+        self._originals = {key: said for key, said in originals.items() if said[0] != name}
+
 
 C = TypeVar("C", bound=Config)
 

@@ -130,7 +130,9 @@ def _read_back(values: dict[str, Any], cls: type[C], given: set[str]) -> C:
             setattr(config, attribute.name, option)
         option = getattr(config, attribute.name)
         is_simple = option is value and not isinstance(value, (Mapping, list))
-        if key in given and not is_simple and not _is_in(value, said_by(attribute, option)):
+        is_said = is_simple or _is_in(value, said_by(attribute, option))
+        # Of several keys of one option, it matters which were reported.
+        if key in given and (not is_said or len(attribute.metadata["keys"]) > 1):
             # Copies, where the option has parts that may be changed.
             originals[key] = (attribute.name, copy.deepcopy(option), copy.deepcopy(value))
     if raw:

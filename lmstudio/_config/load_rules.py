@@ -62,13 +62,13 @@ def _settle_auto_fit(options: LlmLoadModelConfig, reported: dict[str, Any]) -> N
     given = {name: value for name, value in _pinning(options).items() if value is not None}
     if options.auto_fit == reported.get("auto_fit"):
         if any(value != reported.get(name) for name, value in given.items()):
-            options.auto_fit = False
+            options._overrule("auto_fit", False)
     elif given and options.auto_fit:
         raise LMStudioValueError(
             f"auto_fit=True contradicts {', '.join(given)}: the server would choose it itself."
         )
     elif given:
-        options.auto_fit = False
+        options._overrule("auto_fit", False)
 
 
 def _settle_drafting(options: LlmLoadModelConfig, reported: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def _settle_drafting(options: LlmLoadModelConfig, reported: dict[str, Any]) -> N
     if any(getattr(options, name) is not None for name in _DRAFTING[:3]):
         for name in ("draft_dflash_sidecar", "draft_dspark_sidecar", "draft_mtp_sidecar"):
             if getattr(options, name) is None:
-                setattr(options, name, False)
+                options._overrule(name, False)
     model, simple = options.speculative_draft_model, options.speculative_draft_simple
     if options.speculative_draft_mtp and simple:
         raise LMStudioValueError(

@@ -72,7 +72,7 @@ def prediction_config_to_kv(
         options.logit_bias = [_token_bias(pair) for pair in options.logit_bias]
     if MAX_TOKENS_KEY not in kept:
         _check_max_tokens(options.max_tokens)
-    return _with_raw(_named_fields(options) | kept, options.raw)
+    return _with_raw(_named_fields(options, kept), options.raw)
 
 
 def structured_setting(response_format: Any, is_strict: bool) -> LlmStructuredPredictionSetting:
@@ -136,7 +136,7 @@ def load_config_to_kv(
         embedding = read_config(config, EmbeddingLoadModelConfig, is_strict)
         if embedding.gpu and embedding.gpu.num_cpu_expert_layers_ratio is not None:
             raise LMStudioValueError("num_cpu_expert_layers_ratio is for language models only.")
-        fields = _gpu_fields(embedding) | _named_fields(embedding) | _kept(config)
+        fields = _gpu_fields(embedding) | _named_fields(embedding, _kept(config))
         return _with_raw(fields, embedding.raw)
     options = read_config(config, LlmLoadModelConfig, is_strict)
     reported: dict[str, Any] = getattr(config, "_reported", {})
@@ -144,7 +144,8 @@ def load_config_to_kv(
         # Only filled in: sent along, it would replace the template of the model itself.
         options.prompt_template = None
     settle(options, reported)
-    return _with_raw(_named_fields(options) | _gpu_fields(options) | _kept(config), options.raw)
+    # Asked after that: what a rule has changed is no longer as it was reported.
+    return _with_raw(_named_fields(options, _kept(options)) | _gpu_fields(options), options.raw)
 
 
 def config_stack(fields: list[KvField], *, completion: bool = False) -> dict[str, Any]:
@@ -281,14 +282,19 @@ def _kept(config: object) -> dict[str, Any]:
     return config._kept() if isinstance(config, Reported) else {}
 
 
-def _named_fields(config: Config) -> dict[str, Any]:
+def _named_fields(config: Config, kept: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the options; those in `kept` are sent as a server reported them."""
     fields = {}
     for attribute in attrs.fields(type(config)):
-        value = getattr(config, attribute.name)
-        if value is not None:
-            for key in attribute.metadata.get("keys", ()):
-                off = value == attribute.metadata["means_off"]
-                fields[key] = _to_wire(False if off else value, attribute.metadata["off"])
+        value, keys = getattr(config, attribute.name), attribute.metadata.get("keys", ())
+        # An option of several engines goes back to those only that it was reported of.
+        said = {key: kept[key] for key in keys if key in kept}
+        if said or value is None:
+            fields |= said
+            continue
+        for key in keys:
+            off = value == attribute.metadata["means_off"]
+            fields[key] = _to_wire(False if off else value, attribute.metadata["off"])
     return fields
 
 

@@ -57,7 +57,9 @@ def test_the_notebook_runs_and_an_interrupt_of_the_kernel_keeps_the_partial_repl
     assert texts[2].startswith("word0 word1 ")
     assert "*(running" in texts[2]  # the last update before the interrupt
     assert texts[3].startswith("word0 word1 ")
-    assert texts[3].endswith("*(stopped: interrupted)*")
+    # It came in the wait for a fragment, or in drawing one: then the loop let go of the stream.
+    reasons = ("interrupted", "the stream was dropped before its end")
+    assert texts[3].endswith(tuple(f"*(stopped: {reason})*" for reason in reasons))
     assert texts[4] == "It was *dark*."
     story = server.predictions[1].wait_finished()
     assert story.stop_reason == "userStopped"

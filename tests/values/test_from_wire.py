@@ -19,6 +19,14 @@ from lmstudio._config.prediction_options import LlmPredictionConfig, LlmStructur
 from lmstudio._config.to_wire import load_config_to_kv, prediction_config_to_kv
 from lmstudio.errors import LMStudioProtocolError
 
+AUTO_FIT_OFF = {f"llm.load.{engine}.autoFit": False for engine in ("llama", "mlx", "yuzu")}
+OF_ONE_ENGINE = [
+    key
+    for field in attrs.fields(LlmLoadModelConfig)
+    for key in field.metadata.get("keys", ())
+    if any(f".load.{engine}." in key for engine in ("llama", "mlx", "yuzu", "vllm"))
+]
+
 
 def repickled(value):
     return pickle.loads(pickle.dumps(value))
@@ -110,9 +118,31 @@ def test_engines_that_do_not_agree_on_auto_fit_keep_theirs():
     fields = {"llm.load.llama.autoFit": True, "llm.load.mlx.autoFit": False}
     config = kv_to_load_config(as_fields(fields), "llm")
     assert config.auto_fit is True
-    assert load(config) == {**fields, "llm.load.yuzu.autoFit": True}
+    assert load(config) == fields
     config.auto_fit = False
-    assert set(load(config).values()) == {False}
+    assert load(config) == AUTO_FIT_OFF
+
+
+def test_auto_fit_goes_back_to_the_engines_only_that_reported_it():
+    for key in AUTO_FIT_OFF:
+        for value in (True, False):
+            config = kv_to_load_config(as_fields({key: value}), "llm")
+            assert load(config) == {key: value}
+            config.auto_fit = not value
+            assert load(config) == dict.fromkeys(AUTO_FIT_OFF, not value)
+
+
+def test_a_changed_option_switches_auto_fit_off_for_each_engine_that_reported_it():
+    fields = {"llm.load.llama.autoFit": False, "llm.load.mlx.autoFit": True}
+    config = kv_to_load_config(as_fields(fields), "llm")
+    config.context_length = 512
+    assert load(config) == {**AUTO_FIT_OFF, "llm.load.contextLength": 512}
+
+
+@pytest.mark.parametrize("key", OF_ONE_ENGINE)
+def test_what_one_engine_reported_is_read_again_as_of_that_engine(key):
+    config = kv_to_load_config(as_fields({key: False}), "llm", defaults=True)
+    assert load(kv_to_load_config(as_fields(load(config)), "llm", defaults=True)) == load(config)
 
 
 def test_a_gpu_split_comes_back_as_gpu_options_or_whole_if_it_cannot():
