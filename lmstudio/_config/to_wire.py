@@ -284,7 +284,7 @@ def _kept(config: object) -> dict[str, Any]:
 
 def _named_fields(config: Config, kept: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the options; those in `kept` are sent as a server reported them."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for attribute in attrs.fields(type(config)):
         value, keys = getattr(config, attribute.name), attribute.metadata.get("keys", ())
         # An option of several engines goes back to those only that it was reported of.
