@@ -210,6 +210,27 @@ def test_a_cancel_before_proceed_counts(server, client, held_call):
     assert server.predictions[0].wait_finished().cancelled_after == 0
 
 
+def test_a_client_may_leave_when_it_has_its_success(server, monkeypatch):
+    server.hold("predict")
+    with RawClient(server) as client:
+        channel = client.predict()
+        call = server.expect("predict")
+        end_channel = type(call)._end_channel
+
+        def end_late(call, error):
+            assert client.recv()["message"]["type"] == "success"
+            client.close()
+            server.wait_for(lambda: not call.connection.open)
+            end_channel(call, error)
+
+        monkeypatch.setattr(type(call), "_end_channel", end_late)
+        call.success()
+    assert (channel, call.record.stop_reason) == (call.id, "eosFound")
+    assert "closed" in repr(call)
+    with pytest.raises(ConnectionError, match="nothing can be sent any more"):
+        call.connection.flush()  # so the close was lost
+
+
 def test_a_lost_client(server):
     server.hold("predict")
     with RawClient(server) as client:

@@ -193,13 +193,18 @@ class Call:
         else:
             fields = {names.camel(name): value for name, value in stats.items()}
         packet = self._core.loop.call(lambda: self._success_packet(stop_reason, fields))
-        channel.send(packet)
+        written: list[bool] = []  # the loop thread adds to it
+        channel.send(packet, lambda: written.append(True))
         if self.record is not None:
             self.record.note_end(packet["stats"]["stopReason"])
         if close:
-            self.close()
-        else:
+            self._ended = "closed"
+            self._end_channel(None)
+        try:
             self.connection.flush()
+        except ConnectionError:
+            if not written:  # else the client has what it needs, and left before the close
+                raise
 
     def result(self, value: Any = MISSING) -> None:
         """Answer an rpc call.
