@@ -204,20 +204,25 @@ def test_who_decides_what_is_tried_again_may_say_no(server):
 
 
 def test_a_batch_tells_how_far_it_is_and_is_gone_over_once(server):
-    server.reply("Hello.", repeat=3)
+    server.reply("Hello.", repeat=2)
+    server.hold("predict")  # else all may be done before the loop has its first
 
     async def main():
         async with lms.AsyncClient(server.host) as client:
             model = await client.llm.model()
             batch = model.respond_many(["a", "b", "c"], max_parallel=1)
             first = batch.__aiter__()
-            await anext(first)
+            step = asyncio.ensure_future(anext(first))
+            call = await asyncio.to_thread(server.expect, "predict")
+            call.success()
+            await step
             assert repr(batch).startswith("<AsyncBatch: 1 given, ")
             assert batch.numbers.done == 1
             with pytest.raises(lms.LMStudioRuntimeError, match="The batch goes on"):
                 batch.unfinished()
             with pytest.raises(lms.LMStudioRuntimeError, match="Another loop over this batch"):
                 await anext(batch.__aiter__())
+            server.release("predict")
             assert len([outcome async for outcome in first]) == 2
             assert batch.numbers.done == 3
 
