@@ -9,8 +9,14 @@ from lmstudio._connection.transport import Transport
 
 
 @pytest.fixture(autouse=True)
-def short_patience(monkeypatch):
+def short_silence(monkeypatch):
     monkeypatch.setattr(_link, "SILENCE", 0.05)
+    monkeypatch.setattr(_link, "_QUICK_ANSWER", 15.0)  # a living server may be late
+
+
+@pytest.fixture
+def short_patience(monkeypatch):
+    """For a server that is gone, and answers nothing."""
     monkeypatch.setattr(_link, "_ANSWER", 0.1)
     monkeypatch.setattr(_link, "_QUICK_ANSWER", 0.1)
 
@@ -37,6 +43,7 @@ def rest(client):
     link(client).heard -= 60.0
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, client, model):
     server.hold("predict")
     stream = model.respond_stream("hi", idle_timeout=None)
@@ -57,6 +64,7 @@ def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, clie
     call.connection.resume()
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_remote_call_whose_server_is_gone_is_lost(server, model):
     server.hold("countTokens")
     worker = Worker(lambda: model.count_tokens("a b", idle_timeout=None))
@@ -108,6 +116,7 @@ def test_after_a_rest_a_living_connection_is_used_again(server, client, model, p
     assert len([c for c in server.connections if c.path == "/llm"]) == 1
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_after_a_rest_a_dead_connection_is_replaced_and_nothing_is_sent_twice(
     server, client, model, pings
 ):
@@ -135,10 +144,7 @@ def test_several_calls_wait_for_one_sign_of_life(server, client, model, pings):
     assert len([c for c in server.connections if c.path == "/llm"]) == 1
 
 
-def test_a_call_that_waits_for_a_sign_of_life_is_withdrawn_by_a_cancel(
-    server, client, model, monkeypatch
-):
-    monkeypatch.setattr(_link, "_QUICK_ANSWER", 5.0)
+def test_a_call_that_waits_for_a_sign_of_life_is_withdrawn_by_a_cancel(server, client, model):
     (old,) = [c for c in server.connections if c.path == "/llm"]
     old.pause()
     rest(client)
