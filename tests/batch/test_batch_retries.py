@@ -38,7 +38,7 @@ def test_after_the_last_retry_the_error_is_the_outcome(server, model):
 def test_a_time_limit_is_tried_again(server, model):
     server.reply("one", silent_after=0)
     server.reply("at last")
-    outcome = one(model, retries=1, timeout=0.2)
+    outcome = one(model, retries=1, timeout=1.0)
     assert (outcome.attempts, outcome.result.content) == (2, "at last")
 
 

@@ -37,7 +37,7 @@ def test_the_whole_time_limit_holds_though_the_server_goes_on_talking(server, mo
 
 def test_a_time_limit_acts_with_nobody_reading_and_the_backlog_comes_first(server, model):
     server.hold("predict")
-    stream = model.respond_stream("hi", idle_timeout=0.5)  # the fragment is on its way sooner
+    stream = model.respond_stream("hi", idle_timeout=1.5)  # the fragment is on its way sooner
     stream.start()
     call = server.expect("predict")
     call.fragment("a")
@@ -63,7 +63,7 @@ def test_a_slow_reader_causes_no_timeout(server, model):
 
 def test_progress_counts_as_a_sign_of_life(server, model):
     server.hold("predict")
-    worker = Worker(lambda: model.respond("hi", idle_timeout=0.5))
+    worker = Worker(lambda: model.respond("hi", idle_timeout=30))
     call = server.expect("predict")
     loop = model._session.dispatcher
     (pending,) = loop.open.values()
