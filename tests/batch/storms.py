@@ -1,5 +1,6 @@
 """Servers that answer with what they are asked, fail now and then, are killed and come again."""
 
+import errno
 import gc
 import random
 import threading
@@ -39,7 +40,14 @@ class Host:
         self.server = None
 
     def start(self, **options):
-        self.server = Server(port=self.port, **self._options, **options)
+        until = time.monotonic() + 10
+        while self.server is None:
+            try:
+                self.server = Server(port=self.port, **self._options, **options)
+            except OSError as problem:  # while it was down, a connection of another program got it
+                if problem.errno != errno.EADDRINUSE or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def kill(self):
         if self.server is not None:
