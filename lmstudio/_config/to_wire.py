@@ -144,8 +144,9 @@ def load_config_to_kv(
         # Only filled in: sent along, it would replace the template of the model itself.
         options.prompt_template = None
     settle(options, reported)
-    # Asked after that: what a rule has changed is no longer as it was reported.
-    return _with_raw(_named_fields(options, _kept(options)) | _gpu_fields(options), options.raw)
+    # Those that no rule has overruled; asked of what was given, whose values are as they were read.
+    kept = {key: said for key, said in _kept(config).items() if key in options._originals}
+    return _with_raw(_named_fields(options, kept) | _gpu_fields(options), options.raw)
 
 
 def config_stack(fields: list[KvField], *, completion: bool = False) -> dict[str, Any]:

@@ -139,6 +139,22 @@ def test_a_changed_option_switches_auto_fit_off_for_each_engine_that_reported_it
     assert load(config) == {**AUTO_FIT_OFF, "llm.load.contextLength": 512}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"llm.load.promptTemplate": {"type": "jinja", "a_b": 1}},
+        {"llm.load.llama.argumentsOverride": {"enabled": True, "a_b": 2}},
+        {"llm.load.mlx.kvCacheQuantization": {"enabled": True, "a_b": 2}},
+        {"llm.load.seed": {"checked": True, "value": 1.0, "new": 3}},
+    ],
+)
+def test_what_was_reported_of_loading_goes_back_to_the_letter(fields):
+    config = kv_to_load_config(as_fields(fields), "llm")
+    assert repr(load(config)) == repr(fields)
+    config.context_length = 512  # which overrules something else
+    assert repr(load(config)[next(iter(fields))]) == repr(*fields.values())
+
+
 @pytest.mark.parametrize("key", OF_ONE_ENGINE)
 def test_what_one_engine_reported_is_read_again_as_of_that_engine(key):
     config = kv_to_load_config(as_fields({key: False}), "llm", defaults=True)
