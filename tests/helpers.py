@@ -1,5 +1,6 @@
 """What several test files use."""
 
+import errno
 import itertools
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from lmstudio.errors import LMStudioError
+from lmstudio.testing import Server
 
 WINDOWS = sys.platform == "win32"
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -112,6 +114,22 @@ def free_port() -> int:
     """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
+
+
+def server_again(port: int, **options: Any) -> Server:
+    """A server at the port of one that has ended; another program may have it for a moment."""
+    made = []
+
+    def make() -> list[Server]:
+        try:
+            made.append(Server(port=port, **options))
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise
+        return made
+
+    eventually(make)
+    return made[0]
 
 
 def found_by_programs(server: Any, folder: Path) -> tuple[str, str]:

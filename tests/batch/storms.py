@@ -1,15 +1,14 @@
 """Servers that answer with what they are asked, fail now and then, are killed and come again."""
 
-import errno
 import gc
 import random
 import threading
 import time
 import warnings
 
-from helpers import free_port
+from helpers import free_port, server_again
 
-from lmstudio.testing import Engine, Fault, Server
+from lmstudio.testing import Engine, Fault
 
 
 class Echo(Engine):
@@ -40,14 +39,7 @@ class Host:
         self.server = None
 
     def start(self, **options):
-        until = time.monotonic() + 10
-        while self.server is None:
-            try:
-                self.server = Server(port=self.port, **self._options, **options)
-            except OSError as problem:  # while it was down, a connection of another program got it
-                if problem.errno != errno.EADDRINUSE or time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
+        self.server = server_again(self.port, **self._options, **options)
 
     def kill(self):
         if self.server is not None:

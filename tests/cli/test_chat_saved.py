@@ -20,7 +20,7 @@ from cli.chats import (
     stop,
     without,
 )
-from helpers import eventually
+from helpers import eventually, server_again
 
 from lmstudio.cli._chat.conversation import Conversation, Question
 from lmstudio.cli._chat.saved import Folder
@@ -216,7 +216,7 @@ def test_a_lost_server_loses_no_question_and_is_connected_to_again(data_home):
     with terminal:
         say(terminal, "Second.", "lmstudio: ", "The question is kept. Ask it again: /retry")
         say(terminal, "/retry", "> /retry\nlmstudio: ")
-        with Server(port=port) as server:
+        with server_again(port) as server:
             server.reply("Here I am.")
             say(terminal, "/retry", "Here I am.")
             leave(terminal)
@@ -231,7 +231,7 @@ def test_a_server_that_was_restarted_without_the_model_says_how_to_load_it(data_
         terminal = chat(server)
         terminal.__enter__()
         terminal.wait_prompt()
-    with terminal, Server(port=port, loaded=[]) as server:
+    with terminal, server_again(port, loaded=[]) as server:
         say(terminal, "First.", "lmstudio: test-llm is not loaded any more.\n  Load it again: /mod")
         say(terminal, "/model test-llm", "(test-llm answers from now on)")
         server.reply("Fine.")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from desktop.gui import LIMIT, Longest, assert_shows_something, picture_path, turn_until
+from helpers import server_again
 
 import lmstudio as lms
 from lmstudio._background import tk_poller
-from lmstudio.testing import Server
 
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tk_chat.py"
@@ -176,7 +176,7 @@ def test_the_window_works_with_a_server_that_starts_later_and_forgets_what_faile
         ask(window, "lost")
         turn_until(window.update, lambda: window.running is None)
         assert "not reachable" in shown(window)
-        with Server(port=port) as again:
+        with server_again(port) as again:
             ask(window, "found")
             turn_until(window.update, lambda: window.running is None and again.predictions)
             assert "lost" not in again.predictions[0].prompt

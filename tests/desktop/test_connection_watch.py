@@ -11,11 +11,10 @@ import weakref
 import pytest
 from child_process import run
 from desktop.background import LIMIT, Window
-from helpers import Worker, eventually, free_port, needs_fork
+from helpers import Worker, eventually, free_port, needs_fork, server_again
 
 import lmstudio as lms
 from lmstudio._connection import connection_state, discovery
-from lmstudio.testing import Server
 
 pytestmark = pytest.mark.races
 
@@ -73,7 +72,7 @@ def test_a_light_finds_a_server_that_starts_later_and_one_that_starts_again():
         client.on_connection_change(light.show)
         assert light.next() is False
         for _ in range(2):
-            with Server(port=port):
+            with server_again(port):
                 assert light.next() is True
                 assert client.is_connected
             assert light.next() is False

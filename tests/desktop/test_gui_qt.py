@@ -16,10 +16,10 @@ from desktop.gui import (
     qt_application,
     turn_until,
 )
+from helpers import server_again
 
 import lmstudio as lms
 from lmstudio._background import toolkits as dispatchers
-from lmstudio.testing import Server
 
 pytestmark = pytest.mark.gui
 EXAMPLE = Path(__file__).parents[2] / "examples" / "qt_chat.py"
@@ -183,7 +183,7 @@ def test_the_window_works_with_a_server_that_starts_later_and_forgets_what_faile
         ask(window, "lost")
         turn_until(turn, lambda: window.running is None)
         assert "not reachable" in shown(window)
-        with Server(port=port) as again:
+        with server_again(port) as again:
             ask(window, "found")
             turn_until(turn, lambda: window.running is None and again.predictions)
             assert "lost" not in again.predictions[0].prompt

@@ -9,7 +9,7 @@ import threading
 from time import monotonic
 
 import attrs
-from helpers import Worker, eventually
+from helpers import Worker, eventually, server_again
 from tls_proxy import TlsProxy, trusting_context
 
 import lmstudio as lms
@@ -61,7 +61,7 @@ class Bench:
         self.server.close()
         error = Worker(self.model.count_tokens, "a").error(LIMIT)
         assert isinstance(error, lms.LMStudioWebsocketError)
-        self.server = Server(port=self.server.port)
+        self.server = server_again(self.server.port)
         self._servers.append(self.server)
 
     def let_in(self, auth):

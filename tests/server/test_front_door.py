@@ -8,6 +8,7 @@ import sys
 import urllib.request
 
 import pytest
+from helpers import server_again
 from server.raw_client import RawClient
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -59,7 +60,7 @@ def test_a_port_that_is_taken_is_an_error(server):
 def test_the_port_is_free_again_after_close():
     with Server() as first:
         port = first.port
-    with Server(port=port) as second, RawClient(second):
+    with server_again(port) as second, RawClient(second):
         assert second.port == port
 
 

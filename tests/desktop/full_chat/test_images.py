@@ -18,10 +18,9 @@ from desktop.full_chat.chat_window import (
     write_chat,
 )
 from desktop.gui import turn_until
-from helpers import eventually
+from helpers import eventually, server_again
 
 import lmstudio as lms
-from lmstudio.testing import Server
 
 pytestmark = pytest.mark.gui
 
@@ -313,7 +312,7 @@ def test_a_lost_server_is_seen_and_its_images_are_there_when_it_is_back(
     assert not window.send_button.isEnabled()
     assert shown(window)[-1].startswith("An")
 
-    with Server(models=MODELS, loaded=["small"], port=port) as again:
+    with server_again(port, models=MODELS, loaded=["small"]) as again:
         turn_until(turn, lambda: window.model is not None and uploads(again) == 1)
         turn_until(turn, ended(window))
         again.reply("An orange.")
