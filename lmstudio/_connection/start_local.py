@@ -44,11 +44,19 @@ class _Process(NamedTuple):
 
 
 class _Starting:
-    """What this process has started last, and which call waits for it, or is about to start it."""
+    """What this process has started last, which of that has answered, and which call may start."""
 
     def __init__(self) -> None:
         self.last: _Process | None = None
+        self.answered: _Process | None = None
         self.claim = Once()
+
+    def awaited(self, before: _Process | None) -> _Process | None:
+        """Return what a call waits for: not what ended `before` it, or after having answered."""
+        last = self.last
+        if last is not None and last in (before, self.answered) and last.has_ended:
+            return None
+        return last
 
 
 _starting = PerProcess(lambda _: _Starting())
@@ -98,20 +106,23 @@ def _find_or_start(deadline: Deadline, limit: float | None, stop: EventToken) ->
     before = own.last if own.last is not None and own.last.has_ended else None
     try:
         while True:
-            last = None if own.last is before else own.last
+            last = own.awaited(before)
             if stop.is_set():
                 _raise_cancelled(stop, last)
             found = find_started(deadline)
             if found is not None:
+                if last is not None:
+                    own.answered = last
                 return found.api_host
             if deadline.remaining() == 0:
                 raise LMStudioTimeoutError(
                     f"LM Studio did not answer within timeout={limit:g} s. {_what_goes_on(last)}"
                 )
-            if own.claim.set(stop):  # of several calls one starts something, and the others wait
-                if last is None or last.has_ended:
+            if last is None:
+                own.claim.set(stop)  # of several calls one starts something, and the others wait
+                if own.claim.value is stop and own.awaited(before) is None:
                     own.last = _start()
-            elif last is not None and last.has_failed:
+            elif last.has_failed and last is not own.answered:  # that one may end between two looks
                 raise LMStudioOSError(
                     f"LM Studio ended before it answered: {last} was started, and has ended with "
                     f"code {last.process.returncode}. Start it in a terminal to see why."

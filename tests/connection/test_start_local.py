@@ -23,10 +23,15 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.delenv("LMS_API_SERVER_INFO_PATH", raising=False)
     monkeypatch.setattr(discovery, "DEFAULT_PORTS", ())
-    monkeypatch.setattr(start_local._starting.value, "last", None)
+    nothing_was_started(monkeypatch)
     fake = Installation(tmp_path)
     yield fake
     fake.stop()
+
+
+def nothing_was_started(monkeypatch):
+    monkeypatch.setattr(start_local._starting.value, "last", None)
+    monkeypatch.setattr(start_local._starting.value, "answered", None)
 
 
 NEVER = "time.sleep(600)"
@@ -119,7 +124,7 @@ def test_folders_may_have_blanks_and_letters_of_all_kinds(tmp_path, monkeypatch)
     monkeypatch.setenv(HOME, str(user))
     monkeypatch.delenv("LMS_API_SERVER_INFO_PATH", raising=False)
     monkeypatch.setattr(discovery, "DEFAULT_PORTS", ())
-    monkeypatch.setattr(start_local._starting.value, "last", None)
+    nothing_was_started(monkeypatch)
     fake = Installation(user, home)
     (user / ".lmstudio-home-pointer").write_text(f"{home}\n", encoding="utf-8")
     fake.name(fake.server())
@@ -193,6 +198,66 @@ def test_a_launcher_that_ends_well_is_waited_for(fake):
     assert lms.start_local(LIMIT)
 
     assert [entry["name"] for entry in fake.started()] == ["launcher", "llmster"]
+
+
+def test_what_has_answered_is_started_again_however_late_its_end_is_told(fake, monkeypatch):
+    fake.name(fake.server())
+    assert lms.start_local(LIMIT)
+    fake.stop()
+    fake.info.unlink()
+    last = start_local._starting.value.last
+    looks = iter([None, None])  # its end is told only while the next call waits for an answer
+    monkeypatch.setattr(last.process, "poll", lambda: next(looks, -9))
+
+    assert lms.start_local(LIMIT)
+
+    assert next(looks, "all were taken") == "all were taken"
+    assert [entry["name"] for entry in fake.started()] == ["llmster", "llmster"]
+
+
+ENDS_SLOWLY = """
+from lmstudio.testing import Server
+with Server() as server:
+    with open({!r}, "w") as file:
+        file.write(json.dumps({{"port": server.port}}))
+    while not server.received(endpoint="requestShutdown"):
+        time.sleep(0.01)
+    time.sleep(0.1)  # the answer goes out
+time.sleep(1)
+"""
+
+
+def test_what_was_asked_to_end_and_takes_its_time_is_started_again(fake):
+    fake.name(fake.program("llmster", ENDS_SLOWLY.format(str(fake.info))))
+    host = lms.start_local(LIMIT)
+    with contextlib.closing(lms.Client(host)) as client:
+        client.system.request_shutdown()
+    eventually(lambda: not lms.Client.is_valid_api_host(host), LIMIT)
+    fake.name(fake.server("new"))
+
+    assert lms.start_local(LIMIT)
+
+    assert [entry["name"] for entry in fake.started()] == ["llmster", "new"]
+
+
+def test_a_call_that_looked_before_another_one_started_something_starts_nothing(fake, monkeypatch):
+    fake.name(fake.server())
+    own = start_local._starting.value
+    find, others = start_local.find_started, []
+
+    def another_call_is_faster(deadline):
+        found = find(deadline)
+        if not others:
+            others.append(own.last)
+            monkeypatch.setattr(start_local, "find_started", find)
+            own.last = start_local._start()
+        return found
+
+    monkeypatch.setattr(start_local, "find_started", another_call_is_faster)
+    assert lms.start_local(LIMIT)
+
+    assert others == [None]
+    assert len(fake.started()) == 1
 
 
 # -- what ends the waiting ---------------------------------------------------------------------
