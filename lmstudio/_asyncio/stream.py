@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import weakref
 from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import Any, NoReturn, cast
@@ -15,6 +14,7 @@ from .._api.public import public
 from .._concurrency import fork
 from .._concurrency.deadline import Deadline, DeadlinePassed
 from .._prediction.prediction import Prediction
+from .._prediction.right_to_read import Place
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
@@ -325,7 +325,7 @@ class AsyncPredictionStream(Prediction[T_co]):
         self._inbox.check_loop()
         if self._is_read and not self._has_nothing_to_read():
             return False
-        reads = self._reads.setdefault(0, weakref.ref(iterator))
+        reads = self._reads.setdefault(0, Place(iterator))
         if reads() is iterator:
             return True
         return self._notice_if_left() or self._has_nothing_to_read()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .._api.callbacks import not_the_end
 from .._concurrency import fork
 from .._values.results import LlmPredictionFragment
+from .right_to_read import Place
 
 if TYPE_CHECKING:
     from .stream import PredictionStream
@@ -60,7 +61,7 @@ class FragmentIterator:
         try:
             me = get_ident()
             # Asked before the right is taken: a second iterator takes nothing from the first.
-            if self._receive is not None or stream._is_free_for(self):
+            if self._receive is not None or stream._is_free_for(place := Place(self)):
                 is_mine = right.setdefault(0, me) == me and right.calling != me
                 if not is_mine:
                     is_mine = stream._may_read(me)
@@ -86,7 +87,7 @@ class FragmentIterator:
             raise
         if not is_mine:
             if self._receive is None:
-                stream._give_back_place(self)
+                stream._give_back_place(place)
             raise stream._in_use()  # whoever reads goes on
         reader.raise_error()
         raise StopIteration

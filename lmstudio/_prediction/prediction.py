@@ -20,6 +20,7 @@ from ..errors import LMStudioError
 from .callbacks import PredictionCallbacks
 from .reader import Reader
 from .request import PredictionOptions, check_files, files_in
+from .right_to_read import Place
 
 LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
@@ -100,7 +101,7 @@ class Prediction(Generic[T_co]):
         )
         # Who reads it for good: an iterator, from its first step on, or a background call. One C
         # call gives the place, so whoever does not get it has taken nothing, not for a moment.
-        self._reads: dict[int, Callable[[], object]] = {}
+        self._reads: dict[int, Place] = {}
         self._done_callbacks: deque[Callable[[Any], Any]] = deque()
         self._is_started = Once()
         self._end_is_told = Once()  # the callbacks of the end were run, or need not be

@@ -1,8 +1,9 @@
-"""The right to read a stream, which one thread has at a time."""
+"""The right to read a stream, which one thread has at a time; the place of what reads for good."""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,9 +80,27 @@ class RightToRead(dict[int, int]):
         check_may_wait()
         self.last = (me, threading.current_thread())
 
+    def name_of_reader(self) -> str:
+        """Return the name of the thread that has it, or had it last."""
+        holder, (ident, thread) = self.get(0), self.last
+        if holder is None or holder == ident:
+            return thread.name
+        taken_just_now = _living().get(holder)  # it is noted a little later
+        return f"{holder}" if taken_just_now is None else taken_just_now.name
+
     def was_read_here(self) -> bool:
         """Whether the current thread is the one that read last."""
         return self.last[0] == get_ident() and self.last[1] is threading.current_thread()
+
+
+class Place(weakref.ref[object]):
+    """Of what reads a stream for good, as long as it lives.
+
+    Unlike plain references, two of one object are two: of threads in the first step of one
+    iterator, one has the place, and the others do not give it back.
+    """
+
+    __slots__ = ()
 
 
 def _living() -> dict[int, threading.Thread]:

@@ -7,7 +7,6 @@ import math
 import queue
 import sys
 import threading
-import weakref
 from _thread import get_ident
 from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
@@ -35,6 +34,7 @@ from .._values.results import (
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
 from .iterator import FragmentIterator
 from .prediction import LEFT, Prediction
+from .right_to_read import Place
 
 if TYPE_CHECKING:
     from .._background.callback_queue import CallbackQueue
@@ -370,21 +370,19 @@ class PredictionStream(Prediction[T_co]):
         right = self._reader.right
         return self._has_nothing_to_read() or (right.calling != me and right.take(me))
 
-    def _is_free_for(self, reader: object) -> bool:
-        """Let `reader` be what reads for good; return False if something else does."""
+    def _is_free_for(self, place: Place) -> bool:
+        """Let what a new place is of read for good; return False if something else does."""
         # This very thread reads already: a callback, a finaliser or a signal handler came between.
         if self._reader.right.get(0) == get_ident() and not self._has_nothing_to_read():
             return False
-        reads = self._reads.setdefault(0, weakref.ref(reader))
-        if reads() is reader:
+        if self._reads.setdefault(0, place) is place:
             return True
         # Nobody else has it, if the loop was left, or is at its end: there is nothing to read.
         return self._future is None and (self._notice_if_left() or self._has_nothing_to_read())
 
-    def _give_back_place(self, reader: object) -> None:
+    def _give_back_place(self, place: Place) -> None:
         """Undo what `_is_free_for` did, since a thread in `result()` reads."""
-        reads = self._reads.get(0)
-        if reads is not None and reads() is reader:
+        if self._reads.get(0) is place:
             self._reads.pop(0, None)
 
     def _begin_reading(self, iterator: FragmentIterator) -> Callable[[], Any]:
@@ -452,7 +450,8 @@ class PredictionStream(Prediction[T_co]):
             LMStudioRuntimeError: Somebody reads it already.
             LMStudioValueError: There is a callback for the progress already.
         """
-        if not self._is_free_for(future):
+        place = Place(future)
+        if not self._is_free_for(place):
             raise self._in_use()
         try:
             # With the right held: no other thread can start to read before the future is noted.
@@ -463,7 +462,7 @@ class PredictionStream(Prediction[T_co]):
                 self._future = future
         finally:
             if self._future is not future:
-                self._give_back_place(future)
+                self._give_back_place(place)
 
     def _is_read_by_another(self) -> bool:
         """Whether a living thread other than this one has a living iterator, or will read it."""
@@ -479,7 +478,7 @@ class PredictionStream(Prediction[T_co]):
         return not is_foreign or ident in sys._current_frames()
 
     def _in_use(self) -> LMStudioRuntimeError:
-        name = "lmstudio-background" if self._future else self._reader.right.last[1].name
+        name = "lmstudio-background" if self._future else self._reader.right.name_of_reader()
         return LMStudioRuntimeError(
             f"The thread {name!r} is reading this stream: iterate over it once, and "
             "in one thread. Other threads may call result() or cancel()."

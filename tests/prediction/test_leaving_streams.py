@@ -373,6 +373,34 @@ def test_a_first_step_beside_a_thread_in_result_is_refused_and_gives_its_place_b
     assert waiting.result().content == "a"
 
 
+def test_a_step_that_is_refused_beside_a_first_one_leaves_that_its_place(held, model, monkeypatch):
+    stream = model.respond_stream("hi")
+    iterator = iter(stream)
+    begin, begins, may_begin = lms.PredictionStream._begin, threading.Event(), threading.Event()
+
+    def begin_late(stream):
+        if not begins.is_set():
+            begins.set()
+            assert may_begin.wait(10)
+        begin(stream)
+
+    monkeypatch.setattr(lms.PredictionStream, "_begin", begin_late)
+    loop = Worker(lambda: [fragment.content for fragment in iterator])
+    assert begins.wait(10)
+    with pytest.raises(lms.LMStudioRuntimeError, match="'worker' is reading"):
+        next(iterator)
+    assert stream._is_read_by_another()  # so result() only waits
+    waiting = Worker(stream.result)
+    may_begin.set()
+    call = held.expect("predict")
+    call.fragment("a")
+    call.fragment("b")
+    call.success()
+
+    assert loop.result() == ["a", "b"]
+    assert waiting.result().content == "ab"
+
+
 def test_a_stream_that_was_left_ends_a_second_loop_at_once(held, model):
     stream = model.respond_stream("hi")
     stream.start()
