@@ -17,5 +17,10 @@ def at_program_end(step: Callable[[], None]) -> Callable[[], None]:
 
 def run() -> None:
     """Do it; `lmstudio` itself has this called, since it is imported first."""
-    while _steps:
-        _steps.pop()()
+    while True:
+        try:
+            while _steps:
+                _steps.pop()()
+            return
+        except (KeyboardInterrupt, SystemExit):  # a signal asks for what goes on already
+            pass

@@ -12,8 +12,9 @@ from .._api.backports import Self
 from .._api.checks import check_seconds
 from .._api.public import public
 from .._concurrency import fork
+from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed
-from .._prediction.prediction import Prediction
+from .._prediction.prediction import END_COMES, Prediction
 from .._prediction.right_to_read import Place
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
@@ -298,15 +299,17 @@ class AsyncPredictionStream(Prediction[T_co]):
         """Read to the end; return False at the deadline."""
         self._is_read = True
         try:
+            last = self._end_of_reading(deadline)
             for number in range(1, 1 << 62):
+                if monotonic() >= last:
+                    return False
                 while True:
-                    if deadline.remaining() == 0:
-                        return False
                     try:
                         fragment = self._reader.advance(self._inbox.take)
                         break
                     except DeadlinePassed:
-                        await self._inbox.wait(deadline)
+                        if not await self._is_more_to_come(deadline):
+                            return False
                 if fragment is None:
                     return True
                 if number % AT_ONCE == 0:
@@ -315,6 +318,12 @@ class AsyncPredictionStream(Prediction[T_co]):
         finally:
             self._is_read = False
             self._call.notify()
+
+    async def _is_more_to_come(self, deadline: Deadline) -> bool:
+        """Wait for an item; return False at the deadline, if it has not ended by then."""
+        return await self._inbox.wait(deadline) or (
+            self._call.outcome is not None and await self._inbox.wait(Deadline(END_COMES))
+        )
 
     def _is_free_for(self, iterator: AsyncFragmentIterator) -> bool:
         """Let an iterator be what reads for good; return False if something else does.

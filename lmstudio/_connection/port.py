@@ -21,6 +21,7 @@ from ..errors import (
     LMStudioError,
     LMStudioProtocolError,
     LMStudioRuntimeError,
+    LMStudioServerError,
 )
 from .call import Call, Outcome
 from .connect import Connected, Connector
@@ -299,7 +300,8 @@ class ClientPort:
     def _failed_to_connect(self, attempt: Attempt, error: LMStudioError) -> None:
         # Told long after its time: this process was stopped meanwhile, too.
         is_disturbed = self._is_disturbed or monotonic() > attempt.deadline.at + _LATE
-        if is_disturbed and self._repeats < _MOST_REPEATS:
+        is_answer = isinstance(error, (LMStudioServerError, LMStudioProtocolError))
+        if is_disturbed and not is_answer and self._repeats < _MOST_REPEATS:
             attempt.abort()  # nothing was sent yet
             self._connect(self._repeats + 1)
         else:

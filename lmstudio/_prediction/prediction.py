@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn
@@ -10,6 +11,8 @@ from .._api.backports import Self
 from .._api.callbacks import check_given_callback
 from .._concurrency import fork
 from .._concurrency.cancel_token import check_events
+from .._concurrency.clock import monotonic
+from .._concurrency.deadline import Deadline
 from .._concurrency.drain import drain
 from .._concurrency.once import Once
 from .._connection.call import END, Call, Outcome
@@ -24,6 +27,8 @@ from .right_to_read import Place
 
 LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
+AT_LEAST = 0.02  # seconds in which `result()` reads what is there, however short its limit is
+END_COMES = 1.0  # seconds in which END follows the outcome, however busy the machine is
 
 
 class Prediction(Generic[T_co]):
@@ -175,6 +180,12 @@ class Prediction(Generic[T_co]):
             call.outcome = Outcome(error=error if isinstance(error, LMStudioError) else None)
             call.inbox.put(END)
             call.notify()
+
+    def _end_of_reading(self, deadline: Deadline) -> float:
+        """Return when a read stops between two items, however many there are."""
+        if self.done():  # what is left to take is here, and so is END in a moment
+            return math.inf
+        return max(deadline.at, monotonic() + AT_LEAST)
 
     def _notice_if_left(self) -> bool:
         """Cancel it if the loop over it was left; return whether it was.

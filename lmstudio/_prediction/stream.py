@@ -33,14 +33,13 @@ from .._values.results import (
 )
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
 from .iterator import FragmentIterator
-from .prediction import LEFT, Prediction
+from .prediction import END_COMES, LEFT, Prediction
 from .right_to_read import Place
 
 if TYPE_CHECKING:
     from .._background.callback_queue import CallbackQueue
 
 _LOOK_AGAIN = 1.0  # seconds after which a waiter checks that the reader it relies on lives
-_AT_LEAST = 0.02  # seconds in which `result()` reads what is there, however short its limit is
 
 
 class PredictionStream(Prediction[T_co]):
@@ -424,9 +423,10 @@ class PredictionStream(Prediction[T_co]):
     ) -> bool:
         """Read to the end, the deadline, or the number of fragments; return whether it ended."""
         self._reader.right.note_reader(get_ident())
-        receive = receiver(self._call.inbox, deadline)
         if take is None and deadline.at != math.inf:
-            receive = _within(deadline, receive)
+            receive = self._receiver_within(deadline)
+        else:
+            receive = receiver(self._call.inbox, deadline)
         try:
             for _ in range(most):
                 fragment = self._reader.advance(receive)
@@ -437,6 +437,23 @@ class PredictionStream(Prediction[T_co]):
         except DeadlinePassed:
             pass
         return False
+
+    def _receiver_within(self, deadline: Deadline) -> Callable[[], Any]:
+        """Return what takes an item, but none after a deadline, though callbacks are slow."""
+        call, last = self._call, self._end_of_reading(deadline)
+        receive = receiver(call.inbox, deadline)
+
+        def receive_in_time() -> Any:
+            if monotonic() >= last:
+                raise DeadlinePassed
+            try:
+                return receive()
+            except DeadlinePassed:
+                if call.outcome is None:
+                    raise
+                return receiver(call.inbox, Deadline(END_COMES))()
+
+        return receive_in_time
 
     def _hand_over(
         self,
@@ -483,21 +500,6 @@ class PredictionStream(Prediction[T_co]):
             f"The thread {name!r} is reading this stream: iterate over it once, and "
             "in one thread. Other threads may call result() or cancel()."
         )
-
-
-def _within(deadline: Deadline, receive: Callable[[], Any]) -> Callable[[], Any]:
-    """Return what takes an item, but none after a deadline, though callbacks are slow.
-
-    Only what can be taken in a moment is taken in any case, so that `result(0)` comes on.
-    """
-    last = max(deadline.at, monotonic() + _AT_LEAST)
-
-    def receive_in_time() -> Any:
-        if monotonic() >= last:
-            raise DeadlinePassed
-        return receive()
-
-    return receive_in_time
 
 
 public(PredictionStream)

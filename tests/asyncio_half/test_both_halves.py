@@ -344,3 +344,14 @@ def test_an_event_cancels_a_load_and_the_server_is_told(server, half):
     assert isinstance(worker.error(), lms.LMStudioCancelledError)
     call.expect_cancel()
     call.close()
+
+
+def test_a_result_without_time_is_that_of_a_stream_which_is_done(held, half):
+    stream = half.started()
+    call = held.expect("predict")
+    for _ in range(300):
+        call.fragment("a")
+    call.success()
+    eventually(stream.done)
+
+    assert half.result(stream, timeout=0).content == "a" * 300

@@ -105,6 +105,26 @@ def test_a_connection_that_cannot_be_opened_fails_those_who_wait(bench):
     assert len(bench.attempts) == 2
 
 
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (lms.LMStudioWebsocketError("not answered"), 2),
+        (lms.LMStudioServerError("Authentication failed"), 1),
+        (lms.LMStudioProtocolError("that is no welcome"), 1),
+    ],
+)
+def test_an_attempt_during_which_nobody_listened_is_repeated_unless_it_was_answered(
+    bench, error, attempts
+):
+    call = bench.call()
+    bench.port.was_away(0.2)
+    bench.attempts[-1][1](error)
+    bench.reactor.run_commands()
+
+    assert len(bench.attempts) == attempts
+    assert (call.outcome is None) == (attempts == 2)
+
+
 def test_who_waits_for_a_connection_when_all_ends_learns_why(bench):
     call = bench.call()
     error = lms.LMStudioRuntimeError("the thread failed")

@@ -165,6 +165,20 @@ def test_a_signal_handler_that_exits_in_our_exit_hook_is_silent(talking_server):
     )
 
 
+def test_ctrl_c_between_two_steps_of_our_exit_hook_is_silent_and_skips_none(talking_server):
+    done = run(
+        talking_server,
+        """
+        import _thread
+        from lmstudio._api.program_end import at_program_end
+
+        at_program_end(lambda: print("went on"))
+        at_program_end(_thread.interrupt_main)  # Ctrl-C comes after its end, in the loop over them
+        """,
+    )
+    assert done == ["went", "on"]
+
+
 # -- what is left to the interpreter --------------------------------------------------------------
 
 

@@ -2,12 +2,14 @@
 
 import gc
 import threading
+import time
 
 import pytest
 from helpers import Sequencer, Worker, eventually, outcome
 
 import lmstudio as lms
 from lmstudio._concurrency.deadline import Deadline
+from lmstudio._connection.port import ClientPort
 
 pytestmark = pytest.mark.races
 
@@ -136,6 +138,49 @@ def test_result_with_no_time_takes_what_is_there(held, model):
     eventually(stream.done)
 
     assert stream.result(timeout=0).content == "a"
+
+
+def test_result_with_no_time_returns_in_the_moment_in_which_the_end_is_told(
+    held, model, monkeypatch
+):
+    stored, may_tell = threading.Event(), threading.Event()
+    forget = ClientPort.forget
+
+    def forget_late(port, call):  # in the I/O thread: the outcome is stored, and END is not put
+        if call is stream._call:
+            stored.set()
+            assert may_tell.wait(10)
+        forget(port, call)
+
+    monkeypatch.setattr(ClientPort, "forget", forget_late)
+    stream = model.respond_stream("hi")
+    stream.start()
+    call = held.expect("predict")
+    call.fragment("a")
+    call.success()
+    assert stored.wait(10)
+    assert stream.done()
+    waiting = Worker(stream.result, 0)
+    eventually(lambda: not stream._call.inbox.qsize())  # the text is taken
+
+    may_tell.set()
+
+    assert waiting.result().content == "a"
+
+
+def test_what_is_done_is_read_to_its_end_by_a_result_without_time(held, model):
+    stream = model.respond_stream(
+        "hi",
+        on_prediction_fragment=lambda _: time.sleep(0.02),  # slow: the limit has passed
+    )
+    stream.start()
+    call = held.expect("predict")
+    for _ in range(4):
+        call.fragment("a")
+    call.success()
+    eventually(stream.done)
+
+    assert stream.result(timeout=0).content == "aaaa"
 
 
 def test_a_right_that_ctrl_c_left_behind_holds_up_nobody(held, model):

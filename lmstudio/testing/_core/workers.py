@@ -24,7 +24,7 @@ class Workers:
 
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
-        self._threads: set[threading.Thread] = set()
+        self._threads: list[threading.Thread] = []
 
     def run(self, function: Callable[[], T], purpose: str) -> asyncio.Future[T]:
         """Call the function in a thread of its own; the future has its outcome."""
@@ -38,19 +38,18 @@ class Workers:
                 self._loop.post(_fail, future, problem)
             else:
                 self._loop.post(_succeed, future, result)
-            finally:
-                self._threads.discard(threading.current_thread())
 
         name = f"lmstudio-testing-{purpose}-{next(_numbers)}"
         thread = threading.Thread(target=work, name=name, daemon=True)
-        self._threads.add(thread)  # before it starts: it takes itself out again
         thread.start()
+        # None takes itself out: `join` would miss it while its thread ends.
+        self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
         return future
 
     def join(self, timeout: float) -> list[str]:
         """Wait for all threads, `timeout` seconds together; return the names of the rest."""
         deadline = monotonic() + timeout
-        threads = list(self._threads)
+        threads = self._threads
         for thread in threads:
             thread.join(max(0.0, deadline - monotonic()))
         return [thread.name for thread in threads if thread.is_alive()]
