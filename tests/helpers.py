@@ -110,6 +110,28 @@ def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
         time.sleep(0.001)
 
 
+def in_io_thread(client: Any, function: Callable[[], Any]) -> None:
+    """Have a client's I/O thread do something, after what that does just now."""
+    done = threading.Event()
+    client._session.dispatcher.reactor.post(lambda: (function(), done.set()))
+    assert done.wait(10)
+
+
+def time_passes(client: Any, seconds: float) -> None:
+    """Forged: that long ago each open call was started, sent and heard of."""
+    dispatcher = client._session.dispatcher
+
+    def pass_by() -> None:
+        for call in dispatcher.open.values():
+            call.started -= seconds
+            call.sent -= seconds
+            call.heard -= seconds
+        dispatcher._heard_models.forget()
+        dispatcher.reactor.sweep_at = 0.0  # look at once
+
+    in_io_thread(client, pass_by)
+
+
 def free_port() -> int:
     """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:

@@ -1,7 +1,7 @@
 """After a sleep, and behind dead routers: a connection whose other end is gone is noticed."""
 
 import pytest
-from helpers import Worker, creates, eventually, let_in
+from helpers import Worker, creates, eventually, in_io_thread, let_in
 
 import lmstudio as lms
 from lmstudio._connection import port as _link
@@ -9,16 +9,26 @@ from lmstudio._connection.transport import Transport
 
 
 @pytest.fixture(autouse=True)
-def short_silence(monkeypatch):
-    monkeypatch.setattr(_link, "SILENCE", 0.05)
+def long_patience(monkeypatch):
     monkeypatch.setattr(_link, "_QUICK_ANSWER", 15.0)  # a living server may be late
 
 
 @pytest.fixture
-def short_patience(monkeypatch):
-    """For a server that is gone, and answers nothing."""
-    monkeypatch.setattr(_link, "_ANSWER", 0.1)
-    monkeypatch.setattr(_link, "_QUICK_ANSWER", 0.1)
+def short_silence(monkeypatch):
+    monkeypatch.setattr(_link, "SILENCE", 0.05)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """For as long as a server is gone, and answers nothing."""
+    with monkeypatch.context() as patience:
+
+        def begin():
+            patience.setattr(_link, "_ANSWER", 0.1)
+            patience.setattr(_link, "_QUICK_ANSWER", 0.1)
+
+        begin.end = patience.undo
+        yield begin
 
 
 @pytest.fixture
@@ -40,11 +50,15 @@ def link(client):
 
 def rest(client):
     """Forged: the connection has rested for a minute."""
-    link(client).heard -= 60.0
+
+    def forge():
+        link(client).heard -= 60.0
+
+    in_io_thread(client, forge)
 
 
-@pytest.mark.usefixtures("short_patience")
-def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, client, model):
+@pytest.mark.usefixtures("short_silence")
+def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, model, impatient):
     server.hold("predict")
     stream = model.respond_stream("hi", idle_timeout=None)
     stream.start()
@@ -53,28 +67,33 @@ def test_a_prediction_whose_server_is_gone_is_lost_with_what_it_had(server, clie
     call.fragment("so far")
     next(iterator)
     call.connection.pause()  # it takes nothing and says nothing, as a laptop that sleeps
+    impatient()
 
     with pytest.raises(lms.LMStudioConnectionLostError, match="answer to a ping") as caught:
         next(iterator)
 
     assert caught.value.partial.content == "so far"
+    impatient.end()
     server.release("predict")
     assert model.respond("again").content  # on a new connection
     assert len(let_in(server, "/llm")) == 2
     call.connection.resume()
 
 
-@pytest.mark.usefixtures("short_patience")
-def test_a_remote_call_whose_server_is_gone_is_lost(server, model):
+@pytest.mark.usefixtures("short_silence")
+def test_a_remote_call_whose_server_is_gone_is_lost(server, model, impatient):
     server.hold("countTokens")
     worker = Worker(lambda: model.count_tokens("a b", idle_timeout=None))
     call = server.expect("countTokens")
     call.connection.pause()
+    impatient()
 
-    assert isinstance(worker.error(), lms.LMStudioConnectionLostError)
+    # A ping that was under way before has the longer limit.
+    assert isinstance(worker.error(30), lms.LMStudioConnectionLostError)
     call.connection.resume()
 
 
+@pytest.mark.usefixtures("short_silence")
 def test_a_server_that_thinks_for_long_is_alive_while_it_answers_pings(server, model, pings):
     server.hold("predict")
     worker = Worker(lambda: model.respond("hi", idle_timeout=None))
@@ -88,6 +107,7 @@ def test_a_server_that_thinks_for_long_is_alive_while_it_answers_pings(server, m
     assert len([c for c in server.connections if c.path == "/llm"]) == 1
 
 
+@pytest.mark.usefixtures("short_silence")
 def test_a_pong_is_no_word_of_the_server_for_the_idle_timeout(server, model, pings):
     server.hold("predict")
     worker = Worker(lambda: model.respond("hi", idle_timeout=0.3))
@@ -101,10 +121,13 @@ def test_a_pong_is_no_word_of_the_server_for_the_idle_timeout(server, model, pin
 
 def test_a_connection_at_rest_is_not_asked(server, client, model, pings):
     model.count_tokens("a")
-    plan = link(client)._plan
-    eventually(lambda: link(client)._plan is not plan)  # the look that was planned has passed
+    port = link(client)
+    assert port._plan  # to look while the answer was awaited
+
+    in_io_thread(client, lambda: port._look_for_life(port._plan, port.heard + _link.SILENCE))
 
     assert not pings
+    assert port._plan is None  # it looks no more
 
 
 def test_after_a_rest_a_living_connection_is_used_again(server, client, model, pings):
@@ -116,13 +139,13 @@ def test_after_a_rest_a_living_connection_is_used_again(server, client, model, p
     assert len([c for c in server.connections if c.path == "/llm"]) == 1
 
 
-@pytest.mark.usefixtures("short_patience")
 def test_after_a_rest_a_dead_connection_is_replaced_and_nothing_is_sent_twice(
-    server, client, model, pings
+    server, client, model, pings, impatient
 ):
     (old,) = [c for c in server.connections if c.path == "/llm"]
     old.pause()
     rest(client)
+    impatient()
     server.reply("Fine.")
 
     assert model.respond("hi").content == "Fine."

@@ -9,7 +9,7 @@ import threading
 from time import monotonic
 
 import attrs
-from helpers import Worker, eventually, server_again
+from helpers import Worker, eventually, in_io_thread, server_again
 from tls_proxy import TlsProxy, trusting_context
 
 import lmstudio as lms
@@ -90,9 +90,7 @@ class Bench:
 
     def in_loop(self, function):
         """Have the client's I/O thread do something."""
-        done = threading.Event()
-        self.dispatcher.reactor.post(lambda: (function(), done.set()))
-        assert done.wait(LIMIT)
+        in_io_thread(self.client, function)
 
     def a_minute_passes(self, call):
         """Forged: it was a minute ago that the server was heard about a call."""
