@@ -88,6 +88,13 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
+@pytest.fixture
+def patient_first_look(monkeypatch):
+    """Have calls wait for the first look at an event of another type, however long that takes."""
+    for module in ("cancel_token", "object_watcher"):
+        monkeypatch.setattr(f"lmstudio._concurrency.{module}.FIRST_LOOK", 20.0)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
     report = yield

@@ -168,6 +168,7 @@ def test_an_event_that_cannot_be_asked_fails_act(held, model, waiting_tools, cha
     assert "the peer is gone" in str(error)
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_an_event_that_cannot_be_asked_at_all_fails_act_before_anything_is_sent(server, model):
     class Broken:
         def is_set(self):

@@ -273,6 +273,7 @@ def test_one_reader_and_any_number_of_waiters(held, half):
 EVENTS = [asyncio.Event, threading.Event, ObjectEvent, lms.CancelToken]
 
 
+@pytest.mark.usefixtures("patient_first_look")
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 @pytest.mark.parametrize("phase", ["set already", "nobody reads", "first token", "middle"])
 def test_an_event_stops_a_prediction_in_every_phase(held, half, kind, phase):

@@ -356,7 +356,8 @@ def test_what_an_interrupted_cancel_did_not_reach_is_reached_without_another_one
     assert not cancel_token._unfinished
 
 
-def test_a_cancel_that_is_under_way_is_left_to_its_thread():
+def test_a_cancel_that_is_under_way_is_left_to_its_thread(monkeypatch):
+    monkeypatch.setattr(cancel_token, "_UNDER_WAY", 60.0)
     root = lms.CancelToken()
     last = lms.CancelToken.any(root)
     assert interrupt(root, "stop")
@@ -385,7 +386,8 @@ def test_ctrl_c_at_any_line_of_a_cancel_is_mended_by_the_next(at_once):
         assert last.is_set() == root.is_set() == (not target.reasons.empty())
         root.cancel("stop")
         assert target.reasons.get_nowait() == "stop"
-        assert len(ran) == len(set(ran))  # each once at most
+        so_far = list(ran)  # "lmstudio-cancel" may run them just now
+        assert len(so_far) == len(set(so_far))  # each once at most
     assert line > 30
     assert ran == ["last", "root"]
 

@@ -106,6 +106,7 @@ def test_an_event_of_another_type_is_asked_by_a_thread_of_its_own():
     assert target.reasons.get(timeout=5) == "cancel_event was set"
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_one_that_is_set_already_cancels_at_once_and_is_not_watched():
     for _ in range(20):
         target = Target()
@@ -117,6 +118,7 @@ def test_one_that_is_set_already_cancels_at_once_and_is_not_watched():
     end_of_watching()
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_a_token_that_follows_one_that_is_set_is_set_at_once_and_its_callbacks_run_here():
     token = lms.CancelToken.any(CountedEvent(True))
     assert token.is_set()
@@ -140,6 +142,7 @@ def test_one_thread_asks_one_object_for_all_its_targets():
         assert target.reasons.empty()
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_a_new_target_does_not_wait_for_the_end_of_a_rest(monkeypatch):
     monkeypatch.setattr(object_watcher, "_PERIOD", 60.0)
     event, first, second = CountedEvent(), Target(), Target()
@@ -161,6 +164,7 @@ def test_a_multiprocessing_event_works():
     assert target.reasons.get(timeout=5) == "cancel_event was set"
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_an_event_of_threading_with_an_is_set_of_its_own_is_one_of_these():
     class Subclass(threading.Event):
         def is_set(self):
@@ -218,7 +222,7 @@ def test_whatever_shares_an_event_that_hangs_is_not_held_up_by_it(hanging, monke
 
 
 def test_what_an_event_that_hangs_holds_does_not_grow_with_each_call(hanging):
-    attach(Target(), [hanging])
+    attach(first := Target(), [hanging])
     watched = object_watcher._state.value.watched[id(hanging)]
     for _ in range(2000):
         attach(target := Target(), [hanging])
@@ -230,6 +234,7 @@ def test_what_an_event_that_hangs_holds_does_not_grow_with_each_call(hanging):
     assert not watched._looks
     assert watched._bell.qsize() <= 1
     assert len(watched.targets) < 250
+    assert first.reasons.empty()
 
 
 def test_ctrl_c_while_somebody_waits_for_the_first_look_comes_through(hanging, monkeypatch):
@@ -264,6 +269,7 @@ def test_an_event_that_hangs_does_not_delay_the_others(hanging):
 # -- events that raise ------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("patient_first_look")
 @pytest.mark.parametrize("error", ERRORS)
 def test_an_is_set_that_raises_at_once_fails_what_is_started(error, capfd):
     with pytest.raises(lms.LMStudioRuntimeError, match=rf"is_set\(\) raised {error.__name__}"):
@@ -285,6 +291,7 @@ def test_an_is_set_that_raises_later_fails_its_target_only(error, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_an_answer_that_is_neither_true_nor_false_fails_what_is_started():
     class Undecided:
         def __bool__(self):
@@ -294,6 +301,7 @@ def test_an_answer_that_is_neither_true_nor_false_fails_what_is_started():
         attach(Target(), [CountedEvent(Undecided())])
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_an_error_without_words_does_not_replace_the_one_that_is_told():
     with pytest.raises(lms.LMStudioRuntimeError, match="<UnspeakableError, whose repr"):
         attach(Target(), [BrokenEvent(UnspeakableError())])
@@ -313,6 +321,7 @@ class OwnedEvent(CountedEvent):
         return super().is_set()
 
 
+@pytest.mark.usefixtures("patient_first_look")
 def test_an_event_may_have_to_be_asked_by_its_own_thread_first():
     event, target, already = OwnedEvent(), Target(), OwnedEvent()
     attach(target, [event])
@@ -325,6 +334,7 @@ def test_an_event_may_have_to_be_asked_by_its_own_thread_first():
     assert second.reasons.get_nowait() == "cancel_event was set"
 
 
+@pytest.mark.usefixtures("patient_first_look")
 @pytest.mark.parametrize("error", [ConnectionResetError, EOFError, KeyboardInterrupt])
 def test_one_whose_connection_has_failed_is_not_asked_again_by_who_starts_something(error):
     event = BrokenEvent(error("gone"))

@@ -75,8 +75,10 @@ class Door:
         return self
 
     def __exit__(self, *_):
-        self.listener.close()
+        # If nobody has come: closing a listener wakes nobody.
+        socket.create_connection(self.listener.getsockname()).close()
         self.worker.result(LIMIT)
+        self.listener.close()
 
 
 class Place:

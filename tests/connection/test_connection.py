@@ -31,10 +31,11 @@ def test_a_client_has_one_thread_and_starts_it_with_the_first_call(server):
     client.llm.list_loaded()
     client.llm.model().count_tokens("a")
 
-    names = [thread.name for thread in threading.enumerate()]
-    assert names.count("lmstudio-io") == 1
+    (thread,) = [t for t in threading.enumerate() if t.name == "lmstudio-io"]
     client.close()
-    assert "lmstudio-io" not in [thread.name for thread in threading.enumerate()]
+    assert client._session.dispatcher.reactor.has_ended
+    thread.join(5)  # it says so in its last steps
+    assert not thread.is_alive()
 
 
 def test_the_thread_of_a_client_that_was_dropped_ends(server):

@@ -78,7 +78,7 @@ def test_the_next_tries_come_after_growing_pauses(hand):
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     for number, pause in enumerate(pauses):
         longest = min(0.5 * 2**number, _LONGEST_PAUSE)
-        assert longest / 2 <= pause <= longest + 1e-6
+        assert longest / 2 - 1e-6 <= pause <= longest + 1e-6
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))

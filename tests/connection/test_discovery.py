@@ -83,6 +83,12 @@ def test_a_host_is_valid_if_an_lm_studio_greets_there(server, listener):
     assert not lms.Client.is_valid_api_host(f"127.0.0.1:{free_port()}")
 
 
+@pytest.fixture(autouse=True)
+def patient_probes(monkeypatch):
+    """A busy machine may be late with an answer."""
+    monkeypatch.setattr(_discovery, "_PROBE_SECONDS", 20.0)
+
+
 @contextlib.contextmanager
 def saying(*parts):
     """A server that is none: says these parts to whoever asks, then waits; notes all it got."""
@@ -131,7 +137,8 @@ def test_what_greets_in_another_way_is_no_lm_studio(body):
 
 
 @pytest.mark.parametrize("part", [b"", b"HTTP/1.1 200 OK\r\nX", HEAD + b"99\r\n\r\n{"])
-def test_a_server_that_stops_in_the_middle_leaves_no_thread_and_no_socket(part):
+def test_a_server_that_stops_in_the_middle_leaves_no_thread_and_no_socket(part, monkeypatch):
+    monkeypatch.setattr(_discovery, "_PROBE_SECONDS", 0.5)
     with saying(part) as (port, _):  # the fixture of all tests looks for what is left
         assert not lms.Client.is_valid_api_host(f"127.0.0.1:{port}")
         assert threading.active_count() >= 1

@@ -211,8 +211,9 @@ def leave(port):
     return port.close(closed_error(), flush=True)
 
 
-def test_who_leaves_reads_on_until_the_server_has_closed(bench):
+def test_who_leaves_reads_on_until_the_server_has_closed(bench, monkeypatch):
     """A socket that is closed with something unread in it is reset, and the goodbye with it."""
+    monkeypatch.setattr("lmstudio._connection.port._LINGER", 60.0)
     call = bench.call()
     peer = bench.connect()
     peer.sendall(text_frame({"type": "rpcResult", "callId": call.id, "result": 5}))

@@ -305,14 +305,17 @@ def test_a_stop_among_late_turns_does_not_cut_short_the_reading(turns):
     assert seen == [100]
 
 
-def test_time_is_judged_as_it_was_before_the_look_at_the_sockets(turns):
+def test_time_is_judged_as_it_was_before_the_look_at_the_sockets(turns, monkeypatch):
     """A process that is stopped after the look must not take that time for the server's silence."""
-    select, seen = turns.selector.select, []
-    turns.at(monotonic() + 0.01, seen.append)
+    select, seen, stopped = turns.selector.select, [], []
+    monkeypatch.setattr(
+        "lmstudio._connection.reactor.monotonic", lambda: monotonic() + 60 * len(stopped)
+    )
+    turns.at(monotonic() + 30, seen.append)
 
     def stopped_after(timeout):
         events = select(0)
-        Event().wait(0.02)
+        stopped.append("for a minute")
         return events
 
     turns.selector.select = stopped_after

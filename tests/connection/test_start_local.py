@@ -23,6 +23,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.delenv("LMS_API_SERVER_INFO_PATH", raising=False)
     monkeypatch.setattr(discovery, "DEFAULT_PORTS", ())
+    monkeypatch.setattr(discovery, "_PROBE_SECONDS", 20.0)  # a busy machine may be late
     nothing_was_started(monkeypatch)
     fake = Installation(tmp_path)
     yield fake
@@ -330,6 +331,7 @@ class Broken:
         raise ConnectionError("its other process is gone")
 
 
+@pytest.mark.usefixtures("patient_first_look")
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

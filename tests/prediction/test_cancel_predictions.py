@@ -258,6 +258,7 @@ def event_kinds():
     return [threading.Event, lms.CancelToken, Own]
 
 
+@pytest.mark.usefixtures("patient_first_look")
 @pytest.mark.parametrize("make", event_kinds())
 def test_an_event_that_is_set_already_sends_nothing(held, model, make):
     event = make()

@@ -126,6 +126,7 @@ def test_an_event_that_breaks_fails_its_call_alone(held, model, error):
     assert other.result().content == "Hello."
 
 
+@pytest.mark.usefixtures("patient_first_look")
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, SystemExit])
 def test_with_an_event_that_is_broken_already_nothing_is_sent(server, model, error):
     for event in (BreakingEvent(error("gone")), [threading.Event(), BreakingEvent(error("gone"))]):
