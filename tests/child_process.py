@@ -7,7 +7,7 @@ import textwrap
 PRELUDE = """
 import atexit, gc, os, signal, sys, threading, time
 import lmstudio as lms
-client = lms.Client(sys.argv[1], cancel_grace=0.5)
+client = lms.Client(sys.argv[1], cancel_grace=10)
 model = lms.LLM("test-llm", client.llm)
 
 def wait_until(condition):
@@ -58,6 +58,7 @@ def run(server, program, *, code=0):
 
 def assert_stopped(server, count=1):
     """The server got one cancel for each prediction, and stopped them."""
+    server.wait_prediction(count - 1)  # it may read the last words only now
     assert len(server.predictions) == count
     for prediction in server.predictions:
         prediction.wait_finished()

@@ -70,6 +70,10 @@ class Bench:
         door._options = attrs.evolve(door._options, auth=auth)
         door.__dict__.pop("let_in", None)
 
+    def connect_within(self, seconds):
+        """Say how long the client's attempts to connect may take from now on."""
+        object.__setattr__(self.client._session._connector, "timeout", seconds)  # it is frozen
+
     def answer_auth(self, data):
         """Have the server answer every authentication from now on with some bytes."""
 

@@ -3,6 +3,7 @@
 A line on stdin is a command, a line on stdout its answer in JSON. It ends when stdin ends.
 """
 
+import errno
 import json
 import random
 import sys
@@ -43,6 +44,18 @@ class NumberedEngine(Engine):
         speak()
 
 
+def _server_at(port, engine):
+    """A server at a port that was free just now; another program may have it for a moment."""
+    deadline = time.monotonic() + LONGEST
+    while True:
+        try:
+            return Server(port=port, engine=engine)
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 class Host:
     """A server that can be replaced by a new one, and what was not yet reported of the old ones."""
 
@@ -53,7 +66,7 @@ class Host:
 
     def _start(self, port):
         self._engine = NumberedEngine()
-        self.server = Server(port=port, engine=self._engine)
+        self.server = _server_at(port, self._engine)
         self._reported = 0  # predictions
         self._read = {}  # connection: number of its messages that were looked at
         self._channels = {}  # (connection, channel): number of the prediction

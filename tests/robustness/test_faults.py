@@ -392,9 +392,9 @@ def auth_silent(scene):
     scene.bench.let_in("silent")
     scene.connection.drop()
     scene.wait_lost()
-    scene.bench.dispatcher.connect_timeout = 0.1
+    scene.bench.connect_within(0.1)
     outcome = scene.again(lms.LMStudioWebsocketError, "did not answer within connect_timeout")
-    scene.bench.dispatcher.connect_timeout = 5.0
+    scene.bench.connect_within(5.0)
     scene.bench.let_in("normal")
     return outcome
 

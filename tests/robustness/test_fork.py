@@ -154,24 +154,26 @@ class Button:
     def is_set(self):
         return self.pressed
 
-def works(made, press=lambda: None):
+def works(made, press=lambda: None, after=None):
     def look():
         press()
         assert token.wait(5) and both.wait(5)
     def stop():
-        assert not token.is_set()
+        is_set = token.is_set()
+        assert not is_set or (after and time.monotonic() - begun >= after)
         threading.Timer(0.05, press).start()
         assert model.respond("Tell me a story.", cancel_event=both).cancelled
     def look_and_fork():
         assert in_child(look) == 0
     for work in (look, stop, look_and_fork):
+        begun = time.monotonic()
         token = made()
         both = lms.CancelToken.any(token)
         print(in_child(work))
 
 event, last, button = threading.Event(), threading.Event(), Button()
 tokens = [lms.CancelToken.any(e) for e in (event, last, button)]
-works(lambda: lms.CancelToken.after(0.5))
+works(lambda: lms.CancelToken.after(0.5), after=0.5)
 works(lambda: tokens[0], event.set)
 works(lambda: tokens[1], last.set)
 works(lambda: tokens[2], lambda: setattr(button, "pressed", True))

@@ -95,8 +95,9 @@ def test_a_session_that_is_closed_under_ctrl_c_is_discarded_once(server):
 
         def scenario(interrupted):
             tools = client.plugins.tools("mcp/notes").open()
+            known = len(server.tool_runs)
             worker = Worker(tools.call_tool, "held")
-            server.wait_for(lambda: server.tool_runs)
+            server.wait_tool_run(known)
             try:
                 with interrupted():
                     tools.close()

@@ -97,7 +97,8 @@ def test_ctrl_c_while_a_tool_runs_ends_act():
                 running.set()
                 threading.Event().wait(20)
                 return "done"
-            interrupt_soon(running.is_set)
+            # The model has ended, too: else it is told to stop.
+            interrupt_soon(lambda: running.is_set() and not client._session.dispatcher.open)
             try:
                 model.act("hi", [wait])
             except KeyboardInterrupt:

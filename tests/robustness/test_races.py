@@ -101,7 +101,7 @@ def test_a_second_cancel_completes_an_interrupted_first_one(held, client, model)
     worker = Worker(lambda: list(stream))
     call = held.expect("predict")
     dispatcher = client._session.dispatcher
-    dispatcher._look_at = lambda call, now: None  # forged: the I/O thread does not look by itself
+    dispatcher._look_at_claims = lambda call: None  # forged: the I/O thread does not look by itself
     stream._call.claim.set("the claim is made, and then came Ctrl-C")
 
     assert stream.cancel("second") is False

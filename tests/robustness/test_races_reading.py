@@ -94,7 +94,7 @@ def test_what_the_loop_saw_is_what_the_result_holds_wherever_the_cancel_comes(se
 def test_a_reader_that_gives_up_hands_the_reading_to_a_waiter(held, model):
     stream = model.respond_stream("hi")
     impatient = Worker(outcome, lambda: stream.result(timeout=0.05))
-    eventually(lambda: stream._reader.right)
+    eventually(lambda: stream._reader.right.last[0] == impatient.ident)
     patient = Worker(stream.result)
     call = held.expect("predict")
     assert isinstance(impatient.result(), lms.LMStudioTimeoutError)
@@ -114,11 +114,13 @@ def test_the_limit_of_result_holds_between_two_items_though_callbacks_are_slow(h
 
     names = {"fragments": "on_prediction_fragment", "progress": "on_prompt_processing_progress"}
     stream = model.respond_stream("hi", **{names[of]: slow})
-    waiting = Worker(outcome, lambda: stream.result(timeout=0.1))
+    stream.start()
     call = held.expect("predict")
     for number in range(5):
         call.fragment("a") if of == "fragments" else call.progress((number + 1) / 10)
-    eventually(lambda: stream._call.inbox.qsize() >= 4 and seen)
+    eventually(lambda: stream._call.inbox.qsize() == 5)
+    waiting = Worker(outcome, lambda: stream.result(timeout=0.1))
+    eventually(lambda: seen)
     passed = Deadline(0.1)
     eventually(lambda: passed.remaining() == 0)
     go_on.set()

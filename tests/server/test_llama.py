@@ -8,6 +8,8 @@ from server.raw_client import ANY, RawClient, text_of
 from lmstudio.testing import LlamaEngine, Server, find_smollm2
 
 LONG_PROMPT = "Tell me more about this. " * 60
+# Whoever is to be stopped must not be done first.
+ENDLESS = {"type": "gbnf", "gbnfGrammar": "root ::= [a-z ] root"}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def test_a_reply_with_progress_and_stats(server, client):
 
 @pytest.mark.model
 def test_cancel_in_the_middle(server, client):
-    channel = client.predict("Tell me a long story.", temperature=0)
+    channel = client.predict("Tell me a long story.", structured=ENDLESS)
     client.until(channel, "fragment")
     client.cancel(channel)
     packets, _ = client.rest(channel)
@@ -71,7 +73,7 @@ def test_cancel_while_the_prompt_is_processed(server, client):
 
 @pytest.mark.model
 def test_queued_predictions_can_be_cancelled(server, client):
-    first, second = client.predict(LONG_PROMPT), client.predict("x")
+    first, second = client.predict(LONG_PROMPT, structured=ENDLESS), client.predict("x")
     client.until(first, "promptProcessingProgress")
     assert server.wait_prediction(1).phase == "queued"
     client.cancel(second)
@@ -157,7 +159,7 @@ def test_a_prompt_that_is_too_long_is_an_error(client):
 @pytest.mark.model
 def test_two_servers_share_an_engine(engine, server):
     with Server(engine=engine) as other, RawClient(server) as one, RawClient(other) as two:
-        first = one.predict(LONG_PROMPT)
+        first = one.predict(LONG_PROMPT, structured=ENDLESS)
         one.until(first, "promptProcessingProgress")
         second = two.predict("x")
         other.wait_prediction().wait_phase("prefill")
