@@ -95,6 +95,14 @@ def patient_first_look(monkeypatch):
         monkeypatch.setattr(f"lmstudio._concurrency.{module}.FIRST_LOOK", 20.0)
 
 
+@pytest.fixture
+def alarm(monkeypatch):
+    """The time of every token that is made from now on passes when this is set, and not before."""
+    passed = threading.Event()
+    monkeypatch.setattr("lmstudio._concurrency.cancel_token.Alarm", lambda seconds: passed)
+    return passed
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
     report = yield

@@ -308,7 +308,9 @@ class AsyncPredictionStream(Prediction[T_co]):
                         fragment = self._reader.advance(self._inbox.take)
                         break
                     except DeadlinePassed:
-                        if not await self._is_more_to_come(deadline):
+                        has_ended = self._call.outcome is not None  # END comes in a moment
+                        until = Deadline(END_COMES) if has_ended else deadline
+                        if not await self._inbox.wait(until):
                             return False
                 if fragment is None:
                     return True
@@ -318,12 +320,6 @@ class AsyncPredictionStream(Prediction[T_co]):
         finally:
             self._is_read = False
             self._call.notify()
-
-    async def _is_more_to_come(self, deadline: Deadline) -> bool:
-        """Wait for an item; return False at the deadline, if it has not ended by then."""
-        return await self._inbox.wait(deadline) or (
-            self._call.outcome is not None and await self._inbox.wait(Deadline(END_COMES))
-        )
 
     def _is_free_for(self, iterator: AsyncFragmentIterator) -> bool:
         """Let an iterator be what reads for good; return False if something else does.

@@ -1,5 +1,7 @@
 """`act()`: requests that cannot be met, the guard, and its ways out by errors."""
 
+import threading
+
 import pytest
 from agent.acting import call, results
 from helpers import creates, valid_chat
@@ -178,15 +180,21 @@ def test_a_lost_connection_ends_act_and_the_next_one_works(server, model, tools,
 
 
 def test_a_connection_that_is_lost_while_a_tool_runs_is_opened_again(server, model, chat):
+    completed = threading.Event()
+
     def cut() -> str:
         """Cut the connection."""
+        assert completed.wait(10)  # a tool may begin before the server has ended the prediction
         server.drop_all()
         return "cut"
 
     server.reply("", tool_calls=[call("cut")])
     server.reply("Done.")
 
-    assert model.act(chat, [cut], on_message=chat.append).rounds == 2
+    result = model.act(
+        chat, [cut], on_message=chat.append, on_prediction_completed=lambda _: completed.set()
+    )
+    assert result.rounds == 2
     assert results(chat) == ['"cut"']
 
 

@@ -27,7 +27,7 @@ def test_a_batch_takes_async_inputs_lazily(server):
     async def main():
         async with lms.AsyncClient(server.host) as client:
             model = await client.llm.model()
-            batch = model.respond_many(inputs(), max_parallel=2, ordered=True)
+            batch = model.respond_many(inputs(), max_parallel=2, ahead=6, ordered=True)
             assert not taken
             first = await anext(batch)
             assert first[0] == 0

@@ -34,7 +34,7 @@ def test_a_server_that_comes_back_goes_on_with_the_batch():
         with Host(engine=Echo()) as host:
             async with lms.AsyncClient(host.host) as client:
                 model = await client.llm.model()
-                batch = model.respond_many(numbers(20), max_parallel=2, ordered=True)
+                batch = model.respond_many(numbers(20), max_parallel=2, ahead=2, ordered=True)
                 taken = [await anext(batch) for _ in range(5)]
                 await asyncio.to_thread(host.kill)
                 rest = asyncio.create_task(_all(batch))

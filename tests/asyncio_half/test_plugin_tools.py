@@ -2,11 +2,12 @@
 
 import gc
 import json
+import math
 import pickle
 import threading
 
 import pytest
-from helpers import Worker, cancels, eventually
+from helpers import Worker, cancels, eventually, time_passes
 
 import lmstudio as lms
 from lmstudio.testing import Plugin, Server, Tool
@@ -690,7 +691,8 @@ def test_a_closed_client_discards_it_and_says_that_it_is_closed(server, half):
 
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_session_that_does_not_open_in_time_is_discarded_once(held, half, limit):
-    _, worker, _ = opening(held, half, **{limit: 0.3})
+    _, worker, _ = opening(held, half, **{limit: 30})
+    time_passes(half.client, 40)
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "Starting the tools of 'mcp/notes'" in str(error)
@@ -705,7 +707,8 @@ def test_no_limit_of_its_opening_holds_for_an_open_session(server, half):
 @pytest.mark.parametrize("limit", ["timeout", "idle_timeout"])
 def test_a_call_that_takes_too_long_is_aborted_once(server, half, limit):
     session = opened(half)
-    worker, run = in_a_call(server, half, session, **{limit: 0.3})
+    worker, run = in_a_call(server, half, session, **{limit: 30})
+    time_passes(half.client, 40)
     error = worker.error()
     assert type(error) is lms.LMStudioTimeoutError
     assert "The call of the tool 'held'" in str(error)
@@ -716,13 +719,15 @@ def test_a_call_that_takes_too_long_is_aborted_once(server, half, limit):
 
 def test_the_clients_own_limits_hold_for_a_call(server, half):
     session = opened(half)
-    half.client._session._timeout = 0.05
+    half.client._session._timeout = 30
     worker, run = in_a_call(server, half, session)
+    time_passes(half.client, 40)
     assert type(worker.error()) is lms.LMStudioTimeoutError
     run.wait("aborted")
 
 
-def test_a_status_breaks_the_silence(server, half):
+def test_a_status_breaks_the_silence(server, half, monkeypatch):
+    monkeypatch.setattr("lmstudio._connection.reactor._AWAY", math.inf)  # which counts as heard
     session, heard = opened(half), []
     worker, run = in_a_call(server, half, session, on_status=heard.append)
     (inner,) = calls_of(half, session)

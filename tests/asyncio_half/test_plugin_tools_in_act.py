@@ -205,8 +205,11 @@ def test_a_stop_in_the_middle_of_a_remote_call_aborts_it_once(server, half, tool
         assert sent(server) == ["abortToolCall"]
 
 
-def test_a_tool_that_takes_too_long_is_aborted_once_and_the_model_is_told(server, half, tools):
+def test_a_tool_that_takes_too_long_is_aborted_once_and_the_model_is_told(
+    server, half, tools, alarm
+):
     worker, (run,) = in_a_tool(server, half, tools, tool_timeout=0.05)
+    alarm.set()
     _, (content,) = worker.result()
     assert "did not end within tool_timeout=0.05 s" in content
     run.wait("aborted")
@@ -214,12 +217,10 @@ def test_a_tool_that_takes_too_long_is_aborted_once_and_the_model_is_told(server
 
 
 def test_the_limit_of_act_aborts_a_remote_call_once(server, half, tools):
-    server.reply(tool_calls=[ask("held")])
-    with pytest.raises(lms.LMStudioTimeoutError):
-        act(half, tools, timeout=0.3)
-    for run in server.tool_runs:
-        run.wait("aborted")
-    assert sent(server) == ["abortToolCall"] * len(server.tool_runs)
+    worker, (run,) = in_a_tool(server, half, tools, timeout=1.5)
+    assert isinstance(worker.error(), lms.LMStudioTimeoutError)
+    run.wait("aborted")
+    assert sent(server) == ["abortToolCall"]
 
 
 def test_several_calls_of_one_round_run_at_once(server, half, tools):

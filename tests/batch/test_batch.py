@@ -376,6 +376,7 @@ def test_a_program_may_end_in_the_middle_of_a_batch(server):
         print(next(batch)[0])
         """,
     )
+    server.wait_prediction(1)  # it may read the last words only now
     assert len(server.predictions) == 2
     for prediction in server.predictions:
         prediction.wait_finished()

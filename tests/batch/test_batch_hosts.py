@@ -139,14 +139,25 @@ def test_models_of_both_halves_are_no_batch(server, model):
     asyncio.run(main())
 
 
+async def _all(batch):
+    return [outcome async for outcome in batch]
+
+
 def test_tasks_have_several_hosts_too(two):
     first, second, _ = two
+    for server in (first, second):
+        server.hold("predict")
 
     async def main():
         async with lms.AsyncClient(first.host) as one, lms.AsyncClient(second.host) as other:
             models = [await one.llm.model(), await other.llm.model()]
             batch = lms.respond_many(models, [str(number) for number in range(20)], ordered=True)
-            return [outcome async for outcome in batch]
+            task = asyncio.create_task(_all(batch))
+            calls = [await asyncio.to_thread(one.expect, "predict") for one in (first, second)]
+            for server, call in zip((first, second), calls, strict=True):
+                server.release("predict")
+                call.proceed()
+            return await task
 
     outcomes = asyncio.run(main())
     assert [outcome.index for outcome in outcomes] == list(range(20))

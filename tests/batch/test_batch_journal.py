@@ -207,12 +207,12 @@ def test_a_torn_last_line_is_cut_at_whatever_byte(server, model, path):
 
 def test_a_stopped_batch_goes_on_where_it_was(server, model, path):
     inputs = [f"Question {number}" for number in range(20)]
-    batch = model.respond_many(inputs, max_parallel=2, journal=path)
+    batch = model.respond_many(inputs, max_parallel=2, ahead=1, journal=path)
     for number, _ in enumerate(batch):
         if number == 4:
             break
     written = len(lines(path))
-    assert 5 <= written <= 8
+    assert 5 <= written <= 7  # at most two of those that were open had ended
     again = run(model, path, inputs)  # the other one is left: it lets the journal go
     assert sum(outcome.recorded for outcome in again.values()) == written
     assert len(lines(path)) == 20

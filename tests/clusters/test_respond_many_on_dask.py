@@ -57,6 +57,18 @@ def all_stopped(servers):
             assert prediction.stop_reason == "userStopped"
 
 
+def each_has_one_first(servers, batch):
+    """All outcomes of a batch that begins once each server was asked for something."""
+    for server in servers:
+        server.hold("predict")
+    worker = Worker(list, batch)
+    calls = [server.expect("predict", timeout=30) for server in servers]
+    for server, call in zip(servers, calls, strict=True):
+        server.release("predict")
+        call.proceed()
+    return worker.result(30)
+
+
 def studio_of(outcome):
     return outcome.host.partition(" of ")[0]
 
@@ -67,7 +79,7 @@ def studio_of(outcome):
 def test_each_worker_asks_its_own_lm_studio(dask_client, studios, api_host):
     servers = [studio.server for studio in studios]
     batch = lms.respond_many_on_dask(dask_client, questions(60), api_host=api_host)
-    outcomes = list(batch)
+    outcomes = each_has_one_first(servers, batch)
     check_answers(outcomes, 60)
     assert {studio_of(outcome) for outcome in outcomes} == {server.host for server in servers}
     workers = set(dask_client.nthreads())
@@ -112,7 +124,8 @@ def test_workers_find_their_lm_studio_in_the_environment(dask_client, studios):
         os.environ["LMSTUDIO_HOST"] = hosts[dask_worker.name]
 
     dask_client.run(set_host)
-    outcomes = list(lms.respond_many_on_dask(dask_client, questions(30)))
+    batch = lms.respond_many_on_dask(dask_client, questions(30))
+    outcomes = each_has_one_first([studio.server for studio in studios], batch)
     dask_client.run(lambda: os.environ.pop("LMSTUDIO_HOST"))
     check_answers(outcomes, 30)
     assert {studio_of(outcome) for outcome in outcomes} == set(hosts)
@@ -147,11 +160,11 @@ def test_a_resource_says_which_workers_take_part_and_how_many_run_there(small_cl
 def test_an_lm_studio_that_is_killed_is_only_its_own_loss(dask_client, studios, api_host):
     outcomes = []
     batch = lms.respond_many_on_dask(
-        dask_client, questions(120), api_host=api_host, max_parallel=4, ordered=True
+        dask_client, questions(120), api_host=api_host, max_parallel=4, ahead=16, ordered=True
     )
     for outcome in batch:
         outcomes.append(outcome)
-        if len(outcomes) == 30:
+        if len(outcomes) == 30:  # none was begun from number 60 on
             studios[1].kill()
     assert [outcome.index for outcome in outcomes] == list(range(120))
     check_answers(outcomes, 120)
