@@ -1,15 +1,16 @@
 """What several test files use."""
 
+import contextlib
 import errno
 import itertools
 import os
+import random
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ HOME = "USERPROFILE" if WINDOWS else "HOME"  # the variable with the path of the
 NO_FILE = "No such file|cannot find|not found"  # the systems' words for it
 
 
+_random = random.SystemRandom()  # and not what Hypothesis seeds
+
+
 class Sequencer:
     """Forces an order on steps of several threads: ``with order(2):`` waits until 0 and 1 are done.
 
@@ -43,7 +47,7 @@ class Sequencer:
         self._done = 0
         self._failed = False
 
-    @contextmanager
+    @contextlib.contextmanager
     def __call__(self, step: int) -> Iterator[None]:
         with self._changed:
             self._changed.wait_for(lambda: self._failed or self._done >= step, self._timeout)
@@ -133,9 +137,14 @@ def time_passes(client: Any, seconds: float) -> None:
 
 
 def free_port() -> int:
-    """A port of this machine on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
+    """A port of this machine on which nobody listens.
+
+    It is none that the system gives to whoever asks for any, so nobody will for a while.
+    """
+    while True:
+        port = _random.randrange(23_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def server_again(port: int, **options: Any) -> Server:

@@ -14,7 +14,9 @@ from .._api.callbacks import check_callback, not_the_end
 from .._concurrency.callback_gate import CallbackGate, Dispatch
 from .._concurrency.cancel_token import CancelToken
 from .._concurrency.once import Once
+from .._connection.dispatcher import CLOSED_REASON
 from .._values.results import ANSWER, REASONING
+from ..errors import LMStudioCancelledError
 from . import seat
 from .lane import lane_of
 from .toolkits import QtDispatcher, TkDispatcher
@@ -288,7 +290,12 @@ class CallbackQueue:
     def _call(self, callback: Callable[..., Any], *arguments: Any) -> None:
         if self._dispatch is None:  # it may be the background thread, which it may hold up
             seat.enter()
-        self._gate.run(callback, *arguments)
+        try:
+            self._gate.run(callback, *arguments)
+        except LMStudioCancelledError as error:
+            if error.reason is not CLOSED_REASON:
+                raise
+            # The client was closed while the callback waited for it, which is no failure.
 
     def _fail(self, error: BaseException) -> None:
         self._failure.set(not_the_end(error))

@@ -17,7 +17,7 @@ def start(server, *arguments, text=True, **settings):
     return subprocess.Popen(
         [*PROGRAM, "--host", server.host, *map(str, arguments)],
         stdin=settings.pop("stdin", subprocess.DEVNULL),
-        stdout=subprocess.PIPE,
+        stdout=settings.pop("stdout", subprocess.PIPE),
         stderr=subprocess.PIPE,
         encoding="utf-8" if text else None,
         env=environment,

@@ -39,6 +39,8 @@ class Terminal:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
+        self.modes_before = self.modes()
+
         def take_terminal():
             os.setsid()
             signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup

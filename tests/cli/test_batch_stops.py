@@ -112,7 +112,16 @@ def test_a_time_limit_is_for_all_of_it(lines, server):
 def test_a_server_that_goes_ends_it_when_its_patience_is_over(lines, server):
     server.reply("quick", repeat=3)
     server.reply("one two", drop_after=1)
-    said = lines.run("--parallel", 1, "--patience", 0, code=3)
+    server.hold("predict")
+    process = lines.start("--parallel", 1, "--patience", 0)
+    call = server.expect("predict", LIMIT)
+    server.wait_for(
+        lambda: server.received(endpoint="alive"), timeout=LIMIT
+    )  # its second connection
+    server.release("predict")
+    call.proceed()
+    _, said = process.communicate(timeout=LIMIT)
+    assert process.returncode == 3
     first, second, _ = said.split("\n", 2)
     assert first.startswith("12 rows: 3 answered, 0 failed, 9 to do. ")
     assert re.match("lmstudio: (The connection to LM Studio broke|LM Studio closed)", second)

@@ -235,7 +235,7 @@ def test_a_terminal_that_knows_nothing_gets_the_plain_editor(server):
 
 def test_the_keyboard_is_as_before_when_the_chat_has_ended(held):
     with chat(held) as terminal:
-        before = terminal.modes()
+        before = terminal.modes_before
         terminal.wait_prompt()
         call = ask(held, terminal, "Count.")
         call.fragment("one")

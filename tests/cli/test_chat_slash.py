@@ -235,7 +235,9 @@ def test_images_are_uploaded_again_when_the_connection_was_lost(server, photo):
     server.load("test-vlm")
     with chat(server, "--model", "test-vlm", "--image", str(photo)) as terminal:
         say(terminal, "What is it?", "> What is it?\n")
-        server.drop_all()
+        for connection in server.connections:
+            connection.close()
+        server.wait_for(lambda: not any(one.open for one in server.connections))
         say(terminal, "And now?", "> And now?\n")
         leave(terminal)
     assert images(server.predictions[-1].messages[0]) == ["a photo.png"]

@@ -278,8 +278,8 @@ def test_three_hundred_dispatchers_cost_what_one_does_and_seldom_look_when_nothi
     assert first <= 25 + 2 + 3
 
     del dispatchers
-    looks(root, 1)
-    assert tk_poller.poller_of(root)._next_look is None  # nobody can ask for anything
+    poller = tk_poller.poller_of(root)
+    turn_until(root.update, lambda: poller._next_look is None)  # nobody can ask for anything
     log = []
     lms.TkDispatcher(root)(lambda: log.append("it begins again"))
     turn_until(root.update, lambda: log)
@@ -294,7 +294,11 @@ def test_it_looks_often_while_something_runs_and_is_done_with_it_at_the_end(serv
     stream = client.llm.model().respond_stream("hi")
     stream.run_in_background(on_done=done.append, dispatch=lms.TkDispatcher(root))
     call = server.expect("predict")
-    assert looks(root, 1.5) > 40
+    pauses, after = [], poller._after
+    poller._after = lambda milliseconds: (pauses.append(milliseconds), after(milliseconds))[1]
+    turn_until(root.update, lambda: len(pauses) > 2 * tk_poller._LOOKS_WHEN_BUSY)
+    del poller._after
+    assert set(pauses) == {tk_poller._BUSY}
     call.success()
     turn_until(root.update, lambda: done)
     turn_until(root.update, lambda: not poller._running)
@@ -312,7 +316,7 @@ def test_a_light_in_a_window_goes_on_and_out_with_it_and_lets_tk_rest(server, cl
     turn_until(root.update, lambda: light.cget("text") == "connected: True")
     assert looks(root, 1.5) <= 25 + 2 + 3  # as with nothing that runs
 
-    server.drop_all()
+    server.close()
     turn_until(root.update, lambda: light.cget("text") == "connected: False")
     frame.destroy()
 

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 from desktop.background import LIMIT, start_held
-from helpers import Worker, eventually
+from helpers import Worker, eventually, time_passes
 
 import lmstudio as lms
+from lmstudio._background import seat
 from lmstudio._concurrency import deadline as _deadline
 
 pytestmark = pytest.mark.races
@@ -98,7 +99,8 @@ def test_a_busy_window_gets_each_change_between_reasoning_and_answer_in_order(
     )
 
 
-def test_a_busy_window_gets_all_that_came_meanwhile_as_one_text(server, model, window):
+def test_a_busy_window_gets_all_that_came_meanwhile_as_one_text(server, model, window, monkeypatch):
+    monkeypatch.setattr(seat, "_PATIENCE", LIMIT)  # its thread may be late
     stream = model.respond_stream("hi")
     future, call = start_held(server, stream, **window.callbacks(), interval=0.001)
     for number in range(200):
@@ -166,14 +168,15 @@ def test_an_error_of_the_server_is_on_error_with_the_partial_result(server, mode
     assert future.exception(LIMIT) is error
 
 
-def test_a_lost_connection_and_a_time_limit_are_on_error(server, model, window):
+def test_a_lost_connection_and_a_time_limit_are_on_error(server, client, model, window):
     future, call = start_held(server, model.respond_stream("hi"), **window.callbacks())
     call.connection.drop()
     window.run_until(window.has_ended)
     assert isinstance(window.log[-1][1], lms.LMStudioConnectionLostError)
 
     window.log.clear()
-    future, call = start_held(server, model.respond_stream("hi", timeout=0.3), **window.callbacks())
+    future, call = start_held(server, model.respond_stream("hi", timeout=30), **window.callbacks())
+    time_passes(client, 40)
     window.run_until(window.has_ended)
     assert isinstance(future.exception(LIMIT), lms.LMStudioTimeoutError)
     call.expect_cancel()
@@ -360,7 +363,11 @@ def test_a_callback_that_waits_for_its_own_end_is_told_so(server, model):
     assert all("Use on_done" in error for error in errors)
 
 
-def test_asyncio_awaits_it_and_stops_the_model_when_its_task_is_cancelled(server, model):
+def test_asyncio_awaits_it_and_stops_the_model_when_its_task_is_cancelled(
+    server, model, monkeypatch
+):
+    monkeypatch.setattr(seat, "_PATIENCE", LIMIT)  # its thread may be late
+
     async def ask():
         loop, text = asyncio.get_running_loop(), []
         server.hold("predict")

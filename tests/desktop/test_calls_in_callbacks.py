@@ -1,6 +1,7 @@
 """Tools and callbacks may make calls that wait, in whichever thread of the package they run."""
 
 import queue
+import threading
 
 import pytest
 
@@ -41,9 +42,9 @@ def test_a_callback_in_the_background_may_embed_and_ask_the_model(server, model,
         answers.put((len(embedder.embed("a")), model.respond("in a callback").content))
 
     if where == "on_error":
-        server.reply("Outer.", error="broken", error_after=1)
+        server.reply("Outer", error="broken", error_after=1)
     else:
-        server.reply("Outer.")
+        server.reply("Outer")  # one token: on_text is called once
     server.reply("Inner.", repeat=5)
     callbacks = {} if where == "a done callback" else {where: ask}
 
@@ -52,6 +53,27 @@ def test_a_callback_in_the_background_may_embed_and_ask_the_model(server, model,
         future.add_done_callback(ask)
 
     assert answers.get(timeout=LIMIT) == (32, "Inner.")
+
+
+@pytest.mark.parametrize("where", ["on_done", "on_text"])
+def test_a_client_that_is_closed_while_a_callback_waits_for_it_makes_no_noise(
+    server, client, model, embedder, where, monkeypatch
+):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    server.reply("Outer")
+    server.hold("embedString")
+    future = model.respond_stream("hi").run_in_background(**{where: lambda _: embedder.embed("a")})
+    server.expect("embedString")
+
+    client.close()
+
+    if where == "on_text":
+        assert future.result(LIMIT).content == "Outer"
+    for thread in threading.enumerate():
+        if thread.name.startswith("lmstudio-") and "testing" not in thread.name:
+            thread.join(LIMIT)
+    assert not told
 
 
 @pytest.mark.parametrize("where", ["on_done", "on_message"])

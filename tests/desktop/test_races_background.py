@@ -89,14 +89,15 @@ def test_ctrl_c_while_a_future_is_looked_at_leaves_it_unlocked(server, model, lo
 def test_a_future_that_stays_locked_holds_up_no_other_stream(server, model):
     first, first_call = start_held(server, model.respond_stream("hi"))
     second, second_call = start_held(server, model.respond_stream("hi"))
-    release = threading.Event()
+    locked, release = threading.Event(), threading.Event()
 
     def hold():
         with first._condition:
+            locked.set()
             release.wait(LIMIT)
 
     holder = Worker(hold)
-    eventually(lambda: not Worker(lambda: first._condition.acquire(timeout=0)).result(LIMIT))
+    assert locked.wait(LIMIT)
     first_call.success()
     second_call.success()
 
