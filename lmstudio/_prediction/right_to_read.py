@@ -94,7 +94,7 @@ class RightToRead(dict[int, int]):
 
 
 class Place(weakref.ref[object]):
-    """Of what reads a stream for good, as long as it lives.
+    """Refers to what reads a stream for good, as long as that lives.
 
     Unlike plain references, two of one object are two: of threads in the first step of one
     iterator, one has the place, and the others do not give it back.

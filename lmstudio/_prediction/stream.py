@@ -370,7 +370,7 @@ class PredictionStream(Prediction[T_co]):
         return self._has_nothing_to_read() or (right.calling != me and right.take(me))
 
     def _is_free_for(self, place: Place) -> bool:
-        """Let what a new place is of read for good; return False if something else does."""
+        """Let what `place` refers to read for good; return False if something else does."""
         # This very thread reads already: a callback, a finaliser or a signal handler came between.
         if self._reader.right.get(0) == get_ident() and not self._has_nothing_to_read():
             return False

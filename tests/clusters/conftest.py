@@ -1,6 +1,7 @@
 """A Dask cluster of three workers, and an embedded LM Studio for each of them."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 
@@ -11,6 +12,9 @@ from lmstudio._clusters import on_worker
 from lmstudio.testing import Server
 
 WORKERS = 3
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="did not run: Dask is not here"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clusters.conftest import needs_dask
 from helpers import end_session, found_by_programs, needs_signals
 
 pytestmark = pytest.mark.cluster
@@ -18,9 +19,6 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | r
 DASK_BATCH, DASK_TASK, RAY = BLOCKS
 LIMIT = 50.0  # seconds
 
-needs_dask = pytest.mark.skipif(
-    importlib.util.find_spec("distributed") is None, reason="did not run: Dask is not here"
-)
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="did not run: Ray is not here"
 )

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from cli.batch_command import Files
+from clusters.conftest import needs_dask
 from helpers import eventually, free_port, needs_signals
 
 from lmstudio.testing import Server
@@ -81,6 +82,7 @@ def test_ctrl_c_stops_all_workers_and_one_lm_studio_goes_on(dask_client, servers
     assert sorted(files.numbers()) == list(range(1, 91))
 
 
+@needs_dask
 def test_a_scheduler_that_is_not_there_is_told(files):
     scheduler = f"tcp://127.0.0.1:{free_port()}"
     assert files.run("--dask", scheduler, code=3) == (
@@ -96,6 +98,7 @@ def test_pictures_and_several_hosts_are_refused(files):
     assert "one --host" in files.run("--dask", "tcp://127.0.0.1:1", code=2)
 
 
+@needs_dask
 def test_an_address_that_is_none_is_told(files):
     errors = files.run("--dask", "phone://1234", code=1)
     assert errors.startswith("lmstudio: --dask phone://1234: unknown address scheme")

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 from batch.storms import Echo, Host, Storm
-from clusters.conftest import one_for_each
+from clusters.conftest import needs_dask, one_for_each
 from helpers import Worker, eventually
 
 import lmstudio as lms
@@ -466,6 +466,7 @@ def test_a_killed_program_stops_its_models_and_the_next_one_goes_on(dask_client,
 # -- what it is given ---------------------------------------------------------------------------
 
 
+@needs_dask
 def test_what_is_no_dask_client_is_refused(client):
     with pytest.raises(lms.LMStudioValueError, match=r"must be a distributed\.Client"):
         lms.respond_many_on_dask(client, ["hi"])
