@@ -17,6 +17,8 @@ from .._api.secret import Secret
 from .._api.shown import shown
 from .._background.connection_watch import ConnectionWatch
 from .._concurrency.callback_gate import Dispatch
+from .._concurrency.cancel_token import check_events
+from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._config.to_wire import ModelKind
@@ -164,7 +166,9 @@ class AsyncClient:
 
         Raises:
             LMStudioWebsocketError: It does not.
+            LMStudioClientError: The client is closed.
         """
+        self._session.check_open()
         await in_thread(self._discovery.check, Deadline(self._connect_timeout))
         return self
 
@@ -374,10 +378,12 @@ class AsyncClient:
         Endpoint: rpc ``listLoaded``.
         """
         loaded: list[AsyncLLM | AsyncEmbeddingModel] = []
+        since = monotonic()  # `timeout` is for both together, and so are events
+        limits["cancel_event"] = check_events(limits.get("cancel_event"))
         if _check(namespace) in (None, "llm"):
-            loaded.extend(await self._llm.list_loaded(**limits))
+            loaded.extend(await self._llm._list_loaded(limits, since))
         if namespace in (None, "embedding"):
-            loaded.extend(await self._embedding.list_loaded(**limits))
+            loaded.extend(await self._embedding._list_loaded(limits, since))
         return loaded
 
     def cancel_all(self, reason: Any = None) -> None:

@@ -11,7 +11,7 @@ from .._api.public import public
 from .._api.shown import shown
 from .._concurrency.cancel_token import CancelEvent, check_events
 from .._concurrency.clock import monotonic
-from .._config.to_wire import ModelKind, load_config_to_kv
+from .._config.to_wire import ModelKind
 from .._connection.limits import CallLimits, TimeLimit, call_limits
 from .._connection.request import Request
 from .._requests import loading, models
@@ -113,15 +113,17 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
         Endpoint: channel ``getOrLoad``; rpc ``getModelInfo`` without a key.
         """
         is_strict = self._session.strict_options
-        if model_key is None:
-            load_config_to_kv(config, self.kind, is_strict)  # not needed, but checked
-            limits = call_limits(check_events(cancel_event), timeout, idle_timeout)
-            return await self._any_loaded(device_identifier, limits)
-        limits = call_limits(cancel_event, timeout, idle_timeout)
-        key = check_key(model_key, "A model key")
         events = LoadEvents(
             self._session.callback_gate, on_load_progress, on_load_resolved, on_load_eviction
         )
+        if model_key is None:
+            loading.check_load_options(self.kind, ttl, config, is_strict)
+            limits = call_limits(check_events(cancel_event), timeout, idle_timeout)
+            handle = await self._any_loaded(device_identifier, limits)
+            events.report(1.0)
+            return handle
+        limits = call_limits(cancel_event, timeout, idle_timeout)
+        key = check_key(model_key, "A model key")
         request = loading.get_or_load(
             self.kind,
             key,
@@ -218,7 +220,11 @@ class AsyncModelNamespace(AsyncNamespace, ABC, Generic[H, C, I, D]):
 
         Endpoint: rpc ``listLoaded``.
         """
-        found = await self._session.async_call(models.list_loaded(self.kind), **limits)
+        return await self._list_loaded(limits)
+
+    async def _list_loaded(self, limits: CallLimits, since: float | None = None) -> Sequence[H]:
+        """Return the same; `timeout` counts from `since`, on the monotonic clock."""
+        found = await self._session.async_call(models.list_loaded(self.kind), **limits, since=since)
         return list(map(self._found, found))
 
     async def list_downloaded(self, **limits: Unpack[CallLimits]) -> Sequence[D]:

@@ -16,6 +16,8 @@ from .._api.secret import Secret
 from .._api.shown import shown
 from .._background.connection_watch import ConnectionWatch
 from .._concurrency.callback_gate import Dispatch
+from .._concurrency.cancel_token import check_events
+from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline
 from .._concurrency.fork import PerProcess
 from .._concurrency.threads import check_may_wait
@@ -161,7 +163,9 @@ class Client:
 
         Raises:
             LMStudioWebsocketError: It does not.
+            LMStudioClientError: The client is closed.
         """
+        self._session.check_open()
         self._discovery.check(Deadline(self._connect_timeout))
         return self
 
@@ -370,10 +374,12 @@ class Client:
         Endpoint: rpc ``listLoaded``.
         """
         loaded: list[LLM | EmbeddingModel] = []
+        since = monotonic()  # `timeout` is for both together, and so are events
+        limits["cancel_event"] = check_events(limits.get("cancel_event"))
         if _check(namespace) in (None, "llm"):
-            loaded.extend(self._llm.list_loaded(**limits))
+            loaded.extend(self._llm._list_loaded(limits, since))
         if namespace in (None, "embedding"):
-            loaded.extend(self._embedding.list_loaded(**limits))
+            loaded.extend(self._embedding._list_loaded(limits, since))
         return loaded
 
     def cancel_all(self, reason: Any = None) -> None:

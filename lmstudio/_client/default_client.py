@@ -102,13 +102,16 @@ def configure_default_client(api_host: str | None = None, api_token: str | None 
 
 
 def _configure(host: Secret[Any], token: Secret[str | None]) -> None:
-    address = None if host.reveal() is None else parse_api_host(host)
+    address = _address(host)
     identity = Identity(token)
     setting = _setting()
     client: Client | None = setting.client.value
     if client is not None and _is_client_of(client, address, identity):
         if token.reveal() is not None:  # the same as that of the environment, which may change
             setting.token = token
+        if address is not None:  # what it had found by itself was named now
+            setting.host = host
+            client._discovery.given = address
     else:  # a client is not closed: others may be using it
         setting.replace(host, token)
 
@@ -123,12 +126,24 @@ def _is_client_of(client: Client, address: Address | None, identity: Identity) -
     return is_same and client._identity.is_same(identity)
 
 
+def _address(host: Secret[Any]) -> Address | None:
+    return None if host.reveal() is None else parse_api_host(host)
+
+
+def _is_at(setting: _Setting, address: Address | None) -> bool:
+    """Whether a setting means the server at an address, as far as is known."""
+    client: Client | None = setting.client.value
+    own = _address(setting.host) if client is None else client._discovery.found
+    return own is not None and address is not None and own.is_same_server(address)
+
+
 def get_default_client(api_host: str | None = None) -> Client:
     """Return the default client, making it if there is none.
 
     Args:
         api_host: Makes the default client use this server from now on, as
-            `configure_default_client()` does; None: as configured.
+            `configure_default_client()` does, with the token that is configured if it is the same
+            server as before, else without one of its own; None: as configured.
 
     Raises:
         LMStudioWebsocketError: No server answers.
@@ -136,7 +151,9 @@ def get_default_client(api_host: str | None = None) -> Client:
     host = Secret(api_host)
     del api_host
     if host.reveal() is not None:
-        _configure(host, _setting().token)
+        setting = _setting()
+        # A token goes to the server for which it was given, and to no other one.
+        _configure(host, setting.token if _is_at(setting, _address(host)) else Secret(None))
     client = _default_client()
     try:
         client._discovery.check_once(Deadline(client._connect_timeout))

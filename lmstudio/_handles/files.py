@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 from collections.abc import Callable
 
 from .._api.backports import Unpack
 from .._api.public import public
-from .._concurrency.cancel_token import CancelEvent
+from .._concurrency.cancel_token import CancelEvent, check_events
+from .._concurrency.clock import monotonic
 from .._connection.limits import CallLimits, TimeLimit
+from .._connection.scope import CancelScope
 from .._connection.session import Session
 from .._requests.uploads import (
     Upload,
@@ -72,7 +76,8 @@ class FilesNamespace(UploadedFiles):
                 before the first byte, with each hundredth, and with 1 when the server has taken
                 the file. What it raises stops the upload and is raised here. The file waits for
                 it.
-            cancel_event: An event, or several, that stop the upload.
+            cancel_event: An event, or several, that stop the upload. An image of Pillow is encoded
+                before, and a pipe is read to its end; then this is looked at, and `timeout` too.
             timeout: Seconds for the whole call; None: no limit.
             idle_timeout: Seconds in which the server neither takes nor says anything; None: no
                 limit. For both, ``...`` is the client's own setting.
@@ -126,8 +131,15 @@ class FilesNamespace(UploadedFiles):
         is_left: Callable[[], bool] | None = None,
     ) -> FileHandle:
         """Do so; `is_left` tells whether the event loop was closed for which this thread works."""
+        since = monotonic()
         progress = UploadProgress(on_progress, self._session.callback_gate)
-        with open_local_file(src, name, self._max_bytes) as file:
+        events = check_events(cancel_event)
+        # There is no call before the source was read or encoded, which `cancel_all()` could find.
+        scope = CancelScope(self._session, queue.SimpleQueue())
+        with contextlib.ExitStack() as stack:
+            stack.callback(scope.close)
+            scope.open([])
+            file = stack.enter_context(open_local_file(src, name, self._max_bytes))
             request = upload_request(file.name)
             call = self._session.new_call(
                 request.endpoint, timeout=timeout, idle_timeout=idle_timeout
@@ -140,7 +152,7 @@ class FilesNamespace(UploadedFiles):
                     upload.make()
                     progress.report(upload.share)
 
-            handle = request.result(self._session.run(call, cancel_event, make_frame))
+            handle = request.result(self._session.run(call, [*events, scope], make_frame, since))
             self._session.note_upload(handle.identifier)
             progress.finish()
             return handle

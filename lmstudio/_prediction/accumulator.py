@@ -206,4 +206,7 @@ def _parse(texts: tuple[str, str, str], stop_reason: str) -> AnyPrediction:
         parsed = decode(text)
         if isinstance(parsed, dict):
             return parsed
+    answer = texts[1]
+    if stop_reason == "stopStringFound" and answer.lstrip()[:1] in ("{", "["):
+        return None if decode(answer) is answer else texts[0]  # the stop string has cut it
     return texts[0]

@@ -166,6 +166,15 @@ def load_new_instance(
     return Request(endpoint, parameter, _loaded_in, events.take)
 
 
+def check_load_options(kind: ModelKind, ttl: object, config: LoadConfig, is_strict: bool) -> None:
+    """Check what would be said of a model that was to be loaded.
+
+    Raises:
+        LMStudioValueError: It cannot be said.
+    """
+    _with_load_options({}, "ttlMs", kind, ttl, config, is_strict)
+
+
 def _with_load_options(
     parameter: dict[str, Any],
     ttl_key: str,

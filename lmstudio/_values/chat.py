@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args, overlo
 from .._api.backports import Self
 from .._api.public import public
 from .._api.shown import shortened, shown, worded
+from .._json.annotations import json_default
 from .._json.converter import format_json, unstructure
 from ..errors import LMStudioRuntimeError, LMStudioValueError
 from .chat_input import (
@@ -164,7 +165,7 @@ class Chat:
 
     def to_json(self) -> str:
         """Return the chat as JSON text, which ``from_json()`` takes."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        return json.dumps(self.to_dict(), ensure_ascii=False, default=json_default)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -175,11 +176,15 @@ class Chat:
         """
         try:
             history = json.loads(text)
+            if not isinstance(history, dict):
+                raise LMStudioValueError("A saved chat is a JSON object with messages.")
+            return cls.from_history(cast(ChatHistoryDataDict, _SavedHistory(history)))
+        except RecursionError:
+            raise LMStudioValueError("A saved chat must not be nested so deeply.") from None
+        except LMStudioValueError:
+            raise
         except (TypeError, ValueError) as exc:
             raise LMStudioValueError(f"A saved chat must be JSON: {exc}.") from None
-        if not isinstance(history, dict):
-            raise LMStudioValueError("A saved chat is a JSON object with messages.")
-        return cls.from_history(cast(ChatHistoryDataDict, _SavedHistory(history)))
 
     @classmethod
     def from_openai(
@@ -497,8 +502,8 @@ class Chat:
             images: file handles from ``prepare_image()``; None for none.
 
         Raises:
-            LMStudioValueError: a part is neither text nor file handle, or there is none; an image
-                is no file handle.
+            LMStudioValueError: a part is neither text nor file handle, or there is none and no
+                message to add to; an image is no file handle.
         """
         parts = [text_or_file(part, "user message content") for part in as_parts(content)]
         if images is not None:

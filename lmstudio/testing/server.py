@@ -270,6 +270,8 @@ class Server:
         """
         checks.text("key", key)
         checks.optional(checks.text)("identifier", identifier)
+        if identifier == "":
+            raise ValueError("identifier must not be empty; None: the model's key")
         return self._core.loop.call(lambda: self._load(key, identifier))
 
     def unload(self, identifier: str) -> None:
@@ -384,6 +386,7 @@ class Server:
         Raises:
             AssertionError: It did not come in time.
         """
+        checks.whole()("index", index)
         found = self._core.changes.wait(
             lambda: self.tool_runs[index : index + 1],
             timeout,
@@ -439,7 +442,7 @@ class Server:
             raise ValueError(f"{problem} (the downloaded models: {keys})") from None
         try:
             free = registry.free_identifier(found.model.key)
-            return registry.add(found, identifier or free, []).identifier
+            return registry.add(found, free if identifier is None else identifier, []).identifier
         except EndpointError as problem:
             loaded = ", ".join(one.identifier for one in registry.loaded())
             raise ValueError(f"{problem} (the loaded ones: {loaded})") from None

@@ -44,6 +44,7 @@ COROUTINES = [
     "_load",
     "_any_loaded",
     "list_loaded",
+    "_list_loaded",
     "list_downloaded",
     "unload",
     "get_model_info",

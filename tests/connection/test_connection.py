@@ -343,3 +343,11 @@ def test_messages_before_a_close_frame_are_delivered_and_the_close_is_answered(s
 
     assert error.partial.content == "a"
     assert error.close_code == 1001
+
+
+def test_a_closed_client_is_not_entered_again(server):
+    client = lms.Client(server.host)
+    with client:
+        pass
+    with pytest.raises(lms.LMStudioClientError, match="closed"), client:
+        pass

@@ -1,6 +1,7 @@
 """The default client: made once, replaced by another one, and used by the module's functions."""
 
 import gc
+import json
 import threading
 import weakref
 from pathlib import Path
@@ -190,3 +191,35 @@ def test_closing_the_default_client_while_another_thread_configures_one_loses_no
         for worker in workers:
             worker.result()
         assert _default_client._setting().host.reveal() == host
+
+
+def test_a_server_that_was_found_and_then_named_is_kept_when_another_one_is_to_be_found(
+    monkeypatch, tmp_path
+):
+    file = tmp_path / "http-server.json"
+    monkeypatch.setenv("LMS_API_SERVER_INFO_PATH", str(file))
+    with Server() as first, Server() as second:
+        file.write_text(json.dumps({"port": first.port}))
+        assert lms.llm()  # found
+        client = lms.get_default_client()
+        lms.configure_default_client(first.host)  # and named
+        assert lms.get_default_client() is client
+        file.write_text(json.dumps({"port": second.port}))
+        lms.close_default_client()
+        assert lms.get_default_client().api_host == first.host
+        first.drop_all()
+        first.close()
+        with pytest.raises(lms.LMStudioWebsocketError):
+            lms.llm()
+    lms.close_default_client()
+    lms.configure_default_client()
+
+
+def test_a_token_goes_to_no_server_but_the_one_it_was_given_for(default, server):
+    with Server() as other:
+        lms.configure_default_client(server.host, TOKEN)
+        assert lms.get_default_client(server.host)._identity.client_identifier == "abcdefgh"
+        client = lms.get_default_client(other.host)
+        assert client._identity.client_identifier != "abcdefgh"
+        assert client.llm.model()
+        lms.close_default_client()

@@ -396,3 +396,34 @@ def test_nothing_that_a_server_says_is_said_twice(server, client, error, text):
     title = error.pop("title")
     server.expect("loadModel").error(title, **error)
     assert str(worker.error()) == f"Model load error: {text}"
+
+
+def test_the_time_limit_of_a_list_of_both_kinds_is_for_both(server, client):
+    for namespace in ("llm", "embedding"):
+        server.hold(f"{namespace}/listLoaded")
+    token = lms.CancelToken()
+    worker = Worker(lambda: client.list_loaded_models(timeout=30, cancel_event=iter([token])))
+    first = server.expect("llm/listLoaded")
+    (call,) = client._session.dispatcher.open.values()
+    began = call.started
+    first.proceed()
+    server.expect("embedding/listLoaded")
+    (call,) = client._session.dispatcher.open.values()
+    assert call.started == began  # and it has the event, too
+    token.cancel("enough")
+    assert worker.error().reason == "enough"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"on_load_progress": 5}, {"ttl": "x"}, {"on_load_resolved": lambda: None}]
+)
+def test_what_cannot_be_used_is_refused_without_a_key_too(server, client, wrong):
+    with pytest.raises(lms.LMStudioValueError):
+        client.llm.model(**wrong)
+    assert not server.received(endpoint="getModelInfo")
+
+
+def test_a_model_that_is_loaded_already_is_told_as_loaded_without_a_key_too(client):
+    told = []
+    client.llm.model(on_load_progress=told.append)
+    assert told == [1.0]

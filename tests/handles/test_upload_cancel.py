@@ -1,6 +1,7 @@
 """Uploads that are stopped, in every way and wherever they stand."""
 
 import threading
+import time
 
 import pytest
 from child_process import run
@@ -243,3 +244,41 @@ wait_until(lambda: sum(call.is_sent for call in list(open_calls.values())) >= 2)
     )
 
     assert not contents(server)
+
+
+class Pipe:
+    """Gives its bytes when it is allowed to, and cannot be stopped before."""
+
+    def __init__(self):
+        self.asked, self.go_on, self._rest = threading.Event(), threading.Event(), [b"text"]
+
+    def read(self, _count):
+        self.asked.set()
+        assert self.go_on.wait(10)
+        return self._rest.pop(0) if self._rest else b""
+
+
+@pytest.mark.parametrize("way", ["cancel_all", "close", "event", "timeout"])
+def test_what_stops_an_upload_while_its_source_is_read_holds_after_that(server, client, way):
+    pipe, event = Pipe(), threading.Event()
+    limit = 0.01 if way == "timeout" else None
+    upload = Worker(lambda: client.files.prepare_file(pipe, "x", cancel_event=event, timeout=limit))
+    assert pipe.asked.wait(10)
+    began = time.monotonic()
+    if way == "cancel_all":
+        client.cancel_all("enough")
+    elif way == "close":
+        client.close()
+    elif way == "event":
+        event.set()
+    else:
+        eventually(lambda: time.monotonic() > began + 0.05)
+    pipe.go_on.set()
+
+    error = upload.error()
+
+    kind = lms.LMStudioTimeoutError if way == "timeout" else lms.LMStudioCancelledError
+    assert type(error) is kind
+    words = {"cancel_all": "enough", "close": "client closed", "event": "cancel_event was set"}
+    assert way == "timeout" or error.reason == words[way]
+    assert not server.received(endpoint="uploadFileBase64")

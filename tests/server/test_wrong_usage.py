@@ -6,13 +6,17 @@ import re
 import pytest
 from server.raw_client import ANY, NO_CONFIG, RawClient, text_of
 
+import lmstudio as lms
 from lmstudio.testing import (
+    Engine,
     GeneratedEngine,
     Model,
+    Plugin,
     Reply,
     ScriptedEngine,
     Server,
     Token,
+    Tool,
     ToolCall,
 )
 
@@ -363,3 +367,82 @@ def test_a_server_takes_anything_that_can_be_looped_over():
         assert server.identifiers == ["test-vlm"]
         client.predict()
         server.expect("predict").success()
+
+
+class Failing(Engine):
+    """Raises what is no Exception, as `pytest.fail()` does, wherever it is asked."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def generate(self, request):
+        yield "a"
+        raise self.error
+
+    def tokenize(self, model, text):
+        raise self.error
+
+
+def now(error):
+    def generate(request):
+        raise error
+
+    return generate
+
+
+ODD = [SystemExit("x"), KeyboardInterrupt("x"), GeneratorExit("x"), pytest.fail.Exception("x")]
+
+
+@pytest.mark.parametrize(
+    "error", [*ODD, StopIteration("x")], ids=lambda error: type(error).__name__
+)
+def test_what_is_no_exception_fails_the_call_and_nothing_else(error):
+    engine = Failing(error)
+    if isinstance(error, StopIteration):
+        engine.generate = now(error)
+    with Server(engine=engine) as server, lms.Client(server.host) as client:
+        model = client.llm.model()
+        with pytest.raises(lms.LMStudioServerError, match="x"):
+            model.respond("hi", idle_timeout=20)
+        with pytest.raises(lms.LMStudioServerError, match=r"x|StopIteration"):
+            model.tokenize("hi", idle_timeout=20)
+        assert server.predictions[0].wait_finished().error == "x"
+        assert client.llm.list_loaded(idle_timeout=20)  # the server goes on
+
+
+def test_a_tool_may_raise_what_is_no_exception():
+    def tool():
+        """Fail."""
+        pytest.fail("unexpected call")
+
+    plugin = Plugin(identifier="mcp/odd", tools=[Tool(name="odd", implementation=tool)])
+    with (
+        Server(plugins=[plugin]) as server,
+        lms.Client(server.host) as client,
+        client.plugins.tools("mcp/odd") as tools,
+        pytest.raises(lms.LMStudioServerError, match="unexpected call"),
+    ):
+        tools.call_tool("odd", idle_timeout=20)
+
+
+def test_an_engine_that_runs_nothing_at_once_is_refused():
+    class Idle(Engine):
+        parallel = 0
+
+        def generate(self, request):
+            yield "a"
+
+    with pytest.raises(ValueError, match=r"Engine\.parallel must be at least 1"):
+        Server(engine=Idle())
+
+
+def test_what_is_waited_for_has_a_place(server, client):
+    with pytest.raises(ValueError, match="index must be at least 0"):
+        server.wait_tool_run(-1)
+    with pytest.raises(TypeError, match="index must be a whole number"):
+        server.wait_tool_run("a")
+    client.rest(client.predict())
+    with pytest.raises(ValueError, match="count must be at least 0"):
+        server.predictions[0].wait_tokens(-1)
+    with pytest.raises(ValueError, match="identifier must not be empty"):
+        server.load("test-llm", "")

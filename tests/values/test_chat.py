@@ -1,6 +1,7 @@
 """Chats: what may be added and when, copies that share nothing, and the ways to save one."""
 
 import copy
+import datetime
 import json
 import re
 
@@ -525,3 +526,20 @@ def test_a_saved_chat_is_readable_json():
         '{"messages": [{"role": "system", "content": [{"type": "text", "text": "Grüße"}]}]}'
     )
     assert Chat.from_json(Chat("Grüße").to_json().encode()) == Chat("Grüße")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, '{"messages": [' + '{"a":' * 5000 + "1" + "}" * 5000 + "]}"]
+)
+def test_a_saved_chat_that_is_nested_without_end_is_refused(text):
+    with pytest.raises(LMStudioValueError):
+        Chat.from_json(text)
+
+
+def test_arguments_of_tool_calls_that_json_does_not_know_are_written_as_for_a_tool():
+    chat = Chat()
+    chat.add_user_message("hi")
+    day = datetime.date(2026, 11, 30)
+    chat.add_assistant_response("", [ToolCallRequest(name="look", id="1", arguments={"day": day})])
+    (request,) = Chat.from_json(chat.to_json())[-1].tool_calls
+    assert request.arguments == {"day": "2026-11-30"}

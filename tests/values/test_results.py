@@ -213,6 +213,21 @@ def test_c15_a_structured_reply_that_was_cut_short_is_not_parsed(reason, content
     assert str(result) == content
 
 
+@pytest.mark.parametrize(
+    ("content", "parsed"),
+    [
+        ('{"name": "first', None),
+        ("[1, ", None),
+        ('{"name": "first"}', {"name": "first"}),
+        ("[1, 2]", "[1, 2]"),
+        ("yes", "yes"),  # of a grammar
+    ],
+)
+def test_c15_a_structured_reply_that_a_stop_string_has_cut_is_not_parsed(content, parsed):
+    result = result_of(folded(content), stopped_by("stopStringFound"), structured=True)
+    assert result.parsed == parsed
+
+
 @pytest.mark.parametrize("success", [SUCCESS, None])
 def test_c15_a_structured_reply_that_was_cancelled_is_not_parsed(success):
     result = result_of(folded('{"a": 1}'), success, cancelled=True, structured=True)

@@ -133,14 +133,16 @@ class Session:
             if not inspect.isawaitable(result):
                 self.answer(call_id, result)
                 return
-        except Exception as problem:
+        except BaseException as problem:  # an engine's, which must not end the loop
             self.fail(call_id, _as_error(problem))
             return
 
         async def finish() -> None:
             try:
                 self.answer(call_id, await result)
-            except Exception as problem:
+            except asyncio.CancelledError:
+                raise
+            except BaseException as problem:
                 self.fail(call_id, _as_error(problem))
 
         self._spawn(finish())
@@ -177,7 +179,9 @@ class Session:
         async def serve() -> None:
             try:
                 await handlers.serve(self.core, channel, message.get("creationParameter"))
-            except Exception as problem:
+            except asyncio.CancelledError:
+                raise
+            except BaseException as problem:
                 self.close_channel(channel, _as_error(problem))
             else:
                 self.close_channel(channel)
@@ -262,7 +266,7 @@ def _shown(value: Any) -> str:
     return str(value) if value is MISSING or isinstance(value, str) else encode(value)
 
 
-def _as_error(problem: Exception) -> dict[str, Any]:
+def _as_error(problem: BaseException) -> dict[str, Any]:
     if isinstance(problem, EndpointError):
         return problem.error
     logger.debug("a handler failed: %s", Failure(problem))

@@ -12,6 +12,7 @@ import attrs
 
 from .._engines.engine import Engine
 from .._engines.models_on_disk import DEFAULT_HUB, DEFAULT_MODELS, Model
+from .._protocol import argument_checks as checks
 from .changes import Changes
 from .channel import Channel
 from .journal import Journal
@@ -55,6 +56,7 @@ class Core:
         self.parallel: int = (
             options.engine.parallel if options.parallel is None else options.parallel
         )
+        checks.whole(1)("Engine.parallel", self.parallel)
         self.loop: LoopThread = LoopThread()
         self.changes: Changes = Changes()
         self.journal: Journal = Journal()

@@ -151,6 +151,7 @@ class Prediction:
         Raises:
             AssertionError: It ended with fewer, or did not get there in time.
         """
+        checks.whole()("count", count)
         self._changes.wait(
             lambda: self._tokens_sent >= count or self.finished,
             timeout,

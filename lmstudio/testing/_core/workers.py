@@ -61,5 +61,8 @@ def _succeed(future: asyncio.Future[T], result: T) -> None:
 
 
 def _fail(future: asyncio.Future[T], problem: BaseException) -> None:
+    # What is no Exception, as `pytest.fail()` raises, would end the loop, or be its own affair.
+    if isinstance(problem, StopIteration) or not isinstance(problem, Exception):
+        problem = RuntimeError(str(problem) or type(problem).__name__)
     if not future.done():
         future.set_exception(problem)

@@ -97,7 +97,7 @@ class Generation:
         except EndpointError as problem:
             self._end(None, str(problem))
             raise
-        except Exception as problem:
+        except BaseException as problem:  # the engine's, which is a user's
             logger.debug("the engine failed: %s", Failure(problem))
             self._end(None, str(problem) or type(problem).__name__)
             raise
