@@ -13,7 +13,7 @@ from .._api.public import public
 from .._api.shown import shortened, shown
 from .._json.annotations import is_union, to_json_data, unwrap
 from ..errors import LMStudioValueError
-from .tool_annotations import annotated_parameters
+from .tool_annotations import annotated_parameters, without_partial
 from .tool_arguments import (
     BY_NAME,
     Parameters,
@@ -311,6 +311,7 @@ def _parameters(tool: ToolFunctionDef, context_parameter: str | None) -> Paramet
 
 def is_async(function: Any) -> bool:
     """Return whether calling it gives something to be awaited."""
+    function = without_partial(function)
     of_object = type(function).__call__  # where it is no function
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(of_object)
 

@@ -151,6 +151,7 @@ class AsyncBatch(Generic[R]):
         self._head = 0  # in order: the index of the next one
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
+        self._read_after: list[Any] = []  # those that `unfinished()` has read, in order
         self._tally = Tally(total)
         self._bell: LoopInbox = LoopInbox(running_loop())  # wakes the iterating thread
         self._scope = CancelScope(session, cast(Any, self._bell))
@@ -208,8 +209,8 @@ class AsyncBatch(Generic[R]):
         """Return an iterator over all inputs that have no answer, once the batch has ended.
 
         First those that were begun and have no outcome that was given, but for cancelled ones; then
-        those that were not read yet, which it reads as it is asked for them. It may be handed to
-        another batch.
+        those that were not read yet, which it reads as it is asked for them, and keeps: the next
+        one that is asked for has them too. It may be handed to another batch.
 
         Raises:
             LMStudioRuntimeError: The batch goes on: cancel it first.
@@ -222,7 +223,9 @@ class AsyncBatch(Generic[R]):
         # Ctrl-C may have come between two steps of `_read`.
         is_begun = self._count in self._open or self._count in self._without
         fresh = [] if is_begun else list(self._fresh)
-        return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
+        return _Unfinished(
+            deque([*(item for _, item in begun), *fresh]), self._inputs, self._read_after
+        )
 
     def __aiter__(self) -> AsyncIterator[BatchOutcome[R]]:
         """Return an iterator, an object of its own.
@@ -272,6 +275,7 @@ class AsyncBatch(Generic[R]):
         iterator = self._iterator
         if iterator is not None and iterator() is None:
             self.cancel(_LEFT)  # does nothing after the end
+            self._tally.end()
 
     async def __anext__(self) -> BatchOutcome[R]:
         """Return the next outcome.
@@ -310,6 +314,7 @@ class AsyncBatch(Generic[R]):
             outcome = await self._next_outcome()
         except BaseException as error:
             self.cancel(_INTERRUPTED)  # does nothing after the end
+            self._tally.end()
             # Of an input, or a function that was given.
             if isinstance(error, (StopIteration, StopAsyncIteration)):
                 raise not_the_end(error) from error
@@ -706,10 +711,15 @@ class _Unfinished:
     """The iterator over the inputs that have no answer."""
 
     def __init__(
-        self, begun: deque[Any], inputs: Iterator[Any] | AsyncIterator[Any] | None
+        self,
+        begun: deque[Any],
+        inputs: Iterator[Any] | AsyncIterator[Any] | None,
+        read_after: list[Any],
     ) -> None:
         self._begun = begun
         self._inputs = inputs
+        self._read_after = read_after
+        self._at = 0  # in these
 
     def __aiter__(self) -> Self:
         return self
@@ -717,14 +727,19 @@ class _Unfinished:
     async def __anext__(self) -> Any:
         if self._begun:
             return self._begun.popleft()
-        if self._inputs is not None:
+        if self._at == len(self._read_after) and self._inputs is not None:
             try:
+                # In one step of C, so that Ctrl-C does not lose what was read.
                 if isinstance(self._inputs, AsyncIterator):
-                    return await anext(self._inputs)
-                return next(self._inputs)
+                    self._read_after.append(await anext(self._inputs))
+                else:
+                    self._read_after.extend(itertools.islice(self._inputs, 1))
             except (StopIteration, StopAsyncIteration):
                 self._inputs = None
-        raise StopAsyncIteration
+        if self._at == len(self._read_after):
+            raise StopAsyncIteration
+        self._at += 1
+        return self._read_after[self._at - 1]
 
 
 def _note_end(news: deque[int], bell: LoopInbox, index: int, _ended: object) -> None:

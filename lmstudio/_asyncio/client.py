@@ -389,6 +389,8 @@ class AsyncClient:
     def cancel_all(self, reason: Any = None) -> None:
         """Cancel everything that runs on this client; it stays usable. Never blocks.
 
+        Only what tools of `act()` have registered with `on_cancel()` of their tokens runs here.
+
         Args:
             reason: Anything; it is found as `cancel_reason` on results.
         """

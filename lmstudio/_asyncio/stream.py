@@ -14,7 +14,8 @@ from .._api.public import public
 from .._concurrency import fork
 from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed
-from .._prediction.prediction import END_COMES, Prediction
+from .._connection.call import END
+from .._prediction.prediction import Prediction
 from .._prediction.right_to_read import Place
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import LlmPredictionFragment, LlmPredictionStats, PredictionResult, T_co
@@ -182,11 +183,17 @@ class AsyncPredictionStream(Prediction[T_co]):
     def result(self) -> PredictionResult[T_co]:
         """Return the result of a prediction that has ended. It never waits.
 
+        What has arrived and was not read is read here. After a cancel it is what is known, and the
+        callbacks of the end are left to `wait_for_result()`.
+
         Raises:
-            LMStudioRuntimeError: It has not ended; `wait_for_result()` waits.
+            LMStudioRuntimeError: It has not ended, or another task reads it; `wait_for_result()`
+                waits.
             LMStudioError: What ended the prediction; each call raises a new exception.
         """
         self._notice_if_left()
+        if not self._call.claim and self.done() and not self._is_read_by_another():
+            self._read_the_rest()
         if not self._call.claim:
             raise LMStudioRuntimeError(
                 "The prediction has not ended: iterate over it, or await wait_for_result()."
@@ -196,6 +203,22 @@ class AsyncPredictionStream(Prediction[T_co]):
             if known is not None:
                 return known
         return self._reader.outcome()
+
+    def _read_the_rest(self) -> None:
+        """Read what has ended to its end, and run the callbacks of that."""
+        self._check_loop()
+        self._is_read = True
+        try:
+            while self._reader.advance(self._take_or_end) is not None:
+                pass
+        except Exception:  # of a callback, or the server's garbage
+            self._end_by_exception()
+            raise
+        finally:
+            self._is_read = False
+            self._call.notify()
+        if self._reader.is_at_end:
+            self._finish_reading()
 
     async def wait_for_result(self, timeout: float | None = None) -> PredictionResult[T_co]:
         """Return the result, waiting for it and starting the prediction if need be.
@@ -308,9 +331,10 @@ class AsyncPredictionStream(Prediction[T_co]):
                         fragment = self._reader.advance(self._inbox.take)
                         break
                     except DeadlinePassed:
-                        has_ended = self._call.outcome is not None  # END comes in a moment
-                        until = Deadline(END_COMES) if has_ended else deadline
-                        if not await self._inbox.wait(until):
+                        if self._call.outcome is not None:
+                            fragment = self._reader.advance(self._take_or_end)
+                            break
+                        if not await self._inbox.wait(deadline):
                             return False
                 if fragment is None:
                     return True
@@ -320,6 +344,16 @@ class AsyncPredictionStream(Prediction[T_co]):
         finally:
             self._is_read = False
             self._call.notify()
+
+    def _take_or_end(self) -> Any:
+        """Return the next item of what has ended.
+
+        Its outcome is stored after all that came was put, and before END is.
+        """
+        try:
+            return self._inbox.take()
+        except DeadlinePassed:
+            return END
 
     def _is_free_for(self, iterator: AsyncFragmentIterator) -> bool:
         """Let an iterator be what reads for good; return False if something else does.

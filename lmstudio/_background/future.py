@@ -76,6 +76,8 @@ class BackgroundCall(Future[T]):
     def cancel(self, reason: Any = None) -> bool:
         """Stop the operation; it never blocks. The future is done a little later.
 
+        Only what a tool of `act()` has registered with `on_cancel()` of its token runs here.
+
         Args:
             reason: Anything; it is found as `cancel_reason` on the result, or as `reason` on the
                 error.
@@ -83,7 +85,8 @@ class BackgroundCall(Future[T]):
         Returns:
             True for the caller that stopped it; False for all others, and after the end.
         """
-        return self._stop(reason)
+        # Not by `done()`, which waits for a lock that this very thread may hold.
+        return self._state != "FINISHED" and self._stop(reason)
 
     def result(self, timeout: float | None = None) -> T:
         """Return the result, waiting for it for `timeout` seconds at most (None: no limit).

@@ -135,6 +135,7 @@ class Batch(Generic[R]):
         self._head = 0  # in order: the index of the next one
         self._given: int | None = None  # whose outcome was given last; it is kept until the next
         self._without: dict[int, Any] = {}  # inputs that were begun and have no answer
+        self._read_after: list[Any] = []  # those that `unfinished()` has read, in order
         self._tally = Tally(total)
         self._bell: queue.SimpleQueue[Any] = queue.SimpleQueue()  # wakes the iterating thread
         self._scope = CancelScope(session, self._bell)
@@ -194,8 +195,8 @@ class Batch(Generic[R]):
         """Return an iterator over all inputs that have no answer, once the batch has ended.
 
         First those that were begun and have no outcome that was given, but for cancelled ones; then
-        those that were not read yet, which it reads as it is asked for them. It may be handed to
-        another batch.
+        those that were not read yet, which it reads as it is asked for them, and keeps: the next
+        one that is asked for has them too. It may be handed to another batch.
 
         Raises:
             LMStudioRuntimeError: The batch goes on: cancel it first.
@@ -208,7 +209,9 @@ class Batch(Generic[R]):
         # Ctrl-C may have come between two steps of `_read`.
         is_begun = self._count in self._open or self._count in self._without
         fresh = [] if is_begun else list(self._fresh)
-        return _Unfinished(deque([*(item for _, item in begun), *fresh]), self._inputs)
+        return _Unfinished(
+            deque([*(item for _, item in begun), *fresh]), self._inputs, self._read_after
+        )
 
     def __iter__(self) -> Iterator[BatchOutcome[R]]:
         """Return an iterator, an object of its own.
@@ -249,6 +252,7 @@ class Batch(Generic[R]):
         iterator = self._iterator
         if iterator is not None and iterator() is None:
             self.cancel(_LEFT)  # does nothing after the end
+            self._tally.end()
 
     def __next__(self) -> BatchOutcome[R]:
         """Return the next outcome.
@@ -286,6 +290,7 @@ class Batch(Generic[R]):
             outcome = self._next_outcome()
         except BaseException as error:
             self.cancel(_INTERRUPTED)  # does nothing after the end
+            self._tally.end()
             if isinstance(error, StopIteration):  # of an input, or a function that was given
                 raise not_the_end(error) from error
             raise
@@ -668,9 +673,13 @@ class _BatchIterator(Generic[R]):
 class _Unfinished:
     """The iterator over the inputs that have no answer."""
 
-    def __init__(self, begun: deque[Any], inputs: Iterator[Any] | None) -> None:
+    def __init__(
+        self, begun: deque[Any], inputs: Iterator[Any] | None, read_after: list[Any]
+    ) -> None:
         self._begun = begun
         self._inputs = inputs
+        self._read_after = read_after
+        self._at = 0  # in these
 
     def __iter__(self) -> Self:
         return self
@@ -678,12 +687,16 @@ class _Unfinished:
     def __next__(self) -> Any:
         if self._begun:
             return self._begun.popleft()
-        if self._inputs is not None:
+        if self._at == len(self._read_after) and self._inputs is not None:
             try:
-                return next(self._inputs)
+                # In one step of C, so that Ctrl-C does not lose what was read.
+                self._read_after.extend(itertools.islice(self._inputs, 1))
             except StopIteration:
                 self._inputs = None
-        raise StopIteration
+        if self._at == len(self._read_after):
+            raise StopIteration
+        self._at += 1
+        return self._read_after[self._at - 1]
 
 
 def _note_end(news: deque[int], bell: queue.SimpleQueue[Any], index: int, _ended: object) -> None:

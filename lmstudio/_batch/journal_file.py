@@ -115,7 +115,8 @@ class JournalFile:
             key = found.st_dev, found.st_ino
             if not lock(file) and not self._take_over(key, file):
                 raise LMStudioRuntimeError(
-                    f"Another batch writes the journal {self._path!r}. Wait for it, or stop it."
+                    f"Another batch writes the journal {self._path!r}. Wait for it, or "
+                    "stop it and drop it (del batch)."
                 )
             _open[key] = self
             if is_new and self._journal.fsync:

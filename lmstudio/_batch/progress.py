@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import sys
 import weakref
 from collections.abc import Callable
@@ -59,11 +60,12 @@ def show_progress(
     if progress is None:
         return ProgressDisplay()
     if callable(progress):
+        if _takes_two(progress):
+            return _PairFunction(progress, gate)
         try:
             check_callback("progress", progress, "numbers")
         except LMStudioValueError:
-            check_callback("progress", progress, "done", "total")
-            return _PairFunction(progress, gate)
+            check_callback("progress", progress, "done", "total")  # which says what is wrong
         return _Function(progress, gate)
     makers: dict[object, Callable[[int | None], ProgressDisplay]] = {"rich": _Rich, "tqdm": _Tqdm}
     if progress not in makers:
@@ -78,6 +80,16 @@ def show_progress(
         ) from None
     weakref.finalize(owner, _close_here, display, fork.current)
     return display
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether it has two parameters; the total, which may be None, may have a default."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a function of C that tells nothing of itself
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) == 2
 
 
 def _close_here(display: ProgressDisplay, process: object) -> None:

@@ -91,4 +91,6 @@ def restore(record: dict[str, Any], response_type: type | None) -> Any:
 
 
 # What errors of some classes have, and a record has not.
-_LACKING = {"server_error": None, "close_code": None, "reason": None}
+_LACKING = dict.fromkeys(
+    ("server_error", "close_code", "reason", "raw_content", "tool_name", "tool_arguments")
+)

@@ -8,26 +8,27 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .._api.callbacks import check_callable, not_the_end
+from .._api.callbacks import check_callable, check_callback, not_the_end
 from .._api.public import public
 from .._api.warn import called_from, callers_place
 from .._background.callback_queue import CallbackQueue
 from .._background.future import BackgroundCall
 from .._background.thread import add, check_interval
 from .._concurrency.callback_gate import CallbackGate, Dispatch
-from .._concurrency.cancel_token import CancelEvent, CancelToken, check_events
+from .._concurrency.cancel_token import CancelEvent, attach, check_events
 from .._concurrency.threads import start_daemon
 from .._config.embedding_load_options import EmbeddingLoadModelConfig
 from .._config.from_user import Config, read_config
 from .._config.llm_load_options import LlmLoadModelConfig
 from .._config.prediction_options import LlmPredictionConfig
 from .._config.to_wire import structured_setting
+from .._connection.scope import EventToken
 from .._connection.session import Session
 from .._handles.downloaded import DownloadedEmbeddingModel, DownloadedLlm
 from .._handles.llm import LLM
 from .._handles.namespaces import EmbeddingNamespace, LlmNamespace
 from .._values.results import LlmPredictionFragment, kind_of
-from ..errors import LMStudioValueError
+from ..errors import LMStudioRuntimeError, LMStudioValueError
 from . import default_client
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ def run_in_background(
 
     Thread safety: may be called in any thread.
     """
-    token = CancelToken()
+    token = EventToken()
     callbacks = CallbackQueue(
         _gate_of(call, arguments),
         dispatch,
@@ -112,7 +113,9 @@ def run_in_background(
         name = _name_of_progress(call)
         if options.get(name) is not None:
             raise LMStudioValueError(f"on_progress and {name} are one and the same. Use one.")
-        options[name] = on_progress
+        options[name] = (
+            _progress_alone(on_progress) if name.startswith("on_prompt") else on_progress
+        )
     for name, callback in options.items():
         if name.startswith("on_") and callback is not None:
             check_callable(name, callback)
@@ -122,7 +125,8 @@ def run_in_background(
     if callbacks.takes_text:
         also = options.get("on_prediction_fragment")
         options["on_prediction_fragment"] = _text_taker(callbacks, also)
-    options["cancel_event"] = [token, *callbacks.closed, *check_events(cancel_event)]
+    events = [*callbacks.closed, *check_events(cancel_event)]
+    options["cancel_event"] = token
     _check_arguments(call, arguments, options)
     _read_config(call, arguments, options)
     future: BackgroundCall[T] = BackgroundCall(token.cancel)
@@ -134,10 +138,16 @@ def run_in_background(
         result: Any = None
         error: BaseException | None = None
         try:
+            attach(token, events)  # here: to look at some event may take a while
             with called_from(place):
                 result = call(*arguments, **options)
         except BaseException as caught:
             error = caught
+        try:
+            token.check_events()
+        except LMStudioRuntimeError as broken:  # an event, which has cancelled it
+            error = broken
+        token.retire()
         callbacks.bring_text()  # first, as with streams: who waits for the result has had the text
         error = callbacks.failure or (error and not_the_end(error))
         try:
@@ -164,6 +174,16 @@ def _name_of_progress(call: Callable[..., Any]) -> str:
         return "on_progress"
     names = ("on_progress", "on_load_progress", "on_prompt_processing_progress")
     return next((name for name in names if name in parameters), "on_progress")
+
+
+def _progress_alone(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what is told the progress; the round, which only `act()` tells, is left out."""
+    check_callback("on_progress", callback, "progress")
+
+    def tell(progress: float, *_round_index: int) -> None:
+        callback(progress)
+
+    return tell
 
 
 def _check_arguments(

@@ -63,13 +63,17 @@ class CancelToken:
     def after(cls, seconds: float) -> Self:
         """Return a token that cancels itself after `seconds`.
 
+        Somebody must hold it until then: what is started with it does, its callbacks do not.
+
         Raises:
             LMStudioValueError: `seconds` is negative or not a number.
             LMStudioRuntimeError: Python starts no threads any more (it is exiting).
         """
         limit = check_seconds(seconds, "seconds")
         token = cls()
-        if limit is not None:
+        if limit == 0:
+            token.cancel("0 s have passed")
+        elif limit is not None:
             watch(Alarm(limit), token, f"{limit:g} s have passed")
         return token
 
@@ -150,6 +154,8 @@ class CancelToken:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, for at most `timeout` seconds; return whether it is set.
 
+        As for an event of `threading`, a `timeout` below 0 is 0.
+
         Raises:
             LMStudioRuntimeError: This is a finaliser, run in a thread that must not wait.
         """
@@ -163,7 +169,9 @@ class CancelToken:
             check_may_wait()
             resume_watching()
             resume_objects()
-            receiver(waiter, Deadline(check_seconds(timeout, "timeout")))()
+            has_passed = isinstance(timeout, (int, float)) and timeout < 0
+            limit = 0.0 if has_passed else check_seconds(timeout, "timeout")
+            receiver(waiter, Deadline(limit))()
         except DeadlinePassed:
             pass
         finally:

@@ -28,7 +28,6 @@ from .right_to_read import Place
 LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
 AT_LEAST = 0.02  # seconds in which `result()` reads what is there, however short its limit is
-END_COMES = 1.0  # seconds in which END follows the outcome, however busy the machine is
 
 
 class Prediction(Generic[T_co]):
@@ -183,7 +182,7 @@ class Prediction(Generic[T_co]):
 
     def _end_of_reading(self, deadline: Deadline) -> float:
         """Return when a read stops between two items, however many there are."""
-        if self.done():  # what is left to take is here, and so is END in a moment
+        if self.done():  # all that is left to take is here
             return math.inf
         return max(deadline.at, monotonic() + AT_LEAST)
 

@@ -22,6 +22,7 @@ from .._concurrency.callback_gate import Dispatch
 from .._concurrency.clock import monotonic
 from .._concurrency.deadline import Deadline, DeadlinePassed, receiver
 from .._concurrency.threads import check_may_wait
+from .._connection.call import END
 from .._values.model_info import LlmInstanceInfo
 from .._values.results import (
     ANSWER,
@@ -33,7 +34,7 @@ from .._values.results import (
 )
 from ..errors import LMStudioRuntimeError, LMStudioTimeoutError
 from .iterator import FragmentIterator
-from .prediction import END_COMES, LEFT, Prediction
+from .prediction import LEFT, Prediction
 from .right_to_read import Place
 
 if TYPE_CHECKING:
@@ -451,7 +452,10 @@ class PredictionStream(Prediction[T_co]):
             except DeadlinePassed:
                 if call.outcome is None:
                     raise
-                return receiver(call.inbox, Deadline(END_COMES))()
+                # Stored after all that came was put, and before END is.
+                with contextlib.suppress(queue.Empty):
+                    return call.inbox.get_nowait()
+                return END
 
         return receive_in_time
 

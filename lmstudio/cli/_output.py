@@ -40,7 +40,7 @@ class Output:
         self.path = None if name == PIPE else Path(os.path.realpath(name))
         self.form = form_of(name, form or source.form)
         self._columns = list(source.columns)
-        self._added = _names(self._columns, self.form, schema)
+        self._added = _names(self._columns, _added(self.form, schema))
         is_csv = source.form == self.form
         self._delimiter = source.delimiter if is_csv else ","
         suffix = "" if self.path is None else self.path.suffix.lower()
@@ -125,7 +125,10 @@ class Output:
         if self.form == "csv":
             cells = [row.cells.get(name) for name in self._columns]
             return self._encoded(self._csv_line([*cells, *values.values()]))
-        added = {self._added[name]: value for name, value in values.items()}
+        # A row of a pipe may have fields that the first one has not.
+        is_taken = any(name in row.cells for name in self._added.values())
+        names = _names([*self._columns, *row.cells], self._added) if is_taken else self._added
+        added = {names[name]: value for name, value in values.items()}
         text = _json({**row.cells, **added}).translate(ESCAPED)
         return self._encoded(text + "\n")
 
@@ -141,16 +144,19 @@ class Output:
         return text.encode("utf-8", "backslashreplace")
 
 
-def _names(columns: list[str], form: str, schema: Any) -> dict[Any, str]:
-    """Return what is added, each with its name, which no column of the user's has."""
+def _added(form: str, schema: Any) -> list[Any]:
+    """Return what is added."""
     if form == "csv":
         fields = schema.get("properties") if isinstance(schema, dict) else None
         properties = [("parsed", name) for name in (fields if isinstance(fields, dict) else ())]
-        added: list[Any] = ["answer", *properties, "error", "stop_reason"]
-    else:
-        parsed = [] if schema is None else ["parsed"]
-        tokens = ["prompt_tokens", "predicted_tokens"]
-        added = ["answer", *parsed, "reasoning", "error", "stop_reason", *tokens]
+        return ["answer", *properties, "error", "stop_reason"]
+    parsed = [] if schema is None else ["parsed"]
+    tokens = ["prompt_tokens", "predicted_tokens"]
+    return ["answer", *parsed, "reasoning", "error", "stop_reason", *tokens]
+
+
+def _names(columns: list[str], added: Iterable[Any]) -> dict[Any, str]:
+    """Return what is added, each with its name, which no column of the user's has."""
     names: dict[Any, str] = {}
     taken = set(columns)
     for key in added:

@@ -87,6 +87,9 @@ def _choose_file(session: Session, options: argparse.Namespace, is_talk: bool) -
     if own is not None and os.path.exists(own):
         hint = f"Go on with it: --resume {options.save}"
         raise CommandError(f"{options.save} exists already.", hint, code=2)
+    if own is not None and not os.access(own.parent, os.W_OK | os.X_OK):
+        what = f"{options.save}: nothing can be written in the folder {own.parent}."
+        raise CommandError(what, "Make it, or name another file.", code=2)
     is_kept = (is_talk or options.resume is not None) and not options.no_history
     if own is None and is_kept and _has_home():
         session.keep_in(session.folder.new_file)

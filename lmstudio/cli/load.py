@@ -86,7 +86,7 @@ def _check(model: Any, info: Any, options: argparse.Namespace) -> None:
     other = []
     if options.context_length not in (None, info.context_length):
         other.append(f"context {info.context_length}")
-    if options.ttl is not None and options.ttl * 1000 != info.ttl_ms:
+    if options.ttl is not None and max(1, round(options.ttl * 1000)) != info.ttl_ms:
         none = info.ttl_ms is None
         other.append("no --ttl" if none else f"--ttl {info.ttl_ms / 1000:g}")
     if options.gpu is not None:

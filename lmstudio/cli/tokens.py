@@ -35,5 +35,6 @@ def run(options: argparse.Namespace) -> int:
         ids = {"tokens": tokens} if options.ids else {}
         print_json({"model": model.identifier, "count": count, **ids})
     else:
-        print(*(tokens if options.ids else [count]), sep="\n")
+        for number in tokens if options.ids else [count]:
+            print(number)
     return 0

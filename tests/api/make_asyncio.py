@@ -221,14 +221,16 @@ PATCHES = {
         "def __iter__(self) -> Self": "def __aiter__(self) -> Self",
         "def __next__(self)": "def __anext__(self)",
         "    def __anext__(self) -> Any:": "    async def __anext__(self) -> Any:",
-        "                return next(self._inputs)\n            except StopIteration:": (
+        "                self._read_after.extend(itertools.islice(self._inputs, 1))\n"
+        "            except StopIteration:": (
             "                if isinstance(self._inputs, AsyncIterator):\n"
-            "                    return await anext(self._inputs)\n"
-            "                return next(self._inputs)\n"
+            "                    self._read_after.append(await anext(self._inputs))\n"
+            "                else:\n"
+            "                    self._read_after.extend(itertools.islice(self._inputs, 1))\n"
             "            except (StopIteration, StopAsyncIteration):"
         ),
         "def unfinished(self) -> Iterator[Any]": "def unfinished(self) -> AsyncIterator[Any]",
-        "inputs: Iterator[Any] | None)": "inputs: Iterator[Any] | AsyncIterator[Any] | None)",
+        "inputs: Iterator[Any] | None,": "inputs: Iterator[Any] | AsyncIterator[Any] | None,",
         "self._journal.load()": "await in_thread(self._journal.in_turn, self._journal.load)",
         "self._journal.write()": "await in_thread(self._journal.in_turn, self._journal.write)",
         "self._journal.find(task": (

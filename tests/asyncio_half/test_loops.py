@@ -269,3 +269,23 @@ def test_a_task_that_is_cancelled_stops_the_background_call_unless_it_is_shielde
 
 async def _wait(awaitable):
     return await awaitable
+
+
+def test_the_result_of_a_stream_that_is_done_needs_no_wait(held, run_with):
+    async def main(model, started):
+        stream, call = await started(on_message=(told := []).append)
+        call.success()
+        while not stream.done():
+            await asyncio.sleep(0.001)
+        assert stream.result().content == "a"
+        assert [message.text for message in told] == ["a"]
+        assert (await stream.wait_for_result()) is stream.result()
+
+        stream, call = await started()
+        call.error("broken")
+        while not stream.done():
+            await asyncio.sleep(0.001)
+        with pytest.raises(lms.LMStudioServerError, match="broken"):
+            stream.result()
+
+    run_with(main)

@@ -362,3 +362,15 @@ def test_a_write_that_is_repeated_writes_nothing_twice(server, model, path):
 def test_wrong_arguments_are_refused_at_once(arguments, words):
     with pytest.raises(lms.LMStudioValueError, match=words):
         lms.BatchJournal(**{"path": "out.jsonl", **arguments})
+
+
+def test_a_recorded_error_has_what_such_an_error_has(server, model, path):
+    server.hold("predict")
+    worker = Worker(list, model.respond_many(["a"], journal=path))
+    server.expect("predict").packet({"type": "error", "error": {"title": "Out of memory"}})
+    (first,) = worker.result()
+    assert isinstance(first.error, lms.LMStudioPredictionError)
+    (again,) = model.respond_many(["a"], journal=path)
+    assert again.recorded
+    lacking = (again.error.raw_content, again.error.tool_name, again.error.tool_arguments)
+    assert lacking == (None, None, None)

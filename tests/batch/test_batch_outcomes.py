@@ -134,3 +134,43 @@ def test_an_argument_of_another_place_is_told_with_that(model, name, words):
 def test_rows_without_a_prompt_are_told_what_makes_one(model):
     (outcome,) = model.respond_many([{"id": 1, "text": "a"}])
     assert str(outcome.error).endswith("For rows, pass to_prompt=.")
+
+
+def test_what_is_unfinished_can_be_counted_and_then_asked(server, model):
+    inputs = [f"Question {number}" for number in range(8)]
+    batch = model.respond_many(iter(inputs), max_parallel=1, ahead=1, ordered=True)
+    for _ in batch:
+        break
+    rest = list(batch.unfinished())
+    assert rest[-6:] == inputs[-6:]
+    assert list(batch.unfinished()) == rest
+    again = batch.unfinished()
+    assert [next(again), *batch.unfinished()] == [rest[0], *rest]
+    assert [outcome.input for outcome in model.respond_many(again, ordered=True)] == rest[1:]
+
+
+def test_the_clock_of_a_batch_stops_when_it_is_left_or_has_raised(model):
+    batch = model.respond_many(["a", "b", "c"], max_parallel=1)
+    for _ in batch:
+        break
+    assert batch.numbers.ended
+    assert batch.numbers.seconds == batch.numbers.seconds
+
+    batch = model.respond_many(["a"], to_prompt=lambda text: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(batch)
+    assert batch.numbers.seconds == batch.numbers.seconds
+
+
+def test_a_progress_function_may_have_a_default_for_the_total(model):
+    told = []
+
+    def pair(done, total=None):
+        told.append((done, total))
+
+    def numbers(numbers, *, verbose=False):
+        told.append(numbers.done)
+
+    list(model.respond_many(["a"], progress=pair))
+    list(model.respond_many(["a"], progress=numbers))
+    assert told == [(1, 1), 1] or told == [(0, 1), (1, 1), 0, 1]

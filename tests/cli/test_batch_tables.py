@@ -237,3 +237,15 @@ def test_a_very_long_cell_is_read(table):
     table.write_csv([HEADER, ["1", "x" * 200_000, ""]])
     table.run()
     assert len(table.output.read_bytes()) > 400_000
+
+
+def test_a_row_of_a_pipe_keeps_fields_that_the_first_one_has_not(tmp_path, server):
+    lines = Files(tmp_path, [server.host])
+    server.reply("one")
+    server.reply("two")
+    rows = b'{"prompt": "a"}\n{"prompt": "b", "answer": "mine", "error": "own"}\n'
+    out, _ = lines.pipe(rows, "--parallel", 1)
+    first, second = map(json.loads, out.splitlines())
+    assert (first["answer"], first["error"]) == ("one", None)
+    assert (second["answer"], second["error"]) == ("mine", "own")
+    assert (second["answer_2"], second["error_2"]) == ("two", None)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -98,6 +99,19 @@ def test_what_cannot_be_resumed_is_told_with_what_can(server):
         assert terminal.wait_end() == 1
         assert "no saved conversation of that name.\n  --resume 1: About apples" in terminal.text()
     assert len(server.predictions) == 1
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_asked(server, tmp_path):
+    path = tmp_path / "nowhere" / "talk.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "lmstudio", "chat", "--host", server.host, "--save", path, "Hello"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "nothing can be written in the folder" in done.stderr
+    assert not server.predictions
 
 
 def test_a_conversation_is_kept_in_a_file_of_ones_own(server, tmp_path, data_home):
@@ -341,14 +355,15 @@ def test_without_a_home_the_chat_works_and_keeps_nothing(server, tmp_path, monke
     assert not (tmp_path / "~").exists()
 
 
-@pytest.mark.parametrize("name", ["~no-such-user/x", "x" * 300])
-def test_a_path_that_cannot_be_is_told(server, name):
+@pytest.mark.parametrize(("name", "code"), [("~no-such-user/x", 2), ("x" * 300, 0)])
+def test_a_path_that_cannot_be_is_told(server, name, code):
     done = pipe("Hi.", "--host", server.host, "--resume", name)
     assert done.returncode == 1
     assert "There is no file" in done.stderr
     done = pipe("Hi.", "--host", server.host, "--save", name)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("(the conversation is not saved: ")
+    assert done.returncode == code, done.stderr
+    words = "(the conversation is not saved: " if code == 0 else f"lmstudio: {name}: nothing can be"
+    assert done.stderr.startswith(words)
 
 
 def test_a_number_is_one_of_the_list_whatever_lies_in_this_folder(server, tmp_path, monkeypatch):

@@ -467,3 +467,18 @@ def test_a_token_may_be_its_own_reason():
     token.cancel(token)
 
     assert "CancelToken" in repr(token)
+
+
+def test_no_time_at_all_has_passed_at_once():
+    token = lms.CancelToken.after(0)
+    assert token.is_set()
+    assert token.reason == "0 s have passed"
+
+
+def test_a_wait_for_less_than_no_time_only_looks():
+    token = lms.CancelToken()
+    assert token.wait(-0.05) is False
+    token.cancel()
+    assert token.wait(-0.05) is True
+    with pytest.raises(lms.LMStudioValueError):
+        lms.CancelToken().wait("1")

@@ -481,3 +481,65 @@ def test_each_task_that_awaits_a_call_that_failed_gets_an_error_of_its_own(clien
     assert type(first) is type(second) is lms.LMStudioModelNotFoundError
     assert first is not second
     assert first.args == second.args
+
+
+def test_a_function_of_ones_own_gets_one_event(server):
+    seen, go_on = [], threading.Event()
+
+    def work(count, *, cancel_event):
+        seen.append(count)
+        assert cancel_event.wait(10)
+        return cancel_event.reason, cancel_event.is_set()
+
+    future = lms.run_in_background(work, 3, cancel_event=[go_on, threading.Event()])
+    go_on.set()
+    assert future.result(LIMIT) == ("cancel_event was set", True)
+    assert seen == [3]
+
+
+def test_only_who_stopped_a_call_is_told_so(server, model):
+    future = lms.run_in_background(model.respond, "hi")
+    assert future.result(LIMIT).content
+    assert future.cancel("late") is False
+
+    server.hold("predict")
+    event = threading.Event()
+    future = lms.run_in_background(model.respond, "hi", cancel_event=event)
+    call = server.expect("predict")
+    event.set()
+    call.expect_cancel()
+    assert future.cancel("later than the event") is False
+    call.success("userStopped")
+    assert future.result(LIMIT).cancel_reason == "cancel_event was set"
+
+
+def test_an_event_that_breaks_while_a_function_runs_is_told():
+    class Event:
+        is_broken = False
+
+        def is_set(self):
+            if self.is_broken:
+                raise OSError("gone")
+            return False
+
+    event, started = Event(), threading.Event()
+
+    def work(*, cancel_event):
+        started.set()
+        return cancel_event.wait(10)
+
+    future = lms.run_in_background(work, cancel_event=event)
+    assert started.wait(LIMIT)
+    event.is_broken = True
+    with pytest.raises(lms.LMStudioRuntimeError, match="gone"):
+        future.result(LIMIT)
+
+
+def test_on_progress_of_an_agent_is_told_the_progress_alone(server, model):
+    def add(a: int) -> int:
+        """Add."""
+        return a
+
+    shares = []
+    lms.run_in_background(model.act, "hi", [add], on_progress=shares.append).result(LIMIT)
+    assert shares[-1] == 1.0
