@@ -106,6 +106,18 @@ class Worker(threading.Thread):
         return error
 
 
+class BreakableEvent:
+    """An event of another type, whose `is_set()` raises once it is broken."""
+
+    def __init__(self) -> None:
+        self.is_broken = False
+
+    def is_set(self) -> bool:
+        if self.is_broken:
+            raise OSError("the other process is gone")
+        return False
+
+
 def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> None:
     """Return once a condition holds of which nothing can tell us; fail if it does not in time."""
     deadline = time.monotonic() + timeout

@@ -27,7 +27,7 @@ from .right_to_read import Place
 
 LEFT = "the loop over the stream was left"
 _RAISED = "a callback raised an exception"
-AT_LEAST = 0.02  # seconds in which `result()` reads what is there, however short its limit is
+_AT_LEAST = 0.02  # seconds in which `result()` reads what is there, however short its limit is
 
 
 class Prediction(Generic[T_co]):
@@ -184,7 +184,7 @@ class Prediction(Generic[T_co]):
         """Return when a read stops between two items, however many there are."""
         if self.done():  # all that is left to take is here
             return math.inf
-        return max(deadline.at, monotonic() + AT_LEAST)
+        return max(deadline.at, monotonic() + _AT_LEAST)
 
     def _notice_if_left(self) -> bool:
         """Cancel it if the loop over it was left; return whether it was.

@@ -5,7 +5,7 @@ import time
 import pytest
 from agent.act_cancelling import assert_acts_again, in_a_tool, start
 from agent.acting import results
-from helpers import cancels, creates, eventually, time_passes, valid_chat
+from helpers import BreakableEvent, cancels, creates, eventually, time_passes, valid_chat
 
 import lmstudio as lms
 from lmstudio._agent import act as _act
@@ -147,15 +147,7 @@ def test_a_tool_may_run_longer_than_the_server_may_be_silent(held, model, waitin
 
 
 def test_an_event_that_cannot_be_asked_fails_act(held, model, waiting_tools, chat):
-    class Broken:
-        is_broken = False
-
-        def is_set(self):
-            if self.is_broken:
-                raise OSError("the peer is gone")
-            return False
-
-    event = Broken()
+    event = BreakableEvent()
     worker = start(model, chat, waiting_tools, cancel_event=event)
     call = held.expect("predict")
     event.is_broken = True
@@ -164,7 +156,7 @@ def test_an_event_that_cannot_be_asked_fails_act(held, model, waiting_tools, cha
 
     error = worker.error()
     assert isinstance(error, lms.LMStudioRuntimeError)
-    assert "the peer is gone" in str(error)
+    assert "the other process is gone" in str(error)
 
 
 @pytest.mark.usefixtures("patient_first_look")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from asyncio_half.halves import Loop, Threads, in_the_middle
-from helpers import Worker, cancels, creates, eventually, time_passes
+from helpers import BreakableEvent, Worker, cancels, creates, eventually, time_passes
 
 import lmstudio as lms
 
@@ -300,15 +300,7 @@ def test_an_event_stops_a_prediction_in_every_phase(held, half, kind, phase):
 
 
 def test_an_is_set_that_raises_fails_its_call_and_no_other(held, half):
-    class Event:
-        is_broken = False
-
-        def is_set(self):
-            if self.is_broken:
-                raise ZeroDivisionError
-            return False
-
-    event = Event()
+    event = BreakableEvent()
     broken = half.started(cancel_event=event)
     call = held.expect("predict")
     event.is_broken = True

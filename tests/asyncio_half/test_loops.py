@@ -275,16 +275,14 @@ def test_the_result_of_a_stream_that_is_done_needs_no_wait(held, run_with):
     async def main(model, started):
         stream, call = await started(on_message=(told := []).append)
         call.success()
-        while not stream.done():
-            await asyncio.sleep(0.001)
+        await turns(stream.done)
         assert stream.result().content == "a"
         assert [message.text for message in told] == ["a"]
         assert (await stream.wait_for_result()) is stream.result()
 
         stream, call = await started()
         call.error("broken")
-        while not stream.done():
-            await asyncio.sleep(0.001)
+        await turns(stream.done)
         with pytest.raises(lms.LMStudioServerError, match="broken"):
             stream.result()
 

@@ -36,6 +36,15 @@ def nothing_was_started(monkeypatch):
 
 
 NEVER = "time.sleep(600)"
+ENDS_WHEN_ASKED = """
+from lmstudio.testing import Server
+with Server() as server:
+    with open({!r}, "w") as file:
+        file.write(json.dumps({{"port": server.port}}))
+    while not server.received(endpoint="requestShutdown"):
+        time.sleep(0.01)
+    time.sleep(0.1)  # the answer goes out
+"""
 
 
 def test_what_is_installed_is_started_and_its_host_can_be_used(fake, caplog):
@@ -216,20 +225,8 @@ def test_what_has_answered_is_started_again_however_late_its_end_is_told(fake, m
     assert [entry["name"] for entry in fake.started()] == ["llmster", "llmster"]
 
 
-ENDS_SLOWLY = """
-from lmstudio.testing import Server
-with Server() as server:
-    with open({!r}, "w") as file:
-        file.write(json.dumps({{"port": server.port}}))
-    while not server.received(endpoint="requestShutdown"):
-        time.sleep(0.01)
-    time.sleep(0.1)  # the answer goes out
-time.sleep(1)
-"""
-
-
 def test_what_was_asked_to_end_and_takes_its_time_is_started_again(fake):
-    fake.name(fake.program("llmster", ENDS_SLOWLY.format(str(fake.info))))
+    fake.name(fake.program("llmster", ENDS_WHEN_ASKED.format(str(fake.info)) + "time.sleep(1)"))
     host = lms.start_local(LIMIT)
     with contextlib.closing(lms.Client(host)) as client:
         client.system.request_shutdown()
@@ -556,17 +553,6 @@ def test_what_was_started_and_ends_leaves_no_process_behind(fake):
     os.kill(started["pid"], 15)
 
     wait_until_it_ends(started)
-
-
-ENDS_WHEN_ASKED = """
-from lmstudio.testing import Server
-with Server() as server:
-    with open({!r}, "w") as file:
-        file.write(json.dumps({{"port": server.port}}))
-    while not server.received(endpoint="requestShutdown"):
-        time.sleep(0.01)
-    time.sleep(0.1)  # the answer goes out
-"""
 
 
 def test_what_was_started_ends_when_it_is_asked_to(fake):

@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 from desktop.background import LIMIT
+from helpers import BreakableEvent
 
 import lmstudio as lms
 
@@ -514,15 +515,7 @@ def test_only_who_stopped_a_call_is_told_so(server, model):
 
 
 def test_an_event_that_breaks_while_a_function_runs_is_told():
-    class Event:
-        is_broken = False
-
-        def is_set(self):
-            if self.is_broken:
-                raise OSError("gone")
-            return False
-
-    event, started = Event(), threading.Event()
+    event, started = BreakableEvent(), threading.Event()
 
     def work(*, cancel_event):
         started.set()

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from helpers import Worker, assert_usable, cancels, eventually
+from helpers import BreakableEvent, Worker, assert_usable, cancels, eventually
 
 import lmstudio as lms
 
@@ -337,15 +337,7 @@ def test_a_wrong_event_is_refused_before_anything_is_sent(held, model):
 
 
 def test_an_is_set_that_raises_fails_its_call(held, model):
-    class Breaking:
-        is_broken = False
-
-        def is_set(self):
-            if self.is_broken:
-                raise OSError("the other process is gone")
-            return False
-
-    event = Breaking()
+    event = BreakableEvent()
     worker = Worker(lambda: model.respond("hi", cancel_event=event))
     call = held.expect("predict")
     event.is_broken = True
