@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ._answers import Answer
-from ._input import PIPE, Input, Row, form_of
+from ._input import PIPE, FileError, Input, Row, form_of
 from ._screen import ESCAPED, clean
 
 __all__ = ["Output"]
@@ -123,6 +123,13 @@ class Output:
     def _line(self, row: Row, answer: Answer) -> bytes:
         values = _values(answer, self._added)
         if self.form == "csv":
+            if not row.cells.keys() <= set(self._columns):  # of a pipe, whose first row it knows
+                name = next(name for name in row.cells if name not in self._columns)
+                raise FileError(
+                    f"Line {row.line} has the field {name!r}, which the first row has not, and a "
+                    "CSV file has the columns of the first one.",
+                    "Write JSON lines: to a file named .jsonl, or with --format jsonl.",
+                )
             cells = [row.cells.get(name) for name in self._columns]
             return self._encoded(self._csv_line([*cells, *values.values()]))
         # A row of a pipe may have fields that the first one has not.

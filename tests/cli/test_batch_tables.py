@@ -249,3 +249,12 @@ def test_a_row_of_a_pipe_keeps_fields_that_the_first_one_has_not(tmp_path, serve
     assert (first["answer"], first["error"]) == ("one", None)
     assert (second["answer"], second["error"]) == ("mine", "own")
     assert (second["answer_2"], second["error_2"]) == ("two", None)
+
+
+def test_a_field_for_which_a_csv_has_no_column_is_told_and_not_dropped(tmp_path, server):
+    lines = Files(tmp_path, [server.host])
+    rows = b'{"prompt": "a"}\n{"prompt": "b", "note": "keep me"}\n'
+    _, said = lines.pipe(rows, "--parallel", 1, output=tmp_path / "out.csv", code=1)
+    assert "Line 2 has the field 'note'" in said
+    assert "--format jsonl" in said
+    assert "Traceback" not in said
