@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-LIMIT = 30.0  # seconds
+from cli.commands import LIMIT
 
 
 class Files:

@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from cli.commands import LIMIT
 from helpers import WINDOWS, needs_terminal
-
-LIMIT = 15.0  # seconds
 
 
 def chat(server, *options, **settings):
@@ -101,5 +100,5 @@ def pipe(text, *options, **environment):
         env={**os.environ, "PYTHONUTF8": "1", **environment},
         encoding="utf-8" if is_text else None,
         errors="surrogateescape" if is_text else None,
-        timeout=2 * LIMIT,
+        timeout=LIMIT,
     )

@@ -7,7 +7,7 @@ import sys
 import pytest
 from helpers import WINDOWS, needs_terminal
 
-LIMIT = 15.0  # seconds
+LIMIT = 90.0 if WINDOWS else 30.0  # seconds that a program may take on a busy machine
 PROGRAM = [sys.executable, "-m", "lmstudio"]
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.commands import LIMIT
 from helpers import eventually
 
 from lmstudio.__main__ import main
@@ -18,7 +19,6 @@ from lmstudio.testing import Model, Server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)\n```", PAGE, re.MULTILINE | re.DOTALL)
-LIMIT = 30.0  # seconds
 
 
 @pytest.fixture

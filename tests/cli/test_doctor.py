@@ -9,13 +9,13 @@ import subprocess
 import sys
 
 import pytest
+from cli.commands import LIMIT
 from helpers import HOME, WINDOWS
 from tls_proxy import AUTHORITY, TlsProxy
 
 import lmstudio
 from lmstudio.testing import Server
 
-LIMIT = 30.0  # seconds
 TOKEN = "sk-lm-abcdefgh:ABCDEFGHIJKLMNOPQRST"
 OTHER_TOKEN = TOKEN.replace("a", "b")
 
