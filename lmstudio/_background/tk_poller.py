@@ -19,6 +19,7 @@ _BUSY = 20  # milliseconds between two looks while something runs
 _IDLE = 500  # each look costs a quarter of a millisecond, nearly all of it Tk's own timer
 _LOOKS_WHEN_BUSY = 25  # so many times it looks again soon after it was given something
 CLOSED_REASON = "the window was closed"
+_TAG = "lmstudio-closed"  # on its widgets: a user's `bind` replaces only what has their own names
 
 
 class Operation(Protocol):
@@ -41,6 +42,8 @@ class TkPoller:
         self.interpreter = root.tk
         self._root = root
         self._command = root.register(self._look)  # once, not for each look
+        root.bind_class(_TAG, "<Destroy>", self._on_destroy)
+        self._watch(root)
         self._thread = threading.get_ident()
         self._waiting: deque[tuple[CancelToken, Callable[[], object]]] = deque()
         self._begun: deque[weakref.ref[Operation]] = deque()
@@ -55,9 +58,15 @@ class TkPoller:
         name = str(widget)
         if name not in self._open:
             self._open[name] = weakref.WeakSet()
-            widget.bind("<Destroy>", self._on_destroy, add=True)
+            self._watch(widget)
         self._open[name].add(closed)
         self._look_soon()
+
+    def _watch(self, widget: Any) -> None:
+        """Have `_on_destroy` called before what others have bound, which may stop the event."""
+        tags = self.interpreter.splitlist(self.interpreter.call("bindtags", str(widget)))
+        if _TAG not in tags:
+            self.interpreter.call("bindtags", str(widget), (_TAG, *tags))
 
     def call(self, closed: CancelToken, function: Callable[[], object]) -> None:
         """Have ``function()`` called, unless the token is cancelled by then."""
@@ -102,7 +111,6 @@ class TkPoller:
                 function()
 
     def _on_destroy(self, event: Any) -> None:
-        # Children tell their window of their own end, too.
         for closed in tuple(self._open.pop(str(event.widget), ())):
             closed.cancel(CLOSED_REASON)
         if event.widget is self._root:
@@ -123,6 +131,16 @@ def _runs(reference: weakref.ref[Operation]) -> bool:
 _pollers: list[TkPoller] = []
 
 
+def is_open(widget: Any) -> bool:
+    """Whether a widget has not been destroyed."""
+    from tkinter import TclError
+
+    try:
+        return bool(widget.winfo_exists())
+    except TclError:  # its whole application was
+        return False
+
+
 def poller_of(widget: Any) -> TkPoller:
     """Return the one that serves a widget, in Tk's thread."""
     for poller in _pollers:
@@ -130,6 +148,5 @@ def poller_of(widget: Any) -> TkPoller:
             return poller
     root = widget.nametowidget(".")
     poller = TkPoller(root)
-    root.bind("<Destroy>", poller._on_destroy, add=True)
     _pollers.append(poller)
     return poller

@@ -15,7 +15,7 @@ from .._api.public import public
 from .._api.shown import shown
 from .._concurrency.cancel_token import CancelToken
 from ..errors import LMStudioRuntimeError, LMStudioValueError
-from .tk_poller import CLOSED_REASON, Operation, poller_of
+from .tk_poller import CLOSED_REASON, Operation, is_open, poller_of
 
 _QT_BINDINGS = ("PySide6", "PyQt6", "PyQt5")
 
@@ -40,12 +40,14 @@ class TkDispatcher:
             widget: A `tkinter.Tk`, `Toplevel` or another widget; when it is destroyed, all ends.
 
         Raises:
-            LMStudioValueError: It is no widget.
+            LMStudioValueError: It is no widget, or was destroyed.
         """
         if not hasattr(widget, "tk") or not hasattr(widget, "after"):
             raise LMStudioValueError(
                 f"TkDispatcher needs a widget of tkinter, not {shown(widget)}."
             )
+        if not is_open(widget):
+            raise LMStudioValueError("TkDispatcher needs a window that is open; it was destroyed.")
         self.closed: CancelToken = CancelToken()
         self._poller = poller_of(widget)
         self._poller.add(self.closed, widget)
@@ -86,11 +88,14 @@ class QtDispatcher:
 
         Raises:
             LMStudioRuntimeError: There is no Qt, or no application yet.
+            LMStudioValueError: `parent` is no QObject.
         """
         core = _qt_core()
         application = core.QCoreApplication.instance()
         if application is None:
             raise LMStudioRuntimeError("Make the QApplication first, then the QtDispatcher.")
+        if parent is not None and not hasattr(parent, "destroyed"):
+            raise LMStudioValueError(f"QtDispatcher needs a window of Qt, not {shown(parent)}.")
         self.closed: CancelToken = CancelToken()
         closed = self.closed
         signal = core.Signal if hasattr(core, "Signal") else core.pyqtSignal

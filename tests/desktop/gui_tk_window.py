@@ -252,6 +252,26 @@ def test_the_dispatcher_keeps_order_survives_errors_and_ends_with_its_widget(mon
     assert dispatch.closed.reason == "the window was closed"
 
 
+def test_the_end_of_a_window_is_noticed_whatever_its_program_binds_to_it():
+    class Compound(tkinter.Frame):
+        def bind(self, *_, **__):
+            raise NotImplementedError  # as customtkinter's widgets of several parts do
+
+    root = tkinter.Tk()
+    compound, told = Compound(root), []
+    inner, outer = lms.TkDispatcher(compound), lms.TkDispatcher(root)
+    root.bind("<Destroy>", told.append)  # without add: it replaces what the window's name has
+    compound.destroy()
+    assert inner.closed.reason == "the window was closed"
+    assert not outer.closed.is_set()
+    root.destroy()
+    assert outer.closed.reason == "the window was closed"
+    assert told
+    for widget in (compound, root):
+        with pytest.raises(lms.LMStudioValueError, match="it was destroyed"):
+            lms.TkDispatcher(widget)
+
+
 def looks(root, seconds):
     """How often Tk looks for functions within a time, while nothing else happens."""
     count, ends = [0], []

@@ -267,6 +267,11 @@ def test_the_dispatcher_ends_with_its_parent_also_when_its_bridge_is_gone(applic
     assert log == [threading.main_thread()]
 
 
+def test_a_parent_that_is_no_object_of_qt_is_refused(application):
+    with pytest.raises(lms.LMStudioValueError, match="needs a window of Qt, not 'window'"):
+        lms.QtDispatcher("window")
+
+
 def test_without_an_application_or_without_qt_the_error_says_what_to_do(monkeypatch):
     program = """
 import lmstudio as lms
