@@ -81,7 +81,7 @@ The server: search, download, log, devices:
 Configuration:
     LlmPredictionConfig, LlmPredictionConfigDict, LlmLoadModelConfig, LlmLoadModelConfigDict,
     EmbeddingLoadModelConfig, EmbeddingLoadModelConfigDict, AnyLoadConfig, GpuSetting,
-    GpuSettingDict, AnyLMStudioStruct, DictObject
+    GpuSettingDict, LlmReasoningParsing, LlmReasoningParsingDict, AnyLMStudioStruct, DictObject
 
 asyncio:
     AsyncClient, AsyncLLM, AsyncEmbeddingModel, AsyncModelHandle, AsyncPredictionStream,
@@ -167,9 +167,11 @@ if TYPE_CHECKING:
         EmbeddingLoadModelConfigDict, GpuSettingDict, LlmLoadModelConfigDict,
     )
     from ._config.prediction_dicts import (
-        LlmPredictionConfigDict, LlmStructuredPredictionSettingDict,
+        LlmPredictionConfigDict, LlmReasoningParsingDict, LlmStructuredPredictionSettingDict,
     )
-    from ._config.prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
+    from ._config.prediction_options import (
+        LlmPredictionConfig, LlmReasoningParsing, LlmStructuredPredictionSetting,
+    )
     from ._config.to_wire import ModelKind, ResponseSchema
     from ._connection.limits import (
         CallLimits, TimeLimit, get_sync_api_timeout, set_sync_api_timeout,
@@ -278,18 +280,18 @@ __all__ = [
     "LMStudioUnknownMessageWarning", "LMStudioValueError", "LMStudioWebsocketError", "LlmInfo",
     "LlmInstanceInfo", "LlmLoadModelConfig", "LlmLoadModelConfigDict", "LlmNamespace",
     "LlmPredictionConfig", "LlmPredictionConfigDict", "LlmPredictionFragment", "LlmPredictionStats",
-    "LlmStructuredPredictionSetting", "LlmStructuredPredictionSettingDict", "LmLinkLastError",
-    "LmLinkNamespace", "LmLinkPeer", "LmLinkStatus", "LocalFileInput", "LogStream",
-    "ModelDownloadOption", "ModelEvictedCallback", "ModelInfo", "ModelInstanceInfo", "ModelKind",
-    "ModelLoadResult", "ModelLoadingCallback", "ModelProcessingState", "ModelQuantization",
-    "ModelQuery", "ModelQueryDict", "ModelResolvedCallback", "ModelSchema",
-    "ModelSearchResultDownloadOptionData", "ModelSearchResultEntryData",
-    "ModelSearchResultIdentifier", "ModelSearchResultIdentifierCatalog",
-    "ModelSearchResultIdentifierHf", "ModelSpecifier", "ModelSpecifierDict",
-    "ModelSpecifierInstanceReference", "ModelSpecifierQuery", "ParsedDocument", "ParsingCallback",
-    "PluginTool", "PluginTools", "PluginsNamespace", "PredictionFirstTokenCallback",
-    "PredictionFragmentCallback", "PredictionMessageCallback", "PredictionResult",
-    "PredictionRoundResult", "PredictionStream", "PromptDetailsCallback",
+    "LlmReasoningParsing", "LlmReasoningParsingDict", "LlmStructuredPredictionSetting",
+    "LlmStructuredPredictionSettingDict", "LmLinkLastError", "LmLinkNamespace", "LmLinkPeer",
+    "LmLinkStatus", "LocalFileInput", "LogStream", "ModelDownloadOption", "ModelEvictedCallback",
+    "ModelInfo", "ModelInstanceInfo", "ModelKind", "ModelLoadResult", "ModelLoadingCallback",
+    "ModelProcessingState", "ModelQuantization", "ModelQuery", "ModelQueryDict",
+    "ModelResolvedCallback", "ModelSchema", "ModelSearchResultDownloadOptionData",
+    "ModelSearchResultEntryData", "ModelSearchResultIdentifier",
+    "ModelSearchResultIdentifierCatalog", "ModelSearchResultIdentifierHf", "ModelSpecifier",
+    "ModelSpecifierDict", "ModelSpecifierInstanceReference", "ModelSpecifierQuery",
+    "ParsedDocument", "ParsingCallback", "PluginTool", "PluginTools", "PluginsNamespace",
+    "PredictionFirstTokenCallback", "PredictionFragmentCallback", "PredictionMessageCallback",
+    "PredictionResult", "PredictionRoundResult", "PredictionStream", "PromptDetailsCallback",
     "PromptProcessingCallback", "PromptProcessingDetails", "QtDispatcher", "RawFunctionTool",
     "RepositoryNamespace", "ResponseSchema", "RetrievalCallback", "RetrievalEntry",
     "RetrievalProgress", "RetrievalResult", "SerializedLMSExtendedError", "ServerInfo",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ._json.converter import *
     from ._values.messages import *
     from ._values.model_info import *
+    from ._values.results import *
 else:
     __all__, __getattr__, __dir__ = hand_on(
         __name__,
@@ -17,12 +18,12 @@ else:
         DownloadProgressUpdate EmbeddingLoadModelConfig EmbeddingLoadModelConfigDict
         EmbeddingModelInfo EmbeddingModelInstanceInfo FileHandle FileHandleDict GpuSetting LlmInfo
         LlmInstanceInfo LlmLoadModelConfig LlmLoadModelConfigDict LlmPredictionConfig
-        LlmPredictionConfigDict LlmPredictionFragment LlmPredictionStats
-        LlmStructuredPredictionSetting ModelQuery ModelQueryDict
+        LlmPredictionConfigDict LlmPredictionFragment LlmPredictionStats LlmPredictionStopReason
+        LlmReasoningParsing LlmStructuredPredictionSetting ModelQuery ModelQueryDict
         ModelSearchResultDownloadOptionData ModelSearchResultEntryData
         ModelSearchResultIdentifierCatalog ModelSearchResultIdentifierHf
-        ModelSpecifierInstanceReference ModelSpecifierQuery SerializedLMSExtendedError
-        SystemPrompt SystemPromptDict TextData TextDataDict ToolCallRequest ToolCallRequestData
+        ModelSpecifierInstanceReference ModelSpecifierQuery SerializedLMSExtendedError SystemPrompt
+        SystemPromptDict TextData TextDataDict ToolCallRequest ToolCallRequestData
         ToolCallRequestDataDict ToolCallRequestDict ToolCallResultData ToolCallResultDataDict
         ToolResultMessage ToolResultMessageDict UserMessage UserMessageDict
         """,

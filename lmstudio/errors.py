@@ -133,7 +133,7 @@ class SerializedLMSExtendedError:
     def from_dict(cls, data: Mapping[str, Any]) -> "SerializedLMSExtendedError":
         """Read what a server sent, with camelCase keys; others are ignored."""
         # By hand: an error must be readable even if it is malformed, and without cattrs.
-        return cls(**{name: data[key] for name, key in _KEYS.items() if key in data})
+        return cls(**{name: data[key] for name, key in _KEYS.items() if data.get(key) is not None})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dict with camelCase keys, without those that are None."""

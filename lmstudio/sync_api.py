@@ -1,8 +1,9 @@
 """The official package's module of this name: clients, handles and streams."""
 
+import sys
 from typing import TYPE_CHECKING
 
-from ._api.official_path import hand_on
+from ._api.official_path import SyncApi, hand_on
 
 if TYPE_CHECKING:
     from . import *
@@ -19,3 +20,5 @@ else:
         prepare_image set_sync_api_timeout
         """,
     )
+
+sys.modules[__name__].__class__ = SyncApi

@@ -5,6 +5,7 @@ annotations are taken from the source, and private aliases alone are written out
 """
 
 import ast
+import dataclasses
 import inspect
 import itertools
 import re
@@ -176,6 +177,9 @@ def constructor(cls):
         parts = [_field(field) for field in fields if not field.kw_only]
         keywords = [_field(field) for field in fields if field.kw_only]
         return f"({', '.join([*parts, *(['*', *keywords] if keywords else [])])})"
+    if dataclasses.is_dataclass(cls):
+        fields = inspect.signature(cls).parameters.values()
+        return str(inspect.Signature([each.replace(annotation=each.empty) for each in fields]))
     for owner in cls.__mro__:
         if "__init__" in vars(owner) and owner in sources().classes:
             return signature(owner.__init__)[0]

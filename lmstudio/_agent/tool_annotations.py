@@ -34,7 +34,9 @@ def without_partial(f: Any) -> Any:
 def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
     """Yield each parameter with its type, or with ``Parameter.empty``.
 
-    What is returned has no part in it: its annotation may name what only type checkers import.
+    A wrapper's ``**kwargs`` may stand for parameters of which only its annotations tell, where
+    those were copied by hand. What is returned has no part in it: its annotation may name what only
+    type checkers import.
 
     Raises:
         Exception: What Python says of a function without a signature, or of an annotation that
@@ -42,7 +44,14 @@ def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
     """
     function = with_annotations(f)
     of_class = get_type_hints(function, include_extras=True) if inspect.isclass(function) else {}
-    for parameter in inspect.signature(f, **_UNEVALUATED).parameters.values():
+    parameters = dict(inspect.signature(f, **_UNEVALUATED).parameters)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for name, annotation in getattr(function, "__annotations__", {}).items():
+            if name not in parameters and name != "return":
+                parameters[name] = inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation
+                )
+    for parameter in parameters.values():
         annotation = of_class.get(parameter.name, parameter.annotation)
         if annotation is not parameter.empty:
             annotation = _evaluated(annotation, parameter.name, inspect.unwrap(function))

@@ -50,19 +50,22 @@ def parameters_of(f: Any, name: str) -> dict[str, Any]:
             f"The parameters of the tool {name!r} cannot be read: {error}{hint}"
         ) from error
     parameters: dict[str, Any] = {}
+    has_types = any(tp is not p.empty for p, tp in annotated if p.kind in BY_NAME)
     for parameter, tp in annotated:
         key, default = parameter.name, parameter.default
         if parameter.kind not in BY_NAME:
+            if has_types and parameter.kind is not parameter.POSITIONAL_ONLY:
+                continue  # it takes more than a model is told of
             raise LMStudioValueError(
                 f"The tool {name!r} takes {shortened(str(parameter))}: a model can only name "
                 f"arguments. {_WRAP_IT}"
             )
         if tp is parameter.empty:
-            hint = " (of a class, give the method of an object)" if key == "self" else ""
-            raise LMStudioValueError(
-                f"The parameter {key!r} of the tool {name!r} has no annotation; "
-                f"the model has to know its type{hint}."
-            )
+            if key == "self":
+                raise LMStudioValueError(
+                    f"The tool {name!r} needs a 'self': of a class, give the method of an object."
+                )
+            tp = Any
         parameters[key] = tp if default is parameter.empty else {"type": tp, "default": default}
     return parameters
 

@@ -3,8 +3,10 @@
 import contextlib
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, TypedDict, get_args
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeAlias, TypedDict, TypeVar, get_args
 
 import attrs
 
@@ -24,7 +26,12 @@ from .tool_arguments import (
 )
 from .tool_context import TakesContext, ToolCallContext
 
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class _ToolFunctionDefRequired(TypedDict):
@@ -43,7 +50,34 @@ class ToolFunctionDefDict(_ToolFunctionDefRequired, total=False):
     """Called with the arguments by name; None: the tool is described only."""
 
 
-@attrs.frozen(kw_only=True)
+if sys.version_info >= (3, 11):
+
+    class ToolParamDefDict(TypedDict, Generic[T]):
+        """A parameter of a tool, as `ToolFunctionDef` takes it where it has a default."""
+
+        type: type[T]
+        """Its type."""
+        default: NotRequired[T]
+        """What it is if the model does not give it."""
+
+    ParamDefDict: TypeAlias = ToolParamDefDict[Any]
+    """A parameter of a tool that may have a default."""
+else:  # before, no TypedDict is generic
+
+    class _ToolParamDefRequired(TypedDict):
+        type: type[Any]
+
+    class ToolParamDefDict(_ToolParamDefRequired, total=False):
+        """A parameter of a tool, as `ToolFunctionDef` takes it where it has a default."""
+
+        default: Any
+        """What it is if the model does not give it."""
+
+    ParamDefDict: TypeAlias = ToolParamDefDict
+    """A parameter of a tool that may have a default."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)  # not of attrs: programs derive dataclasses of it
 class ToolFunctionDef:
     """A tool: a function, with what a model has to know to call it.
 
@@ -129,7 +163,7 @@ ToolDefinition: TypeAlias = (
 """A tool: a function, one of the classes, or a dict like one, or like a tool in OpenAI's API."""
 
 
-public(ToolFunctionDef, ToolFunctionDefDict, RawFunctionTool)
+public(ToolFunctionDef, ToolFunctionDefDict, ToolParamDefDict, RawFunctionTool)
 
 
 @attrs.frozen
@@ -220,9 +254,10 @@ def _prepare(definition: Any, may_be_async: bool) -> Tool:
     name, implementation = definition.name, definition.implementation
     if not isinstance(name, str) or not name:
         raise LMStudioValueError(f"The name of a tool is a text; {shown(name)} was given.")
-    if not isinstance(definition.description, str):
+    description = "" if definition.description is None else definition.description
+    if not isinstance(description, str):
         raise LMStudioValueError(f"The description of the tool {name!r} is not a string.")
-    description = inspect.cleandoc(definition.description)
+    description = inspect.cleandoc(description)
     if implementation is not None and not callable(implementation):
         raise LMStudioValueError(
             f"The implementation of the tool {name!r} is not a function: {shown(implementation)}."
@@ -252,7 +287,7 @@ def _from_dict(definition: Mapping[str, Any]) -> ToolFunctionDef | RawFunctionTo
         return _from_openai(definition)
     is_raw = "parameters_json_schema" in definition
     cls: Any = RawFunctionTool if is_raw else ToolFunctionDef
-    names = [field.name for field in attrs.fields(cls)]
+    names = [field.name for field in (attrs.fields(cls) if is_raw else fields(cls))]
     if {"implementation", *definition} != set(names):
         raise LMStudioValueError(
             f"A tool as a dict has the keys {', '.join(names)}; "

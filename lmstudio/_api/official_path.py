@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from .public_names import HOME
@@ -34,6 +34,26 @@ def hand_on(module: str, listed: str) -> tuple[list[str], Callable[[str], Any], 
         return getattr(importlib.import_module(__name__.partition(".")[0]), name)
 
     return names, get, lambda: names
+
+
+class SyncApi(ModuleType):
+    """The module `sync_api`, with the two underscored names that programs use."""
+
+    @property
+    def _DEFAULT_TIMEOUT(self) -> Any:
+        return self.get_sync_api_timeout()
+
+    @_DEFAULT_TIMEOUT.setter
+    def _DEFAULT_TIMEOUT(self, seconds: Any) -> None:
+        self.set_sync_api_timeout(seconds)
+
+    @_DEFAULT_TIMEOUT.deleter
+    def _DEFAULT_TIMEOUT(self) -> None:
+        self.set_sync_api_timeout(60.0)  # at the end of a `unittest.mock.patch`
+
+    @property
+    def _reset_default_client(self) -> Any:
+        return self.close_default_client
 
 
 def _is_import(frame: FrameType) -> bool:

@@ -55,8 +55,12 @@ LISTED = {
         "_config.gpu_setting": "GpuSetting",
         "_config.llm_load_options": "LlmLoadModelConfig",
         "_config.load_dicts": "EmbeddingLoadModelConfigDict GpuSettingDict LlmLoadModelConfigDict",
-        "_config.prediction_dicts": "LlmPredictionConfigDict LlmStructuredPredictionSettingDict",
-        "_config.prediction_options": "LlmPredictionConfig LlmStructuredPredictionSetting",
+        "_config.prediction_dicts": """
+            LlmPredictionConfigDict LlmReasoningParsingDict LlmStructuredPredictionSettingDict
+        """,
+        "_config.prediction_options": """
+            LlmPredictionConfig LlmReasoningParsing LlmStructuredPredictionSetting
+        """,
         "_config.to_wire": "ModelKind ResponseSchema",
         "_connection.limits": "CallLimits TimeLimit get_sync_api_timeout set_sync_api_timeout",
         "_connection.start_local": "start_local",
@@ -139,10 +143,11 @@ LISTED = {
 _UNLISTED = {
     home: names.split()
     for home, names in {
+        "_agent.tools": "ParamDefDict ToolParamDefDict",
         "_asyncio.downloaded": "AsyncDownloadedModel",
         "_handles.downloaded": "DEFAULT_TTL DownloadedModel",
         "_json.converter": "LMStudioStruct",
-        "_values.results": "AnyPrediction",
+        "_values.results": "AnyPrediction LlmPredictionStopReason",
     }.items()
 }
 HOME = {

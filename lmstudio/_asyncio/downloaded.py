@@ -19,6 +19,7 @@ from .._requests.loading import (
 )
 from .._values.devices import DeviceIdentifier
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
+from .._values.told import Told
 from .embedding_model import AsyncEmbeddingModel
 from .handle import AsyncModelHandle, AsyncNamespace
 from .llm import AsyncLLM
@@ -37,8 +38,8 @@ C = TypeVar("C", bound=LlmLoadModelConfig | EmbeddingLoadModelConfig | Mapping[s
 I = TypeVar("I", LlmInfo, EmbeddingModelInfo)  # noqa: E741
 
 
-class AsyncDownloadedModel(Generic[H, C, I]):
-    """A model that is there for loading.
+class AsyncDownloadedModel(Told, Generic[H, C, I]):
+    """A model that is there for loading. Two are equal if the same client was told the same.
 
     Thread safety: immutable; the tasks of one event loop.
 
@@ -52,6 +53,7 @@ class AsyncDownloadedModel(Generic[H, C, I]):
     def __init__(self, info: I, namespace: AsyncNamespace) -> None:
         """Describe a model; the lists of downloaded models make these."""
         self.info: I = info
+        self._told: object = info
         self._namespace: AsyncModelNamespace[H, C, I, Any] = cast(Any, namespace)
         self._session = namespace._session
 

@@ -14,6 +14,7 @@ from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
 from .._values.model_search import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
+from .._values.told import Told
 from .handle import namespace_text
 from .lm_link import AsyncLmLinkNamespace
 from .session import AsyncSession
@@ -75,8 +76,8 @@ class AsyncRepositoryNamespace:
         ]
 
 
-class AsyncAvailableModel:
-    """A model that can be downloaded.
+class AsyncAvailableModel(Told):
+    """A model that can be downloaded. Two are equal if the same client was told the same.
 
     Thread safety: immutable; the tasks of one event loop.
 
@@ -89,6 +90,7 @@ class AsyncAvailableModel:
         self.search_result: ModelSearchResultEntryData = structure(
             search_result, ModelSearchResultEntryData
         )
+        self._told = self.search_result
         # As it came: a newer server may put more into it than the typed form can hold.
         self._identifier = search_result["identifier"]
         self._session = session
@@ -119,8 +121,10 @@ class AsyncAvailableModel:
         return [AsyncModelDownloadOption(option, self._session) for option in options]
 
 
-class AsyncModelDownloadOption:
+class AsyncModelDownloadOption(Told):
     """A form in which a model can be downloaded.
+
+    Two are equal if the same client was told the same.
 
     Thread safety: immutable; the tasks of one event loop.
 
@@ -133,6 +137,7 @@ class AsyncModelDownloadOption:
         self.info: ModelSearchResultDownloadOptionData = structure(
             info, ModelSearchResultDownloadOptionData
         )
+        self._told = self.info
         self._session = session
 
     def __repr__(self) -> str:

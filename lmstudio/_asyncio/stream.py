@@ -297,7 +297,8 @@ class AsyncPredictionStream(Prediction[T_co]):
             try:
                 if call.end_is_taken or (call.claim and call.outcome is not None):
                     return True
-                if self._notice_if_left():
+                # Once cancelled, there is only the server's last word to come.
+                if not call.claim and self._notice_if_left():
                     continue
                 if not call.claim and not self._is_read_by_another():
                     if not await self._read_all(deadline):

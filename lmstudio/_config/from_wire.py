@@ -14,9 +14,14 @@ from .from_user import Config, Reported, fits
 from .gpu_setting import GpuSetting
 from .llm_load_options import LlmLoadModelConfig
 from .load_rules import ruled_values
-from .prediction_options import LlmPredictionConfig, LlmStructuredPredictionSetting
+from .prediction_options import (
+    LlmPredictionConfig,
+    LlmReasoningParsing,
+    LlmStructuredPredictionSetting,
+)
 from .to_wire import (
     GPU_SPLIT_KEY,
+    REASONING_KEY,
     SPLIT_STRATEGIES,
     STRUCTURED_KEY,
     ModelKind,
@@ -25,6 +30,7 @@ from .to_wire import (
 )
 
 C = TypeVar("C", bound=Reported)
+_PARSING = {"enabled", "startString", "endString"}  # what is said of the parsing of reasoning
 
 _ENGINES = ("llama", "mlx", "yuzu", "vllm")
 _GPU_DEFAULTS = {"ratio": "max", "num_cpu_expert_layers_ratio": "off"}
@@ -161,6 +167,12 @@ def _from_wire(key: str, value: Any, off: Any) -> Any:
             type=value.get("type", "none"),
             json_schema=value.get("jsonSchema"),
             gbnf_grammar=value.get("gbnfGrammar"),
+        )
+    if key == REASONING_KEY and isinstance(value, Mapping) and value.keys() >= _PARSING:
+        return LlmReasoningParsing(
+            enabled=value["enabled"],
+            start_string=value["startString"],
+            end_string=value["endString"],
         )
     return value
 

@@ -26,7 +26,7 @@ def docs_below(module: str, class_name: str) -> dict[str, str]:
         OSError, TypeError: The source is not there, as in some packed programs.
     """
     tree = ast.parse(inspect.getsource(sys.modules[module]))
-    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    classes = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     body = next((node.body for node in classes if node.name == class_name), [])
     found = {}
     for node, below in itertools.pairwise(body):

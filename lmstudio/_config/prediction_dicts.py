@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from .._api.public import public_module
 from .option import Off, PlainDict
-from .prediction_options import LlmStructuredPredictionSetting
+from .prediction_options import LlmReasoningParsing, LlmStructuredPredictionSetting
 
 
 class _StructuredRequired(TypedDict):
@@ -31,6 +31,28 @@ class LlmStructuredPredictionSettingDict(_StructuredRequired, total=False):
     """With ``json``: a JSON Schema that the reply must fit. None: any JSON."""
     gbnf_grammar: str | None
     """With ``gbnf``: a grammar in llama.cpp's GBNF."""
+
+
+class _ParsingRequired(TypedDict):
+    enabled: bool
+    """Whether it is."""
+
+
+class LlmReasoningParsingDict(_ParsingRequired, total=False):
+    """``LlmReasoningParsing`` as a dict, in either spelling.
+
+    ``help(lmstudio.LlmReasoningParsing)`` says more of each option.
+    """
+
+    startString: str
+    """The text that begins the reasoning, as ``<think>``."""
+    endString: str
+    """The text that ends it, as ``</think>``."""
+
+    start_string: str
+    """The text that begins the reasoning, as ``<think>``."""
+    end_string: str
+    """The text that ends it, as ``</think>``."""
 
 
 class LlmPredictionConfigDict(TypedDict, total=False):
@@ -95,8 +117,8 @@ class LlmPredictionConfigDict(TypedDict, total=False):
     """Whether the model may reason before it answers, where it lets one choose. Default: True."""
     reasoningBudget: int | Off | None
     """How many tokens the model may spend on reasoning. Default: no limit, as False."""
-    reasoningParsing: PlainDict | None
-    """How reasoning is told from the answer, by the texts that begin and end it."""
+    reasoningParsing: LlmReasoningParsing | LlmReasoningParsingDict | None
+    """How reasoning is told from the answer: an `LlmReasoningParsing`, or a dict like one."""
     userMaxImageDimensionPixels: int | Off | None
     """The longer side, in pixels, to which images are scaled down. Default: 1024. False: as is."""
     ignoreModelPreferredMaxImageDimension: bool | None
@@ -168,8 +190,8 @@ class LlmPredictionConfigDict(TypedDict, total=False):
     """Whether the model may reason before it answers, where it lets one choose. Default: True."""
     reasoning_budget: int | Off | None
     """How many tokens the model may spend on reasoning. Default: no limit, as False."""
-    reasoning_parsing: PlainDict | None
-    """How reasoning is told from the answer, by the texts that begin and end it."""
+    reasoning_parsing: LlmReasoningParsing | LlmReasoningParsingDict | None
+    """How reasoning is told from the answer: an `LlmReasoningParsing`, or a dict like one."""
     user_max_image_dimension_pixels: int | Off | None
     """The longer side, in pixels, to which images are scaled down. Default: 1024. False: as is."""
     ignore_model_preferred_max_image_dimension: bool | None

@@ -32,6 +32,19 @@ class LlmStructuredPredictionSetting(Config):
 
 
 @explained
+@attrs.define(kw_only=True, repr=False)
+class LlmReasoningParsing(Config):
+    """How reasoning is told from the answer: by the texts around it."""
+
+    enabled: bool
+    """Whether it is."""
+    start_string: str
+    """The text that begins the reasoning, as ``<think>``."""
+    end_string: str
+    """The text that ends it, as ``</think>``."""
+
+
+@explained
 @attrs.define(kw_only=True, repr=False, getstate_setstate=False)
 class LlmPredictionConfig(Reported):
     """The options of a prediction. None is "not given": the server decides.
@@ -160,8 +173,8 @@ class LlmPredictionConfig(Reported):
     """Whether the model may reason before it answers, where it lets one choose. Default: True."""
     reasoning_budget: int | Off | None = option("llm.prediction.reasoning.budgetTokens", off=1024)
     """How many tokens the model may spend on reasoning. Default: no limit, as False."""
-    reasoning_parsing: PlainDict | None = option("llm.prediction.reasoning.parsing")
-    """How reasoning is told from the answer, by the texts that begin and end it.
+    reasoning_parsing: LlmReasoningParsing | None = option("llm.prediction.reasoning.parsing")
+    """How reasoning is told from the answer: an `LlmReasoningParsing`, or a dict like one.
 
     Default: ``{"enabled": True, "startString": "<think>", "endString": "</think>"}``.
     """

@@ -32,6 +32,7 @@ TOOLS_KEY = "llm.prediction.tools"
 TOOL_CHOICE_KEY = "llm.prediction.toolChoice"
 TOOL_CHOICES = ("auto", "none", "required")
 STRUCTURED_KEY = "llm.prediction.structured"
+REASONING_KEY = "llm.prediction.reasoning.parsing"
 LOGIT_BIAS_KEY = "llm.prediction.llama.logitBias"
 MAX_TOKENS_KEY = "llm.prediction.maxPredictedTokens"
 STOP_STRINGS_KEY = "llm.prediction.stopStrings"

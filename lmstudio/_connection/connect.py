@@ -23,8 +23,10 @@ import websocket
 from websocket import ABNF
 
 from .._api.secret import Secret
+from .._api.shown import shown
 from .._concurrency.deadline import Deadline
 from .._concurrency.threads import start_daemon
+from .._json.whole import error_details
 from ..errors import (
     LMStudioError,
     LMStudioProtocolError,
@@ -32,7 +34,7 @@ from ..errors import (
     LMStudioWebsocketError,
 )
 from .address import Address, Identity
-from .frames import FrameReader, frame_control, frame_text
+from .frames import FrameReader, frame_control, frame_text, goodbye_in_words, read_goodbye
 from .http_exchange import Answer, send_request
 from .route import Route, reason_of
 from .wire import Attempt, Wire, lost
@@ -190,7 +192,7 @@ class Connector:
         send_request(wire, "GET", f"{address.prefix}/{path}", fields, self.route.headers)
         answer = Answer(wire)
         if answer.status != 101:
-            raise OSError(f"it answered with HTTP status {answer.status}")
+            raise OSError(f"it answered with HTTP status {answer.status}{_hint(answer)}")
         accept = b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()).decode()
         if (
             answer.fields.get("sec-websocket-accept") != accept
@@ -213,6 +215,9 @@ class Connector:
             if not data:
                 raise lost()
             left -= len(data)
+        goodbyes = [payload for opcode, payload in reader.controls if opcode == ABNF.OPCODE_CLOSE]
+        if goodbyes and not messages:
+            raise OSError(f"it closed the connection{goodbye_in_words(*read_goodbye(goodbyes[0]))}")
         try:
             reply: Any = json.loads(messages[0].decode())
             success = reply["success"]
@@ -221,9 +226,20 @@ class Connector:
                 f"What answers at {url} does not speak LM Studio's protocol."
             ) from None
         if success is not True:
-            raise _RefusedError(str(reply.get("error")))
+            words = error_details(reply.get("error")).get("title", "no reason was given")
+            raise _RefusedError(str(words))
         logger.debug("connected to %s", url)
         return reader
+
+
+def _hint(answer: Answer) -> str:
+    """Return what to do about an answer that is no websocket."""
+    place = answer.fields.get("location")
+    if 300 <= answer.status < 400 and place:
+        return f", which leads to {shown(place)}. Give the client that address"
+    if answer.status in (401, 403):
+        return ": what stands before LM Studio lets nobody in. Client(headers=...) can name you"
+    return ""
 
 
 def _first_message(reader: FrameReader, data: bytes) -> list[bytes]:

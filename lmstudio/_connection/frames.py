@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from websocket import ABNF
 
+from .._api.shown import shortened
 from ..errors import LMStudioProtocolError
 
 # A longer message is cut into frames of this size: masking a frame holds the GIL, and one of
@@ -60,6 +61,20 @@ def frame_text(payload: bytes) -> bytes:
 def frame_control(opcode: int, payload: bytes) -> bytes:
     """Return a masked control frame: ping, pong or close."""
     return _frame(_FIN | opcode, payload)
+
+
+def read_goodbye(payload: bytes) -> tuple[int | None, str]:
+    """Return the code and the reason in a close frame, as far as it has them."""
+    if len(payload) < 2:
+        return None, ""
+    return int.from_bytes(payload[:2], "big"), payload[2:].decode(errors="replace")
+
+
+def goodbye_in_words(code: int | None, reason: str) -> str:
+    """Return that for the text of an error."""
+    if code is None:
+        return ""
+    return f" (websocket close code {code}{': ' if reason else ''}{shortened(reason)})"
 
 
 def fragment_frame(payload: bytes, *, is_first: bool = False, is_last: bool = False) -> bytes:

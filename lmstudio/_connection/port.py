@@ -85,6 +85,7 @@ class ClientPort:
         self._plan: object = None  # to look for life; None while nothing is awaited
         self._is_watched = False  # whether to look for life though nobody waits
         self._leaves_at: float | None = None  # when it stops to read; set once all is written
+        self._is_broken = False  # nothing can be written, and what is here is read
 
     # -- calls --------------------------------------------------------------------------------
 
@@ -162,11 +163,11 @@ class ClientPort:
                 self._changed()
 
     def _send(self, text: bytes | FragmentedMessage) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self._is_broken:
             try:
                 self.transport.send_text(text)
             except LMStudioError as error:
-                self.fail(error)
+                self._fail_to_write(error)
             else:
                 self._update_interest()
 
@@ -198,7 +199,7 @@ class ClientPort:
             try:
                 self.transport.ping()
             except LMStudioError as error:
-                self.fail(error)
+                self._fail_to_write(error)
             else:
                 self._update_interest()
 
@@ -326,6 +327,25 @@ class ClientPort:
             self._end(call, Outcome(error=error))
         self._start_waiting()
 
+    def _fail_to_write(self, error: LMStudioError) -> None:
+        """Fail, but first take what is here: replies that are complete, and why it ended."""
+        transport = self.transport
+        if transport is None:
+            return
+        self._is_broken = True
+        try:
+            now = monotonic()
+            for payload in transport.receive_rest():
+                self._dispatch(payload, now)
+        except LMStudioError as odd:
+            error = odd
+        except Exception as odd:
+            error = _not_handled(odd)
+        finally:
+            self._is_broken = False
+        if transport is self.transport:
+            self.fail(transport.failure or error)
+
     def _drop(self) -> None:
         transport, self.transport, self._sending = self.transport, None, None
         self._answer_due = self._plan = None
@@ -402,15 +422,19 @@ class ClientPort:
         except LMStudioError as error:
             self.fail(error)
         except Exception as error:  # whatever a server sends, the thread goes on
-            logger.debug("%s: a message failed: %s", self.path, Failure(error))
-            self.fail(LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}"))
+            self.fail(_not_handled(error))
 
     def write_on(self) -> None:
         """Write what there is: a frame more of a message was made, or a message was cut short."""
         self.on_ready(selectors.EVENT_WRITE, monotonic())
 
     def _write_more(self, transport: Transport, now: float) -> None:
-        if transport.flush():
+        try:
+            has_written = transport.flush()
+        except LMStudioError as error:
+            self._fail_to_write(error)
+            return
+        if has_written:
             # A server that takes what we send is not silent, though it may have nothing to say.
             if self._sending is not None:
                 self._sending.sent = now
@@ -480,6 +504,11 @@ def _decode_odd(payload: bytes) -> Any:
         raise LMStudioProtocolError(
             "The server sent something that is not JSON; the connection was closed."
         ) from None
+
+
+def _not_handled(error: Exception) -> LMStudioError:
+    logger.debug("a message failed: %s", Failure(error))
+    return LMStudioProtocolError(f"The server sent what cannot be handled: {error!r}")
 
 
 def _files_are_gone(names: list[str]) -> LMStudioError:

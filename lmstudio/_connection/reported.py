@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._api.shown import shortened, shown
+from .._json.whole import error_details, whole
 from ..errors import LMStudioServerError
 from .call import Call
 
@@ -17,7 +18,7 @@ _NOT_LOADED = (
 
 def reported(call: Call, data: Any) -> LMStudioServerError:
     """Return the error that a server reports of a call."""
-    details = data if isinstance(data, dict) else {"title": str(data)}
+    details = error_details(data)
     endpoint = call.endpoint
     begin = f"{endpoint.notice} error"
     if not endpoint.channel:  # it is "RPC error" for all of them
@@ -31,7 +32,7 @@ def reported(call: Call, data: Any) -> LMStudioServerError:
 
 def refused(call: Call, text: str) -> LMStudioServerError:
     """Return the error of a call that a server does not accept, as a warning of it says."""
-    text = shortened(text)  # it repeats the whole parameter
+    text = shortened(whole(text))  # it repeats the whole parameter
     return LMStudioServerError(
         f"{call.endpoint.label} failed, since LM Studio does not accept the call: {text}"
     )

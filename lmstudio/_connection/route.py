@@ -198,7 +198,8 @@ def _open_tunnel(wire: Wire, proxy: Proxy, address: Address) -> None:
     send_request(wire, "CONNECT", place, {"Host": place}, proxy.headers)
     answer = Answer(wire)
     if answer.status != 200:
-        raise OSError(f"the proxy answered with HTTP status {answer.status}")
+        hint = ": proxy='http://user:password@...' names you" if answer.status == 407 else ""
+        raise OSError(f"the proxy answered with HTTP status {answer.status}{hint}")
     if answer.rest:
         raise OSError("the proxy sent more than its answer")
 

@@ -15,7 +15,14 @@ from collections.abc import Iterator
 from websocket import ABNF
 
 from ..errors import LMStudioConnectionLostError, LMStudioError
-from .frames import FragmentedMessage, FrameReader, frame_control, frame_text
+from .frames import (
+    FragmentedMessage,
+    FrameReader,
+    frame_control,
+    frame_text,
+    goodbye_in_words,
+    read_goodbye,
+)
 
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -38,6 +45,7 @@ class Transport:
         self.failure: LMStudioError | None = None  # why nothing more will come
         self._said_goodbye = False
         self._close_code: int | None = None
+        self._close_reason = ""
         self._reader = reader
         self._outgoing: deque[bytes | memoryview] = deque()
         # Whose frames come after that. Only control frames may stand between those of the first.
@@ -93,6 +101,17 @@ class Transport:
             self._answer_controls()
         if reader.error is not None:
             self.failure = reader.error
+        return messages
+
+    def receive_rest(self) -> list[bytes]:
+        """Return all text messages that are here: nothing can be written, so this is the end."""
+        messages: list[bytes] = []
+        for _ in range(MAX_MESSAGE_BYTES // _CHUNK):
+            with contextlib.suppress(LMStudioConnectionLostError):
+                if self.failure is None and self.has_news():
+                    messages += self.receive()
+                    continue
+            break
         return messages
 
     def send_text(self, text: bytes | FragmentedMessage) -> None:
@@ -202,8 +221,7 @@ class Transport:
                 if opcode == ABNF.OPCODE_PING:
                     ping = payload
                 elif opcode == ABNF.OPCODE_CLOSE:
-                    if len(payload) >= 2:
-                        self._close_code = struct.unpack("!H", payload[:2])[0]
+                    self._close_code, self._close_reason = read_goodbye(payload)
                     self.failure = self._closed()
                     self._messages.clear()  # nothing may follow the answer
                     self.say_goodbye()
@@ -212,10 +230,10 @@ class Transport:
                 self._send(frame_control(ABNF.OPCODE_PONG, ping))
 
     def _closed(self) -> LMStudioConnectionLostError:
-        code = self._close_code
-        words = "" if code is None else f" (websocket close code {code})"
+        words = goodbye_in_words(self._close_code, self._close_reason)
         return LMStudioConnectionLostError(
-            f"LM Studio closed the connection{words}. The next call connects again.", code
+            f"LM Studio closed the connection{words}. The next call connects again.",
+            self._close_code,
         )
 
 

@@ -18,6 +18,7 @@ from .._requests.loading import (
 )
 from .._values.devices import DeviceIdentifier
 from .._values.model_info import EmbeddingModelInfo, LlmInfo
+from .._values.told import Told
 from .embedding_model import EmbeddingModel
 from .handle import Namespace, SyncModelHandle
 from .llm import LLM
@@ -36,8 +37,8 @@ C = TypeVar("C", bound=LlmLoadModelConfig | EmbeddingLoadModelConfig | Mapping[s
 I = TypeVar("I", LlmInfo, EmbeddingModelInfo)  # noqa: E741
 
 
-class DownloadedModel(Generic[H, C, I]):
-    """A model that is there for loading.
+class DownloadedModel(Told, Generic[H, C, I]):
+    """A model that is there for loading. Two are equal if the same client was told the same.
 
     Thread safety: immutable; all methods may be called from several threads at once.
 
@@ -51,6 +52,7 @@ class DownloadedModel(Generic[H, C, I]):
     def __init__(self, info: I, namespace: Namespace) -> None:
         """Describe a model; the lists of downloaded models make these."""
         self.info: I = info
+        self._told: object = info
         self._namespace: ModelNamespace[H, C, I, Any] = cast(Any, namespace)
         self._session = namespace._session
 

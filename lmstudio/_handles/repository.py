@@ -14,6 +14,7 @@ from .._json.converter import structure
 from .._requests import repository
 from .._requests.repository import DownloadFinalizedCallback, DownloadProgressCallback
 from .._values.model_search import ModelSearchResultDownloadOptionData, ModelSearchResultEntryData
+from .._values.told import Told
 from .handle import namespace_text
 from .lm_link import LmLinkNamespace
 
@@ -71,8 +72,8 @@ class RepositoryNamespace:
         return [AvailableModel(e, self._session) for e in self._session.call(request, **limits)]
 
 
-class AvailableModel:
-    """A model that can be downloaded.
+class AvailableModel(Told):
+    """A model that can be downloaded. Two are equal if the same client was told the same.
 
     Thread safety: immutable; all methods may be called from several threads at once.
 
@@ -85,6 +86,7 @@ class AvailableModel:
         self.search_result: ModelSearchResultEntryData = structure(
             search_result, ModelSearchResultEntryData
         )
+        self._told = self.search_result
         # As it came: a newer server may put more into it than the typed form can hold.
         self._identifier = search_result["identifier"]
         self._session = session
@@ -113,8 +115,10 @@ class AvailableModel:
         return [ModelDownloadOption(option, self._session) for option in options]
 
 
-class ModelDownloadOption:
+class ModelDownloadOption(Told):
     """A form in which a model can be downloaded.
+
+    Two are equal if the same client was told the same.
 
     Thread safety: immutable; all methods may be called from several threads at once.
 
@@ -127,6 +131,7 @@ class ModelDownloadOption:
         self.info: ModelSearchResultDownloadOptionData = structure(
             info, ModelSearchResultDownloadOptionData
         )
+        self._told = self.info
         self._session = session
 
     def __repr__(self) -> str:

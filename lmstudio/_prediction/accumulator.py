@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -183,15 +184,18 @@ def _final_message(success: dict[str, Any] | None) -> dict[str, Any]:
     if success is None:
         stats = LlmPredictionStats(stop_reason="failed")
         return {"stats": stats, "model_info": None, "load_config": None, "prediction_config": None}
-    info = success.get("modelInfo")
-    load = success.get("loadModelConfig")
-    prediction = success.get("predictionConfig")
-    return {
-        "stats": structure(success.get("stats"), LlmPredictionStats),
-        "model_info": None if info is None else structure(info, LlmInstanceInfo),
-        "load_config": None if load is None else kv_to_load_config(load, "llm"),
-        "prediction_config": None if prediction is None else kv_to_prediction_config(prediction),
-    }
+    read: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+        ("model_info", "modelInfo", lambda info: structure(info, LlmInstanceInfo)),
+        ("load_config", "loadModelConfig", lambda fields: kv_to_load_config(fields, "llm")),
+        ("prediction_config", "predictionConfig", kv_to_prediction_config),
+    )
+    final: dict[str, Any] = {"stats": structure(success.get("stats"), LlmPredictionStats)}
+    for name, key, reads in read:
+        try:
+            final[name] = None if success.get(key) is None else reads(success[key])
+        except LMStudioProtocolError:  # it only informs: the reply is whole
+            final[name] = None
+    return final
 
 
 def _parse(texts: tuple[str, str, str], stop_reason: str) -> AnyPrediction:

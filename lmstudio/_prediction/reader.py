@@ -13,6 +13,7 @@ from .._concurrency.callback_gate import CallbackRunner
 from .._concurrency.once import Once
 from .._connection.call import END, WAKE, Call
 from .._json.converter import structure
+from .._json.whole import error_details
 from .._values.messages import AssistantResponse, TextData, ToolCallRequest, ToolCallRequestData
 from .._values.results import LlmPredictionFragment, PredictionResult, PromptProcessingDetails
 from ..errors import (
@@ -202,7 +203,10 @@ class Reader:
         if self._first_tokens is None:
             return None
         (first, since), (last, until) = self._first_tokens, self._arrived()
-        return (last - first) / (until - since) if last > first and until > since else None
+        try:
+            return (last - first) / (until - since) if last > first and until > since else None
+        except OverflowError:  # the server may count as far as it likes
+            return None
 
     def _take_other(self, packet: dict[str, Any]) -> None:
         kind = packet["type"]
@@ -212,9 +216,8 @@ class Reader:
                 self._report_progress(float(progress))
             self._take_details(packet.get("details"))
         elif kind == "error":
-            details = packet.get("error")
-            words = details if isinstance(details, dict) else {"title": str(details)}
-            self._failure = LMStudioPredictionError("Prediction error", words)
+            details = error_details(packet.get("error"))
+            self._failure = LMStudioPredictionError("Prediction error", details)
             raise self._with_partial(self._failure)
         elif isinstance(kind, str) and kind.startswith("toolCallGeneration"):
             if self._tool_requests is None:

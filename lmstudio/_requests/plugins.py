@@ -16,6 +16,7 @@ from .._concurrency.callback_gate import CallbackRunner
 from .._connection.endpoints import call_inside, channel
 from .._connection.request import Request
 from .._json.annotations import to_json_data
+from .._json.whole import error_details
 from ..errors import LMStudioConnectionLostError, LMStudioServerError, LMStudioValueError
 from . import answers
 
@@ -176,8 +177,7 @@ def call_tool(
 
     def read(packet: dict[str, Any]) -> Any:
         if packet["type"] == "toolCallError":
-            details = packet.get("error")
-            details = details if isinstance(details, dict) else {"title": str(details)}
+            details = error_details(packet.get("error"))
             raise LMStudioServerError.from_details(f"The tool {name!r} failed", details)
         return packet.get("result")
 

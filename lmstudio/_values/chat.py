@@ -7,7 +7,7 @@ import itertools
 import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args, overload
+from typing import Any, Literal, cast, get_args, overload
 
 from .._api.backports import Self
 from .._api.public import public
@@ -78,7 +78,8 @@ class Chat:
 
     A chat is a sequence of messages: ``len(chat)``, ``chat[-1]``, ``for message in chat``; a slice
     is a chat of its own. It is always true, also when it is empty. ``chat[-1] = message`` and
-    ``del chat[-1]`` edit it.
+    ``del chat[-1]`` edit it. A chat is equal to itself only, and may be a key of a dict;
+    ``list(chat) == list(other)`` compares what they say.
 
     Nothing that is added or removed brings two messages of one role together, but tool results:
     for system prompts and responses that is an error, and user messages become one.
@@ -92,12 +93,6 @@ class Chat:
     Thread safety: not shared while it changes. A prediction takes a copy when it is made, so the
     chat may change as soon as ``respond_stream()`` has returned.
     """
-
-    # Equality is by content, and content changes.
-    if not TYPE_CHECKING:
-        __hash__ = None
-    else:
-        __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __init__(self, initial_prompt: SystemPromptInput | None = None) -> None:
         self._history = ChatHistoryData(messages=[])
@@ -264,9 +259,6 @@ class Chat:
             raise TypeError(
                 f"The messages of a chat have numbers, as in chat[-1]; {shown(index)} was given."
             ) from None
-
-    def __eq__(self, other: object) -> bool:
-        return self._history == other._history if isinstance(other, Chat) else NotImplemented
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} with {len(self)} messages>"

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeAlias
+from typing import Any, ClassVar, Generic, Literal, TypeAlias
 
 import attrs
 
@@ -77,6 +77,19 @@ class PromptProcessingDetails(LMStudioStruct):
     total_prompt_token_count: int
     processed_prompt_token_count: int
     unprocessed_prompt_token_count: int
+
+
+LlmPredictionStopReason: TypeAlias = Literal[
+    "userStopped",
+    "modelUnloaded",
+    "failed",
+    "eosFound",
+    "stopStringFound",
+    "toolCalls",
+    "maxPredictedTokensReached",
+    "contextLengthReached",
+]
+"""Why a prediction ended, as far as it is known here: a newer server may say another word."""
 
 
 @attrs.frozen(kw_only=True, repr=False)

@@ -1,5 +1,6 @@
 """Definitions of tools: what a model is told of a function, and what cannot be a tool."""
 
+import dataclasses
 import functools
 import gc
 import json
@@ -145,6 +146,47 @@ def test_a_decorated_function_is_told_like_the_function_inside():
         return wrapper
 
     assert prepare(decorated(add)).definition == prepare(add).definition
+
+
+def test_what_a_decorator_has_copied_by_hand_tells_of_the_function_inside():
+    def wrapper(*args, **kwargs):
+        return add(*args, **kwargs)
+
+    wrapper.__name__, wrapper.__doc__ = "add", add.__doc__
+    wrapper.__annotations__ = add.__annotations__
+    assert told(wrapper)["properties"] == {"a": {"type": "integer"}, "b": {"type": "integer"}}
+    assert prepare(wrapper).read({"a": "1", "b": 2}) == {"a": 1, "b": 2}
+
+
+def test_what_a_function_takes_beyond_its_named_parameters_is_not_told():
+    def note(text: str, *parts: int, **more):
+        """Note it."""
+
+    assert list(told(note)["properties"]) == ["text"]
+
+
+def test_a_parameter_without_an_annotation_takes_anything():
+    def now(zone, style="short"):
+        """Tell the time."""
+
+    assert told(now)["properties"] == {"zone": {}, "style": {"default": "short"}}
+    assert told(now)["required"] == ["zone"]
+    assert prepare(now).read({"zone": ["Oslo"]}) == {"zone": ["Oslo"], "style": "short"}
+
+
+def test_a_definition_may_be_derived_as_a_dataclass():
+    @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+    class Titled(lms.ToolFunctionDef):
+        title: str
+
+    tool = Titled(**BY_HAND, title="Adds")
+    assert dataclasses.replace(tool, name="plus").name == "plus"
+    assert prepare(tool).definition == prepare(lms.ToolFunctionDef(**BY_HAND)).definition
+
+
+def test_a_definition_need_not_say_what_the_tool_does():
+    described = prepare(lms.ToolFunctionDef(**{**BY_HAND, "description": None}))
+    assert described.definition["function"]["description"] == ""
 
 
 def test_annotations_may_be_lazy():

@@ -7,6 +7,7 @@ private names and parameters do not.
 
 import argparse
 import ast
+import dataclasses
 import importlib
 import inspect
 import re
@@ -195,7 +196,8 @@ class PublicApi:
                     self._overload(path, each, module)
                 else:
                     self._parameters(path, each, owner.__init__, module, 1)
-            if found or (attrs.has(owner) and "__init__" in vars(owner)):
+            has_fields = attrs.has(owner) or dataclasses.is_dataclass(owner)
+            if found or (has_fields and "__init__" in vars(owner)):
                 return  # fields are parameters of themselves
 
     def _member(self, path, name, node, cls, module):
@@ -212,6 +214,8 @@ class PublicApi:
     def _field(name, node, cls):
         text = f", {typed(node.annotation)}" if node.annotation else ""
         field = getattr(attrs.fields(cls), name, None) if attrs.has(cls) else None
+        if dataclasses.is_dataclass(cls):  # all of them by keyword
+            return f"field, keyword{text}" + (f" = {ast.unparse(node.value)}" if node.value else "")
         if field is None:
             return f"attribute{text}" + (f" = {ast.unparse(node.value)}" if node.value else "")
         if not field.init:

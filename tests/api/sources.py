@@ -23,10 +23,10 @@ class Sources:
                 continue  # programs: what they offer are options
             module = importlib.import_module(name)
             tree = self.trees[name] = ast.parse(Path(module.__file__).read_bytes())
-            for node in tree.body:
+            for node in statements(tree.body):
                 value = vars(module).get(getattr(node, "name", ""))
                 if isinstance(node, ast.ClassDef) and isinstance(value, type):
-                    self.classes[value] = node, name
+                    self.classes.setdefault(value, (node, name))  # for newer Pythons comes first
 
     def definition(self, module, name):
         """The statement that defines a name of a module, and the module where it stands."""

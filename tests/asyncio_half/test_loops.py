@@ -38,6 +38,24 @@ def test_result_stats_and_model_info_never_wait(held, run_with):
     run_with(main)
 
 
+@pytest.mark.parametrize("how", ["break", "cancel"])
+def test_who_waits_after_a_cancel_that_is_not_answered_lets_the_loop_go_on(held, run_with, how):
+    async def main(model, started):
+        stream, call = await started()
+        async for _ in stream:
+            if how == "break":
+                break
+            stream.cancel()
+        with pytest.raises(lms.LMStudioTimeoutError):
+            await stream.wait_for_result(timeout=0.05)
+        waiting = asyncio.create_task(stream.wait_for_result())
+        await ended(call)  # by a task beside it
+        result = await waiting
+        assert (result.content, result.acknowledged) == ("a", True)
+
+    run_with(main)
+
+
 def test_a_cancel_that_nobody_awaits_acts_at_once_and_warns_of_nothing(held, run_with):
     async def main(model, started):
         stream, call = await started()

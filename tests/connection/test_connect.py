@@ -81,6 +81,22 @@ class Door:
         self.listener.close()
 
 
+class HttpAnswer(Door):
+    """A server that answers a request, and no more."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        super().__init__()
+
+    def _serve(self):
+        sock, _ = self.listener.accept()
+        with self._leaving(), sock, contextlib.suppress(ConnectionError):
+            if sock.recv(4096):
+                sock.sendall(self.answer.encode())
+                while sock.recv(4096):
+                    pass
+
+
 class Place:
     """Where somebody listens."""
 
@@ -185,11 +201,10 @@ def test_whole_messages_and_pings_behind_the_welcome_are_kept():
         frame(b"{", ABNF.OPCODE_TEXT),
         frame(b"\xff\xfe", ABNF.OPCODE_TEXT),
         frame(b"[" * 60_000),
-        frame(b"\x03\xe8", ABNF.OPCODE_CLOSE),
         b"\xff\xff\xff\xff",
         frame(b"", ABNF.OPCODE_PING) * 40_000,
     ],
-    ids=["list", "utf-16", "object", "half", "bytes", "deep", "close", "no frame", "pings"],
+    ids=["list", "utf-16", "object", "half", "bytes", "deep", "no frame", "pings"],
 )
 def test_what_is_no_welcome_is_not_lm_studios_protocol(answer):
     with Door(answer) as door:
@@ -197,6 +212,49 @@ def test_what_is_no_welcome_is_not_lm_studios_protocol(answer):
 
         assert isinstance(outcome, lms.LMStudioProtocolError)
         assert "does not speak LM Studio's protocol" in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b"", "it closed the connection."),
+        (b"\x03\xf4", "it closed the connection (websocket close code 1012)."),
+        (b"\x03\xf0No\xff.", "it closed the connection (websocket close code 1008: No\ufffd.)."),
+    ],
+    ids=["without a code", "a code", "a code and a reason"],
+)
+def test_a_server_that_closes_instead_of_a_welcome_is_not_reachable_and_says_why(payload, words):
+    with Door(frame(payload, ABNF.OPCODE_CLOSE)) as door:
+        outcome = connect(door)
+
+        assert type(outcome) is lms.LMStudioWebsocketError
+        assert str(outcome).partition(": ")[2].endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            "401 Unauthorized",
+            "HTTP status 401: what stands before LM Studio lets nobody in. Client",
+        ),
+        ("307 Moved\r\nLocation: https://a.b/llm", "307, which leads to 'https://a.b/llm'. Give"),
+        ("502 Bad Gateway", "HTTP status 502"),
+    ],
+)
+def test_an_answer_that_is_no_handshake_is_told_with_what_to_do(answer, words):
+    with HttpAnswer(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n") as door:
+        outcome = connect(door)
+
+        assert type(outcome) is lms.LMStudioWebsocketError
+        assert words in str(outcome)
+
+
+def test_a_refusal_without_words_says_so():
+    with Door(text_frame({"success": False})) as door:
+        outcome = connect(door)
+
+        assert str(outcome).startswith("Authentication failed: no reason was given")
 
 
 def test_a_server_that_hangs_up_is_not_reachable():

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import socket
+import struct
 import types
 
 import pytest
@@ -303,6 +304,49 @@ def test_a_call_is_not_written_to_a_connection_whose_end_nobody_has_seen_yet(ben
     assert len(bench.attempts) == 2
     bench.connect()
     assert later.is_sent
+
+
+@pytest.mark.parametrize("written", ["a call", "a cancel", "a ping", "the rest of a call"])
+def test_a_connection_to_which_nothing_can_be_written_is_read_to_its_end_first(bench, written):
+    answered, lost = bench.call(), bench.begin(WATCH)
+    plan = bench.begin(PLAN)
+    peer = bench.connect()
+    if written == "the rest of a call":
+        bench.begin(PLAN, "x" * 2_000_000)
+        assert bench.port.transport.is_busy
+    # The answer is more than one look at the socket takes, and fits into what it holds.
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+    for _ in range(3):
+        peer.sendall(text_frame({"type": "nothing", "of": "x" * 40_000}))
+    peer.sendall(text_frame({"type": "rpcResult", "callId": answered.id, "result": 5}))
+    peer.sendall(frame(struct.pack("!H", 1009), ABNF.OPCODE_CLOSE))
+    peer.close()
+
+    if written == "a call":
+        bench.call()
+    elif written == "a cancel":
+        plan.claim.set("enough")
+        bench.port.send_cancel(plan)
+    elif written == "a ping":
+        bench.port._ask(monotonic(), 1.0)
+    else:
+        bench.port.write_on()
+
+    assert answered.outcome.value == 5
+    assert isinstance(lost.outcome.error, lms.LMStudioConnectionLostError)
+    assert lost.outcome.error.close_code == 1009
+    assert bench.port.transport is None
+
+
+def test_what_cannot_be_handled_in_the_rest_of_a_connection_is_told(bench):
+    call = bench.call()
+    peer = bench.connect()
+    peer.sendall(frame(b"{no json"))
+    peer.close()
+
+    bench.call()
+
+    assert isinstance(call.outcome.error, lms.LMStudioProtocolError)
 
 
 def test_a_look_for_life_that_comes_at_its_very_time_is_not_planned_for_then_again(bench):

@@ -95,13 +95,13 @@ def test_the_last_of_many_pings_is_answered_for_all(ends):
 def test_a_close_ends_it_after_the_messages_before_and_is_answered_once(ends):
     transport, peer = ends
     peer.protocol.send_text(b"last words")
-    peer.protocol.send_close(1001)
+    peer.protocol.send_close(1001, "going away")
     peer.send()
 
     assert transport.receive() == [b"last words"]
 
     assert isinstance(transport.failure, lms.LMStudioConnectionLostError)
-    assert "websocket close code 1001" in str(transport.failure)
+    assert "(websocket close code 1001: going away)" in str(transport.failure)
     [close] = peer.read()
     assert close.opcode == Opcode.CLOSE
 

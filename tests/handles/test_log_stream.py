@@ -83,13 +83,15 @@ def test_events_and_packets_of_a_newer_server_are_borne(held_logs, client):
     assert event.data.extra == {"pid": "odd", "more": 1}
 
 
-def test_an_event_that_is_none_ends_the_stream_with_an_error(held_logs, client):
-    logs = client.diagnostics.stream_logs()
-    with logs:
-        held_logs.expect("streamLogs").packet({"type": "log", "log": 5})
-        with pytest.raises(lms.LMStudioProtocolError, match="answer to streamLogs is malformed"):
-            next(iter(logs))
+def test_an_event_that_is_none_is_left_out(held_logs, client):
+    with client.diagnostics.stream_logs() as logs:
+        call = held_logs.expect("streamLogs")
+        for odd in (5, None, {"data": "odd"}):
+            call.packet({"type": "log", "log": odd})
+        call.packet(log_packet("half of a character: \ud83d"))
+        event = next(iter(logs))
 
+    assert event.data.content == "half of a character: \ufffd"
     assert stopped(held_logs)
 
 

@@ -47,6 +47,22 @@ def test_models_are_found_by_words_of_their_name(client):
     assert client.repository.search_models("no such model") == []
 
 
+def test_lists_that_are_asked_for_again_have_equal_entries(server, client):
+    for ask in (
+        client.list_downloaded_models,
+        lambda: client.repository.search_models("test"),
+        lambda: client.repository.search_models("tiny")[0].get_download_options(),
+    ):
+        first, second = ask(), ask()
+        assert [first.index(each) for each in second] == list(range(len(first)))
+        assert {*first} == {*second}
+        assert first[0] != first[0].__dict__
+    models = client.list_downloaded_models()
+    assert models[0] != models[1]
+    with lms.Client(server.host) as other:
+        assert models[0] not in other.list_downloaded_models()
+
+
 def test_a_search_sends_what_was_given_and_nothing_else(server, client):
     repository = client.repository
     repository.search_models("test", 2, ["gguf"])

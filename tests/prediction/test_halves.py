@@ -7,6 +7,7 @@ from helpers import Worker
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lmstudio as lms
 from lmstudio._prediction.accumulator import Accumulator
 from lmstudio._prediction.halves import Halves
 
@@ -147,6 +148,16 @@ def test_a_half_that_stays_alone_is_replaced_in_requests_of_tools_too(held, clie
     assert texts == ["a\ufffd"]
     assert requests[1].arguments == {"text": "a\ufffd", "\ufffd": ["\U0001f600"]}
     assert (requests[1].name, requests[1].id) == ("e\ufffd", "1\ufffd")
+
+
+def test_what_a_server_says_of_an_error_can_be_printed(held, client):
+    model = client.llm.model()
+    worker = Worker(lambda: model.respond("q"))
+    held.expect("predict").error("No \ud83d", cause="\ude00", errorData=["\ud83d"])
+    with pytest.raises(lms.LMStudioServerError, match="No \ufffd") as caught:
+        worker.result()
+    str(caught.value).encode()
+    assert caught.value.server_error.error_data == ["\ufffd"]
 
 
 def test_a_half_that_a_structured_reply_has_as_an_escape_is_replaced(server, model):

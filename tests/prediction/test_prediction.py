@@ -33,6 +33,19 @@ def config_fields(server, layer=0):
     return {field["key"]: field["value"] for field in layers[layer]["config"]["fields"]}
 
 
+def test_parts_of_the_end_that_only_inform_may_be_odd(held, model):
+    worker = Worker(lambda: model.respond("q"))
+    call = held.expect("predict")
+    call.fragment("All is well.")
+    odd = {"modelInfo": {"path": 5}, "loadModelConfig": {"x": 1}, "predictionConfig": "new"}
+    call.packet({"type": "success", "stats": {"stopReason": "eosFound"}, **odd})
+    call.close()
+
+    result = worker.result()
+    assert (result.content, result.stats.stop_reason) == ("All is well.", "eosFound")
+    assert (result.model_info, result.load_config, result.prediction_config) == (None, None, None)
+
+
 def test_a_stream_gives_fragments_and_then_the_result(server, model):
     server.reply(["Hel", "lo", "!"])
 

@@ -201,6 +201,15 @@ def test_the_speed_can_be_read_in_any_thread_while_another_one_iterates(held, mo
     assert stream.tokens_per_second == 7
 
 
+def test_a_count_beyond_all_numbers_is_no_speed(held, model):
+    texts, stream, call = in_the_middle(held, model)
+    call.fragment("b", tokens_count=10**309)
+    call.fragment("c")
+    next(texts), next(texts)
+    assert stream.tokens_per_second is None
+    call.success()
+
+
 def test_before_the_first_token_there_is_no_speed(model):
     assert model.respond_stream("hi").tokens_per_second is None
 

@@ -85,7 +85,7 @@ def test_a_response_is_dropped_with_its_tool_calls_and_their_results(roles, left
     chat = chat_of(roles)
     before = list(chat)
     removed = chat.drop_last_response()
-    assert chat == chat_of(left)
+    assert list(chat) == list(chat_of(left))
     assert [*chat, *removed] == before
 
 
@@ -97,7 +97,7 @@ def test_a_turn_is_dropped_from_the_users_message_on(roles, left):
     chat = chat_of(roles)
     before = list(chat)
     removed = chat.drop_last_turn()
-    assert chat == chat_of(left)
+    assert list(chat) == list(chat_of(left))
     assert removed[0].role == "user"
     assert [*chat, *removed] == before
 
@@ -106,7 +106,7 @@ def test_a_turn_is_dropped_from_the_users_message_on(roles, left):
 def test_without_a_user_message_there_is_no_turn_to_drop(roles):
     chat = chat_of(roles)
     assert chat.drop_last_turn() == []
-    assert chat == chat_of(roles)
+    assert list(chat) == list(chat_of(roles))
 
 
 def test_a_reply_takes_the_place_of_the_one_that_was_dropped():
@@ -143,7 +143,7 @@ def test_a_message_that_would_stand_beside_one_of_its_role_is_refused(index, rol
     chat = chat_of("sua")
     with pytest.raises(LMStudioRuntimeError, match="Multi-part or consecutive"):
         chat[index] = {"role": role, "content": "x"}
-    assert chat == chat_of("sua")
+    assert list(chat) == list(chat_of("sua"))
 
 
 def test_what_is_no_message_replaces_none():
@@ -154,7 +154,7 @@ def test_what_is_no_message_replaces_none():
     for index in (3, -4):
         with pytest.raises(IndexError):
             chat[index] = chat[1]
-    assert chat == chat_of("sua")
+    assert list(chat) == list(chat_of("sua"))
 
 
 @pytest.mark.parametrize("index", [slice(0, 1), slice(None), "a", 1.0])
@@ -241,14 +241,14 @@ def test_what_keeps_two_responses_or_system_prompts_apart_is_not_removed(roles, 
     if isinstance(index, int):
         with pytest.raises(LMStudioRuntimeError, match="Multi-part or consecutive"):
             chat.pop(index)
-    assert chat == chat_of(roles)
+    assert list(chat) == list(chat_of(roles))
 
 
 def test_nothing_is_joined_where_an_error_stops_the_removal():
     chat = chat_of("uauasus")
     with pytest.raises(LMStudioRuntimeError):
         del chat[1::4]
-    assert chat == chat_of("uauasus")
+    assert list(chat) == list(chat_of("uauasus"))
 
 
 # -- the system prompt ------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_a_chat_without_a_system_prompt_gets_one():
         chat = chat_of(roles)
         chat.replace_system_prompt("Be kind.")
         assert chat[0] == SystemPrompt(content=[TextData(text="Be kind.")])
-        assert chat[1:] == chat_of(roles)
+        assert list(chat[1:]) == list(chat_of(roles))
 
 
 def test_the_system_prompt_is_removed():
@@ -281,7 +281,7 @@ def test_what_is_no_text_does_not_replace_the_system_prompt():
     chat = chat_of("su")
     with pytest.raises(LMStudioValueError, match="Unable to parse system prompt"):
         chat.replace_system_prompt(5)
-    assert chat == chat_of("su")
+    assert list(chat) == list(chat_of("su"))
 
 
 # -- any edits --------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def test_no_edit_brings_two_messages_of_one_role_together(roles, steps):
         try:
             getattr(chat, method)(*arguments)
         except (LMStudioRuntimeError, IndexError):
-            assert chat == before
+            assert list(chat) == list(before)
         pairs = itertools.pairwise(message.role for message in chat)
         assert all(a != b or a == "tool" for a, b in pairs)
 

@@ -156,15 +156,28 @@ def test_a_malformed_final_message_is_an_error_except_after_a_cancel():
     for broken in (
         {},
         {**SUCCESS, "stats": {}},
-        {**SUCCESS, "modelInfo": {"type": "llm"}},
-        {**SUCCESS, "loadModelConfig": []},
-        {**SUCCESS, "predictionConfig": {"fields": 5}},
+        {**SUCCESS, "stats": 5},
     ):
         with pytest.raises(LMStudioProtocolError):
             result_of(folded("a"), broken)
         result = result_of(folded("a"), broken, cancelled=True)
         assert (result.content, result.acknowledged) == ("a", False)
         assert result.stats == LlmPredictionStats(stop_reason="userStopped")
+
+
+@pytest.mark.parametrize(
+    ("key", "odd", "name"),
+    [
+        ("modelInfo", {"type": "llm"}, "model_info"),
+        ("loadModelConfig", [], "load_config"),
+        ("predictionConfig", {"fields": 5}, "prediction_config"),
+    ],
+)
+def test_what_only_informs_of_the_end_may_be_odd(key, odd, name):
+    result = result_of(folded("a"), {**SUCCESS, key: odd})
+    names = ("model_info", "load_config", "prediction_config")
+    assert [each for each in names if getattr(result, each) is None] == [name]
+    assert (result.acknowledged, result.stats.stop_reason) == (True, "eosFound")
 
 
 def test_oddities_in_the_final_message_do_not_cost_the_result():

@@ -60,7 +60,7 @@ def _limited(
 ) -> None:
     if isinstance(value, bool) or not fits:
         raise wrong_type(name, expected, value)
-    if not math.isfinite(value):
+    if not isinstance(value, int) and not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     if maximum is not None and not minimum <= value <= maximum:
         raise ValueError(f"{name} must be from {minimum} to {maximum}, got {value!r}")
