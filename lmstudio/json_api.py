@@ -6,7 +6,6 @@ from ._api.official_path import hand_on
 
 if TYPE_CHECKING:
     from . import *
-    from ._agent.tools import ParamDefDict, ToolParamDefDict
     from ._requests.loading import *
     from ._values.results import *
 else:
