@@ -52,7 +52,8 @@ class BackgroundCall(Future[T]):
 
     It is a `concurrent.futures.Future`, for `as_completed()`, `wait()`, `add_done_callback()` and
     `asyncio.wrap_future()`, and may be awaited. A prediction that is cancelled ends normally:
-    `result()` gives what had arrived. What else is cancelled ends with `LMStudioCancelledError`.
+    `result()` gives what had been read, which is all that the callbacks were given. What else is
+    cancelled ends with `LMStudioCancelledError`.
 
     Thread safety: everything may be called from any thread.
     """

@@ -6,6 +6,7 @@ Tk cannot be woken by another thread without waiting for it, so it has to look b
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import deque
@@ -13,10 +14,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from .._api.program_end import at_program_end
 from .._concurrency.cancel_token import CancelToken
 
 _BUSY = 20  # milliseconds between two looks while something runs
 _IDLE = 500  # each look costs a quarter of a millisecond, nearly all of it Tk's own timer
+_OWN_REFERENCES = 2  # of an interpreter: the poller's, and that of who counts them
 _LOOKS_WHEN_BUSY = 25  # so many times it looks again soon after it was given something
 CLOSED_REASON = "the window was closed"
 _TAG = "lmstudio-closed"  # on its widgets: a user's `bind` replaces only what has their own names
@@ -39,19 +42,20 @@ class TkPoller:
         """Serve the widgets below a `tkinter.Tk`."""
         # Tk ends the process if its interpreter is freed in another thread than its own, and the
         # garbage collector may run in any: this keeps it, and `_pollers` keeps this.
-        self.interpreter = root.tk
+        self.interpreter: Any = root.tk
+        self.thread = threading.current_thread()
         self._root = root
         self._command = root.register(self._look)  # once, not for each look
         root.bind_class(_TAG, "<Destroy>", self._on_destroy)
         self._watch(root)
-        self._thread = threading.get_ident()
         self._waiting: deque[tuple[CancelToken, Callable[[], object]]] = deque()
-        self._begun: deque[weakref.ref[Operation]] = deque()
-        self._running: list[weakref.ref[Operation]] = []
+        # What runs, each with the token of the dispatcher that it was begun with.
+        self._begun: deque[tuple[CancelToken, weakref.ref[Operation]]] = deque()
+        self._running: list[tuple[CancelToken, weakref.ref[Operation]]] = []
         self._open: dict[str, weakref.WeakSet[CancelToken]] = {}  # by the names of widgets in Tk
         self._next_look: str | None = None
         self._looks_soon = 0
-        self._is_over = False
+        self.is_over = False
 
     def add(self, closed: CancelToken, widget: Any) -> None:
         """Cancel a token when a widget is destroyed, and begin to look."""
@@ -72,13 +76,22 @@ class TkPoller:
         """Have ``function()`` called, unless the token is cancelled by then."""
         self._waiting.append((closed, function))
 
-    def expect(self, operation: Operation) -> None:
-        """Look often while something runs."""
-        if self._is_over:
+    def expect(self, closed: CancelToken, operation: Operation) -> None:
+        """Look often while something runs, unless the token is cancelled."""
+        if self.is_over:
             return
-        self._begun.append(weakref.ref(operation))
-        if threading.get_ident() == self._thread:
+        self._begun.append((closed, weakref.ref(operation)))
+        if threading.current_thread() is self.thread:
             self._look_soon()
+
+    def let_go(self) -> bool:
+        """Free the interpreter, if all is over, and nobody else has it; return whether it is so."""
+        if not self.is_over or threading.current_thread() is not self.thread:
+            return False
+        if sys.getrefcount(self.interpreter) > _OWN_REFERENCES:
+            return False
+        self.interpreter = None  # here: a dispatcher may be dropped in any thread
+        return True
 
     def _look_soon(self) -> None:
         self._looks_soon = _LOOKS_WHEN_BUSY
@@ -95,7 +108,7 @@ class TkPoller:
         self._next_look = None
         while self._begun:
             self._running.append(self._begun.popleft())
-        self._running = [operation for operation in self._running if _runs(operation)]
+        self._running = [entry for entry in self._running if _runs(*entry)]
         if self._waiting or self._running:
             self._looks_soon = _LOOKS_WHEN_BUSY
         if not self._looks_soon and not any(self._open.values()):
@@ -114,7 +127,7 @@ class TkPoller:
         for closed in tuple(self._open.pop(str(event.widget), ())):
             closed.cancel(CLOSED_REASON)
         if event.widget is self._root:
-            self._is_over = True
+            self.is_over = True
             self._waiting.clear()
             if self._next_look is not None:
                 with suppress(Exception):  # Tk may have forgotten it already
@@ -123,9 +136,9 @@ class TkPoller:
             self._root = None  # the window of a user need not live for ever
 
 
-def _runs(reference: weakref.ref[Operation]) -> bool:
+def _runs(closed: CancelToken, reference: weakref.ref[Operation]) -> bool:
     operation = reference()
-    return operation is not None and not operation.is_over
+    return operation is not None and not operation.is_over and not closed.is_set()
 
 
 _pollers: list[TkPoller] = []
@@ -146,7 +159,17 @@ def poller_of(widget: Any) -> TkPoller:
     for poller in _pollers:
         if poller.interpreter is widget.tk:
             return poller
-    root = widget.nametowidget(".")
-    poller = TkPoller(root)
-    _pollers.append(poller)
+    poller = TkPoller(widget.nametowidget("."))
+    _pollers[:] = [poller, *(each for each in _pollers if not each.let_go())]
     return poller
+
+
+@at_program_end
+def _keep_for_ever() -> None:
+    """Let nobody free the interpreters of other threads, as Python would in this one."""
+    for poller in _pollers:
+        if poller.thread is not threading.main_thread():
+            with suppress(Exception):
+                import ctypes
+
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(poller.interpreter))

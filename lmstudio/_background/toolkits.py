@@ -63,7 +63,7 @@ class TkDispatcher:
 
     def _expect(self, operation: Operation) -> None:
         """Be ready for what something that begins will have called."""
-        self._poller.expect(operation)
+        self._poller.expect(self.closed, operation)
 
 
 class QtDispatcher:

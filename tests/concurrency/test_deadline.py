@@ -1,6 +1,7 @@
 """Points in time, on a clock that the tests turn, and waits that end at them."""
 
 import queue
+import sys
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ from helpers import Worker
 
 import lmstudio as lms
 from lmstudio._concurrency import deadline as _deadline
-from lmstudio._concurrency.deadline import Deadline, DeadlinePassed, receiver
+from lmstudio._concurrency.deadline import Deadline, DeadlinePassed, receiver, slice_of
 
 
 class Clock:
@@ -171,3 +172,45 @@ def test_other_threads_wait_in_one_piece(clock, sliced):
 
     assert isinstance(Worker(wait).error(), DeadlinePassed)
     assert inbox.waits == [0.625]
+
+
+# -- waits in Tk's thread ---------------------------------------------------------------------
+
+
+class Tk:
+    """Tk with a root window, whose thread serves other threads' calls so many times."""
+
+    def __init__(self, *served):
+        self._default_root = self.tk = self
+        self._served = list(served)
+
+    def dooneevent(self, flags):
+        assert flags == 2 | 8  # DONT_WAIT, FILE_EVENTS
+        served = self._served.pop(0)
+        if isinstance(served, Exception):
+            raise served
+        return served
+
+
+@pytest.mark.usefixtures("whole")
+def test_between_its_slices_a_wait_in_tks_thread_lets_other_threads_calls_through(
+    clock, monkeypatch
+):
+    monkeypatch.setattr(_deadline, "_SLICE", 0.25)
+    tk = Tk(0, 1, 1, 0, 0, RuntimeError("no more"))
+    monkeypatch.setitem(sys.modules, "tkinter", tk)
+    inbox = SlowInbox(clock, empty_waits=4)
+
+    assert receiver(inbox, None)() == "item"
+    assert inbox.waits == [0.25, 0.25, 0.001, 0.25, 0.25]
+    with pytest.raises(DeadlinePassed):
+        receiver(SlowInbox(clock), Deadline(0.2))()
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_wait_in_another_thread_has_nothing_to_do_with_tk(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tkinter", Tk())
+    inbox = queue.SimpleQueue()
+
+    assert Worker(lambda: receiver(inbox, None)).result() == inbox.get
+    assert Worker(lambda: slice_of(Deadline(None))).result() is None

@@ -5,7 +5,10 @@ connection to the screen as long as the process lives, and ends the process if t
 """
 
 import contextlib
+import gc
 import importlib.util
+import subprocess
+import sys
 import threading
 import tkinter
 from pathlib import Path
@@ -270,6 +273,71 @@ def test_the_end_of_a_window_is_noticed_whatever_its_program_binds_to_it():
     for widget in (compound, root):
         with pytest.raises(lms.LMStudioValueError, match="it was destroyed"):
             lms.TkDispatcher(widget)
+
+
+def test_a_call_in_a_handler_goes_on_though_the_thread_that_brings_its_answer_calls_tk(client):
+    root = tkinter.Tk()
+    variable, events, answers = tkinter.StringVar(root, "text"), [], []
+    client.llm.list_loaded()
+
+    def handler():
+        # As a finaliser of Tk's does there, when the garbage collector comes.
+        client._session.dispatcher.reactor.post(
+            lambda: answers.extend(variable.get() for _ in range(100))
+        )
+        root.after(0, events.append, "a timer")
+        root.after_idle(events.append, "an idle task")
+        answers.append(client.llm.list_loaded()[0].identifier)
+        assert events == []  # nothing else of Tk's came meanwhile
+        root.after(1, root.quit)
+
+    root.after(1, handler)
+    root.mainloop()
+    root.destroy()
+    assert answers == [*["text"] * 100, "test-llm"]
+
+
+def test_a_window_that_is_gone_takes_no_looks_and_no_memory(server, client):
+    root = tkinter.Tk()
+    frame = tkinter.Frame(root)
+    server.hold("predict")
+    stream = client.llm.model().respond_stream("hi")
+    stream.run_in_background(dispatch=lms.TkDispatcher(frame))
+    call = server.expect("predict")
+    frame.destroy()
+    call.expect_cancel()
+    call.success("userStopped")
+    stream.result(LIMIT)
+    assert looks(root, 1.5) <= 25 + 2 + 3  # as with nothing that runs, though the stream is kept
+    root.destroy()
+    poller = tk_poller._pollers[0]
+    del root, frame
+    gc.collect()
+    lms.TkDispatcher(last := tkinter.Tk())
+    assert poller not in tk_poller._pollers
+    assert poller.interpreter is None
+    last.destroy()
+
+
+def test_a_program_whose_window_ran_in_a_worker_thread_ends_in_good_order():
+    program = """
+import threading, tkinter
+import lmstudio as lms
+
+def run():
+    root = tkinter.Tk()
+    dispatch = lms.TkDispatcher(root)
+    root.after(1, root.destroy)
+    root.mainloop()
+    print(dispatch.closed.reason)
+
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the window was closed\n", "")
 
 
 def looks(root, seconds):
