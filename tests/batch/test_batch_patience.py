@@ -261,7 +261,7 @@ def test_a_server_that_is_just_being_closed_is_lost_whatever_it_says():
         thread.start()
         client = lms.Client(f"127.0.0.1:{closing.socket.getsockname()[1]}")
         batch = lms.LLM("test-llm", client.llm).respond_many(["a"], max_parallel=1, patience=0)
-        with pytest.raises(lms.LMStudioProtocolError, match="does not speak"):
+        with pytest.raises(lms.LMStudioWebsocketError, match="closed the connection"):
             list(batch)
         assert list(batch.unfinished()) == ["a"]
         client.close()
