@@ -151,7 +151,8 @@ def test_pickles_of_values_name_the_package_only_and_open_in_a_fresh_process():
     code = "import pickle, sys; print(repr(pickle.load(sys.stdin.buffer)))"
     done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, timeout=60)
     assert (done.stderr, done.stdout.decode().rstrip()) == (b"", repr(VALUES))
-    assert pickle.loads(data) == VALUES
+    for there, here in zip(pickle.loads(data), VALUES, strict=True):
+        assert list(there) == list(here) if isinstance(here, lms.Chat) else there == here
 
 
 def test_pickles_of_errors_name_the_package_only_and_keep_the_partial_result():
