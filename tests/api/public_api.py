@@ -119,13 +119,15 @@ class PublicApi:
 
     def _name(self, path, module, name):
         value = getattr(sys.modules.get(module) or importlib.import_module(module), name)
-        if isinstance(value, type) and value in self.sources.classes:
+        node, home = self.sources.definition(module, name)
+        # An alias of a generic class is that class where an old Python has it not as a generic one.
+        is_generic = isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Subscript)
+        if isinstance(value, type) and value in self.sources.classes and not is_generic:
             if value in self.described:
                 self._add(path, f"= {self.described[value]}")
             else:
                 self._class(path, value)
             return
-        node, home = self.sources.definition(module, name)
         if isinstance(node, FUNCTIONS):
             for each in statements(self.sources.trees[home].body):  # its overloads too
                 if getattr(each, "name", None) == name:
