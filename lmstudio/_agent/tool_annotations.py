@@ -45,7 +45,7 @@ def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
     function = with_annotations(f)
     of_class = get_type_hints(function, include_extras=True) if inspect.isclass(function) else {}
     parameters = dict(inspect.signature(f, **_UNEVALUATED).parameters)
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    if inspect.Parameter.VAR_KEYWORD in [parameter.kind for parameter in parameters.values()]:
         for name, annotation in getattr(function, "__annotations__", {}).items():
             if name not in parameters and name != "return":
                 parameters[name] = inspect.Parameter(

@@ -50,7 +50,8 @@ def parameters_of(f: Any, name: str) -> dict[str, Any]:
             f"The parameters of the tool {name!r} cannot be read: {error}{hint}"
         ) from error
     parameters: dict[str, Any] = {}
-    has_types = any(tp is not p.empty for p, tp in annotated if p.kind in BY_NAME)
+    # A list: Ctrl-C while a generator is closed would be told to nobody.
+    has_types = any([tp is not p.empty for p, tp in annotated if p.kind in BY_NAME])
     for parameter, tp in annotated:
         key, default = parameter.name, parameter.default
         if parameter.kind not in BY_NAME:
