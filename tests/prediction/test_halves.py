@@ -1,6 +1,7 @@
 """The halves of a character that come in two fragments become one; all text can be encoded."""
 
 import itertools
+import math
 
 import pytest
 from helpers import Worker
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lmstudio as lms
+from lmstudio._json.whole import whole
 from lmstudio._prediction.accumulator import Accumulator
 from lmstudio._prediction.halves import Halves
 
@@ -172,3 +174,7 @@ def test_a_half_that_a_structured_reply_has_as_an_escape_is_replaced(server, mod
 def shout(text: str) -> str:
     """Shout."""
     return text.upper()
+
+
+def test_numbers_that_json_has_no_word_for_are_none_as_javascript_writes_them():
+    assert whole({"a": [math.nan, -math.inf, 1.5]}) == {"a": [None, None, 1.5]}
