@@ -51,6 +51,16 @@ class _Daemon(threading.Thread):
         super().__init__(target=function, name=name, daemon=True)
         self._started = _AtOnce()
 
+    def join(self, timeout: float | None = None) -> None:
+        """Wait as `Thread.join` does, which refuses a thread that was started and does not run yet.
+
+        Programs join what `threading.enumerate()` lists, and such a thread is in that list.
+        """
+        begin = monotonic()
+        has_begun = threading.Event.wait(self._started, timeout)
+        if has_begun:
+            super().join(None if timeout is None else max(0.0, timeout - (monotonic() - begin)))
+
 
 def start_daemon(
     function: Callable[..., object],

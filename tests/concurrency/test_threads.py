@@ -46,6 +46,27 @@ def test_nobody_waits_until_a_thread_runs(monkeypatch):
     assert done.wait(5)
 
 
+def test_a_thread_that_is_listed_may_be_joined_before_it_runs(monkeypatch):
+    may_begin, may_end = threading.Event(), threading.Event()
+    begin = threading.Thread._bootstrap
+
+    def late(self):
+        may_begin.wait(5)
+        begin(self)
+
+    monkeypatch.setattr(threads._Daemon, "_bootstrap", late, raising=False)
+    start_daemon(may_end.wait, "lmstudio-test", refusal=REFUSAL)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "lmstudio-test"]
+
+    thread.join(0.01)  # it does not run yet, and this does not fail
+    may_begin.set()
+    thread.join(0.01)  # it does, or will
+    may_end.set()
+    thread.join(5)
+
+    assert not thread.is_alive()
+
+
 def test_where_python_starts_no_thread_any_more_the_error_says_what_cannot_be_done(monkeypatch):
     def no_thread(self):
         raise RuntimeError("can't create new thread at interpreter shutdown")
