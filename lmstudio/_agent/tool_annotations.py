@@ -11,12 +11,14 @@ from typing import Any, get_type_hints
 
 from ..errors import LMStudioValueError
 
-_UNEVALUATED: dict[str, Any] = {}
+_SIGNATURE: dict[str, Any] = {}
+_ANNOTATIONS: dict[str, Any] = {}
 if sys.version_info >= (3, 14):
     import annotationlib
 
     # Python 3.14 evaluates annotations when they are asked for: not those that cannot be.
-    _UNEVALUATED["annotation_format"] = annotationlib.Format.FORWARDREF
+    _SIGNATURE["annotation_format"] = annotationlib.Format.FORWARDREF
+    _ANNOTATIONS["format"] = annotationlib.Format.FORWARDREF
 
 
 def with_annotations(f: Any) -> Any:
@@ -44,10 +46,10 @@ def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
     """
     function = with_annotations(f)
     of_class = get_type_hints(function, include_extras=True) if inspect.isclass(function) else {}
-    parameters = dict(inspect.signature(f, **_UNEVALUATED).parameters)
+    parameters = dict(inspect.signature(f, **_SIGNATURE).parameters)
     if inspect.Parameter.VAR_KEYWORD in [parameter.kind for parameter in parameters.values()]:
-        for name, annotation in getattr(function, "__annotations__", {}).items():
-            if name not in parameters and name != "return":
+        for name, annotation in _copied(f):
+            if name not in parameters:
                 parameters[name] = inspect.Parameter(
                     name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation
                 )
@@ -56,6 +58,21 @@ def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
         if annotation is not parameter.empty:
             annotation = _evaluated(annotation, parameter.name, inspect.unwrap(function))
         yield parameter, annotation
+
+
+def _copied(f: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the annotations of a function that are of none of its own parameters.
+
+    Of a partial nobody knows which of them it gives already.
+    """
+    function = getattr(with_annotations(f), "__func__", with_annotations(f))  # of a method
+    if isinstance(f, functools.partial) or not inspect.isfunction(function):
+        return
+    code = function.__code__
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for name, annotation in inspect.get_annotations(function, **_ANNOTATIONS).items():
+        if name not in own and name != "return":
+            yield name, annotation
 
 
 def _evaluated(annotation: Any, name: str, function: Any) -> Any:

@@ -45,11 +45,15 @@ class SyncApi(ModuleType):
 
     @_DEFAULT_TIMEOUT.setter
     def _DEFAULT_TIMEOUT(self, seconds: Any) -> None:
+        before = self.get_sync_api_timeout()
         self.set_sync_api_timeout(seconds)
+        self.__dict__.setdefault("_timeouts_before", []).append(before)
 
     @_DEFAULT_TIMEOUT.deleter
     def _DEFAULT_TIMEOUT(self) -> None:
-        self.set_sync_api_timeout(60.0)  # at the end of a `unittest.mock.patch`
+        # At the end of a `unittest.mock.patch`, which cannot set it back.
+        before = self.__dict__.get("_timeouts_before") or [60.0]
+        self.set_sync_api_timeout(before.pop())
 
     @property
     def _reset_default_client(self) -> Any:

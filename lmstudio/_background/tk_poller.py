@@ -44,10 +44,10 @@ class TkPoller:
         # garbage collector may run in any: this keeps it, and `_pollers` keeps this.
         self.interpreter: Any = root.tk
         self.thread = threading.current_thread()
-        self._root = root
         self._command = root.register(self._look)  # once, not for each look
-        root.bind_class(_TAG, "<Destroy>", self._on_destroy)
-        self._watch(root)
+        self._script = f"{root.register(self._on_destroy)} %W"
+        self.interpreter.call("bind", _TAG, "<Destroy>", self._script)
+        self._watch(".")
         self._waiting: deque[tuple[CancelToken, Callable[[], object]]] = deque()
         # What runs, each with the token of the dispatcher that it was begun with.
         self._begun: deque[tuple[CancelToken, weakref.ref[Operation]]] = deque()
@@ -62,15 +62,19 @@ class TkPoller:
         name = str(widget)
         if name not in self._open:
             self._open[name] = weakref.WeakSet()
-            self._watch(widget)
+            self._watch(name)
         self._open[name].add(closed)
         self._look_soon()
 
-    def _watch(self, widget: Any) -> None:
-        """Have `_on_destroy` called before what others have bound, which may stop the event."""
-        tags = self.interpreter.splitlist(self.interpreter.call("bindtags", str(widget)))
+    def _watch(self, name: str) -> None:
+        """Have `_on_destroy` called, whatever a program does to a widget's bindings, or its tags.
+
+        The tag is before what others have bound, which may stop the event.
+        """
+        tags = self.interpreter.splitlist(self.interpreter.call("bindtags", name))
         if _TAG not in tags:
-            self.interpreter.call("bindtags", str(widget), (_TAG, *tags))
+            self.interpreter.call("bindtags", name, (_TAG, *tags))
+            self.interpreter.call("bind", name, "<Destroy>", f"+{self._script}")
 
     def call(self, closed: CancelToken, function: Callable[[], object]) -> None:
         """Have ``function()`` called, unless the token is cancelled by then."""
@@ -123,17 +127,16 @@ class TkPoller:
             if not closed.is_set():
                 function()
 
-    def _on_destroy(self, event: Any) -> None:
-        for closed in tuple(self._open.pop(str(event.widget), ())):
+    def _on_destroy(self, name: str) -> None:
+        for closed in tuple(self._open.pop(name, ())):
             closed.cancel(CLOSED_REASON)
-        if event.widget is self._root:
+        if name == ".":
             self.is_over = True
             self._waiting.clear()
             if self._next_look is not None:
                 with suppress(Exception):  # Tk may have forgotten it already
                     self.interpreter.call("after", "cancel", self._next_look)
                 self._next_look = None
-            self._root = None  # the window of a user need not live for ever
 
 
 def _runs(closed: CancelToken, reference: weakref.ref[Operation]) -> bool:
@@ -156,11 +159,14 @@ def is_open(widget: Any) -> bool:
 
 def poller_of(widget: Any) -> TkPoller:
     """Return the one that serves a widget, in Tk's thread."""
-    for poller in _pollers:
+    for poller in tuple(_pollers):
         if poller.interpreter is widget.tk:
             return poller
     poller = TkPoller(widget.nametowidget("."))
-    _pollers[:] = [poller, *(each for each in _pollers if not each.let_go())]
+    _pollers.append(poller)  # in one step: other threads have theirs
+    for each in tuple(_pollers):
+        if each.let_go():
+            _pollers.remove(each)
     return poller
 
 

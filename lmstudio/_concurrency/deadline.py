@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import queue
 import sys
@@ -16,9 +15,12 @@ from .clock import monotonic
 # Before 3.14 a wait in Windows' main thread does not see Ctrl-C, so it is cut into slices.
 _SLICED = sys.platform == "win32" and sys.version_info < (3, 14)
 _SLICE = 0.2
-_ONLY_CALLS = 2 | 8  # DONT_WAIT and FILE_EVENTS of _tkinter: files, and what threads have queued
+_ONLY_CALLS = 2 | 64  # _tkinter.DONT_WAIT and a kind that no event has: threads' calls have none
 _MOST_SERVED = 1000
 _SOON = 0.001
+# An interpreter without windows, through which Tcl serves all of its thread: a window's own would
+# have to be kept, and Tcl ends the process if that is dropped in another thread.
+_tcl: list[Any] = []
 
 
 class DeadlinePassed(Exception):
@@ -46,62 +48,66 @@ class Deadline:
 
 def slice_of(deadline: Deadline) -> float | None:
     """Return how long to wait for now, if the wait must be cut; None if it need not be."""
-    between = _between_slices()
-    if between is None:
+    if not _must_be_cut():
         return None
-    seconds, left = between(), deadline.remaining()
+    seconds, left = _between_slices(), deadline.remaining()
     return seconds if left is None or left > seconds else None
 
 
 def receiver(inbox: queue.SimpleQueue[Any], deadline: Deadline | None) -> Callable[[], Any]:
     """Return a function that takes the next item; it raises `DeadlinePassed` at the deadline."""
-    between = _between_slices()
-    if between is None and (deadline is None or deadline.at == math.inf):
+    is_cut = _must_be_cut()
+    if not is_cut and (deadline is None or deadline.at == math.inf):
         return inbox.get  # no Python call of ours on the path of a token
 
     def receive() -> Any:
-        seconds = math.inf if between is None else _SLICE
+        seconds = _SLICE if is_cut else math.inf
         while True:
             left = None if deadline is None else deadline.remaining()
             is_slice = seconds < (math.inf if left is None else left)
             try:
                 return inbox.get(timeout=seconds if is_slice else left)
             except queue.Empty:
-                if between is None or not is_slice:
+                if not is_slice:
                     raise DeadlinePassed from None
-                seconds = between()
+                seconds = _between_slices()
 
     return receive
 
 
-def _between_slices() -> Callable[[], float] | None:
-    """Return what to do between two slices of a wait in this thread; None: it need not be cut.
-
-    It returns how long the next slice is, in seconds.
-    """
-    root = getattr(sys.modules.get("tkinter"), "_default_root", None)
-    if root is None and not _SLICED:
-        return None
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    return _see_ctrl_c if root is None else functools.partial(_serve_tk, root.tk)
+def _must_be_cut() -> bool:
+    """Whether a wait in this thread is cut into slices, between which others get their turn."""
+    if not _SLICED and "tkinter" not in sys.modules:
+        return False
+    return threading.current_thread() is threading.main_thread()
 
 
-def _see_ctrl_c() -> float:
-    """Do nothing: Python looks for signals here."""
-    return _SLICE
-
-
-def _serve_tk(interpreter: Any) -> float:
-    """Let other threads' calls of Tk through; no event, timer or idle task of Tk's comes here.
+def _between_slices() -> float:
+    """Let other threads' calls of Tk through, and signals; return the seconds of the next slice.
 
     The garbage collector may run finalisers of Tk's in the thread that brings what is waited for
-    here. They call Tk, and wait for this thread.
+    here. They call Tk, and wait for this thread. Nothing is done for Tk while nobody calls it: on
+    Windows that would let the user move the window, or open a menu, in the middle of a handler.
     """
     seconds = _SLICE
-    with contextlib.suppress(Exception):  # the window is gone
-        for _ in range(_MOST_SERVED):
-            if not interpreter.dooneevent(_ONLY_CALLS):
-                break
-            seconds = _SOON  # the next call follows at once
+    if (
+        _is_tk_called_elsewhere()
+        # Not the thread that began the wait: an iterator may have been handed on.
+        and threading.current_thread() is threading.main_thread()
+    ):
+        with contextlib.suppress(Exception):  # as where Tcl has no library
+            if not _tcl:
+                _tcl.append(sys.modules["_tkinter"].create(None, "", "Tcl", False, 0, False))
+            for _ in range(_MOST_SERVED):
+                if not _tcl[0].dooneevent(_ONLY_CALLS):
+                    break
+                seconds = _SOON  # the next call follows at once
     return seconds
+
+
+def _is_tk_called_elsewhere() -> bool:
+    """Whether another thread is inside of a function of tkinter."""
+    if "tkinter" not in sys.modules:
+        return False
+    modules = (frame.f_globals.get("__name__") for frame in sys._current_frames().values())
+    return any(str(name).partition(".")[0] == "tkinter" for name in modules)

@@ -50,12 +50,15 @@ class _Daemon(threading.Thread):
     def __init__(self, function: Callable[[], object], name: str) -> None:
         super().__init__(target=function, name=name, daemon=True)
         self._started = _AtOnce()
+        self._process = fork.current
 
     def join(self, timeout: float | None = None) -> None:
         """Wait as `Thread.join` does, which refuses a thread that was started and does not run yet.
 
         Programs join what `threading.enumerate()` lists, and such a thread is in that list.
         """
+        if self._process is not fork.current:
+            return  # it ended with the fork, perhaps before it ran
         begin = monotonic()
         has_begun = threading.Event.wait(self._started, timeout)
         if has_begun:

@@ -45,14 +45,14 @@ class LlmReasoningParsingDict(_ParsingRequired, total=False):
     """
 
     startString: str
-    """The text that begins the reasoning, as ``<think>``."""
+    """The text that begins the reasoning. Default: ``<think>``."""
     endString: str
-    """The text that ends it, as ``</think>``."""
+    """The text that ends it. Default: ``</think>``."""
 
     start_string: str
-    """The text that begins the reasoning, as ``<think>``."""
+    """The text that begins the reasoning. Default: ``<think>``."""
     end_string: str
-    """The text that ends it, as ``</think>``."""
+    """The text that ends it. Default: ``</think>``."""
 
 
 class LlmPredictionConfigDict(TypedDict, total=False):

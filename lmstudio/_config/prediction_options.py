@@ -38,10 +38,10 @@ class LlmReasoningParsing(Config):
 
     enabled: bool
     """Whether it is."""
-    start_string: str
-    """The text that begins the reasoning, as ``<think>``."""
-    end_string: str
-    """The text that ends it, as ``</think>``."""
+    start_string: str = "<think>"
+    """The text that begins the reasoning. Default: ``<think>``."""
+    end_string: str = "</think>"
+    """The text that ends it. Default: ``</think>``."""
 
 
 @explained

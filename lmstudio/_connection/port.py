@@ -126,6 +126,11 @@ class ClientPort:
             self._send(call.stop_text())
         return True
 
+    def _cancel_there(self, call: Call, protocol: Protocol) -> None:
+        """Send a cancel on the connection that a call was on, if that is still the one."""
+        if protocol is self.protocol:
+            self.send_cancel(call)
+
     def send_on(self, call: Call) -> None:
         """Write what is to be sent into a call; keep it until all that starts the call is."""
         if not (call.unsent and call.has_begun):
@@ -488,8 +493,8 @@ class ClientPort:
             words = f"{label} failed: LM Studio closed the channel before the outcome."
             self._end(call, Outcome(error=LMStudioChannelClosedError(words)))
         elif kind is Kind.MALFORMED:
-            if not call.cancel_seen:
-                self.send_cancel(call)
+            if not call.cancel_seen:  # later: a write that fails reads what is behind this
+                self._reactor.post(self._cancel_there, call, self.protocol)
             words = f"{label} failed: LM Studio sent a packet without a type."
             self._end(call, Outcome(error=LMStudioProtocolError(words)))
         else:

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any
 
 from .._json.converter import structure
-from .._json.whole import whole
+from .._json.whole import error_details, whole
 from .._values.messages import ToolCallRequest
 from ..errors import LMStudioPredictionError, LMStudioProtocolError
 from .callbacks import PredictionCallbacks
@@ -105,7 +105,7 @@ class ToolRequests:
         self._is_open = False
         error = LMStudioPredictionError(
             "Failed to parse tool call request",
-            details if isinstance(details, dict) else None,
+            error_details(details),
             raw_content=raw_content,
             tool_name=self._name_so_far,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ._answers import Answer
-from ._input import PIPE, FileError, Input, Row, form_of
+from ._input import PIPE, Input, Row, form_of
 from ._screen import ESCAPED, clean
 
 __all__ = ["Output"]
@@ -78,6 +78,20 @@ class Output:
             with suppress(OSError):
                 new.unlink()
 
+    def check(self, row: Row) -> None:
+        """Let a row have a problem, if it has a field for which there is no column.
+
+        Such a row comes from a pipe, of which no more than the first row is known at the beginning.
+        """
+        if self.form == "csv" and row.problem is None:
+            for name in row.cells:
+                if name not in self._columns:
+                    row.problem = (
+                        f"It has the field {name!r}, which the first row has not, and a CSV has "
+                        "the columns of the first row. Write JSON lines: to a file named .jsonl, "
+                        "or with --format jsonl."
+                    )
+
     def open(self, *, anew: bool) -> None:
         """Let rows be added, or written from the beginning.
 
@@ -123,13 +137,6 @@ class Output:
     def _line(self, row: Row, answer: Answer) -> bytes:
         values = _values(answer, self._added)
         if self.form == "csv":
-            if not row.cells.keys() <= set(self._columns):  # of a pipe, whose first row it knows
-                name = next(name for name in row.cells if name not in self._columns)
-                raise FileError(
-                    f"Line {row.line} has the field {name!r}, which the first row has not, and a "
-                    "CSV file has the columns of the first one.",
-                    "Write JSON lines: to a file named .jsonl, or with --format jsonl.",
-                )
             cells = [row.cells.get(name) for name in self._columns]
             return self._encoded(self._csv_line([*cells, *values.values()]))
         # A row of a pipe may have fields that the first one has not.

@@ -267,6 +267,7 @@ class _Job:
                 row = None if self._stop.token.is_set() else next(rows, None)
             if row is None:
                 return
+            self._output.check(row)
             yield row
 
     def _take_all(self, batch: lms.Batch[Any]) -> None:

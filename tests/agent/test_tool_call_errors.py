@@ -88,6 +88,20 @@ def test_what_the_server_does_not_tell_is_none(held, model, raw):
     assert known(failed[0]) == (None, None, None)
 
 
+@pytest.mark.parametrize("told", ["Torn \ud83d", {"title": "Torn \ud83d"}])
+def test_what_the_server_says_of_it_is_told_whatever_it_is(held, model, told):
+    failed = []
+    worker = Worker(
+        lambda: model.respond("Go.", on_tool_call_request_failure=lambda n, e: failed.append(e))
+    )
+    prediction = held.expect("predict")
+    prediction.packet({"type": "toolCallGenerationFailed", "error": told})
+    prediction.success()
+    worker.result()
+
+    assert str(failed[0]) == "Failed to parse tool call request: Torn \ufffd"
+
+
 def test_what_the_handler_says_instead_is_what_is_raised_without_a_request(server, model, tools):
     server.reply(tool_calls=[{**call("add"), "failure": "Torn."}])
 

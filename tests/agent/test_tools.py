@@ -5,6 +5,7 @@ import functools
 import gc
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
@@ -156,6 +157,36 @@ def test_what_a_decorator_has_copied_by_hand_tells_of_the_function_inside():
     wrapper.__annotations__ = add.__annotations__
     assert told(wrapper)["properties"] == {"a": {"type": "integer"}, "b": {"type": "integer"}}
     assert prepare(wrapper).read({"a": "1", "b": 2}) == {"a": 1, "b": 2}
+
+
+def test_only_what_was_copied_by_hand_is_added_to_what_a_function_takes():
+    def search(query: str, limit: int = 5, **options):
+        """Search."""
+
+    class Searcher:
+        """Search."""
+
+        limit: int = 5
+
+        def __init__(self, query: str, **options):
+            pass
+
+        def search(self: "Searcher", query: str, **options):
+            """Search."""
+
+    given = functools.partial(search, "in English")
+    given.__name__, given.__doc__ = "search", search.__doc__
+    assert list(told(given)["properties"]) == ["limit"]
+    assert list(told(Searcher)["properties"]) == ["query"]
+    assert list(told(Searcher("a").search)["properties"]) == ["query"]
+
+
+def test_beside_keywords_annotations_need_not_all_be_known_at_run_time():
+    lazy = "" if sys.version_info >= (3, 14) else "from __future__ import annotations\n"
+    namespace: dict[str, Any] = {}
+    exec(f'{lazy}def note(text: str, **more) -> OnlyForTyping:\n    """Note it."""', namespace)
+
+    assert told(namespace["note"])["properties"] == {"text": {"type": "string"}}
 
 
 def test_what_a_function_takes_beyond_its_named_parameters_is_not_told():

@@ -13,6 +13,7 @@ from batch.storms import Echo
 from cli.batch_command import Files
 from helpers import needs_terminal
 
+from lmstudio.cli.batch import SOME_FAILED
 from lmstudio.testing import Server
 
 HEADER = ["nr", "prompt", "wer"]
@@ -253,8 +254,13 @@ def test_a_row_of_a_pipe_keeps_fields_that_the_first_one_has_not(tmp_path, serve
 
 def test_a_field_for_which_a_csv_has_no_column_is_told_and_not_dropped(tmp_path, server):
     lines = Files(tmp_path, [server.host])
-    rows = b'{"prompt": "a"}\n{"prompt": "b", "note": "keep me"}\n'
-    _, said = lines.pipe(rows, "--parallel", 1, output=tmp_path / "out.csv", code=1)
-    assert "Line 2 has the field 'note'" in said
+    rows = b'{"prompt": "a"}\n{"prompt": "b", "note": "keep me"}\n{"prompt": "c"}\n'
+    _, said = lines.pipe(rows, "--ordered", output=tmp_path / "out.csv", code=SOME_FAILED)
+    assert "Line 2 failed: It has the field 'note'" in said
     assert "--format jsonl" in said
-    assert "Traceback" not in said
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8") as file:
+        first, second, third = csv.DictReader(file)
+    assert (first["prompt"], first["error"]) == ("a", "")
+    assert (third["prompt"], third["error"]) == ("c", "")
+    assert "the field 'note'" in second["error"]  # it was not asked
+    assert len(server.predictions) == 2

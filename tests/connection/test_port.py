@@ -338,6 +338,39 @@ def test_a_connection_to_which_nothing_can_be_written_is_read_to_its_end_first(b
     assert bench.port.transport is None
 
 
+def test_a_cancel_that_cannot_be_written_loses_nothing_that_was_read_behind_its_cause(bench):
+    odd, other = bench.begin(PLAN), bench.call()
+    peer = bench.connect()
+    answers = [
+        {"type": "channelSend", "channelId": odd.id, "message": {"without": "a type"}},
+        {"type": "rpcResult", "callId": other.id, "result": 5},
+    ]
+    peer.sendall(b"".join(map(text_frame, answers)))
+    bench.port.transport.end_writing()
+
+    ready(bench.port)
+    bench.reactor.run_commands()
+
+    assert other.outcome.value == 5
+    assert isinstance(odd.outcome.error, lms.LMStudioProtocolError)
+    assert bench.port.transport is None
+
+
+def test_a_packet_without_a_type_cancels_nothing_on_a_new_connection(bench):
+    odd = bench.begin(PLAN)
+    peer = bench.connect()
+    packet = {"type": "channelSend", "channelId": odd.id, "message": {"without": "a type"}}
+    peer.sendall(text_frame(packet))
+    ready(bench.port)
+    bench.port.fail(lms.LMStudioConnectionLostError("lost"))
+    bench.reactor.run_commands()
+    bench.call()
+    new_peer = bench.connect()
+
+    assert b"cancel" not in new_peer.recv(4096)
+    assert not bench.port.protocol.ending
+
+
 def test_what_cannot_be_handled_in_the_rest_of_a_connection_is_told(bench):
     call = bench.call()
     peer = bench.connect()

@@ -7,6 +7,7 @@ connection to the screen as long as the process lives, and ends the process if t
 import contextlib
 import gc
 import importlib.util
+import socket
 import subprocess
 import sys
 import threading
@@ -261,9 +262,13 @@ def test_the_end_of_a_window_is_noticed_whatever_its_program_binds_to_it():
             raise NotImplementedError  # as customtkinter's widgets of several parts do
 
     root = tkinter.Tk()
-    compound, told = Compound(root), []
+    compound, told, plain = Compound(root), [], tkinter.Frame(root)
     inner, outer = lms.TkDispatcher(compound), lms.TkDispatcher(root)
     root.bind("<Destroy>", told.append)  # without add: it replaces what the window's name has
+    tagged = lms.TkDispatcher(plain)
+    plain.bindtags((str(plain), "Frame", "all"))  # without the tags that it had
+    plain.destroy()
+    assert tagged.closed.reason == "the window was closed"
     compound.destroy()
     assert inner.closed.reason == "the window was closed"
     assert not outer.closed.is_set()
@@ -275,9 +280,17 @@ def test_the_end_of_a_window_is_noticed_whatever_its_program_binds_to_it():
             lms.TkDispatcher(widget)
 
 
-def test_a_call_in_a_handler_goes_on_though_the_thread_that_brings_its_answer_calls_tk(client):
+@pytest.mark.parametrize("is_first", [True, False], ids=["one window", "after a first one"])
+def test_a_call_in_a_handler_goes_on_though_the_thread_that_brings_its_answer_calls_tk(
+    client, is_first
+):
+    splash = None if is_first else tkinter.Tk()
     root = tkinter.Tk()
-    variable, events, answers = tkinter.StringVar(root, "text"), [], []
+    if splash is not None:
+        splash.destroy()  # tkinter knows of no window now
+    here, there = socket.socketpair()
+    there.send(b"news")
+    variable, events, answers, meanwhile = tkinter.StringVar(root, "text"), [], [], []
     client.llm.list_loaded()
 
     def handler():
@@ -287,14 +300,19 @@ def test_a_call_in_a_handler_goes_on_though_the_thread_that_brings_its_answer_ca
         )
         root.after(0, events.append, "a timer")
         root.after_idle(events.append, "an idle task")
+        root.createfilehandler(here, tkinter.READABLE, lambda *_: events.append("a file"))
         answers.append(client.llm.list_loaded()[0].identifier)
-        assert events == []  # nothing else of Tk's came meanwhile
+        meanwhile.extend(events)
+        root.deletefilehandler(here)
         root.after(1, root.quit)
 
     root.after(1, handler)
     root.mainloop()
     root.destroy()
+    here.close()
+    there.close()
     assert answers == [*["text"] * 100, "test-llm"]
+    assert meanwhile == []  # nothing else of Tk's came
 
 
 def test_a_window_that_is_gone_takes_no_looks_and_no_memory(server, client):
@@ -309,14 +327,40 @@ def test_a_window_that_is_gone_takes_no_looks_and_no_memory(server, client):
     call.success("userStopped")
     stream.result(LIMIT)
     assert looks(root, 1.5) <= 25 + 2 + 3  # as with nothing that runs, though the stream is kept
+    poller = tk_poller.poller_of(root)
     root.destroy()
-    poller = tk_poller._pollers[0]
     del root, frame
     gc.collect()
     lms.TkDispatcher(last := tkinter.Tk())
     assert poller not in tk_poller._pollers
     assert poller.interpreter is None
     last.destroy()
+
+
+def test_an_iterator_may_outlive_the_window_in_whose_thread_it_began(server):
+    program = f"""
+import gc, threading, tkinter
+import lmstudio as lms
+
+root = tkinter.Tk()
+with lms.Client({server.host!r}) as client:
+    texts = iter(client.llm.model().respond_stream("hi"))
+    next(texts)
+    root.destroy()
+    del root
+    tkinter._default_root = None
+    gc.collect()
+    rest, box = [], [texts]
+    del texts
+    worker = threading.Thread(target=lambda: rest.extend(box.pop()))
+    worker.start()
+    worker.join()
+print(len(rest) > 0)
+"""
+    server.reply("one two three")
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def test_a_program_whose_window_ran_in_a_worker_thread_ends_in_good_order():

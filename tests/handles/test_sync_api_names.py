@@ -22,7 +22,10 @@ def test_the_default_timeout_can_be_read_set_and_patched():
     assert sync_api._DEFAULT_TIMEOUT == 5
     with patch("lmstudio.sync_api._DEFAULT_TIMEOUT", 7):
         assert lms.get_sync_api_timeout() == 7
-    assert lms.get_sync_api_timeout() == 60.0
+        with patch("lmstudio.sync_api._DEFAULT_TIMEOUT", None):
+            assert lms.get_sync_api_timeout() is None
+        assert lms.get_sync_api_timeout() == 7
+    assert lms.get_sync_api_timeout() == 5
 
 
 def test_the_default_client_can_be_reset(server):

@@ -138,7 +138,11 @@ def test_constructors_refuse_what_does_not_exist():
         (LlmPredictionConfig, LlmPredictionConfig, "Write LlmPredictionConfig(...)."),
         ({"structured": 5}, LlmPredictionConfig, "LlmPredictionConfig.structured is a dict of"),
         ({"structured": {}}, LlmPredictionConfig, "LlmStructuredPredictionSetting needs 'type'"),
-        ({"reasoningParsing": {"enabled": True}}, LlmPredictionConfig, "LlmReasoningParsing needs"),
+        (
+            {"reasoningParsing": {"startString": "<"}},
+            LlmPredictionConfig,
+            "Parsing needs 'enabled'",
+        ),
     ],
 )
 def test_what_is_no_configuration_is_refused(config, cls, message):
