@@ -38,7 +38,7 @@ ROOMS = {
         official_path
     """,
     "_concurrency": """
-        clock once drain fork threads deadline targets watched event_watcher object_watcher
+        clock once drain fork threads tk_calls deadline targets watched event_watcher object_watcher
         cancel_token callback_gate
     """,
     "_json": "whole annotations converter dereference from_json json_schema pattern schema_check",

@@ -61,17 +61,16 @@ def annotated_parameters(f: Any) -> Iterator[tuple[inspect.Parameter, Any]]:
 
 
 def _copied(f: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the annotations of a function that are of none of its own parameters.
-
-    Of a partial nobody knows which of them it gives already.
-    """
-    function = getattr(with_annotations(f), "__func__", with_annotations(f))  # of a method
-    if isinstance(f, functools.partial) or not inspect.isfunction(function):
+    """Yield the annotations of a function that are of none of its own parameters."""
+    partial = f if isinstance(f, functools.partial) else functools.partial(f)
+    function = inspect.unwrap(with_annotations(f))
+    function = inspect.unwrap(getattr(function, "__func__", function))  # of a method
+    code = getattr(function, "__code__", None)
+    if code is None or partial.args:  # nobody knows which of them these are
         return
-    code = function.__code__
     own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for name, annotation in inspect.get_annotations(function, **_ANNOTATIONS).items():
-        if name not in own and name != "return":
+        if name not in own and name not in partial.keywords and name != "return":
             yield name, annotation
 
 

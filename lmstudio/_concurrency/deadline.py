@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import queue
 import sys
@@ -11,16 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .clock import monotonic
+from .tk_calls import calls_of_tk
 
 # Before 3.14 a wait in Windows' main thread does not see Ctrl-C, so it is cut into slices.
 _SLICED = sys.platform == "win32" and sys.version_info < (3, 14)
-_SLICE = 0.2
-_ONLY_CALLS = 2 | 64  # _tkinter.DONT_WAIT and a kind that no event has: threads' calls have none
-_MOST_SERVED = 1000
-_SOON = 0.001
-# An interpreter without windows, through which Tcl serves all of its thread: a window's own would
-# have to be kept, and Tcl ends the process if that is dropped in another thread.
-_tcl: list[Any] = []
+_SLICE = 0.2  # seconds
+_SOON = 0.001  # the next slice, while Tk is called
 
 
 class DeadlinePassed(Exception):
@@ -83,31 +78,8 @@ def _must_be_cut() -> bool:
 
 
 def _between_slices() -> float:
-    """Let other threads' calls of Tk through, and signals; return the seconds of the next slice.
-
-    The garbage collector may run finalisers of Tk's in the thread that brings what is waited for
-    here. They call Tk, and wait for this thread. Nothing is done for Tk while nobody calls it: on
-    Windows that would let the user move the window, or open a menu, in the middle of a handler.
-    """
-    seconds = _SLICE
-    if (
-        _is_tk_called_elsewhere()
-        # Not the thread that began the wait: an iterator may have been handed on.
-        and threading.current_thread() is threading.main_thread()
-    ):
-        with contextlib.suppress(Exception):  # as where Tcl has no library
-            if not _tcl:
-                _tcl.append(sys.modules["_tkinter"].create(None, "", "Tcl", False, 0, False))
-            for _ in range(_MOST_SERVED):
-                if not _tcl[0].dooneevent(_ONLY_CALLS):
-                    break
-                seconds = _SOON  # the next call follows at once
-    return seconds
-
-
-def _is_tk_called_elsewhere() -> bool:
-    """Whether another thread is inside of a function of tkinter."""
-    if "tkinter" not in sys.modules:
-        return False
-    modules = (frame.f_globals.get("__name__") for frame in sys._current_frames().values())
-    return any(str(name).partition(".")[0] == "tkinter" for name in modules)
+    """Let signals and other threads' calls of Tk through; return the seconds of the next slice."""
+    # Not every thread that comes here has begun the wait: an iterator may have been handed on.
+    if "tkinter" in sys.modules and threading.current_thread() is threading.main_thread():
+        return _SOON if calls_of_tk.serve() else _SLICE
+    return _SLICE

@@ -57,7 +57,7 @@ class _Daemon(threading.Thread):
 
         Programs join what `threading.enumerate()` lists, and such a thread is in that list.
         """
-        if self._process is not fork.current:
+        if self._process is not fork.current and not self.is_alive():
             return  # it ended with the fork, perhaps before it ran
         begin = monotonic()
         has_begun = threading.Event.wait(self._started, timeout)

@@ -126,9 +126,14 @@ class ClientPort:
             self._send(call.stop_text())
         return True
 
-    def _cancel_there(self, call: Call, protocol: Protocol) -> None:
-        """Send a cancel on the connection that a call was on, if that is still the one."""
-        if protocol is self.protocol:
+    def _cancel_soon(self, call: Call) -> None:
+        """Send a cancel, but not while we read: a write that fails reads what is behind."""
+        if call.has_begun and call.stop is not None:
+            self.protocol.ending.add(call.id)
+            self._reactor.post(self._cancel_open, call, self.protocol)
+
+    def _cancel_open(self, call: Call, protocol: Protocol) -> None:
+        if protocol is self.protocol and call.id in protocol.ending:  # not closed meanwhile
             self.send_cancel(call)
 
     def send_on(self, call: Call) -> None:
@@ -493,8 +498,8 @@ class ClientPort:
             words = f"{label} failed: LM Studio closed the channel before the outcome."
             self._end(call, Outcome(error=LMStudioChannelClosedError(words)))
         elif kind is Kind.MALFORMED:
-            if not call.cancel_seen:  # later: a write that fails reads what is behind this
-                self._reactor.post(self._cancel_there, call, self.protocol)
+            if not call.cancel_seen:
+                self._cancel_soon(call)
             words = f"{label} failed: LM Studio sent a packet without a type."
             self._end(call, Outcome(error=LMStudioProtocolError(words)))
         else:

@@ -159,6 +159,16 @@ def test_what_a_decorator_has_copied_by_hand_tells_of_the_function_inside():
     assert prepare(wrapper).read({"a": "1", "b": 2}) == {"a": 1, "b": 2}
 
 
+def noted(function):
+    """Decorate, as programs do that count or log."""
+
+    @functools.wraps(function)
+    def inside(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return inside
+
+
 def test_only_what_was_copied_by_hand_is_added_to_what_a_function_takes():
     def search(query: str, limit: int = 5, **options):
         """Search."""
@@ -174,11 +184,25 @@ def test_only_what_was_copied_by_hand_is_added_to_what_a_function_takes():
         def search(self: "Searcher", query: str, **options):
             """Search."""
 
+        @noted
+        def find(self: "Searcher", query: str, **options):
+            """Search."""
+
+    def wrapper(*args, **kwargs):
+        return search(*args, **kwargs)
+
+    wrapper.__name__, wrapper.__doc__ = "search", search.__doc__
+    wrapper.__annotations__ = search.__annotations__
+    assert list(told(functools.cache(wrapper))["properties"]) == ["query", "limit"]
+    known = functools.partial(wrapper, limit=1)
+    known.__name__, known.__doc__ = "search", search.__doc__
+    assert list(told(known)["properties"]) == ["query"]
     given = functools.partial(search, "in English")
     given.__name__, given.__doc__ = "search", search.__doc__
     assert list(told(given)["properties"]) == ["limit"]
     assert list(told(Searcher)["properties"]) == ["query"]
     assert list(told(Searcher("a").search)["properties"]) == ["query"]
+    assert list(told(Searcher("a").find)["properties"]) == ["query"]
 
 
 def test_beside_keywords_annotations_need_not_all_be_known_at_run_time():

@@ -6,7 +6,7 @@ import threading
 import types
 
 import pytest
-from helpers import Worker, eventually
+from helpers import Worker
 
 import lmstudio as lms
 from lmstudio._concurrency import deadline as _deadline
@@ -179,78 +179,38 @@ def test_other_threads_wait_in_one_piece(clock, sliced):
 # -- waits in Tk's thread ---------------------------------------------------------------------
 
 
-class Tcl:
-    """An interpreter that serves other threads' calls so many times."""
-
-    def __init__(self, *served):
-        self._served = list(served)
-
-    def dooneevent(self, flags):
-        assert flags == 2 | 64  # DONT_WAIT; no window's events, files, timers, idle tasks
-        served = self._served.pop(0)
-        if isinstance(served, Exception):
-            raise served
-        return served
-
-
 @pytest.fixture
-def tk(monkeypatch):
-    """Tk is there."""
+def served(monkeypatch):
+    """Tk is there; whether more calls are likely, each time that other threads' are served."""
+    answers = []
     monkeypatch.setitem(sys.modules, "tkinter", types.ModuleType("tkinter"))
     monkeypatch.setattr(_deadline, "_SLICE", 0.25)
-    monkeypatch.setattr(_deadline, "_tcl", [])
+    tk = types.SimpleNamespace(serve=lambda: answers.pop(0))
+    monkeypatch.setattr(_deadline, "calls_of_tk", tk)
+    return answers
 
 
-@pytest.mark.usefixtures("whole", "tk")
-def test_between_its_slices_a_wait_in_tks_thread_lets_other_threads_calls_through(
-    clock, monkeypatch
-):
-    made = []
-    tcl = Tcl(0, 1, 1, 0, 0, RuntimeError("no more"))
-    maker = types.SimpleNamespace(create=lambda *wishes: (made.append(wishes), tcl)[1])
-    monkeypatch.setitem(sys.modules, "_tkinter", maker)
-    monkeypatch.setattr(_deadline, "_is_tk_called_elsewhere", lambda: True)
+@pytest.mark.usefixtures("whole")
+def test_between_its_slices_a_wait_in_tks_thread_serves_other_threads_calls(clock, served):
+    served[:] = [False, True, True, False]
     inbox = SlowInbox(clock, empty_waits=4)
 
     assert receiver(inbox, None)() == "item"
-    assert inbox.waits == [0.25, 0.25, 0.001, 0.25, 0.25]
+    assert inbox.waits == [0.25, 0.25, 0.001, 0.001, 0.25]
     with pytest.raises(DeadlinePassed):
         receiver(SlowInbox(clock), Deadline(0.2))()
-    assert made == [(None, "", "Tcl", False, 0, False)]  # once, and without a window
-
-
-@pytest.mark.usefixtures("whole", "tk")
-def test_while_nobody_calls_tk_nothing_of_tks_is_served(clock, monkeypatch):
-    monkeypatch.setattr(_deadline, "_tcl", [Tcl()])  # fails if it is asked
-    inbox = SlowInbox(clock, empty_waits=2)
-
-    assert receiver(inbox, None)() == "item"
+    served[:] = [False]
     assert slice_of(Deadline(None)) == 0.25
-    assert inbox.waits == [0.25, 0.25, 0.25]
 
 
-@pytest.mark.usefixtures("whole", "tk")
-def test_who_is_inside_of_tkinter_is_seen():
-    assert not _deadline._is_tk_called_elsewhere()
-    module, lock = {"__name__": "tkinter.font"}, threading.Lock()
-    exec("def get(lock):\n    lock.acquire()", module)  # waits in C, as Tk's calls do
-    lock.acquire()
-    worker = Worker(lambda: module["get"](lock))
-    eventually(_deadline._is_tk_called_elsewhere)
-    lock.release()
-    worker.result()
-
-
-@pytest.mark.usefixtures("whole", "tk")
-def test_a_wait_that_was_begun_in_tks_thread_serves_nothing_in_another(clock, monkeypatch):
-    monkeypatch.setattr(_deadline, "_tcl", [Tcl()])  # fails if it is asked
-    monkeypatch.setattr(_deadline, "_is_tk_called_elsewhere", lambda: True)
+@pytest.mark.usefixtures("whole", "served")
+def test_a_wait_that_was_begun_in_tks_thread_serves_nothing_in_another(clock):
     receive = receiver(SlowInbox(clock, empty_waits=2), None)
 
     assert Worker(receive).result() == "item"
 
 
-@pytest.mark.usefixtures("whole", "tk")
+@pytest.mark.usefixtures("whole", "served")
 def test_a_wait_in_another_thread_has_nothing_to_do_with_tk():
     inbox = queue.SimpleQueue()
 

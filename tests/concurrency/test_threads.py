@@ -67,6 +67,23 @@ def test_a_thread_that_is_listed_may_be_joined_before_it_runs(monkeypatch):
     assert not thread.is_alive()
 
 
+def test_in_a_forked_child_a_thread_that_did_not_come_along_is_over(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)  # it is never begun
+    gone = start_daemon(print, "lmstudio-test", refusal=REFUSAL)
+    threads._beginning.discard(gone)
+    monkeypatch.undo()
+    may_end = threading.Event()
+    here = start_daemon(may_end.wait, "lmstudio-test", 5, refusal=REFUSAL)
+    eventually(here.is_alive)
+    monkeypatch.setattr(threads.fork, "current", object())
+
+    gone.join()  # returns
+    may_end.set()
+    here.join(5)
+
+    assert not here.is_alive()
+
+
 def test_where_python_starts_no_thread_any_more_the_error_says_what_cannot_be_done(monkeypatch):
     def no_thread(self):
         raise RuntimeError("can't create new thread at interpreter shutdown")

@@ -356,6 +356,20 @@ def test_a_cancel_that_cannot_be_written_loses_nothing_that_was_read_behind_its_
     assert bench.port.transport is None
 
 
+def test_a_packet_without_a_type_cancels_no_channel_that_is_closed_right_behind_it(bench):
+    odd = bench.begin(PLAN)
+    peer = bench.connect()
+    packet = {"type": "channelSend", "channelId": odd.id, "message": {"without": "a type"}}
+    close = {"type": "channelClose", "channelId": odd.id}
+    peer.sendall(text_frame(packet) + text_frame(close))
+    ready(bench.port)
+    bench.reactor.run_commands()
+
+    assert isinstance(odd.outcome.error, lms.LMStudioProtocolError)
+    assert b"cancelPlan" not in peer.recv(4096)
+    assert not bench.port.protocol.ending
+
+
 def test_a_packet_without_a_type_cancels_nothing_on_a_new_connection(bench):
     odd = bench.begin(PLAN)
     peer = bench.connect()
