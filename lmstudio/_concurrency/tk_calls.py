@@ -17,9 +17,9 @@ from .clock import monotonic
 _ONLY_CALLS = 2 | 64  # _tkinter.DONT_WAIT and a kind that no event has: threads' calls have none
 _MOST_SERVED = 1000
 _MORE_COME = 0.1  # seconds after a call in which the next one is likely
-# There, whatever is asked for, Tcl lets the user move the window, or open a menu, in the middle of
-# the handler that waits: so only while somebody calls Tk.
-_PUMPS_MESSAGES = sys.platform == "win32"
+# There, whatever is asked for, Tcl lets the system have its turn, and on Windows the user move the
+# window, or open a menu, in the middle of the handler that waits: so only while somebody calls Tk.
+_PUMPS_MESSAGES = sys.platform in {"win32", "darwin"}
 _NAMES_OF_TK = {"tk", "_tk"}  # as in `widget.tk.call(...)`
 
 
