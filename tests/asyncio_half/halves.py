@@ -1,7 +1,6 @@
 """Both halves behind one face, so that one test can say what holds in both."""
 
 import asyncio
-import contextlib
 import gc
 import inspect
 import sys
@@ -9,10 +8,6 @@ import threading
 import traceback
 
 import lmstudio as lms
-
-# Wine loses one of some ten thousand wake-ups of a loop, by a thread that ends at once, and does so
-# without this package, too: the loop looks by itself after so many seconds.
-_LOOK_AGAIN = 1 if sys.platform == "win32" else None
 
 
 class Threads:
@@ -86,9 +81,7 @@ class Loop(Threads):
         async def main():
             self.loop, self._done = asyncio.get_running_loop(), asyncio.Event()
             self._ready.set()
-            while not self._done.is_set():
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._done.wait(), _LOOK_AGAIN)
+            await self._done.wait()
 
         asyncio.run(main())
 
