@@ -306,7 +306,7 @@ def test_a_light_that_was_being_lit_leaves_nothing_behind_and_another_one_works(
             watch.close()
         client.close()
         state = client._session.dispatcher.state
-        assert not state._subscriptions
+        eventually(lambda: not state._subscriptions)
         eventually(lambda: not client._session.listeners)
 
     assert each_point(scenario) > 50
