@@ -1,8 +1,8 @@
 """`python -m lmstudio batch` and inputs that it refuses as a whole, with what to do."""
 
 import json
-import re
 import os
+import re
 import socket
 import struct
 import subprocess
