@@ -83,14 +83,13 @@ class Output:
 
         Such a row comes from a pipe, of which no more than the first row is known at the beginning.
         """
-        if self.form == "csv" and row.problem is None:
-            for name in row.cells:
-                if name not in self._columns:
-                    row.problem = (
-                        f"It has the field {name!r}, which the first row has not, and a CSV has "
-                        "the columns of the first row. Write JSON lines: to a file named .jsonl, "
-                        "or with --format jsonl."
-                    )
+        others = [name for name in row.cells if name not in self._columns]
+        if self.form == "csv" and row.problem is None and others:
+            row.problem = (
+                f"It has the field {others[0]!r}, which the first row has not, and a CSV has the "
+                "columns of the first row. Write JSON lines: to a file named .jsonl, or with "
+                "--format jsonl."
+            )
 
     def open(self, *, anew: bool) -> None:
         """Let rows be added, or written from the beginning.
