@@ -27,16 +27,22 @@ def test_a_thread_is_a_daemon_with_a_name_and_gets_its_arguments():
     assert seen == [("lmstudio-test", True, (1, "two"))]
 
 
-def test_nobody_waits_until_a_thread_runs(monkeypatch):
-    """Python may collect garbage as the thread begins: a finaliser there must hold up nobody."""
-    may_begin, done = threading.Event(), threading.Event()
-    begin = threading.Thread._bootstrap
+@pytest.fixture
+def may_begin(monkeypatch):
+    """Threads that are started run once this is set."""
+    is_set, begin = threading.Event(), threading.Thread._bootstrap
 
     def late(self):
-        may_begin.wait(5)
+        is_set.wait(5)
         begin(self)
 
     monkeypatch.setattr(threads._Daemon, "_bootstrap", late, raising=False)
+    return is_set
+
+
+def test_nobody_waits_until_a_thread_runs(may_begin):
+    """Python may collect garbage as the thread begins: a finaliser there must hold up nobody."""
+    done = threading.Event()
 
     thread = start_daemon(done.set, "lmstudio-test", refusal=REFUSAL)
 
@@ -46,15 +52,8 @@ def test_nobody_waits_until_a_thread_runs(monkeypatch):
     assert done.wait(5)
 
 
-def test_a_thread_that_is_listed_may_be_joined_before_it_runs(monkeypatch):
-    may_begin, may_end = threading.Event(), threading.Event()
-    begin = threading.Thread._bootstrap
-
-    def late(self):
-        may_begin.wait(5)
-        begin(self)
-
-    monkeypatch.setattr(threads._Daemon, "_bootstrap", late, raising=False)
+def test_a_thread_that_is_listed_may_be_joined_before_it_runs(may_begin):
+    may_end = threading.Event()
     start_daemon(may_end.wait, "lmstudio-test", refusal=REFUSAL)
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "lmstudio-test"]
 
